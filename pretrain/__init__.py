@@ -1,0 +1,1 @@
+"""polymerase: pretraining of RNA and DNA language models."""
