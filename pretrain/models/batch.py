@@ -1,0 +1,92 @@
+"""The packed batch: S sequences laid end to end in N tokens, without a padding token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from itertools import accumulate, chain
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.models.layout import Layout
+
+# Share of padding that a GPU length group may hold: fewer, larger kernels are worth it there, not on a CPU.
+GPU_GROUP_PADDING = 0.125
+
+
+@dataclass
+class SoftRows:
+    """Tokens that are a mixture of bases instead of one id (allele frequencies).
+
+    positions: int64 (R,) flat indices into N, without repeats. freq: float32 (R, 4), columns A, C, G, U/T.
+    """
+
+    positions: Tensor
+    freq: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> SoftRows:
+        """The same rows on another device."""
+        return SoftRows(
+            self.positions.to(device, non_blocking=non_blocking), self.freq.to(device, non_blocking=non_blocking)
+        )
+
+
+@dataclass
+class PackedBatch:
+    """What the encoder reads.
+
+    input_ids: int64 (N,). cu_seqlens: int32 (S+1,), sequence s is tokens cu_seqlens[s] : cu_seqlens[s+1].
+    position_ids: int64 (N,), restarting at 0 in each sequence. lengths: the S lengths on the host, so that attention
+    needs no device synchronisation. pair_class: uint8 (N,), see ``pairing.pair_classes``; pairing models only.
+    """
+
+    input_ids: Tensor
+    cu_seqlens: Tensor
+    position_ids: Tensor
+    lengths: list[int]
+    pair_class: Tensor | None = None
+    soft_rows: SoftRows | None = None
+
+    @classmethod
+    def pack(
+        cls,
+        input_ids: Tensor,
+        lengths: list[int],
+        *,
+        pair_class: Tensor | None = None,
+        soft_rows: SoftRows | None = None,
+    ) -> PackedBatch:
+        """A batch from flat ids (N,) and lengths alone; positions count from 0 in each sequence."""
+        device = input_ids.device
+        ends = list(accumulate(lengths, initial=0))
+        positions = torch.tensor(list(chain.from_iterable(range(length) for length in lengths)), dtype=torch.int64)
+        return cls(
+            input_ids=input_ids.to(torch.int64),
+            cu_seqlens=torch.tensor(ends, dtype=torch.int32, device=device),
+            position_ids=positions.to(device),
+            lengths=lengths,
+            pair_class=pair_class,
+            soft_rows=soft_rows,
+        )
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How sequences are grouped by length: worked out once per batch, used by every layer."""
+        device = self.input_ids.device
+        return Layout.build(self.lengths, padding=0.0 if device.type == "cpu" else GPU_GROUP_PADDING, device=device)
+
+    @property
+    def first_tokens(self) -> Tensor:
+        """int64 (S,): flat index of each sequence's first token."""
+        return self.cu_seqlens[:-1].to(torch.int64)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> PackedBatch:
+        """The same batch with its tensors on another device."""
+        moved: dict[str, Any] = {
+            field.name: value.to(device, non_blocking=non_blocking)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor | SoftRows)
+        }
+        return replace(self, **moved)

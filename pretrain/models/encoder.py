@@ -1,0 +1,190 @@
+"""The one transformer encoder: packed, without padding, with a switch for every published choice.
+
+Names of parameters (state dict of ``Encoder``; ``{i}`` counts layers from 0):
+
+    embeddings.word.weight (V, D)                 embeddings.position.weight (P, D)   learned positions only
+    embeddings.segment.weight (rows, D)           embeddings.norm.{weight,bias}       embedding_norm only
+    pairing.hidden.{weight (6,1),bias}            pairing.output.{weight (H,6),bias}  pairing_bias only
+    layers.{i}.attention.{query,key,value,output}.{weight (D,D),bias}
+    layers.{i}.attention_norm.{weight,bias}       layers.{i}.mlp_norm.{weight,bias}
+    layers.{i}.mlp.{up (F,D),down (D,F)}.{weight,bias}
+    final_norm.{weight,bias}                      final_norm only
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from pretrain.models.attention import attention, choose_backend
+from pretrain.models.batch import PackedBatch
+from pretrain.models.embeddings import Embeddings
+from pretrain.models.initialization import initialize_encoder
+from pretrain.models.layout import Layout
+from pretrain.models.pairing import PairingBias, recurrent_attention
+from pretrain.models.positions import rotary_angles, rotate
+from pretrain.models.settings import EncoderSettings
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
+
+
+@dataclass(frozen=True)
+class EncoderOutput:
+    """hidden: (N, D) in batch order. states: L+1 tensors (N, D), index 0 after the embeddings, the last one equal to
+    hidden. scores: for each of the S sequences (L+1, H, T, T), index 0 the pairing bias; pairing models only."""
+
+    hidden: Tensor
+    states: list[Tensor] | None = None
+    scores: list[Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every layer of one forward pass shares."""
+
+    layout: Layout
+    rotary: tuple[Tensor, Tensor] | None
+    backend: str
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention inside each sequence; with scores, the recurrent form."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        width = settings.hidden_size
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+
+    def forward(
+        self, x: Tensor, scores: list[Tensor] | None, around: Surroundings
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        """(N, D), scores of the layer below -> (N, D), scores of this layer."""
+        heads, size = self.settings.num_attention_heads, self.settings.head_size
+        q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
+        if around.rotary is not None:
+            q, k = rotate(q, *around.rotary), rotate(k, *around.rotary)
+        dropout = self.settings.attention_probs_dropout_prob if self.training else 0.0
+        if scores is None:
+            y = attention(q, k, v, around.layout, dropout=dropout, backend=around.backend)
+        else:
+            y, scores = recurrent_attention(q, k, v, scores, around.layout, dropout=dropout)
+        return self.output(y.reshape(x.shape)), scores
+
+
+class Mlp(nn.Module):
+    """down(act(up(x))), without dropout in between."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.up = nn.Linear(settings.hidden_size, settings.intermediate_size)
+        self.down = nn.Linear(settings.intermediate_size, settings.hidden_size)
+        self.act = ACTIVATIONS[settings.hidden_act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, D) -> (N, D)."""
+        return self.down(self.act(self.up(x)))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and MLP, each with a residual; LayerNorm after the sum (post) or before the sublayer (pre)."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.attention = SelfAttention(settings)
+        self.attention_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
+        self.mlp = Mlp(settings)
+        self.mlp_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
+
+    def forward(
+        self, x: Tensor, scores: list[Tensor] | None, around: Surroundings
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        """(N, D), scores -> (N, D), scores."""
+        if self.settings.norm_placement == "pre":
+            y, scores = self.attention(self.attention_norm(x), scores, around)
+            x = x + self._drop(y)
+            return x + self._drop(self.mlp(self.mlp_norm(x))), scores
+        y, scores = self.attention(x, scores, around)
+        x = self.attention_norm(x + self._drop(y))
+        return self.mlp_norm(x + self._drop(self.mlp(x))), scores
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.settings.hidden_dropout_prob, self.training)
+
+
+class Encoder(nn.Module):
+    """Embeddings, L layers, optional final norm.
+
+    ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing it; losses and gradients
+    are bitwise the same, dropout included.
+    """
+
+    def __init__(self, settings: EncoderSettings, *, checkpoint_activations: bool = False) -> None:
+        super().__init__()
+        self.settings = settings
+        self.checkpoint_activations = checkpoint_activations
+        self.embeddings = Embeddings(settings)
+        if settings.pairing_bias:
+            self.pairing = PairingBias(settings.num_attention_heads)
+        self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_hidden_layers))
+        if settings.final_norm:
+            self.final_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
+        initialize_encoder(self, settings)
+
+    def forward(self, batch: PackedBatch, *, return_states: bool = False, return_scores: bool = False) -> EncoderOutput:
+        """Encode a packed batch; see ``EncoderOutput``. Scores exist for pairing models only."""
+        layout = batch.layout
+        x = self.embeddings(batch)
+        scores = self._first_scores(batch, x.dtype)
+        around = self._surroundings(batch, x)
+        states, all_scores = [x], [scores] if scores is not None else []
+        for layer in self.layers:
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                x, scores = checkpoint(layer, x, scores, around, use_reentrant=False)
+            else:
+                x, scores = layer(x, scores, around)
+            if return_states:
+                states.append(x)
+            if return_scores and scores is not None:
+                all_scores.append(scores)
+        if self.settings.final_norm:
+            x = self.final_norm(x)
+        if return_states:
+            states[-1] = x
+        return EncoderOutput(
+            hidden=layout.leave(x),
+            states=[layout.leave(state) for state in states] if return_states else None,
+            scores=_scores_by_sequence(all_scores, layout) if return_scores else None,
+        )
+
+    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype) -> list[Tensor] | None:
+        if not self.settings.pairing_bias:
+            return None
+        if batch.pair_class is None:
+            raise ValueError("a pairing model needs batch.pair_class (see pretrain.models.pairing.pair_classes)")
+        scores = self.pairing(batch.layout.enter(batch.pair_class), batch.layout)
+        return scores if self.settings.pairing_scores_dtype == "float32" else [s.to(dtype) for s in scores]
+
+    def _surroundings(self, batch: PackedBatch, x: Tensor) -> Surroundings:
+        layout, rotary = batch.layout, None
+        if self.settings.position_embedding_type == "rotary":
+            rotary = rotary_angles(layout.enter(batch.position_ids), self.settings, layout.longest)
+        dropout = self.settings.attention_probs_dropout_prob if self.training else 0.0
+        return Surroundings(layout, rotary, choose_backend(x.device, x.dtype, dropout))
+
+
+def _scores_by_sequence(by_layer: list[list[Tensor]], layout: Layout) -> list[Tensor]:
+    """Per layer and group (B, H, T, T) -> per sequence in batch order (L+1, H, T, T)."""
+    by_sequence: list[Tensor] = [torch.empty(0)] * len(layout.sequences)
+    numbers = iter(layout.sequences)
+    for g, group in enumerate(layout.groups):
+        for row, length in enumerate(group.lengths):
+            by_sequence[next(numbers)] = torch.stack([scores[g][row, :, :length, :length] for scores in by_layer])
+    return by_sequence

@@ -1,0 +1,96 @@
+"""Recurrent base-pairing attention of ERNIE-RNA (ernie_rna.md, b and e).
+
+A position has one of six classes; the pairing value of two positions depends on their classes alone. So the 1-6-H
+network that turns values into a bias per head is evaluated on the 6 x 6 class pairs, never on a T x T input. The
+biased scores of a layer, before the softmax, are the additive bias of the next one.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pretrain.models.layout import Layout
+
+CLASS_OF_LETTER = {"A": 1, "C": 2, "G": 3, "U": 4, "T": 4}
+SELECTED_CLASS = 5
+HIDDEN = 6  # a constant of the published model, not half the number of heads
+
+# pairing values of class pairs: other, A, C, G, U, selected (rows and columns of selected positions are -1)
+PAIR_VALUES = (
+    (0.0, 0.0, 0.0, 0.0, 0.0, -1.0),
+    (0.0, 0.0, 0.0, 0.0, 2.0, -1.0),
+    (0.0, 0.0, 0.0, 3.0, 0.0, -1.0),
+    (0.0, 0.0, 3.0, 0.0, 0.8, -1.0),
+    (0.0, 2.0, 0.0, 0.8, 0.0, -1.0),
+    (-1.0, -1.0, -1.0, -1.0, -1.0, -1.0),
+)
+
+
+def pair_class_table(vocab: tuple[str, ...]) -> np.ndarray:
+    """Class of every token id, uint8 (V,): 1 A, 2 C, 3 G, 4 U or T, 0 everything else (<mask> included)."""
+    return np.array([CLASS_OF_LETTER.get(token, 0) for token in vocab], dtype=np.uint8)
+
+
+def pair_classes(ids: np.ndarray, table: np.ndarray, selected: np.ndarray | None = None) -> np.ndarray:
+    """Classes uint8 (N,) of token ids (N,).
+
+    In training, ids are the ORIGINAL ids and ``selected`` the flat positions chosen for prediction, whatever they were
+    replaced with. At inference, ids are those given and nothing is selected, so <mask> pairs with nothing (value 0).
+    """
+    classes = table[ids]
+    if selected is not None:
+        classes[selected] = SELECTED_CLASS
+    return classes
+
+
+class PairingBias(nn.Module):
+    """The 1 -> 6 -> H network, always in float32 (or wider)."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(1, HIDDEN)
+        self.output = nn.Linear(HIDDEN, heads)
+
+    def table(self) -> Tensor:
+        """Bias of every class pair, (H, 6, 6)."""
+        dtype = torch.promote_types(self.hidden.weight.dtype, torch.float32)
+        device = self.hidden.weight.device
+        with torch.autocast(device.type, enabled=False):
+            values = torch.tensor(PAIR_VALUES, dtype=dtype, device=device)[..., None]  # (6, 6, 1)
+            hidden = F.gelu(F.linear(values, self.hidden.weight.to(dtype), self.hidden.bias.to(dtype)))
+            bias = F.linear(hidden, self.output.weight.to(dtype), self.output.bias.to(dtype))
+        return bias.permute(2, 0, 1)
+
+    def forward(self, pair_class: Tensor, layout: Layout) -> list[Tensor]:
+        """Scores before the first layer: classes (N,) in layout order -> per length group (B, H, T, T)."""
+        table = self.table()
+        one_hot = F.one_hot(pair_class.to(torch.int64), len(PAIR_VALUES)).to(table.dtype)  # (N, 6)
+        scores = []
+        with torch.autocast(table.device.type, enabled=False):
+            for group in layout.groups:
+                e = group.block(one_hot)[:, None]  # (B, 1, T, 6)
+                # exact: every sum has one term that is not zero; and its gradient is a product, not a scatter
+                bias = e @ table @ e.transpose(-1, -2)
+                if group.key_mask is not None:
+                    bias = bias.masked_fill(~group.key_mask, float("-inf"))
+                scores.append(bias)
+        return scores
+
+
+def recurrent_attention(
+    q: Tensor, k: Tensor, v: Tensor, scores: list[Tensor], layout: Layout, *, dropout: float
+) -> tuple[Tensor, list[Tensor]]:
+    """S_l = q k^T / sqrt(h) + S_{l-1}; returns softmax(S_l) v as (N, H, h), and S_l per length group.
+
+    Dropout acts on the probabilities only; the scores handed on are never dropped. Scores keep the dtype they have.
+    """
+    outputs, handed_on = [], []
+    q = q * q.shape[-1] ** -0.5
+    for group, previous in zip(layout.groups, scores, strict=True):
+        q_block, k_block, v_block = (group.block(x).transpose(1, 2) for x in (q, k, v))  # (B, H, T, h)
+        current = previous + (q_block @ k_block.transpose(-1, -2)).to(previous.dtype)
+        probabilities = F.dropout(current.softmax(dim=-1).to(v.dtype), dropout)
+        outputs.append(group.tokens((probabilities @ v_block).transpose(1, 2)))
+        handed_on.append(current)
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), handed_on
