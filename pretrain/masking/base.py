@@ -1,0 +1,30 @@
+"""Base masking: single tokens chosen uniformly (BERT; ERNIE-RNA, UTR-LM, RNAErnie's base level, RNAErnie2)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pretrain.masking.masked import Masked, SideInformation
+from pretrain.masking.replacement import build_replacement
+from pretrain.masking.selection import choose, position_counts
+from pretrain.masking.settings import BaseMaskingSettings
+from pretrain.rng import SampleRng
+from pretrain.tokenizers.batch import TokenBatch, Tokenizer
+
+
+class BaseMasking:
+    """A set number of single tokens of each sequence, or each token on its own."""
+
+    def __init__(self, settings: BaseMaskingSettings, tokenizer: Tokenizer):
+        self._settings = settings
+        self._replace = build_replacement(settings, tokenizer)
+
+    def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        rate, rule = self._settings.rate, self._settings.count
+        candidates = np.ones_like(tokens.maskable) if self._settings.specials_selectable else tokens.maskable
+        if rule == "bernoulli":
+            positions = np.flatnonzero(candidates & (rng.token_uniform("select", tokens.offsets) < rate))
+        else:
+            counts = position_counts(rule, rate, tokens.per_sequence(candidates), rng.uniform("count"))
+            positions = choose(tokens, candidates, counts, rng.token_bits("select", tokens.offsets))
+        return self._replace(tokens, positions, rng)

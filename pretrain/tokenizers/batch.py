@@ -1,0 +1,81 @@
+"""Sequences as token ids: the ragged batch every tokenizer makes, and what a tokenizer offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from data_prep.corpus import Ragged
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """S tokenised sequences of N tokens in all, one after another without padding."""
+
+    ids: np.ndarray  # int32 (N,)
+    offsets: np.ndarray  # int64 (S+1,): sequence s is ids[offsets[s]:offsets[s + 1]]
+    maskable: np.ndarray  # bool (N,): nucleotides and k-mers, unknown ones included; not specials, not label slots
+    nucleotide: np.ndarray  # int32 (N,): 0-based index in its sequence of the token's first nucleotide, -1 where none
+    label_position: np.ndarray | None = (
+        None  # int64 (S,): flat index of each RNA type slot; None in layouts without one
+    )
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sequence, specials included, int64 (S,)."""
+        return np.diff(self.offsets)
+
+    def per_sequence(self, marked: np.ndarray) -> np.ndarray:
+        """How many marked tokens, bool (N,), each sequence has: int64 (S,)."""
+        running = np.zeros(len(marked) + 1, np.int64)
+        np.cumsum(marked, out=running[1:])
+        return running[self.offsets[1:]] - running[self.offsets[:-1]]
+
+
+class Tokenizer(Protocol):
+    """Text of nucleotides to the ids of a published vocabulary."""
+
+    name: str
+    vocab: tuple[str, ...]  # token of each id
+    pad_id: int
+    unk_id: int
+    cls_id: int
+    eos_id: int  # the token that ends a sequence, called [SEP] in BERT vocabularies
+    mask_id: int
+    special_ids: frozenset[int]
+    nucleotide_ids: np.ndarray  # int32: ids of A, C, G, U (or T) in this order; of all k-mers for k-mer vocabularies
+    nucleotides_per_token: int  # k; consecutive tokens overlap by k - 1
+    min_nucleotides: int  # the shortest sequence that has a token of its own
+    has_label_slot: bool  # the layout ends with an RNA type
+
+    def token_count(self, lengths: np.ndarray) -> np.ndarray:
+        """Nucleotides (S,) to tokens, specials included, int64 (S,)."""
+
+    def max_nucleotides(self, max_tokens: int) -> int:
+        """The longest sequence that fits in ``max_tokens``."""
+
+    def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        """ASCII bytes of S sequences to tokens; ``rna_types`` fill the label slots of layouts that have them."""
+
+    def encode_text(self, text: str) -> np.ndarray:
+        """One text to ids int32 (T,), by the rules of the exported tokenizer: blanks are dropped, and special tokens
+        spelled out in the text (``AUG<mask>AUG``) are recognised."""
+
+
+def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The indices start, start + 1, ... of many spans, one span after another.
+
+    Args:
+        starts: int64 (K,).
+        lengths: int64 (K,), zero allowed.
+
+    Returns:
+        int64 (sum of lengths,).
+    """
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(starts - (ends - lengths), lengths) + np.arange(total, dtype=np.int64)

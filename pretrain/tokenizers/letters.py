@@ -1,0 +1,93 @@
+"""Tokenizers with one token per letter: ``<cls> letters <eos>``, or ``[CLS] letters [IND] TYPE [SEP]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pretrain.tokenizers.batch import TokenBatch
+from pretrain.tokenizers.text import encode_text, letter_table
+
+if TYPE_CHECKING:
+    from data_prep.corpus import Ragged
+
+
+class LetterTokenizer:
+    """One token per letter.
+
+    Args:
+        name: key in TOKENIZERS.
+        vocab: token of each id.
+        letters: which tokens are letters of sequences; any other letter is unknown.
+        special: pad, unknown, first, last and mask token, in this order.
+        more_special: further special tokens of the vocabulary.
+        fold: lower case counts as upper case, and T and U as whichever of the two the vocabulary has.
+        rna_types: tokens that may stand in the label slot; empty for the plain layout.
+        indicator: the token before the label slot.
+    """
+
+    nucleotides_per_token = 1
+    min_nucleotides = 1
+
+    def __init__(
+        self,
+        name: str,
+        vocab: Sequence[str],
+        letters: str,
+        special: tuple[str, str, str, str, str],
+        more_special: Sequence[str] = (),
+        *,
+        fold: bool = True,
+        rna_types: Sequence[str] = (),
+        indicator: str | None = None,
+    ):
+        self.name, self.vocab, self.fold = name, tuple(vocab), fold
+        ids = {token: i for i, token in enumerate(vocab)}
+        self.pad_id, self.unk_id, self.cls_id, self.eos_id, self.mask_id = (ids[token] for token in special)
+        self.special = {token: ids[token] for token in (*special, *more_special)}
+        self.special_ids = frozenset(self.special.values())
+        self.letters = {letter: ids[letter] for letter in letters}
+        self.nucleotide_ids = np.array([ids[n] for n in ("A", "C", "G", "U" if "U" in letters else "T")], np.int32)
+        self.rna_types = {rna_type: ids[rna_type] for rna_type in rna_types}
+        self.has_label_slot = indicator is not None
+        self._tail = [self.eos_id] if indicator is None else [ids[indicator], self.unk_id, self.eos_id]
+        self._table = letter_table(self.letters, self.unk_id, fold=fold)
+
+    def token_count(self, lengths: np.ndarray) -> np.ndarray:
+        return np.asarray(lengths, np.int64) + 1 + len(self._tail)
+
+    def max_nucleotides(self, max_tokens: int) -> int:
+        return max_tokens - 1 - len(self._tail)
+
+    def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        lengths = np.diff(sequences.offsets)
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(self.token_count(lengths), out=offsets[1:])
+        starts, ends = offsets[:-1], offsets[1:]
+        maskable = np.ones(offsets[-1], bool)
+        maskable[starts] = False
+        for back in range(1, len(self._tail) + 1):
+            maskable[ends - back] = False
+        ids = np.empty(offsets[-1], np.int32)
+        ids[maskable] = self._table[sequences.values[sequences.offsets[0] : sequences.offsets[-1]]]
+        ids[starts] = self.cls_id
+        for back, token in enumerate(reversed(self._tail), 1):
+            ids[ends - back] = token
+        label_position = None
+        if self.has_label_slot:
+            label_position = ends - 2
+            ids[label_position] = self.rna_type_ids(rna_types if rna_types is not None else [None] * len(lengths))
+        nucleotide = np.arange(-1, offsets[-1] - 1, dtype=np.int32)
+        nucleotide -= np.repeat(starts, np.diff(offsets)).astype(np.int32)
+        nucleotide[~maskable] = -1
+        return TokenBatch(ids, offsets, maskable, nucleotide, label_position)
+
+    def rna_type_ids(self, rna_types: Sequence[str | None]) -> np.ndarray:
+        """Ids int32 (S,) of RNA types in RNAcentral's spelling (``pre_miRNA``); unknown or missing types are unknown."""
+        known, unknown = self.rna_types, self.unk_id
+        return np.array([known.get((name or "").replace("_", ""), unknown) for name in rna_types], np.int32)
+
+    def encode_text(self, text: str) -> np.ndarray:
+        return encode_text(text, self.special, self._table.__getitem__, self.cls_id, self.eos_id)
