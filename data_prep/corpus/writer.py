@@ -1,0 +1,223 @@
+"""Writing a corpus of kind `sequences`: rows in, shards out, a folder that `datasets.load_from_disk` opens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data_prep.corpus.files import pretty_json
+from data_prep.corpus.manifest import tool_versions
+from data_prep.corpus.reader import Corpus
+from data_prep.corpus.staging import StagedFolder
+from data_prep.corpus.statistics import merge_statistics, shard_statistics, summarise
+from data_prep.errors import DataPrepError
+from data_prep.tally import Tally
+
+SPLITS = ("train", "validation")
+COLUMNS = {
+    "id": pa.string(),
+    "sequence": pa.string(),
+    "length": pa.int32(),
+    "rna_type": pa.string(),
+    "structure": pa.string(),
+    "mfe_kcal_per_mol": pa.float32(),
+    "source": pa.string(),
+    "gene": pa.string(),
+}
+REQUIRED = ("id", "sequence", "length")
+
+# A shard is full with the row that reaches one of these. It is one record batch, held in memory while it fills.
+SHARD_NUCLEOTIDES = 1 << 25
+SHARD_ROWS = 1 << 18
+
+
+class SequenceWriter:
+    """Streaming writer; use as a context manager, then `finish`.
+
+    stage, parameters, sources: what makes the corpus; a rerun with the same three keeps shards that are finished.
+    columns: optional columns beside id, sequence, length (names of COLUMNS).
+    parent: the corpus this one was made from; its sources and stages are carried on.
+    complete: the output folder already holds exactly this; do nothing.
+    Errors: DataPrepError (see StagedFolder).
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        *,
+        stage: str,
+        parameters: dict[str, Any],
+        sources: Sequence[dict[str, Any]] = (),
+        columns: Sequence[str] = (),
+        alphabet: str = "rna",
+        parent: Corpus | None = None,
+        overwrite: bool = False,
+    ):
+        self.schema = pa.schema([(name, COLUMNS[name]) for name in COLUMNS if name in REQUIRED or name in columns])
+        self.alphabet = alphabet
+        self.sources = [*(parent.manifest["sources"] if parent else []), *sources]
+        self.stages = [*(parent.manifest["stages"] if parent else []), {"stage": stage, "parameters": parameters}]
+        recipe = {"stages": self.stages, "sources": self.sources, "parent": parent.fingerprint if parent else None}
+        self._folder = StagedFolder(out, recipe, overwrite=overwrite)
+        self.complete = self._folder.complete
+        self._open = {split: _OpenShard() for split in SPLITS}
+        self._shards: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+
+    def __enter__(self) -> "SequenceWriter":
+        self._folder.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._folder.__exit__(*error)
+
+    @property
+    def out(self) -> Path:
+        """The final folder."""
+        return self._folder.out
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for temporary files; what is left in it is not published."""
+        return self._folder.path
+
+    def append(self, split: str, ids: Sequence[Any], sequences: Sequence[bytes], **columns: Any) -> None:
+        """Add S rows: ids as str or UTF-8 bytes, sequences as ASCII bytes, optional columns with None = no value."""
+        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+        arrays = {
+            "id": _text(ids),
+            "sequence": _text(sequences),
+            "length": pa.array(lengths.astype(np.int32)),
+            **{name: _column(name, values) for name, values in columns.items()},
+        }
+        batch = pa.record_batch([arrays[name] for name in self.schema.names], schema=self.schema)
+        while len(lengths):
+            rows = self._open[split].room(lengths)
+            self._open[split].add(batch.slice(0, rows), int(lengths[:rows].sum()))
+            batch, lengths = batch.slice(rows), lengths[rows:]
+            if self._open[split].full:
+                self._close(split)
+
+    def shard_is_finished(self, split: str, number: int) -> bool:
+        """Whether an earlier run of the same recipe left this shard; then `keep_shard` instead of making it again."""
+        return _shard_name(split, number) in self._folder.finished
+
+    def keep_shard(self, split: str, number: int) -> None:
+        """Take over a finished shard."""
+        name = _shard_name(split, number)
+        self._shards[split].append({"file": name, **self._folder.finished[name]})
+
+    def write_shard(self, split: str, number: int, batch: pa.RecordBatch) -> None:
+        """Write one whole shard (for stages that work shard by shard); columns must equal `schema`."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.schema) as stream:
+            stream.write_batch(batch)
+        statistics = shard_statistics(batch)
+        nucleotides = int(batch.column("length").to_numpy().sum(dtype=np.int64))
+        name = _shard_name(split, number)
+        facts = self._folder.add(name, sink.getvalue(), rows=len(batch), nucleotides=nucleotides, statistics=statistics)
+        self._shards[split].append({"file": name, **facts})
+
+    def finish(self, tally: Tally, *, tools: Sequence[str] = (), **notes: Any) -> dict[str, Any]:
+        """Write the last shards and the manifest, move the folder to its place; returns the manifest.
+
+        tools: distributions whose versions shaped the data; notes: further facts of this stage for the manifest.
+        """
+        for split in SPLITS:
+            if self._open[split].rows or not self._shards[split]:
+                self._close(split)
+        if not any(shard["rows"] for shard in self._shards["train"]):
+            dropped = ", ".join(f"{reason} {count}" for reason, count in tally.dropped().most_common())
+            raise DataPrepError(
+                f"{self.out}: no training sequence is left (dropped: {dropped or 'none'}); nothing written"
+            )
+        self.stages[-1] |= {"filters": tally.to_json(), **notes}
+        for split in SPLITS:
+            self._add_dataset_files(split)
+        self._folder.add("dataset_dict.json", pretty_json({"splits": list(SPLITS)}))
+        return self._folder.publish(
+            "sequences",
+            {
+                "alphabet": self.alphabet,
+                "columns": self._column_types(),
+                "sources": self.sources,
+                "tools": tool_versions(*tools),
+                "stages": self.stages,
+                "splits": {split: self._describe(split) for split in SPLITS},
+            },
+        )
+
+    def _close(self, split: str) -> None:
+        self.write_shard(split, len(self._shards[split]), self._open[split].as_batch(self.schema))
+        self._open[split] = _OpenShard()
+
+    def _describe(self, split: str) -> dict[str, Any]:
+        shards = self._shards[split]
+        summary = summarise(merge_statistics([shard["statistics"] for shard in shards]))
+        return {**summary, "shards": [{key: shard[key] for key in ("file", "rows", "nucleotides")} for shard in shards]}
+
+    def _column_types(self) -> dict[str, str]:
+        # Arrow prints float32 as "float", which `datasets` and numpy read as another type.
+        return {field.name: str(field.type).replace("float", "float32") for field in self.schema}
+
+    def _add_dataset_files(self, split: str) -> None:
+        """The two small files that `datasets` wants beside its Arrow files."""
+        features = {name: {"dtype": kind, "_type": "Value"} for name, kind in self._column_types().items()}
+        info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
+        state = {
+            "_data_files": [{"filename": shard["file"].split("/")[1]} for shard in self._shards[split]],
+            "_fingerprint": self._shards[split][0]["sha256"][:16],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": split,
+        }
+        self._folder.add(f"{split}/dataset_info.json", pretty_json(info))
+        self._folder.add(f"{split}/state.json", pretty_json(state))
+
+
+class _OpenShard:
+    """Rows waiting for their shard to be full."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.nucleotides = 0
+        self._batches: list[pa.RecordBatch] = []
+
+    @property
+    def full(self) -> bool:
+        return self.rows >= SHARD_ROWS or self.nucleotides >= SHARD_NUCLEOTIDES
+
+    def room(self, lengths: np.ndarray) -> int:
+        """How many of the next rows belong to this shard; depends on the rows alone, not on how they arrive."""
+        by_nucleotides = int(np.searchsorted(np.cumsum(lengths), SHARD_NUCLEOTIDES - self.nucleotides)) + 1
+        return min(len(lengths), by_nucleotides, SHARD_ROWS - self.rows)
+
+    def add(self, batch: pa.RecordBatch, nucleotides: int) -> None:
+        self._batches.append(batch)
+        self.rows += len(batch)
+        self.nucleotides += nucleotides
+
+    def as_batch(self, schema: pa.Schema) -> pa.RecordBatch:
+        """Everything as one record batch."""
+        if not self._batches:
+            return pa.record_batch([pa.array([], field.type) for field in schema], schema=schema)
+        return pa.Table.from_batches(self._batches, schema).combine_chunks().to_batches()[0]
+
+
+def _shard_name(split: str, number: int) -> str:
+    return f"{split}/shard-{number:05d}.arrow"
+
+
+def _text(values: Sequence[Any]) -> pa.Array:
+    """Strings or UTF-8 bytes (S,)."""
+    return pa.array(values, pa.string())
+
+
+def _column(name: str, values: Any) -> pa.Array:
+    if COLUMNS[name] == pa.float32():
+        # NaN and None both mean: no label.
+        return pa.array(np.asarray(values, np.float32), pa.float32(), from_pandas=True)
+    return _text(values)

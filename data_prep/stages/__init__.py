@@ -1,0 +1,19 @@
+"""One module per stage of the command line: `add_arguments(parser)` and `run(args) -> int`.
+
+The module's docstring is the help text; its last paragraph is an example.
+"""
+
+# stage name -> what the overview says of it; the module is data_prep.stages.<name with underscores>
+STAGES = {
+    "fasta": "any FASTA (plain, gz, bgz, stdin) to a corpus",
+    "rnacentral": "RNAcentral FASTA to a corpus with RNA types",
+    "utr3": "3'UTR corpus from a genome and its annotation",
+    "utr5": "5'UTR corpus from a genome and its annotation",
+    "allele-frequencies": "genome and population VCFs to a corpus of allele frequencies",
+    "fold": "add secondary structure and minimum free energy to a corpus",
+    "motifs": "validate, normalise or mine motif lists",
+    "split": "divide a corpus into train and validation anew (hash, column or clusters)",
+    "sample": "a small made-up corpus of structured RNAs",
+    "inspect": "what is in a corpus: table, plots, one HTML page",
+    "fetch": "download public raw files by name and release",
+}

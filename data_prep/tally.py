@@ -1,0 +1,34 @@
+"""Counts of what each filter kept and dropped, by reason: nothing leaves a corpus uncounted."""
+
+from collections import Counter
+from typing import Any
+
+
+class Tally:
+    """Filters in the order they were first named."""
+
+    def __init__(self) -> None:
+        self._kept: Counter[str] = Counter()
+        self._dropped: dict[str, Counter[str]] = {}
+
+    def keep(self, filter_name: str, count: int = 1) -> None:
+        """`count` records passed the filter."""
+        self._dropped.setdefault(filter_name, Counter())
+        self._kept[filter_name] += count
+
+    def drop(self, filter_name: str, reason: str, count: int = 1) -> None:
+        """`count` records were dropped for `reason`; a count of 0 only declares the filter."""
+        reasons = self._dropped.setdefault(filter_name, Counter())
+        if count:
+            reasons[reason] += count
+
+    def dropped(self) -> Counter[str]:
+        """All dropped records by reason."""
+        return sum(self._dropped.values(), Counter())
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The `filters` of a stage in the manifest."""
+        return [
+            {"filter": name, "kept": self._kept[name], "dropped": dict(sorted(reasons.items()))}
+            for name, reasons in self._dropped.items()
+        ]
