@@ -23,7 +23,8 @@ class LetterTokenizer:
         letters: which tokens are letters of sequences; any other letter is unknown.
         special: pad, unknown, first, last and mask token, in this order.
         more_special: further special tokens of the vocabulary.
-        fold: lower case counts as upper case, and T and U as whichever of the two the vocabulary has.
+        fold_text: :meth:`encode_text` takes lower case for upper case, and T and U for whichever of the two the
+            vocabulary has. :meth:`encode`, which reads corpora, always does.
         rna_types: tokens that may stand in the label slot; empty for the plain layout.
         indicator: the token before the label slot.
     """
@@ -39,11 +40,11 @@ class LetterTokenizer:
         special: tuple[str, str, str, str, str],
         more_special: Sequence[str] = (),
         *,
-        fold: bool = True,
+        fold_text: bool = True,
         rna_types: Sequence[str] = (),
         indicator: str | None = None,
     ):
-        self.name, self.vocab, self.fold = name, tuple(vocab), fold
+        self.name, self.vocab, self.fold_text = name, tuple(vocab), fold_text
         ids = {token: i for i, token in enumerate(vocab)}
         self.pad_id, self.unk_id, self.cls_id, self.eos_id, self.mask_id = (ids[token] for token in special)
         self.special = {token: ids[token] for token in (*special, *more_special)}
@@ -53,7 +54,8 @@ class LetterTokenizer:
         self.rna_types = {rna_type: ids[rna_type] for rna_type in rna_types}
         self.has_label_slot = indicator is not None
         self._tail = [self.eos_id] if indicator is None else [ids[indicator], self.unk_id, self.eos_id]
-        self._table = letter_table(self.letters, self.unk_id, fold=fold)
+        self._table = letter_table(self.letters, self.unk_id)
+        self._text_table = self._table if fold_text else letter_table(self.letters, self.unk_id, fold=False)
 
     def token_count(self, lengths: np.ndarray) -> np.ndarray:
         return np.asarray(lengths, np.int64) + 1 + len(self._tail)
@@ -85,9 +87,9 @@ class LetterTokenizer:
         return TokenBatch(ids, offsets, maskable, nucleotide, label_position)
 
     def rna_type_ids(self, rna_types: Sequence[str | None]) -> np.ndarray:
-        """Ids int32 (S,) of RNA types in RNAcentral's spelling (``pre_miRNA``); unknown or missing types are unknown."""
+        """Ids int32 (S,) of RNA types in RNAcentral's spelling (``pre_miRNA``); unknown or missing: the unknown id."""
         known, unknown = self.rna_types, self.unk_id
         return np.array([known.get((name or "").replace("_", ""), unknown) for name in rna_types], np.int32)
 
     def encode_text(self, text: str) -> np.ndarray:
-        return encode_text(text, self.special, self._table.__getitem__, self.cls_id, self.eos_id)
+        return encode_text(text, self.special, self._text_table.__getitem__, self.cls_id, self.eos_id)

@@ -1,0 +1,92 @@
+"""Overlapping k-mers: 3UTRBERT (RNA letters) and DNABERT (DNA letters), the same ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pretrain.tokenizers.batch import TokenBatch, spans
+from pretrain.tokenizers.text import encode_text, letter_table
+
+if TYPE_CHECKING:
+    from data_prep.corpus import Ragged
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_NOT_A_DIGIT = 4
+
+
+class KmerTokenizer:
+    """One token per window of k letters, stride 1: ``[CLS] k-mers [SEP]``.
+
+    The id is 5 + the k-mer read as a number of base 4 with digits A 0, U/T 1, C 2, G 3, first letter most significant.
+    A window with any other letter is ``[UNK]``; a sequence shorter than k has no k-mer (spec utrbert.md, section a).
+
+    Args:
+        name: key in TOKENIZERS.
+        k: letters per token.
+        alphabet: the four letters in the order of their digits, ``AUCG`` or ``ATCG``.
+    """
+
+    pad_id, unk_id, cls_id, eos_id, mask_id = range(5)
+    special_ids = frozenset(range(5))
+    has_label_slot = False
+
+    def __init__(self, name: str, k: int, alphabet: str):
+        self.name, self.alphabet = name, alphabet
+        self.vocab = (*SPECIAL, *("".join(letters) for letters in product(alphabet, repeat=k)))
+        self.special = {token: i for i, token in enumerate(SPECIAL)}
+        self.nucleotides_per_token = self.min_nucleotides = k
+        self.nucleotide_ids = np.arange(len(SPECIAL), len(self.vocab), dtype=np.int32)
+        self._digits = letter_table({letter: i for i, letter in enumerate(alphabet)}, _NOT_A_DIGIT)
+
+    def token_count(self, lengths: np.ndarray) -> np.ndarray:
+        return np.maximum(np.asarray(lengths, np.int64) - self.nucleotides_per_token + 1, 0) + 2
+
+    def max_nucleotides(self, max_tokens: int) -> int:
+        return max_tokens - 2 + self.nucleotides_per_token - 1
+
+    def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        offsets = np.zeros(len(sequences.offsets), np.int64)
+        np.cumsum(self.token_count(np.diff(sequences.offsets)), out=offsets[1:])
+        starts, ends = offsets[:-1], offsets[1:]
+        windows = np.diff(offsets) - 2
+        maskable = np.ones(offsets[-1], bool)
+        maskable[starts] = maskable[ends - 1] = False
+        ids = np.empty(offsets[-1], np.int32)
+        # windows that cross into the next sequence are computed too, and not taken
+        ids[maskable] = self._windows(sequences.values)[spans(sequences.offsets[:-1], windows)]
+        ids[starts], ids[ends - 1] = self.cls_id, self.eos_id
+        nucleotide = np.full(offsets[-1], -1, np.int32)
+        nucleotide[maskable] = spans(np.zeros_like(windows), windows)
+        return TokenBatch(ids, offsets, maskable, nucleotide)
+
+    def encode_text(self, text: str) -> np.ndarray:
+        return encode_text(text, self.special, self._windows, self.cls_id, self.eos_id)
+
+    def _windows(self, letters: np.ndarray) -> np.ndarray:
+        """Ids int32 (L - k + 1,) of all windows of one run of bytes uint8 (L,)."""
+        k = self.nucleotides_per_token
+        count = max(len(letters) - k + 1, 0)
+        digits = self._digits[letters]
+        ids = np.zeros(count, np.int32)
+        for j in range(k):
+            ids = (ids << 2) | (digits[j : j + count] & 3)
+        ids += len(SPECIAL)
+        other = digits == _NOT_A_DIGIT
+        if other.any():
+            for j in range(k):
+                ids[other[j : j + count]] = self.unk_id
+        return ids
+
+
+def utrbert(k: int) -> KmerTokenizer:
+    """3UTRBERT's k-mers, k from 3 to 6."""
+    return KmerTokenizer(f"utrbert_{k}mer", k, "AUCG")
+
+
+def dnabert(k: int) -> KmerTokenizer:
+    """DNABERT's k-mers, k from 3 to 6."""
+    return KmerTokenizer(f"dnabert_{k}mer", k, "ATCG")

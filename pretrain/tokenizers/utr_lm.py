@@ -1,0 +1,12 @@
+"""UTR-LM: 10 ids, DNA letters in the order A G C T."""
+
+from __future__ import annotations
+
+from pretrain.tokenizers.letters import LetterTokenizer
+
+VOCAB = ("<pad>", "<eos>", "<unk>", *"AGCT", "<cls>", "<mask>", "<sep>")
+
+
+def utr_lm() -> LetterTokenizer:
+    """Anything but A, C, G, T (U) is ``<unk>``; upstream stops on such letters (spec utr_lm.md, section a)."""
+    return LetterTokenizer("utr_lm", VOCAB, "AGCT", ("<pad>", "<unk>", "<cls>", "<eos>", "<mask>"), ("<sep>",))
