@@ -10,6 +10,7 @@ class Tally:
     def __init__(self) -> None:
         self._kept: Counter[str] = Counter()
         self._dropped: dict[str, Counter[str]] = {}
+        self._changed: dict[str, Counter[str]] = {}
 
     def keep(self, filter_name: str, count: int = 1) -> None:
         """`count` records passed the filter."""
@@ -22,13 +23,20 @@ class Tally:
         if count:
             reasons[reason] += count
 
+    def change(self, filter_name: str, what: str, count: int = 1) -> None:
+        """`count` records were kept but altered."""
+        self._changed.setdefault(filter_name, Counter())[what] += count
+
     def dropped(self) -> Counter[str]:
         """All dropped records by reason."""
         return sum(self._dropped.values(), Counter())
 
     def to_json(self) -> list[dict[str, Any]]:
         """The `filters` of a stage in the manifest."""
-        return [
-            {"filter": name, "kept": self._kept[name], "dropped": dict(sorted(reasons.items()))}
-            for name, reasons in self._dropped.items()
-        ]
+        filters = []
+        for name, reasons in self._dropped.items():
+            entry = {"filter": name, "kept": self._kept[name], "dropped": dict(sorted(reasons.items()))}
+            if name in self._changed:
+                entry["changed"] = dict(sorted(self._changed[name].items()))
+            filters.append(entry)
+        return filters

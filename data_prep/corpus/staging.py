@@ -24,16 +24,17 @@ LOCK = "lock"
 class StagedFolder:
     """Context manager around the building of one corpus folder (any kind).
 
-    recipe: JSON-able {"stage", "parameters", "sources", …}; decides whether files of an earlier run may be kept.
+    recipe: JSON-able {"stage", "parameters", "sources", …}; decides whether files of an earlier run may be kept. None:
+    the input cannot be told from another one (standard input), so nothing earlier is ever kept.
     complete: the final folder already holds this very recipe; there is nothing to do.
     finished: {file name: facts} of files that are already whole in the partial folder (facts: bytes, sha256 and
     whatever `add` was given).
     Leaving the block without `publish`: a DataPrepError removes the partial folder, anything else keeps it for a rerun.
     """
 
-    def __init__(self, out: str | Path, recipe: dict[str, Any], *, overwrite: bool = False):
+    def __init__(self, out: str | Path, recipe: dict[str, Any] | None, *, overwrite: bool = False):
         self.out = Path(os.path.abspath(out))
-        self.recipe = manifests.recipe_digest(recipe)
+        self.recipe = manifests.recipe_digest(recipe) if recipe is not None else None
         self.path = self.out.with_name(f".{self.out.name}.partial")
         self.finished: dict[str, dict[str, Any]] = {}
         self.complete = self._look_at_final_place(overwrite)
@@ -124,7 +125,7 @@ class StagedFolder:
             raise DataPrepError(
                 f"{self.out}: exists and is not a corpus, so it is never replaced; choose another --out"
             ) from None
-        if present["recipe"] == self.recipe:
+        if self.recipe is not None and present["recipe"] == self.recipe:
             return True
         if not overwrite:
             raise DataPrepError(
@@ -136,7 +137,7 @@ class StagedFolder:
         """Keep the finished files of an earlier run of the same recipe; otherwise start empty."""
         journal = self.path / JOURNAL
         lines = list(_whole_lines(journal))
-        if lines and lines[0] == {"recipe": self.recipe}:
+        if self.recipe is not None and lines and lines[0] == {"recipe": self.recipe}:
             for name, facts in (entry for line in lines[1:] for entry in line.items()):
                 if (self.path / name).is_file() and (self.path / name).stat().st_size == facts["bytes"]:
                     self.finished[name] = facts
@@ -145,7 +146,7 @@ class StagedFolder:
         # Rewritten rather than continued: a torn last line of a killed run must not stay in the middle.
         entries = [{"recipe": self.recipe}, *({name: facts} for name, facts in self.finished.items())]
         write_atomic(journal, b"".join(canonical_json(entry) + b"\n" for entry in entries))
-        self._journal = open(journal, "ab")
+        self._journal = open(journal, "ab")  # noqa: SIM115  (held until the block ends)
 
     def _note(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
         self.finished[name] = facts

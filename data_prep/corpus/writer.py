@@ -39,6 +39,7 @@ class SequenceWriter:
     stage, parameters, sources: what makes the corpus; a rerun with the same three keeps shards that are finished.
     columns: optional columns beside id, sequence, length (names of COLUMNS).
     parent: the corpus this one was made from; its sources and stages are carried on.
+    repeatable: False where the sources do not identify the input (standard input): nothing earlier is kept.
     complete: the output folder already holds exactly this; do nothing.
     Errors: DataPrepError (see StagedFolder).
     """
@@ -54,13 +55,14 @@ class SequenceWriter:
         alphabet: str = "rna",
         parent: Corpus | None = None,
         overwrite: bool = False,
+        repeatable: bool = True,
     ):
         self.schema = pa.schema([(name, COLUMNS[name]) for name in COLUMNS if name in REQUIRED or name in columns])
         self.alphabet = alphabet
         self.sources = [*(parent.manifest["sources"] if parent else []), *sources]
         self.stages = [*(parent.manifest["stages"] if parent else []), {"stage": stage, "parameters": parameters}]
         recipe = {"stages": self.stages, "sources": self.sources, "parent": parent.fingerprint if parent else None}
-        self._folder = StagedFolder(out, recipe, overwrite=overwrite)
+        self._folder = StagedFolder(out, recipe if repeatable else None, overwrite=overwrite)
         self.complete = self._folder.complete
         self._open = {split: _OpenShard() for split in SPLITS}
         self._shards: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}

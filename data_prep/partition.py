@@ -1,0 +1,20 @@
+"""Which sequences are held out: a function of their key alone, so that duplicates never straddle splits."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def is_held_out(keys: Sequence[bytes], fraction: float) -> np.ndarray:
+    """bool (S,): True for about `fraction` of the keys (>= 8 uniform bytes each), the same ones in every run.
+
+    A larger fraction holds out a superset.
+    """
+    words = np.frombuffer(b"".join([key[:8] for key in keys]), ">u8") >> np.uint64(11)  # 53 bits are exact in float64
+    return words.astype(np.float64) / 2.0**53 < fraction
+
+
+def text_keys(texts: Sequence[str]) -> list[bytes]:
+    """Uniform keys for names (clusters, genes)."""
+    return [hashlib.sha256(text.encode()).digest()[:16] for text in texts]

@@ -1,0 +1,175 @@
+"""Any FASTA to a corpus: one or more files, plain, gzip, bgzip, or `-` for standard input.
+
+Sequences are stored in upper case and in one spelling (T becomes U, or the reverse with --alphabet dna). Then, in this
+order, records are dropped or changed by their letters, by their length, and if they were seen before; every drop is
+counted by reason in manifest.json. A sequence goes to the validation split if a hash of it says so, so that a rerun
+gives the same corpus and a duplicate never straddles the splits.
+
+example:
+  python -m data_prep fasta rnas.fa.gz --out corpora/rnas --max-length 1022 --long crop
+"""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from data_prep.alphabet import ALPHABETS, protein_rows
+from data_prep.cli import add_output_arguments, progress, report
+from data_prep.corpus import SequenceWriter, describe_source
+from data_prep.dedup import SeenKeys, sequence_keys
+from data_prep.errors import DataPrepError
+from data_prep.fasta import FastaBlock, read_fasta
+from data_prep.partition import is_held_out
+from data_prep.policies import LengthPolicy, LetterPolicy, Records, drop_duplicates
+from data_prep.tally import Tally
+
+# What makes the corpus, hence what its manifest records and what a rerun must repeat.
+PARAMETERS = (
+    "alphabet", "max_ambiguous", "min_length", "max_length", "long", "duplicates", "validation", "bad_records",
+    "type_field",
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="FASTA files; - reads standard input")
+    add_output_arguments(parser)
+    parser.add_argument("--alphabet", choices=ALPHABETS, default="rna", help="store U (rna, default) or T (dna)")
+    parser.add_argument(
+        "--max-ambiguous", type=float, default=0.1, metavar="FRACTION",
+        help="drop records with a larger share of N, R, Y, … (default 0.1)",
+    )  # fmt: skip
+    parser.add_argument("--min-length", type=int, default=1, metavar="NT", help="drop shorter records (default 1)")
+    parser.add_argument("--max-length", type=int, metavar="NT", help="longest record (default: no limit)")
+    parser.add_argument(
+        "--long", choices=("drop", "crop", "pieces"), default="drop",
+        help="records above --max-length: drop them (default), keep their start, or cut them into pieces",
+    )  # fmt: skip
+    parser.add_argument(
+        "--duplicates", choices=("drop", "keep"), default="drop", help="records whose stored sequence was seen before"
+    )
+    parser.add_argument(
+        "--validation", type=float, default=0.05, metavar="FRACTION", help="share of held-out sequences (default 0.05)"
+    )
+    parser.add_argument(
+        "--bad-records", choices=("fail", "drop"), default="fail",
+        help="records without name or sequence, or with a name that is not UTF-8: fail (default), or drop and count",
+    )  # fmt: skip
+    parser.add_argument(
+        "--type-field",
+        type=int,
+        metavar="N",
+        help="take the RNA type from the N-th word of the header (2: after the id)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the corpus; exit status."""
+    _check(args)
+    parameters = {name: getattr(args, name) for name in PARAMETERS}
+    # Standard input has no checksum before it was read: it is never taken for the input of an earlier run.
+    sources = [{"name": "-"} if file == "-" else describe_source(file) for file in args.files]
+    columns = [*(["rna_type"] if args.type_field else []), *(["source"] if len(args.files) > 1 else [])]
+    with SequenceWriter(
+        args.out, stage="fasta", parameters=parameters, sources=sources, columns=columns, alphabet=args.alphabet,
+        overwrite=args.overwrite, repeatable="-" not in args.files,
+    ) as writer:  # fmt: skip
+        if writer.complete:
+            print(f"{writer.out} is complete already; nothing to do")
+            return 0
+        tally = Tally()
+        _fill(writer, args, tally)
+        report(writer.finish(tally, tools=["numpy"]), writer.out)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.max_length is not None and args.max_length < args.min_length:
+        raise DataPrepError(f"--max-length {args.max_length} is below --min-length {args.min_length}")
+    if args.long != "drop" and args.max_length is None:
+        raise DataPrepError(f"--long {args.long} needs --max-length")
+    for name in ("max_ambiguous", "validation"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
+    if args.type_field is not None and args.type_field < 2:
+        raise DataPrepError("--type-field counts words of the header from 1, and the first is the id: give 2 or more")
+    if args.files.count("-") > 1:
+        raise DataPrepError("standard input (-) can be read only once")
+
+
+def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> None:
+    letters = LetterPolicy(ALPHABETS[args.alphabet], args.max_ambiguous)
+    length = LengthPolicy(args.min_length, args.max_length, args.long)
+    seen = SeenKeys(writer.scratch)
+    for records in _records(args, tally):
+        kept = length(letters(records, tally), tally)
+        keys = sequence_keys(kept.sequences)
+        held_out = is_held_out(keys, args.validation)
+        first = drop_duplicates(kept, keys, seen, tally) if args.duplicates == "drop" else np.ones(len(kept), bool)
+        for split, mask in (("train", first & ~held_out), ("validation", first & held_out)):
+            rows = kept.where(mask)
+            writer.append(split, rows.ids, rows.sequences, **rows.columns)
+
+
+def _records(args: argparse.Namespace, tally: Tally) -> Iterator[Records]:
+    """Well-formed records of all files."""
+    table = ALPHABETS[args.alphabet].table
+    for file in args.files:
+        records = proteins = 0
+        with progress(description=file, unit="B") as bar:
+            for block in read_fasta(file, table):
+                bar.update(sum(map(len, block.sequences)))
+                records += len(block.headers)
+                rows = protein_rows(block.sequences)
+                proteins += len(rows)
+                if proteins > records / 2:
+                    where = block.name(rows[0]) if rows else file
+                    raise DataPrepError(
+                        f"{where}: letters of amino acids, as in {proteins} of the first {records} records; "
+                        "this is a protein FASTA, give nucleotides"
+                    )
+                yield _well_formed(block, args, tally)
+
+
+def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> Records:
+    words = [header.split(None, args.type_field or 1) for header in block.headers]
+    ids = [fields[0] if fields else b"" for fields in words]
+    bad = np.zeros(len(ids), bool)
+    for reason, rows in _defects(ids, block.sequences).items():
+        rows = [row for row in rows if not bad[row]]
+        if rows and args.bad_records == "fail":
+            raise DataPrepError(
+                f"{block.name(rows[0])}: {reason}; mend it, or count and drop such records with --bad-records drop"
+            )
+        bad[rows] = True
+        tally.drop("records", reason.replace(" ", "_"), len(rows))
+    tally.keep("records", int((~bad).sum()))
+    columns: dict[str, Any] = {}
+    if args.type_field:
+        at = args.type_field - 1
+        columns["rna_type"] = [fields[at] if len(fields) > at else None for fields in words]
+    if len(args.files) > 1:
+        columns["source"] = [block.file.rsplit("/", 1)[-1]] * len(ids)
+    return Records(ids, block.sequences, columns).where(~bad)
+
+
+def _defects(ids: list[bytes], sequences: list[bytes]) -> dict[str, list[int]]:
+    """Rows of malformed records by what is wrong with them."""
+    defects = {
+        "record without name": [row for row, name in enumerate(ids) if not name],
+        "record without sequence": [row for row, sequence in enumerate(sequences) if not sequence],
+        "name is not UTF-8": [],
+    }
+    if not b"".join(ids).isascii():
+        defects["name is not UTF-8"] = [row for row, name in enumerate(ids) if not _is_utf8(name)]
+    return defects
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
