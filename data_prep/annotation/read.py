@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 from data_prep.annotation.gff3 import collect_gff3
@@ -25,7 +25,13 @@ class Annotation:
     transcripts: tuple[Transcript, ...]
     dropped: dict[str, int]
     release: tuple[str, ...]  # the comment lines on top, where GENCODE and Ensembl write the release
-    has_stop_codons: bool  # Ensembl's GFF3 has no such rows, and no tags for incomplete ends either
+    has_stop_codons: bool  # whether stop_codon rows exist
+
+    @property
+    def tells_incomplete_ends(self) -> bool:
+        """Ensembl's GFF3 has neither stop codon rows nor tags such as mRNA_end_NF (data_utr3.md, section 3)."""
+        tagged = any(tag.endswith("_NF") for transcript in self.transcripts for tag in transcript.tags)
+        return self.dialect == "gtf" or self.has_stop_codons or tagged
 
 
 def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
@@ -81,7 +87,7 @@ def _assemble(
     coding = intervals(rows.coding)
     if not exons:
         return "no_exons"
-    if any(left[1] > right[0] for left, right in zip(exons, exons[1:], strict=False)):
+    if any(left[1] > right[0] for left, right in pairwise(exons)):
         return "overlapping_exons"
     if not all(any(start <= a and b <= end for start, end in exons) for a, b in coding):
         return "coding_outside_exons"
@@ -133,6 +139,6 @@ def _dialect(path: str, row: Row, notes: list[str]) -> str:
     if re.match(rb"\s*[\w.:-]+\s+\S", row.attributes):
         return "gtf"
     raise DataPrepError(
-        f"{path} line {row.number}: the ninth column is neither GTF (key \"value\";) nor GFF3 (key=value;): "
+        f'{path} line {row.number}: the ninth column is neither GTF (key "value";) nor GFF3 (key=value;): '
         f"{row.attributes[:60].decode('utf-8', 'replace')!r}"
     )

@@ -81,7 +81,9 @@ def test_annotation_without_exon_rows_takes_exons_from_coding_and_utr_rows(toy, 
 
 
 def test_gtf_attributes():
-    found = gtf_attributes(b'gene_id "G;1"; level 2; exon_number "3"; tag "basic"; tag "CCDS"; note "transcript_id \'x\'"')
+    found = gtf_attributes(
+        b'gene_id "G;1"; level 2; exon_number "3"; tag "basic"; tag "CCDS"; note "transcript_id \'x\'"'
+    )
     assert found == {
         b"gene_id": [b"G;1"],
         b"level": [b"2"],
@@ -134,7 +136,11 @@ SET_ASIDE = {
     "no_strand": [("c", "exon", 1, 90, ".", "bad"), ("c", "CDS", 4, 60, ".", "bad")],
     "on_two_contigs_or_strands": [("c", "exon", 1, 90, "+", "bad"), ("d", "CDS", 4, 60, "+", "bad")],
     "coding_outside_exons": [("c", "exon", 1, 50, "+", "bad"), ("c", "CDS", 4, 60, "+", "bad")],
-    "overlapping_exons": [("c", "exon", 1, 50, "+", "bad"), ("c", "exon", 40, 90, "+", "bad"), ("c", "CDS", 4, 9, "+", "bad")],
+    "overlapping_exons": [
+        ("c", "exon", 1, 50, "+", "bad"),
+        ("c", "exon", 40, 90, "+", "bad"),
+        ("c", "CDS", 4, 9, "+", "bad"),
+    ],
     "no_exons": [("c", "CDS", 4, 60, "+", "bad")],
 }
 

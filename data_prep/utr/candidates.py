@@ -1,0 +1,22 @@
+"""One UTR of one transcript, from either input route, before any policy that needs its letters."""
+
+from dataclasses import dataclass
+
+STOP_CODONS = frozenset({b"TAA", b"TAG", b"TGA"})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """`sequence` is the UTR in DNA letters, upper case, 5' to 3'; `offset` its 0-based start in the transcript."""
+
+    transcript_id: str
+    gene_id: str
+    gene_name: str
+    contig: str  # empty where a transcript FASTA came without annotation, as is `strand`
+    strand: str
+    tags: frozenset[str]
+    spliced_length: int
+    offset: int
+    sequence: bytes
+    first_codon: bytes
+    last_codon: bytes

@@ -1,0 +1,91 @@
+"""Route A: UTRs from a genome FASTA and an annotation."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from data_prep.annotation import Annotation, Transcript
+from data_prep.errors import DataPrepError
+from data_prep.genome import Contig, read_contigs
+from data_prep.genome_names import bare_name, missing_contigs_message
+from data_prep.tally import Tally
+from data_prep.utr.candidates import Candidate
+from data_prep.utr.parts import splice, transcript_parts
+from data_prep.utr.policy import INCOMPLETE_TAGS, UtrPolicy
+
+
+def eligible_transcripts(transcripts: Iterable[Transcript], policy: UtrPolicy, tally: Tally) -> Iterator[Transcript]:
+    """Those whose biotype, contig and ends the policy admits; the rest counted by reason."""
+    for transcript in transcripts:
+        if policy.biotypes is not None and transcript.biotype not in policy.biotypes:
+            tally.drop("transcripts", "biotype")
+        elif policy.contigs is not None and bare_name(transcript.contig) not in policy.contigs:
+            tally.drop("transcripts", "contig")
+        elif policy.drop_incomplete and transcript.tags & INCOMPLETE_TAGS[policy.side]:
+            tally.drop("transcripts", "incomplete_end")
+        else:
+            tally.keep("transcripts")
+            yield transcript
+
+
+def genome_candidates(
+    genome: str,
+    annotation_path: str,
+    annotation: Annotation,
+    policy: UtrPolicy,
+    tally: Tally,
+    *,
+    match_chr: bool = False,
+    skip_missing: bool = False,
+) -> Iterator[Candidate]:
+    """Candidates contig by contig, in the order of the FASTA.
+
+    Raises DataPrepError where contigs of the annotation are missing in the FASTA (unless `skip_missing`, which counts
+    their transcripts), where no contig is in both, and where an exon ends beyond its contig.
+    """
+    key = bare_name if match_chr else str
+    waiting: dict[str, list[Transcript]] = defaultdict(list)
+    for transcript in eligible_transcripts(annotation.transcripts, policy, tally):
+        waiting[key(transcript.contig)].append(transcript)
+    if not waiting:
+        return
+    names: dict[str, str] = {}
+    found_any = False
+
+    def wanted(name: str) -> bool:
+        if key(name) in names:
+            raise DataPrepError(f"{genome}: contigs {names[key(name)]!r} and {name!r} are one name without 'chr'")
+        names[key(name)] = name
+        return key(name) in waiting
+
+    for contig in read_contigs(genome, wanted):
+        found_any = True
+        for transcript in waiting.pop(key(contig.name)):
+            tally.keep("genome")
+            yield _candidate(genome, annotation_path, contig, transcript, policy.side)
+    if waiting and not (skip_missing and found_any):
+        missing = {transcript.contig for transcripts in waiting.values() for transcript in transcripts}
+        raise DataPrepError(missing_contigs_message(annotation_path, genome, missing, list(names.values())))
+    tally.drop("genome", "contig_missing", sum(map(len, waiting.values())))
+
+
+def _candidate(genome: str, annotation_path: str, contig: Contig, transcript: Transcript, side: int) -> Candidate:
+    end = transcript.exons[-1][1]
+    if end > len(contig.sequence):
+        raise DataPrepError(
+            f"{annotation_path}: transcript {transcript.id}: exon end {end} is beyond contig {contig.name} of "
+            f"{len(contig.sequence)} nt in {genome}; genome and annotation are of different assemblies"
+        )
+    five, coding, three = (splice(contig.sequence, parts, transcript.strand) for parts in transcript_parts(transcript))
+    return Candidate(
+        transcript_id=transcript.id,
+        gene_id=transcript.gene_id,
+        gene_name=transcript.gene_name,
+        contig=transcript.contig,
+        strand=transcript.strand,
+        tags=transcript.tags,
+        spliced_length=transcript.spliced_length,
+        offset=len(five) + len(coding) if side == 3 else 0,
+        sequence=three if side == 3 else five,
+        first_codon=coding[:3],
+        last_codon=coding[-3:],
+    )

@@ -1,0 +1,73 @@
+"""From candidates to the chosen UTRs: ends, minimum length, choice per gene, duplicates, in this order."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
+
+from data_prep.tally import Tally
+from data_prep.utr.candidates import STOP_CODONS, Candidate
+from data_prep.utr.policy import UtrPolicy
+
+
+def select(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> list[Candidate]:
+    """The chosen ones in the plain string order of transcript ids; the rest counted by reason."""
+    sound = [candidate for candidate in candidates if _is_sound(candidate, policy, tally)]
+    chosen = _per_gene(sound, policy.per_gene, tally)
+    chosen.sort(key=attrgetter("transcript_id"))
+    cropped = [_crop(candidate, policy.crop_to) for candidate in chosen]
+    return _distinct(cropped, tally) if policy.dedup else cropped
+
+
+def _is_sound(candidate: Candidate, policy: UtrPolicy, tally: Tally) -> bool:
+    reason = None
+    if policy.check_codons and policy.side == 3 and candidate.last_codon not in STOP_CODONS:
+        reason = "no_stop_codon"
+    elif policy.check_codons and policy.side == 5 and candidate.first_codon != b"ATG":
+        reason = "no_start_codon"
+    elif not candidate.sequence:
+        reason = "no_utr"
+    elif len(candidate.sequence) < policy.min_len:
+        reason = "shorter_than_min_len"
+    if reason:
+        tally.drop("utr", reason)
+    else:
+        tally.keep("utr")
+    return reason is None
+
+
+# Sort keys: the smallest is taken. Ties end with the smaller transcript id.
+RANKS: dict[str, Callable[[Candidate], tuple]] = {
+    "longest_transcript": lambda c: (-c.spliced_length, -len(c.sequence), c.transcript_id),
+    "longest_utr": lambda c: (-len(c.sequence), -c.spliced_length, c.transcript_id),
+    "canonical": lambda c: ("Ensembl_canonical" not in c.tags, "MANE_Select" not in c.tags, c.transcript_id),
+}
+
+
+def _per_gene(candidates: list[Candidate], choice: str, tally: Tally) -> list[Candidate]:
+    if choice == "all":
+        return candidates
+    by_gene = groupby(sorted(candidates, key=attrgetter("gene_id")), key=attrgetter("gene_id"))
+    best = [min(group, key=RANKS[choice]) for _, group in by_gene]
+    if choice == "canonical":
+        best = [candidate for candidate in best if candidate.tags & {"Ensembl_canonical", "MANE_Select"}]
+    tally.keep("per_gene", len(best))
+    tally.drop("per_gene", f"not_{choice}", len(candidates) - len(best))
+    return best
+
+
+def _crop(candidate: Candidate, limit: int | None) -> Candidate:
+    """Keep the 3' end, which for a 5' UTR is the end at the start codon."""
+    excess = len(candidate.sequence) - limit if limit else 0
+    if excess <= 0:
+        return candidate
+    return replace(candidate, sequence=candidate.sequence[excess:], offset=candidate.offset + excess)
+
+
+def _distinct(candidates: list[Candidate], tally: Tally) -> list[Candidate]:
+    first: dict[bytes, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.sequence, candidate)
+    tally.keep("distinct", len(first))
+    tally.drop("distinct", "same_sequence_as_an_earlier_transcript", len(candidates) - len(first))
+    return list(first.values())
