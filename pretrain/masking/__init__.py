@@ -5,18 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 from pretrain.masking.base import BaseMasking
+from pretrain.masking.kmer import KmerMasking
 from pretrain.masking.masked import Masked, MaskingStrategy, SideInformation
-from pretrain.masking.settings import MaskingSettings
+from pretrain.masking.mixture import MixtureMasking
+from pretrain.masking.motif import MotifMasking
+from pretrain.masking.settings import MaskingSettings, MixtureSettings
+from pretrain.masking.span import SpanMasking
+from pretrain.masking.variant_first import VariantFirstMasking
 from pretrain.tokenizers.batch import Tokenizer
 
 STRATEGIES: dict[str, Any] = {
     "base": BaseMasking,
+    "span": SpanMasking,
+    "motif": MotifMasking,
+    "kmer": KmerMasking,
+    "variant_first": VariantFirstMasking,
 }
 
 
 def build_strategy(settings: MaskingSettings, tokenizer: Tokenizer) -> MaskingStrategy:
     """The strategy its settings describe, for one vocabulary; PolymeraseError where the two do not fit."""
+    if isinstance(settings, MixtureSettings):
+        parts = [build_strategy(part, tokenizer) for part in settings.parts]
+        return MixtureMasking(parts, [part.weight for part in settings.parts])
     return STRATEGIES[settings.strategy](settings, tokenizer)
 
 
-__all__ = ["STRATEGIES", "Masked", "MaskingStrategy", "SideInformation", "build_strategy"]
+def strategy_names(settings: MaskingSettings) -> tuple[str, ...]:
+    """Names of what the numbers in :attr:`Masked.strategy` stand for."""
+    return (
+        tuple(part.strategy for part in settings.parts)
+        if isinstance(settings, MixtureSettings)
+        else (settings.strategy,)
+    )
+
+
+__all__ = ["STRATEGIES", "Masked", "MaskingStrategy", "SideInformation", "build_strategy", "strategy_names"]

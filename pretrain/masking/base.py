@@ -7,7 +7,7 @@ import numpy as np
 from pretrain.masking.masked import Masked, SideInformation
 from pretrain.masking.replacement import build_replacement
 from pretrain.masking.selection import choose, position_counts
-from pretrain.masking.settings import BaseMaskingSettings
+from pretrain.masking.settings import BaseSettings
 from pretrain.rng import SampleRng
 from pretrain.tokenizers.batch import TokenBatch, Tokenizer
 
@@ -15,7 +15,7 @@ from pretrain.tokenizers.batch import TokenBatch, Tokenizer
 class BaseMasking:
     """A set number of single tokens of each sequence, or each token on its own."""
 
-    def __init__(self, settings: BaseMaskingSettings, tokenizer: Tokenizer):
+    def __init__(self, settings: BaseSettings, tokenizer: Tokenizer):
         self._settings = settings
         self._replace = build_replacement(settings, tokenizer)
 

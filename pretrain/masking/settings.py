@@ -37,7 +37,7 @@ class ReplacementSettings(MaskingSection):
         return self
 
 
-class BaseMaskingSettings(ReplacementSettings):
+class BaseSettings(ReplacementSettings):
     """Single tokens, uniformly (BERT)."""
 
     strategy: Literal["base"] = "base"
@@ -47,4 +47,109 @@ class BaseMaskingSettings(ReplacementSettings):
     specials_selectable: bool = False  # upstream ERNIE-RNA: true (<cls> and <eos> count, are masked, and are targets)
 
 
-MaskingSettings = BaseMaskingSettings
+class BudgetSettings(ReplacementSettings):
+    """Keys of strategies that spend a budget of tokens on units longer than one."""
+
+    count: CountRule = "round"  # the budget; see base
+    # What happens to budget that no unit fits into: single tokens are added, or it is left. Upstream RNAErnie: none.
+    shortfall: Literal["fill", "none"] = "fill"
+
+
+class SpanSettings(BudgetSettings):
+    """Spans of neighbouring tokens; the shortest length has weight 1, the next 1/2, then 1/3, ... (RNAErnie)."""
+
+    strategy: Literal["span"] = "span"
+    min_length: Annotated[int, Field(gt=0)] = 5
+    max_length: Annotated[int, Field(gt=0)] = 8
+    # Upstream RNAErnie: true. Spans start and end before the last 9 tokens, and those near that border are cut short.
+    upstream_cut: bool = False
+
+    @model_validator(mode="after")
+    def _lengths_are_ordered(self) -> SpanSettings:
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} is larger than max_length {self.max_length}")
+        return self
+
+
+class MotifDatabase(MaskingSection):
+    """Motif lists that count as one: plain text, one motif per line."""
+
+    files: Annotated[list[str], Field(min_length=1)]
+    weight: Annotated[float, Field(gt=0.0)] = (
+        1.0  # chance that the next motif comes from here, whatever the list's size
+    )
+
+
+class MotifSettings(BudgetSettings):
+    """Whole motifs found in the sequence (RNAErnie)."""
+
+    strategy: Literal["motif"] = "motif"
+    databases: Annotated[list[MotifDatabase], Field(min_length=1, max_length=8)]
+    # weighted: the databases mix by their weights; in_turn: one after the other, in the order given. Upstream RNAErnie:
+    # in_turn, whereby its second list is never reached.
+    order: Literal["weighted", "in_turn"] = "weighted"
+    # normalised: U and T are one letter, IUPAC codes stand for each of their letters. literal: letters that the
+    # tokenizer does not have are unknown tokens (upstream RNAErnie: 4 of 5 motifs then match nothing).
+    alphabet: Literal["normalised", "literal"] = "normalised"
+    min_length: Annotated[int, Field(gt=0)] = 4  # 4-mers cover 96 % of any RNA, 6-mers 70 %, 8-mers 6 %
+
+
+class KmerSettings(ReplacementSettings):
+    """All k-mers that contain a hidden nucleotide: centres with probability rate / k (DNABERT, 3UTRBERT).
+
+    The true share of masked k-mers is 1 - (1 - rate / k)^k, 14.1 % for a rate of 0.15.
+    """
+
+    strategy: Literal["kmer"] = "kmer"
+    k: Annotated[int, Field(gt=0)] | None = None  # default: the tokenizer's
+
+
+class VariantFirstSettings(ReplacementSettings):
+    """Sites with several alleles before all others, then sites with one (MutBERT)."""
+
+    strategy: Literal["variant_first"] = "variant_first"
+    count: CountRule = "floor"
+    random_fraction: Fraction = 0.0  # MutBERT before March 2025: 0.1, and keep_fraction 0.1
+    keep_fraction: Fraction = 0.2
+
+
+class PartWeight(MaskingSection):
+    """Share of the samples that a part of a mixture gets, relative to the others."""
+
+    weight: Annotated[float, Field(gt=0.0)] = 1.0
+
+
+class BasePart(BaseSettings, PartWeight):
+    """Part of a mixture."""
+
+
+class SpanPart(SpanSettings, PartWeight):
+    """Part of a mixture."""
+
+
+class MotifPart(MotifSettings, PartWeight):
+    """Part of a mixture."""
+
+
+class KmerPart(KmerSettings, PartWeight):
+    """Part of a mixture."""
+
+
+class VariantFirstPart(VariantFirstSettings, PartWeight):
+    """Part of a mixture."""
+
+
+Part = Annotated[BasePart | SpanPart | MotifPart | KmerPart | VariantFirstPart, Field(discriminator="strategy")]
+
+
+class MixtureSettings(MaskingSection):
+    """One strategy per sample, drawn by weight (RNAErnie: base, span and motif, equally)."""
+
+    strategy: Literal["mixture"] = "mixture"
+    parts: Annotated[list[Part], Field(min_length=1)]
+
+
+MaskingSettings = Annotated[
+    BaseSettings | SpanSettings | MotifSettings | KmerSettings | VariantFirstSettings | MixtureSettings,
+    Field(discriminator="strategy"),
+]

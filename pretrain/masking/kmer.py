@@ -1,0 +1,39 @@
+"""Contiguous k-mer masking: every k-mer that shows a hidden nucleotide (DNABERT, 3UTRBERT)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pretrain.masking.masked import Masked, SideInformation
+from pretrain.masking.replacement import build_replacement
+from pretrain.masking.settings import KmerSettings
+from pretrain.rng import SampleRng
+from pretrain.tokenizers.batch import TokenBatch, Tokenizer
+
+
+class KmerMasking:
+    """Centres drawn independently with probability rate / k; each hides the k tokens around it."""
+
+    def __init__(self, settings: KmerSettings, tokenizer: Tokenizer):
+        self._k = settings.k or tokenizer.nucleotides_per_token
+        self._centre_probability = settings.rate / self._k
+        self._replace = build_replacement(settings, tokenizer)
+
+    def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        drawn = rng.token_uniform("select", tokens.offsets) < self._centre_probability
+        return self._replace(tokens, around(tokens, np.flatnonzero(drawn & tokens.maskable), self._k), rng)
+
+
+def around(tokens: TokenBatch, centres: np.ndarray, k: int) -> np.ndarray:
+    """All tokens within reach of the centres, int64 (C,) flat: from (k - 1) // 2 before to k // 2 after each.
+
+    Returns:
+        int64 (M,), ascending flat positions; specials and other sequences are never reached.
+    """
+    selected = np.zeros(len(tokens.ids), bool)
+    for offset in range(-((k - 1) // 2), k // 2 + 1):
+        reached = np.clip(centres + offset, 0, len(tokens.ids) - 1)
+        # consecutive tokens of one sequence show consecutive nucleotides; across a border they do not
+        same = tokens.nucleotide[reached] == tokens.nucleotide[centres] + offset
+        selected[reached[same & tokens.maskable[reached]]] = True
+    return np.flatnonzero(selected)

@@ -1,0 +1,67 @@
+"""Motif masking: whole binding motifs and other known words (RNAErnie's motif level)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pretrain.errors import PolymeraseError
+from pretrain.masking.budget import Candidates, fill, walk
+from pretrain.masking.masked import Masked, SideInformation
+from pretrain.masking.motif_finder import Matches, MotifFinder
+from pretrain.masking.motif_list import load_motifs
+from pretrain.masking.replacement import build_replacement
+from pretrain.masking.selection import position_counts
+from pretrain.masking.settings import MotifSettings
+from pretrain.rng import SampleRng, mix
+from pretrain.tokenizers.batch import TokenBatch, Tokenizer
+
+
+class MotifMasking:
+    """All matches of the lists in random order; each is masked whole while it is free and the budget lasts."""
+
+    def __init__(self, settings: MotifSettings, tokenizer: Tokenizer):
+        if tokenizer.nucleotides_per_token != 1:
+            raise PolymeraseError(
+                f"masking.strategy motif needs a tokenizer with one token per nucleotide, not {tokenizer.name}"
+            )
+        self._settings = settings
+        self._replace = build_replacement(settings, tokenizer)
+        self._weights = np.array([database.weight for database in settings.databases])
+        lists = [
+            load_motifs(database.files, settings.alphabet, tokenizer, settings.min_length)
+            for database in settings.databases
+        ]
+        self.finder = MotifFinder(lists, tokenizer)
+
+    def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        settings = self._settings
+        letters = tokens.per_sequence(tokens.maskable)
+        budgets = position_counts(settings.count, settings.rate, letters, rng.uniform("count"))
+        matches = self.finder.find(tokens)
+        sample = np.repeat(np.arange(len(letters)), tokens.lengths)[matches.start]
+        # the draw of a match belongs to its place and length, not to its number among the matches
+        words = rng.token_bits("select", tokens.offsets)[matches.start] ^ (
+            matches.length.astype(np.uint64) << np.uint64(48)
+        )
+        key = self._keys(matches, sample, len(letters), (mix(words) >> np.uint64(11)) * 2.0**-53)
+        order = np.lexsort((key, sample))
+        taken = walk(match_candidates(matches, sample, order, len(letters)), budgets, len(tokens.ids))
+        positions = fill(tokens, taken, budgets, rng) if settings.shortfall == "fill" else np.flatnonzero(taken)
+        return self._replace(tokens, positions, rng)
+
+    def _keys(self, matches: Matches, sample: np.ndarray, samples: int, uniform: np.ndarray) -> np.ndarray:
+        """Sort keys (K,) that shuffle each sequence's matches, database by database or mixed by weight."""
+        has = (matches.databases[:, None] >> np.arange(len(self._weights), dtype=np.uint8)) & 1  # (K, databases)
+        if self._settings.order == "in_turn":
+            return np.argmax(has, axis=1) + uniform
+        # An exponential race: a match waits a time of rate weight / matches of its database in this sequence. The
+        # first to arrive is then of database d with the share of d's weight.
+        counts = np.stack([np.bincount(sample, column, samples) for column in has.T], axis=1)
+        rate = (has * self._weights / np.maximum(counts, 1)[sample]).sum(axis=1)
+        return -np.log1p(-uniform) / rate
+
+
+def match_candidates(matches: Matches, sample: np.ndarray, order: np.ndarray, samples: int) -> Candidates:
+    """Matches, each of one length only, in the given walking order, int64 (K,), grouped by sequence."""
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(sample, minlength=samples))))
+    return Candidates(matches.start[order], matches.length[order], matches.length[order], offsets)
