@@ -1,9 +1,29 @@
 """Published models, one file each: sizes and switches, tokenizer, tensor names, Hugging Face form, known oddities."""
 
+import difflib
+
+from pretrain.errors import PolymeraseError
+from pretrain.families.dnabert import DNABERT
 from pretrain.families.ernie_rna import ERNIE_RNA
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import TRANSFORMS, KeyLayout, KeyRule
+from pretrain.families.mutbert import MUTBERT
+from pretrain.families.rnaernie import RNAERNIE
+from pretrain.families.rnaernie2 import RNAERNIE2
+from pretrain.families.utr_lm import UTR_LM
+from pretrain.families.utrbert import UTRBERT
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (ERNIE_RNA,)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (ERNIE_RNA, RNAERNIE, RNAERNIE2, UTR_LM, *UTRBERT, *DNABERT, MUTBERT)
+}
 
-__all__ = ["FAMILIES", "TRANSFORMS", "Family", "HuggingFaceForm", "KeyLayout", "KeyRule"]
+
+def find_family(name: str) -> Family:
+    """The family of that name; PolymeraseError that names the nearest one if there is none."""
+    if name not in FAMILIES:
+        nearest = difflib.get_close_matches(name, FAMILIES, 1, 0)[0]
+        raise PolymeraseError(f"no family {name!r}; did you mean {nearest!r}? (all: {', '.join(FAMILIES)})")
+    return FAMILIES[name]
+
+
+__all__ = ["FAMILIES", "TRANSFORMS", "Family", "HuggingFaceForm", "KeyLayout", "KeyRule", "find_family"]

@@ -15,6 +15,7 @@ Where sources disagree, and what we follow:
 * The pad row of the embedding is trained through the tied output head and must not be zeroed on import.
 * ``<cls>`` and ``<eos>`` can be selected, and the random token is drawn from ids 4-24: letters, made-up words and
   <mask> alike. No document mentions either; both are fields of the masking section, upstream values in ``quirks``.
+* The loss is a mean per micro-batch weighted by its number of sequences, so short sequences weigh more; a quirk too.
 * Longest input: multimolecule's prose says 1024 nt, the code 1024 tokens with <cls> and <eos>, so 1022 nt.
 * Segment table, pooler and sentence projection are in the file and in no loss (593,664 parameters).
 """
@@ -83,6 +84,12 @@ ERNIE_RNA = Family(
         base_class="ErnieRnaModel",
         masked_lm_class="ErnieRnaForMaskedLM",
         keys=OWN_KEYS,
-        constants={"mask_token_id": 24, "tie_word_embeddings": True},
+        constants={"tie_word_embeddings": True},
+        extra_fields=("mask_token_id",),
     ),
+    quirks={
+        "masking.specials_selectable": True,
+        "masking.random_ids": "vocabulary_from:4",
+        "objectives.reduction": "sequence_weighted",
+    },
 )

@@ -76,7 +76,7 @@ class Family:
     quirks: Mapping[str, Any] = field(default_factory=dict)
 
     def resized(self, config: Mapping[str, Any]) -> EncoderSettings:
-        """Settings of this family with the sizes of a config.json (or ``model.*`` overrides); other keys are not read."""
+        """This family with the sizes of a config.json (or of ``model.*`` overrides); other keys are not read."""
         names = CONFIG_FIELDS + self.hugging_face.extra_fields
         changes = {name: config[name] for name in names if config.get(name) is not None}
         if self.settings.segment_rows and "type_vocab_size" in config:

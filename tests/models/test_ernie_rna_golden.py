@@ -103,7 +103,9 @@ def test_loss_and_gradients_of_a_pretraining_batch_equal_upstream(files, model, 
     got = {name: parameter.grad for name, parameter in model.named_parameters()}
     assert got.keys() == expected.keys()
     for name, gradient in expected.items():
-        torch.testing.assert_close(got[name], gradient, atol=2e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            got[name], gradient, atol=2e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_mask_pairs_with_nothing_unless_it_was_selected(pair_table):

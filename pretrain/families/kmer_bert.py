@@ -1,0 +1,57 @@
+"""The program behind 3UTRBERT and DNABERT: BERT-base over overlapping k-mers (utrbert.md)."""
+
+from pretrain.families.bert_keys import (
+    BERT_DUPLICATES,
+    BERT_ENCODER_RULES,
+    BERT_IGNORABLE,
+    BERT_KEYS,
+    BERT_POOLER,
+    BERT_POSITIONS,
+    bert_head_rules,
+)
+from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.keys import KeyLayout
+from pretrain.models.settings import EncoderSettings
+
+PARAMETERS = {3: 86_095_941, 4: 86_243_589, 5: 86_834_181, 6: 89_196_549}
+POOLER_PARAMETERS = 590_592
+
+# upstream computes decoder(h) + bias where decoder already holds the same bias: its logits are W h + 2 b
+UPSTREAM_KEYS = KeyLayout(
+    rules=(*BERT_ENCODER_RULES, BERT_POSITIONS, BERT_POOLER, *bert_head_rules(bias_transform="double")),
+    duplicates=BERT_DUPLICATES,
+    ignorable=BERT_IGNORABLE,
+)
+
+
+def kmer_bert(name: str, k: int) -> Family:
+    """The family ``name`` over k-mers: 4^k + 5 tokens, everything else BERT-base."""
+    return Family(
+        name=name,
+        settings=EncoderSettings(
+            vocab_size=4**k + 5,
+            hidden_size=768,
+            num_hidden_layers=12,
+            num_attention_heads=12,
+            intermediate_size=3072,
+            max_position_embeddings=512,
+            pad_token_id=0,
+            mask_token_id=4,
+            segment_rows=2,
+            zero_pad_row=False,
+        ),
+        tokenizer=name,
+        max_tokens=512,
+        parameters=PARAMETERS[k],
+        unused_parameters=POOLER_PARAMETERS,
+        upstream=UPSTREAM_KEYS,
+        hugging_face=HuggingFaceForm(
+            kind="native",
+            model_type="bert",
+            base_class="BertModel",
+            masked_lm_class="BertForMaskedLM",
+            keys=BERT_KEYS,
+            constants={"tie_word_embeddings": True},
+        ),
+        quirks={"masking.random_ids": "vocabulary_from:0", "objectives.reduction": "micro_batch_mean"},
+    )

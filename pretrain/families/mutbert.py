@@ -1,0 +1,66 @@
+"""MutBERT (ai4nucleome/mutBERT; specification: mutbert.md): rotary BERT-base that reads allele frequencies.
+
+Where sources disagree, and what we follow:
+
+* Inputs: upstream's model takes probability rows only, its own cards pass ids. Here a token is an id or, where alleles
+  are mixed, a soft row; both give the same as ``rows @ E``.
+* Special tokens follow tokenizer.json; upstream's vocab.txt has another order and is used by nothing. The pad id is 3
+  (config.json), not the class default 0.
+* ``rope_scaling`` dynamic: upstream keeps the long-input frequencies after one long call. Here nothing is remembered.
+* ``attn_implementation`` is ignored upstream (always sdpa, never flash: a mask is always passed).
+* Corruption: 80/0/20 in the released code, 80/10/10 (random ids, specials included) in its history and in the sister
+  project; which trained the published weights is not recorded.
+* Temperature: a softmax of the probabilities, skipped at exactly 1.0; ``corpus.temperature_mode`` offers it and others.
+* Dropout: upstream leaves evaluation mode on after its first evaluation, so about 97 % of the training ran without
+  dropout; 0.0 is the upstream value in ``quirks``.
+* Upstream's preparation drops multi-allelic sites and the last base and window of each part; ours keeps them.
+* Exports use their own model_type: with the published "bert", loading without remote code silently gives a plain BERT
+  with random position embeddings.
+"""
+
+from pretrain.families.bert_keys import (
+    BERT_DUPLICATES,
+    BERT_ENCODER_RULES,
+    BERT_IGNORABLE,
+    BERT_POOLER,
+    bert_head_rules,
+)
+from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.keys import KeyLayout
+from pretrain.models.settings import EncoderSettings
+
+KEYS = KeyLayout(
+    rules=(*BERT_ENCODER_RULES, BERT_POOLER, *bert_head_rules()),
+    duplicates=BERT_DUPLICATES,
+    ignorable=BERT_IGNORABLE,
+)
+
+MUTBERT = Family(
+    name="mutbert",
+    settings=EncoderSettings(
+        vocab_size=9,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        max_position_embeddings=512,
+        pad_token_id=3,
+        mask_token_id=4,
+        base_token_ids=(5, 6, 7, 8),
+        position_embedding_type="rotary",
+        segment_rows=2,
+    ),
+    tokenizer="mutbert",
+    max_tokens=512,
+    parameters=85_656_585,
+    upstream=KEYS,
+    hugging_face=HuggingFaceForm(
+        kind="remote",
+        model_type="mutbert",
+        base_class="MutBertModel",
+        masked_lm_class="MutBertForMaskedLM",
+        keys=KEYS,
+        constants={"tie_word_embeddings": True, "pooler_type": "mean", "classifier_dropout": None},
+    ),
+    quirks={"model.hidden_dropout_prob": 0.0, "model.attention_probs_dropout_prob": 0.0},
+)
