@@ -10,7 +10,7 @@ from pretrain.masking.selection import choose
 from pretrain.rng import SampleRng
 from pretrain.tokenizers.batch import TokenBatch, spans
 
-_STEPS_BETWEEN_PRUNING = 6
+_STEPS_BETWEEN_PRUNING = 16
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ def fill(tokens: TokenBatch, taken: np.ndarray, budgets: np.ndarray, rng: Sample
     candidates = tokens.maskable & ~taken
     missing = np.minimum(budgets - tokens.per_sequence(taken), tokens.per_sequence(candidates))
     more = choose(tokens, candidates, missing, rng.token_bits("fill", tokens.offsets))
-    return np.union1d(np.flatnonzero(taken), more)
+    filled = taken.copy()
+    filled[more] = True
+    return np.flatnonzero(filled)
 
 
 def _any_taken(taken: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:

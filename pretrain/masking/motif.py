@@ -10,7 +10,7 @@ from pretrain.masking.masked import Masked, SideInformation
 from pretrain.masking.motif_finder import Matches, MotifFinder
 from pretrain.masking.motif_list import load_motifs
 from pretrain.masking.replacement import build_replacement
-from pretrain.masking.selection import position_counts
+from pretrain.masking.selection import position_counts, shuffled
 from pretrain.masking.settings import MotifSettings
 from pretrain.rng import SampleRng, mix
 from pretrain.tokenizers.batch import TokenBatch, Tokenizer
@@ -38,30 +38,41 @@ class MotifMasking:
         letters = tokens.per_sequence(tokens.maskable)
         budgets = position_counts(settings.count, settings.rate, letters, rng.uniform("count"))
         matches = self.finder.find(tokens)
-        sample = np.repeat(np.arange(len(letters)), tokens.lengths)[matches.start]
+        sequence = np.repeat(np.arange(len(letters)), tokens.lengths)[matches.start]
         # the draw of a match belongs to its place and length, not to its number among the matches
-        words = rng.token_bits("select", tokens.offsets)[matches.start] ^ (
-            matches.length.astype(np.uint64) << np.uint64(48)
-        )
-        key = self._keys(matches, sample, len(letters), (mix(words) >> np.uint64(11)) * 2.0**-53)
-        order = np.lexsort((key, sample))
-        taken = walk(match_candidates(matches, sample, order, len(letters)), budgets, len(tokens.ids))
+        words = rng.token_bits("select", tokens.offsets)[matches.start]
+        words = mix(words ^ (matches.length.astype(np.uint64) << np.uint64(48)))
+        keys = self._keys(matches.databases, sequence, len(letters), (words >> np.uint64(11)) * 2.0**-53)
+        # the bits of positive numbers sort like the numbers
+        priority = keys.astype(np.float32).view(np.uint32).astype(np.uint64) << np.uint64(33)
+        order = shuffled(sequence, np.arange(len(sequence)), priority)
+        taken = walk(match_candidates(matches, sequence, order, len(letters)), budgets, len(tokens.ids))
         positions = fill(tokens, taken, budgets, rng) if settings.shortfall == "fill" else np.flatnonzero(taken)
         return self._replace(tokens, positions, rng)
 
-    def _keys(self, matches: Matches, sample: np.ndarray, samples: int, uniform: np.ndarray) -> np.ndarray:
-        """Sort keys (K,) that shuffle each sequence's matches, database by database or mixed by weight."""
-        has = (matches.databases[:, None] >> np.arange(len(self._weights), dtype=np.uint8)) & 1  # (K, databases)
+    def _keys(self, databases: np.ndarray, sequence: np.ndarray, sequences: int, uniform: np.ndarray) -> np.ndarray:
+        """Numbers (K,) >= 0 that put each sequence's matches in order, database by database or mixed by weight.
+
+        Args:
+            databases: uint8 (K,), bit set of the databases that have the motif.
+            sequence: int64 (K,).
+            sequences: how many there are.
+            uniform: (K,) in [0, 1).
+        """
+        has = (
+            np.arange(1 << len(self._weights))[:, None] >> np.arange(len(self._weights))
+        ) & 1  # (bit sets, databases)
         if self._settings.order == "in_turn":
-            return np.argmax(has, axis=1) + uniform
+            return np.argmax(has, axis=1)[databases] + uniform
         # An exponential race: a match waits a time of rate weight / matches of its database in this sequence. The
         # first to arrive is then of database d with the share of d's weight.
-        counts = np.stack([np.bincount(sample, column, samples) for column in has.T], axis=1)
-        rate = (has * self._weights / np.maximum(counts, 1)[sample]).sum(axis=1)
-        return -np.log1p(-uniform) / rate
+        sets = len(has)
+        counts = np.bincount(sequence * sets + databases, minlength=sequences * sets).reshape(sequences, sets) @ has
+        rates = (self._weights / np.maximum(counts, 1)) @ has.T  # (sequences, bit sets)
+        return -np.log1p(-uniform) / rates[sequence, databases]
 
 
-def match_candidates(matches: Matches, sample: np.ndarray, order: np.ndarray, samples: int) -> Candidates:
+def match_candidates(matches: Matches, sequence: np.ndarray, order: np.ndarray, sequences: int) -> Candidates:
     """Matches, each of one length only, in the given walking order, int64 (K,), grouped by sequence."""
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(sample, minlength=samples))))
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(sequence, minlength=sequences))))
     return Candidates(matches.start[order], matches.length[order], matches.length[order], offsets)

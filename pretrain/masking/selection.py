@@ -10,7 +10,7 @@ from pretrain.tokenizers.batch import TokenBatch, spans
 # A sort key holds sequence | priority | place in the sequence. Equal priorities (1 pair in 16 million) go by place, so
 # the order never depends on the neighbours in the batch.
 _PRIORITY_BITS, _PLACE_BITS = np.uint64(24), np.uint64(21)
-_MOST_SEQUENCES, _MOST_TOKENS = 1 << 19, 1 << 21
+_MOST_SEQUENCES, _MOST_PLACES = 1 << 19, 1 << 21
 
 
 def position_counts(rule: CountRule, rate: float, candidates: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -35,24 +35,24 @@ def position_counts(rule: CountRule, rate: float, candidates: np.ndarray, unifor
     return np.minimum(counts.astype(np.int64), candidates)
 
 
-def shuffled(counts: np.ndarray, places: np.ndarray, priority: np.ndarray) -> np.ndarray:
-    """The places of every sequence in the order of their priorities.
+def shuffled(sequence: np.ndarray, places: np.ndarray, priority: np.ndarray) -> np.ndarray:
+    """Places sorted by sequence, then by priority.
 
     Args:
-        counts: places of each sequence, (S,).
-        places: int64 (K,), positions within their sequence, grouped by sequence.
+        sequence: int64 (K,), which sequence of the batch a place belongs to.
+        places: int64 (K,), numbers that differ within a sequence.
         priority: uint64 (K,); its upper 24 bits decide.
 
     Returns:
-        int64 (K,): the same places, grouped by sequence, in walking order.
+        int64 (K,): the places in walking order.
     """
-    if len(counts) > _MOST_SEQUENCES or (len(places) and int(places.max()) >= _MOST_TOKENS):
-        raise ValueError(f"a micro-batch holds at most {_MOST_SEQUENCES} sequences of {_MOST_TOKENS} tokens")
-    key = np.repeat(np.arange(len(counts), dtype=np.uint64) << (_PRIORITY_BITS + _PLACE_BITS), counts)
+    if len(places) and (int(sequence.max()) >= _MOST_SEQUENCES or int(places.max()) >= _MOST_PLACES):
+        raise ValueError(f"a micro-batch is limited to {_MOST_SEQUENCES} sequences with {_MOST_PLACES} places to mask")
+    key = sequence.astype(np.uint64) << (_PRIORITY_BITS + _PLACE_BITS)
     key |= (priority >> (np.uint64(64) - _PRIORITY_BITS)) << _PLACE_BITS
     key |= places.astype(np.uint64)
     key.sort(kind="stable")
-    return (key & np.uint64(_MOST_TOKENS - 1)).astype(np.int64)
+    return (key & np.uint64(_MOST_PLACES - 1)).astype(np.int64)
 
 
 def choose(tokens: TokenBatch, candidates: np.ndarray, counts: np.ndarray, priority: np.ndarray) -> np.ndarray:
@@ -68,8 +68,8 @@ def choose(tokens: TokenBatch, candidates: np.ndarray, counts: np.ndarray, prior
     """
     where = np.flatnonzero(candidates)
     available = tokens.per_sequence(candidates)
-    places = where - np.repeat(tokens.offsets[:-1], available)
-    order = shuffled(available, places, priority[where])
+    sequence = np.repeat(np.arange(len(available)), available)
+    order = shuffled(sequence, where - tokens.offsets[sequence], priority[where])
     first = np.cumsum(available) - available
     chosen = order[spans(first, counts)] + np.repeat(tokens.offsets[:-1], counts)
     chosen.sort()
