@@ -4,6 +4,7 @@ import argparse
 from dataclasses import fields, replace
 from typing import Any
 
+from data_prep.alphabet import ALPHABETS
 from data_prep.annotation import Annotation
 from data_prep.cli import add_output_arguments
 from data_prep.errors import DataPrepError
@@ -53,7 +54,7 @@ def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
     policy.add_argument("--max-other-fraction", type=float, help="letters outside A,C,G,U allowed in a record (0 to 1)")
     policy.add_argument("--no-dedup", action="store_true", help="keep UTRs with equal sequence")
     policy.add_argument("--val-fraction", type=float, help="share of genes held out for validation")
-    policy.add_argument("--alphabet", choices=("rna", "dna"))
+    policy.add_argument("--alphabet", choices=ALPHABETS)
     add_output_arguments(parser)
 
 

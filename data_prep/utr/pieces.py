@@ -1,9 +1,11 @@
 """From chosen UTRs to corpus records: pieces, letters, training and validation."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import compress
 
+from data_prep.alphabet import ALPHABETS
+from data_prep.partition import is_held_out, text_keys
 from data_prep.tally import Tally
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.policy import UtrPolicy
@@ -32,12 +34,13 @@ class Piece:
 
 def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Iterator[Piece]:
     """Non-overlapping pieces from the 5' end; the remainder is kept if it has the minimum length."""
+    alphabet = ALPHABETS[policy.alphabet]
     for candidate in candidates:
-        sequence = candidate.sequence if policy.alphabet == "DNA" else candidate.sequence.replace(b"T", b"U")
+        sequence = candidate.sequence.translate(alphabet.table)
         width = policy.piece_len or len(sequence)
         for number, start in enumerate(range(0, len(sequence), width), 1):
             letters = sequence[start : start + width]
-            others = len(letters) - sum(letters.count(base) for base in b"ACGTU")
+            others = len(letters) - sum(letters.count(base) for base in alphabet.letters)
             if len(letters) < policy.min_len:
                 tally.drop("pieces", "remainder_shorter_than_min_len")
             elif others > policy.max_other_fraction * len(letters):
@@ -49,19 +52,16 @@ def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Ite
 
 
 def split_by_gene(pieces: Iterable[Piece], val_fraction: float, tally: Tally) -> tuple[list[Piece], list[Piece]]:
-    """Training and validation; validation pieces whose sequence is also in training are dropped."""
-    train: list[Piece] = []
-    held_out: list[Piece] = []
-    for piece in pieces:
-        (held_out if in_validation(piece.candidate.gene_id, val_fraction) else train).append(piece)
+    """Training and validation; validation pieces whose sequence is also in training are dropped.
+
+    A gene is held out by its id without version, so that it stays on its side from release to release.
+    """
+    pieces = list(pieces)
+    held_out = is_held_out(text_keys([piece.candidate.gene_id.partition(".")[0] for piece in pieces]), val_fraction)
+    train = list(compress(pieces, ~held_out))
+    candidates = list(compress(pieces, held_out))
     seen = {piece.sequence for piece in train}
-    validation = [piece for piece in held_out if piece.sequence not in seen]
+    validation = [piece for piece in candidates if piece.sequence not in seen]
     tally.keep("split", len(train) + len(validation))
-    tally.drop("split", "validation_sequence_also_in_training", len(held_out) - len(validation))
+    tally.drop("split", "validation_sequence_also_in_training", len(candidates) - len(validation))
     return train, validation
-
-
-def in_validation(gene_id: str, fraction: float) -> bool:
-    """A pure function of the gene id without its version, so that a gene stays put from release to release."""
-    digest = hashlib.sha256(gene_id.partition(".")[0].encode()).digest()
-    return int.from_bytes(digest[:8], "big") < fraction * 2**64

@@ -24,7 +24,7 @@ class UtrPolicy:
     piece_len: int | None = None
     max_other_fraction: float = 0.0  # of letters outside A, C, G, U in a piece
     val_fraction: float = 0.02  # of genes
-    alphabet: str = "rna"  # or "dna"
+    alphabet: str = "rna"  # a name of ALPHABETS
 
 
 # By side; the first of each is the default. 3UTRBERT: utrbert.md (d). UTR-LM: utr_lm.md (d): 30 to 1022 nt, long ones
