@@ -1,0 +1,191 @@
+"""Allele frequencies of a population on its reference genome, from a genome FASTA and VCF files.
+
+Every single-base substitution above --min-af becomes a row of A, C, G, T frequencies; the rest of the genome stays as
+it is, and training windows are assembled when asked for. Genotype columns are never read. The defaults follow MutBERT,
+with its defects mended; --multiallelic drop repeats what its published preparation kept. Dropped alleles are counted
+by reason in manifest.json. VCFs may be plain, gzip or bgzip, sorted or not, one per contig or not.
+
+example:
+  python -m data_prep allele-frequencies --genome hg38.fa.gz --vcf chr21.vcf.gz chr22.vcf.gz --contigs chr21,chr22 \\
+      --validation-contigs chr22 --out corpora/mutbert
+"""
+
+import argparse
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.cli import add_output_arguments, report
+from data_prep.corpus import StagedFolder, describe_source, tool_versions
+from data_prep.corpus.files import canonical_json
+from data_prep.errors import DataPrepError
+from data_prep.genome_names import bare_name, parse_contigs
+from data_prep.tally import Tally
+from data_prep.variants.collect import CollectJob, collect
+from data_prep.variants.holdout import by_contig, last_fraction
+from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
+from data_prep.variants.vcf import VcfOptions
+
+# What makes the corpus, hence what its manifest records and what a rerun must repeat.
+PARAMETERS = (
+    "contigs", "window", "min_af", "af_field", "filter_pass", "multiallelic", "match_chr", "max_ref_mismatch",
+    "validation_contigs", "validation",
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage."""
+    parser.add_argument("--genome", required=True, type=Path, metavar="FASTA", help="plain, gzip or bgzip")
+    parser.add_argument(
+        "--vcf", required=True, type=Path, metavar="FILE", nargs="+", action="extend", help="VCF files; may be repeated"
+    )
+    add_output_arguments(parser)
+    parser.add_argument(
+        "--contigs", default="all", metavar="LIST", help="all (default), human (1-22, X, Y, M), or names with commas"
+    )
+    parser.add_argument(
+        "--window", type=int, default=510, metavar="BASES",
+        help="shortest stretch without N to keep: the longest window you will train on (default 510)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--min-af",
+        type=float,
+        default=0.02,
+        metavar="AF",
+        help="alleles must be more frequent than this (default 0.02)",
+    )
+    parser.add_argument(
+        "--af-field", default="AF", metavar="KEY",
+        help="INFO key of the frequency, e.g. AF_EUR_unrel (default AF; where absent, AC/AN)",
+    )  # fmt: skip
+    parser.add_argument("--filter-pass", action="store_true", help="drop records whose FILTER is not PASS")
+    parser.add_argument(
+        "--multiallelic", choices=("keep", "drop"), default="keep",
+        help="sites with several alternative alleles: keep every SNV (default), or drop the site as MutBERT did",
+    )  # fmt: skip
+    parser.add_argument("--match-chr", action="store_true", help="take contig 1 of a VCF for chr1 of the genome")
+    parser.add_argument(
+        "--max-ref-mismatch", type=float, default=0.001, metavar="FRACTION",
+        help="fail if more SNVs of a contig have a REF that is not the base of the genome (default 0.001)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--validation-contigs", metavar="LIST", help="contigs to hold out, with commas (MutBERT: chr22)"
+    )
+    parser.add_argument(
+        "--validation", type=float, default=0.01, metavar="FRACTION",
+        help="without --validation-contigs: hold out this share at the end of the genome (default 0.01)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes and threads (default: all cores)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the corpus; exit status."""
+    _check(args)
+    parameters = {name: getattr(args, name) for name in PARAMETERS}
+    sources = [describe_source(path) for path in (args.genome, *args.vcf)]
+    stage: dict[str, Any] = {"stage": "allele-frequencies", "parameters": parameters}
+    with StagedFolder(args.out, {"stages": [stage], "sources": sources}, overwrite=args.overwrite) as staged:
+        if staged.complete:
+            print(f"{staged.out} is complete already; nothing to do")
+            return 0
+        tally = Tally()
+        genome = store_genome(staged, args.genome, _chosen(args.contigs), args.window)
+        splits = _divide(args, genome)  # before the long work, so that a wrong name fails early
+        _store_variants(staged, args, genome, tally)
+        body = {
+            "alphabet": "dna",
+            "sources": sources,
+            "tools": tool_versions("numpy"),
+            "stages": [stage | {"filters": tally.to_json()}],
+            "contigs": genome.contigs,
+            "splits": {
+                name: store_split(staged, name, intervals, genome, args.window) for name, intervals in splits.items()
+            },
+        }
+        for name in [name for name in staged.finished if name.startswith(f"{SCRATCH}/")]:
+            del staged.finished[name]
+        manifest = staged.publish("allele_frequencies", body)
+        _report_splits(manifest, args.window)
+        report(manifest, staged.out)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("min_af", "max_ref_mismatch", "validation"):
+        if not 0 <= getattr(args, name) < 1:
+            raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
+    for name in ("window", "processes"):
+        if getattr(args, name) < 1:
+            raise DataPrepError(f"--{name} must be 1 or more, got {getattr(args, name)}")
+
+
+def _chosen(contigs: str):
+    names = parse_contigs(contigs)
+    return lambda name: names is None or bare_name(name) in names
+
+
+def _divide(args: argparse.Namespace, genome: Genome) -> dict[str, np.ndarray]:
+    intervals = np.array(genome.intervals, dtype=np.int64)
+    if args.validation_contigs is None:
+        return last_fraction(intervals, args.validation, args.window)
+    return by_contig(intervals, [contig["name"] for contig in genome.contigs], args.validation_contigs.split(","))
+
+
+def _store_variants(staged: StagedFolder, args: argparse.Namespace, genome: Genome, tally: Tally) -> None:
+    """Collect the alleles of every VCF, then write the rows of every contig; the counts go to tally and contigs."""
+    folders = [staged.path / SCRATCH / f"vcf_{number:05d}" for number in range(len(args.vcf))]
+    for counts in _collect_all(staged, args, genome, folders):
+        tally.keep("allele", counts["kept"])
+        for reason, count in counts["dropped"].items():
+            tally.drop("allele", reason, count)
+    for contig in genome.contigs:
+        files = [folder / f"{Path(contig['folder']).name}.alleles" for folder in folders]
+        rows = store_rows(staged, contig["folder"], files, drop_multiallelic=args.multiallelic == "drop")
+        contig["variants"] = rows["variants"]
+        tally.keep("site", rows["alleles"])
+        for reason, count in rows["dropped"].items():
+            tally.drop("site", reason, count)
+    if not any(contig["variants"] for contig in genome.contigs):
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in tally.dropped().most_common())
+        raise DataPrepError(
+            f"no variant is left (dropped: {dropped or 'none'}); see --af-field, --min-af and --contigs"
+        )
+
+
+def _collect_all(
+    staged: StagedFolder, args: argparse.Namespace, genome: Genome, folders: list[Path]
+) -> list[dict[str, Any]]:
+    """The counts of every VCF; those that an earlier run finished are not read again."""
+    notes = [f"{SCRATCH}/{folder.name}.json" for folder in folders]
+    missing = [number for number, note in enumerate(notes) if note not in staged.finished]
+    workers = max(1, min(len(missing), args.processes))
+    places = {contig["name"]: staged.path / contig["folder"] for contig in genome.contigs} | genome.unused
+    options = VcfOptions(args.af_field, args.filter_pass, args.multiallelic)
+    jobs = [
+        CollectJob(
+            args.vcf[number], options, places, args.match_chr, args.min_af, args.max_ref_mismatch, folders[number],
+            threads=max(1, args.processes // workers),
+        )
+        for number in missing
+    ]  # fmt: skip
+    with ProcessPoolExecutor(workers) as pool:
+        for number, counts in zip(missing, pool.map(collect, jobs) if workers > 1 else map(collect, jobs), strict=True):
+            staged.add(notes[number], canonical_json(counts), counts=counts)
+    return [staged.finished[note]["counts"] for note in notes]
+
+
+def _report_splits(manifest: dict[str, Any], window: int) -> None:
+    for name, split in manifest["splits"].items():
+        print(
+            f"{name}: {split['bases']:,} bases on {len(split['contigs'])} contigs, {split['variants']:,} variants, "
+            f"{split[f'windows_of_{window}']:,} windows of {window}"
+        )

@@ -1,0 +1,108 @@
+"""One VCF file to the alleles that the corpus uses, checked against the genome, in one scratch file per contig."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.cli import progress
+from data_prep.corpus.windows import ARRAYS
+from data_prep.errors import DataPrepError
+from data_prep.genome_names import bare_name
+from data_prep.variants.definition import ALLELE
+from data_prep.variants.reference import ReferenceCheck
+from data_prep.variants.vcf import VcfOptions, VcfReader
+
+CHUNK_ALLELES = 1 << 17
+
+
+@dataclass(frozen=True)
+class CollectJob:
+    """What `collect` does; plain data, so that another process can do it.
+
+    contigs: contig of the genome -> folder of its arrays, or the reason why its alleles are dropped.
+    match_chr: `1` in the VCF is `chr1` of the genome, and the other way round.
+    min_af: alleles must be more frequent. max_ref_mismatch: tolerated fraction of SNVs whose REF is not the genome's.
+    out: folder for one file of ALLELE records per contig, in file order; whatever lies there is removed.
+    """
+
+    vcf: Path
+    options: VcfOptions
+    contigs: Mapping[str, Path | str]
+    match_chr: bool
+    min_af: float
+    max_ref_mismatch: float
+    out: Path
+    threads: int
+
+
+def collect(job: CollectJob) -> dict[str, Any]:
+    """Write the alleles of one VCF and return its counts: records, alleles, kept, dropped by reason.
+
+    DataPrepError for a file that is not a sound VCF or was called on another assembly.
+    """
+    shutil.rmtree(job.out, ignore_errors=True)
+    job.out.mkdir(parents=True)
+    reader = VcfReader(job.vcf, job.options, job.threads)
+    places = {bare_name(name): place for name, place in job.contigs.items()} if job.match_chr else job.contigs
+    checks: dict[str, ReferenceCheck] = {}
+    met: dict[str, bool] = {}  # contig of the VCF -> whether the genome has it
+    kept = 0
+    with progress(description=job.vcf.name, unit=" records") as bar:
+        for contig, alleles in _by_contig(reader):
+            place = places.get(bare_name(contig) if job.match_chr else contig)
+            met[contig] = place is not None
+            if place is None:
+                _refuse_if_only_chr_differs(job, contig)
+                place = "contig_not_in_genome"
+            if isinstance(place, str):
+                reader.dropped[place] += len(alleles)
+                continue
+            if contig not in checks:
+                checks[contig] = ReferenceCheck(np.load(place / ARRAYS["codes"], mmap_mode="r"))
+            alleles = checks[contig].agreeing(alleles, reader.dropped)
+            common = alleles[alleles["frequency"] > job.min_af]
+            reader.dropped["rare"] += len(alleles) - len(common)
+            with open(job.out / f"{place.name}.alleles", "ab") as file:
+                common.tofile(file)
+                os.fsync(file.fileno())  # the caller notes the whole VCF as done
+            kept += len(common)
+            bar.update(reader.records - bar.n)
+    if met and not any(met.values()):
+        raise DataPrepError(f"{job.vcf}: none of its contigs ({_some(met)}) is in the genome ({_some(job.contigs)})")
+    for contig, check in checks.items():
+        if check.means_another_assembly(job.max_ref_mismatch):
+            raise DataPrepError(_another_assembly(job, reader, contig, check))
+    return {"records": reader.records, "alleles": reader.alleles, "kept": kept, "dropped": dict(+reader.dropped)}
+
+
+def _by_contig(reader: VcfReader) -> Iterator[tuple[str, np.ndarray]]:
+    """Alleles in file order, ALLELE (<= CHUNK_ALLELES,), each of one contig."""
+    for contig, alleles in groupby(reader, key=lambda allele: allele.contig):
+        rows = (allele[1:] for allele in alleles)
+        while len(chunk := np.fromiter(islice(rows, CHUNK_ALLELES), ALLELE)):
+            yield contig.decode(errors="backslashreplace"), chunk
+
+
+def _refuse_if_only_chr_differs(job: CollectJob, contig: str) -> None:
+    for name in job.contigs:
+        if bare_name(name) == bare_name(contig):
+            raise DataPrepError(f"{job.vcf}: contig {contig} is called {name} in the genome; give --match-chr")
+
+
+def _another_assembly(job: CollectJob, reader: VcfReader, contig: str, check: ReferenceCheck) -> str:
+    length = reader.contig_lengths.get(contig)
+    lengths = f", header length {length:,}, genome {len(check.codes):,}" if length else ""
+    return (
+        f"{job.vcf}: contig {contig}: {check.mismatched:,} of {check.checked:,} SNVs disagree with the genome "
+        f"({check.example}{lengths}); give the FASTA the variants were called on, or raise --max-ref-mismatch"
+    )
+
+
+def _some(names: Mapping[str, Any]) -> str:
+    return ", ".join([*list(names)[:5], *(["…"] if len(names) > 5 else [])])

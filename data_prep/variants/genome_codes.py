@@ -1,0 +1,35 @@
+"""A contig as base codes, and its stretches that windows may be taken from."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import DataPrepError
+from data_prep.genome import Contig
+
+FOREIGN = 5
+CODES = bytearray([FOREIGN]) * 256
+for code, letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu", b"NnRrYySsWwKkMmBbDdHhVv")):
+    for letter in letters:
+        CODES[letter] = code
+KNOWN_STRETCH = re.compile(rb"[^Nn]+")
+
+
+def base_codes(contig: Contig, genome: str) -> NDArray[np.uint8]:
+    """uint8 (bases,): 0-3 = A, C, G, T (case ignored, U is T), 4 = any other nucleotide code.
+
+    DataPrepError naming file, contig and position for a letter that is no nucleotide code.
+    """
+    codes = np.frombuffer(contig.sequence.translate(CODES), dtype=np.uint8)
+    if len(codes) and codes.max() == FOREIGN:
+        at = int(np.argmax(codes == FOREIGN))
+        letter = contig.sequence[at : at + 1].decode("ascii", "backslashreplace")
+        raise DataPrepError(f"{genome}: contig {contig.name}: {letter!r} at base {at + 1} is not a nucleotide")
+    return codes
+
+
+def valid_intervals(sequence: bytes, window: int) -> list[tuple[int, int]]:
+    """Maximal stretches without N of at least `window` bases, 0-based half-open."""
+    spans = (stretch.span() for stretch in KNOWN_STRETCH.finditer(sequence))
+    return [(start, end) for start, end in spans if end - start >= window]

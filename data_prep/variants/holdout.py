@@ -1,0 +1,52 @@
+"""Which stretches of the genome are validation."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import DataPrepError
+
+
+def by_contig(
+    intervals: NDArray[np.int64], names: Sequence[str], validation: Sequence[str]
+) -> dict[str, NDArray[np.int64]]:
+    """Hold out whole contigs. intervals (K, 3): contig number, start, end; names: of all contigs.
+
+    DataPrepError for a name that no contig has, and if nothing is left to train on.
+    """
+    for name in validation:
+        if name not in names:
+            raise DataPrepError(
+                f"--validation-contigs: {name} is not among the contigs used ({', '.join(names[:5])}, …)"
+            )
+    held_out = np.isin(intervals[:, 0], [names.index(name) for name in validation])
+    if held_out.all():
+        raise DataPrepError("--validation-contigs: names every contig, so nothing is left to train on")
+    return {"train": intervals[~held_out], "validation": intervals[held_out]}
+
+
+def last_fraction(intervals: NDArray[np.int64], fraction: float, window: int) -> dict[str, NDArray[np.int64]]:
+    """Hold out the end of the genome: the last `fraction` of the bases, one window at least; 0 holds out nothing.
+
+    An interval is cut where that fraction begins, unless a piece became shorter than a window. A genome of a single
+    piece that cannot be cut is all training.
+    """
+    wanted = math.ceil(fraction * int((intervals[:, 2] - intervals[:, 1]).sum()))
+    train: list[list[int]] = intervals.tolist()
+    validation: list[list[int]] = []
+    while wanted > 0 and train:
+        contig, start, end = train.pop()
+        cut = end - max(wanted, window)
+        if cut - start >= window:
+            train.append([contig, start, cut])
+            start = cut
+        validation.insert(0, [contig, start, end])
+        wanted -= end - start
+    if not train:
+        train, validation = intervals.tolist(), []
+    return {
+        name: np.array(rows, dtype=np.int64).reshape(-1, 3)
+        for name, rows in (("train", train), ("validation", validation))
+    }

@@ -1,0 +1,168 @@
+"""SNV alleles and their population frequencies from a VCF file. Genotype columns are never looked at.
+
+Each line is split at most eight times (CHROM POS ID REF ALT QUAL FILTER INFO | the rest); of INFO only the frequency
+is read. What is not a single-base substitution is dropped and counted by reason.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Literal, NamedTuple, NoReturn
+
+from data_prep.errors import DataPrepError
+from data_prep.variants.alleles import CODE, SEVERAL, is_snv, why_not_single_base
+from data_prep.variants.frequency import FrequencyField
+from data_prep.variants.inflate import text_blocks
+
+COLUMNS = 8
+MAX_POS_DIGITS = 10
+CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
+
+
+@dataclass(frozen=True)
+class VcfOptions:
+    """How records are read.
+
+    af_field: INFO key of the frequency (`AF`, `AF_EUR_unrel`, `EUR_AF`, …), see `FrequencyField`.
+    filter_pass: drop records whose FILTER is neither PASS nor empty.
+    multiallelic: "keep" reads every SNV allele; "drop" is the published recipe, which reads whole records, so that
+    one with several alternative alleles, an SNV among them, spoils its position.
+    """
+
+    af_field: str = "AF"
+    filter_pass: bool = False
+    multiallelic: Literal["keep", "drop"] = "keep"
+
+
+class Allele(NamedTuple):
+    """An SNV allele; with `multiallelic: drop`, a record that has one, with the frequency of its commonest allele."""
+
+    contig: bytes
+    pos0: int
+    ref: int  # 0-3 = A, C, G, T, or SEVERAL
+    alt: int  # 0-3 = A, C, G, T, or SEVERAL
+    frequency: float
+
+
+@dataclass
+class VcfReader:
+    """Iterate over the alleles of one file, in file order; the counters fill while it goes.
+
+    records: lines read; alleles: alternative alleles on them (with `drop`: records); dropped: of those, by reason.
+    contig_lengths: what the header says.
+    DataPrepError with file and line for anything that is not a VCF header or record.
+    """
+
+    path: Path
+    options: VcfOptions = VcfOptions()
+    threads: int = 1
+    records: int = 0
+    alleles: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    contig_lengths: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._frequency = FrequencyField(self.options.af_field)
+
+    def __iter__(self) -> Iterator[Allele]:
+        lines = self._lines()
+        self._read_header(lines)
+        read = self._every_allele if self.options.multiallelic == "keep" else self._whole_record
+        for number, line in lines:
+            fields = line.split(b"\t", COLUMNS)
+            if len(fields) < COLUMNS or not fields[1].isdigit() or len(fields[1]) > MAX_POS_DIGITS:
+                self._refuse_record(number, fields)
+            self.records += 1
+            try:
+                yield from read(fields)
+            except ValueError as error:
+                raise DataPrepError(f"{self.path}: line {number}: {error}; is --af-field right?") from None
+        if not self.records:
+            raise DataPrepError(f"{self.path}: has a header but no records; fetch it again or leave it out")
+
+    def _every_allele(self, fields: list[bytes]) -> Iterator[Allele]:
+        contig, position, _, reference, alternatives, _, filters, info = fields[:COLUMNS]
+        alleles = alternatives.split(b",")
+        self.alleles += len(alleles)
+        if self.options.filter_pass and filters not in (b"PASS", b"."):
+            self.dropped["filter"] += len(alleles)
+            return
+        ref = CODE.get(reference)
+        frequencies: list[float | None] = []
+        for number, allele in enumerate(alleles):
+            alt = CODE.get(allele)
+            if ref is None or alt is None or ref == alt:
+                self.dropped[why_not_single_base(reference, allele)] += 1
+                continue
+            frequencies = frequencies or self._frequency.read(info, len(alleles))
+            frequency = frequencies[number]
+            if frequency is None:
+                self.dropped["no_frequency"] += 1
+            else:
+                yield Allele(contig, int(position) - 1, ref, alt, frequency)
+
+    def _whole_record(self, fields: list[bytes]) -> Iterator[Allele]:
+        contig, position, _, reference, alternatives, _, filters, info = fields[:COLUMNS]
+        alleles = alternatives.split(b",")
+        self.alleles += 1
+        if self.options.filter_pass and filters not in (b"PASS", b"."):
+            self.dropped["filter"] += 1
+        elif not any(is_snv(reference, allele) for allele in alleles):
+            self.dropped[why_not_single_base(reference, alleles[0])] += 1
+        else:
+            known = [f for f in self._frequency.read(info, len(alleles)) if f is not None]
+            ref = CODE.get(reference, SEVERAL)
+            alt = CODE.get(alternatives, SEVERAL) if ref != SEVERAL else SEVERAL
+            if known:
+                yield Allele(contig, int(position) - 1, ref, alt, max(known))
+            else:
+                self.dropped["no_frequency"] += 1
+
+    def _read_header(self, lines: Iterator[tuple[int, bytes]]) -> None:
+        """Up to and with the #CHROM line."""
+        for number, line in lines:
+            if line.startswith(b"#CHROM\t"):
+                return
+            if not line.startswith(b"##"):
+                raise DataPrepError(f"{self.path}: line {number}: expected a header line or #CHROM; the header is cut")
+            if length := CONTIG_LENGTH.match(line):
+                self.contig_lengths[length[1].decode(errors="replace")] = int(length[2])
+        raise DataPrepError(f"{self.path}: no #CHROM line; the file is cut off or not a VCF")
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Lines that are not empty, without their ends, with their number from 1."""
+        before, rest = 0, b""
+        blocks = filter(None, text_blocks(self.path, self.threads))
+        start = next(blocks, b"")
+        self._require_vcf(start)
+        for block in chain([start], blocks):
+            lines = (rest + block).split(b"\n")
+            rest = lines.pop()
+            for number, line in enumerate(lines, before + 1):
+                if line:
+                    yield number, line
+            before += len(lines)
+        if rest:
+            yield before + 1, rest
+
+    def _require_vcf(self, start: bytes) -> None:
+        if start.startswith(b"BCF"):
+            raise DataPrepError(
+                f"{self.path}: BCF is not read; convert it: bcftools view -G -Oz -o FILE.vcf.gz {self.path}"
+            )
+        if not start:
+            raise DataPrepError(f"{self.path}: empty file; fetch it again")
+        if not start.startswith(b"##fileformat=VCF"):
+            raise DataPrepError(f"{self.path}: not a VCF (it does not begin with ##fileformat=VCF)")
+
+    def _refuse_record(self, number: int, fields: list[bytes]) -> NoReturn:
+        if len(fields) < COLUMNS:
+            wrong = (
+                f"{len(fields)} tab-separated columns, a record has at least {COLUMNS}; the file is cut off or damaged"
+            )
+        else:
+            wrong = f"POS {fields[1].decode(errors='replace')!r} is not a position"
+        raise DataPrepError(f"{self.path}: line {number}: {wrong}")
