@@ -1,0 +1,197 @@
+"""From a config to the parts of a run: family, tokenizer, corpora, objectives, model. No process group is needed."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from data_prep.corpus import Corpus
+from pretrain.batching import BatchMaker
+from pretrain.config import Config
+from pretrain.data.sources import open_checked, open_source
+from pretrain.data.stream import SampleStream
+from pretrain.errors import PolymeraseError
+from pretrain.families import FAMILIES, Family
+from pretrain.masking import build_strategy
+from pretrain.models import EncoderSettings, pair_class_table
+from pretrain.objectives import OBJECTIVES, Context, Objective
+from pretrain.objectives.model import PretrainingModel
+from pretrain.rng import derive_seed
+from pretrain.tokenizers import Tokenizer, build_tokenizer
+
+_SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of, equal on every rank."""
+
+    config: Config  # sizes and run.dir filled in
+    family: Family
+    settings: EncoderSettings
+    tokenizer: Tokenizer
+    corpora: list[Corpus]
+    objectives: dict[str, Objective]
+    context: Context
+    initial: dict[str, torch.Tensor] | None  # weights of model.init_from, under our names
+
+    def model(self) -> PretrainingModel:
+        """The model before the first step; the same on every rank."""
+        torch.manual_seed(derive_seed("initialisation", self.config.run.seed) % 2**63)
+        model = PretrainingModel(self.settings, self.objectives, self.context, self.config.model.checkpoint_activations)
+        if self.initial is not None:
+            _load_initial(model, self.initial, str(self.config.model.init_from))
+        return model
+
+    def batches(self, split: str) -> BatchMaker:
+        """Micro-batches of one split of all corpora."""
+        corpora = self.corpora if split == "train" else [c for c in self.corpora if split in c.splits]
+        settings = self.config.corpus
+        max_tokens = settings.max_tokens or self.settings.max_position_embeddings
+        sources = [open_source(corpus, split, self.tokenizer, settings, max_tokens) for corpus in corpora]
+        for corpus, source in zip(corpora, sources, strict=True):
+            if not source.size:
+                raise PolymeraseError(f"{corpus.folder}: no usable sample in split {split!r}: {source.skipped}")
+        weights = [settings.weight, *(extra.weight for extra in settings.extra)]
+        by_folder = dict(zip((c.folder for c in self.corpora), weights, strict=True))
+        seed = self.config.run.seed
+        return BatchMaker(
+            sources,
+            SampleStream([source.size for source in sources], [by_folder[c.folder] for c in corpora], seed),
+            self.tokenizer,
+            build_strategy(self.config.masking, self.tokenizer),
+            self.objectives,
+            len(self.context.strategies),
+            pair_class_table(self.tokenizer.vocab) if self.settings.pairing_bias else None,
+            seed if split == "train" else derive_seed(split, seed),
+        )
+
+
+def assemble(config: Config) -> Parts:
+    """Open and check everything a run needs. PolymeraseError names the key at fault."""
+    family = find_family(config.model.family)
+    settings, initial = _encoder(config, family)
+    tokenizer = build_tokenizer(family.tokenizer)
+    if config.corpus.path is None:
+        raise PolymeraseError(
+            "corpus.path is not set; give the folder of a corpus, for example corpus.path=corpora/mine"
+        )
+    corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
+    context = _context(config, settings, tokenizer, corpora)
+    _check_fit(config, settings, tokenizer, corpora)
+    objectives: dict[str, Objective] = {
+        name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
+    }
+    sizes = {name: getattr(settings, name) for name in _SIZES}
+    filled = config.model_copy(update={"model": config.model.model_copy(update=sizes)})
+    return Parts(filled, family, settings, tokenizer, corpora, objectives, context, initial)
+
+
+def find_family(name: str) -> Family:
+    """A family by name, or the error with the nearest one."""
+    if name not in FAMILIES:
+        near = difflib.get_close_matches(name, FAMILIES, 1, 0)[0]
+        raise PolymeraseError(
+            f"model.family: unknown family {name!r}; did you mean {near!r}? (all: {', '.join(FAMILIES)})"
+        )
+    return FAMILIES[name]
+
+
+def _encoder(config: Config, family: Family) -> tuple[EncoderSettings, dict[str, torch.Tensor] | None]:
+    wanted = {name: value for name in _SIZES if (value := getattr(config.model, name)) is not None}
+    if config.model.init_from is None:
+        return family.resized(wanted), None
+    from pretrain.importing import load_pretrained_state
+
+    found, settings, state = load_pretrained_state(config.model.init_from)
+    if found.name != family.name:
+        raise PolymeraseError(
+            f"model.init_from: {config.model.init_from} is a {found.name} model, model.family is {family.name}; "
+            f"set model.family={found.name} or use its config"
+        )
+    for name, value in wanted.items():
+        if not name.endswith("_prob") and value != getattr(settings, name):
+            raise PolymeraseError(
+                f"model.{name}={value}, but {config.model.init_from} has {getattr(settings, name)}; leave the key out"
+            )
+    dropout = {name: value for name, value in wanted.items() if name.endswith("_prob")}
+    return family.resized({name: getattr(settings, name) for name in _SIZES} | dropout), state
+
+
+def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], source: str) -> None:
+    """Every trunk tensor must be there; heads of objectives the source was not trained with start fresh."""
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    lost = [name for name in missing if not name.startswith("heads.")]
+    surplus = [name for name in unexpected if not name.startswith(("unused.", "heads."))]
+    if lost or surplus:
+        raise PolymeraseError(
+            f"model.init_from: {source}: missing {lost[:5] or 'nothing'}, not used {surplus[:5] or 'nothing'}"
+        )
+
+
+def _context(config: Config, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]) -> Context:
+    trains = [corpus.manifest["splits"]["train"] for corpus in corpora]
+    types = sorted({name for train in trains for name in train.get("rna_type", ())} - {"(none)"})
+    ids = {token: number for number, token in enumerate(tokenizer.vocab)}
+    energy = next((train["mfe_kcal_per_mol"] for train in trains if train.get("mfe_kcal_per_mol")), {})
+    parts = getattr(config.masking, "parts", None)
+    return Context(
+        hidden_size=settings.hidden_size,
+        strategies=tuple(part.strategy for part in parts) if parts else (config.masking.strategy,),
+        soft_labels=config.objectives.soft_label is not None,
+        base_ids=settings.base_token_ids or (0, 0, 0, 0),
+        rna_types=tuple(types),
+        rna_type_ids=tuple(ids.get(name, tokenizer.unk_id) for name in types),
+        mfe_mean=energy.get("mean") or 0.0,
+        mfe_std=energy.get("std") or 1.0,
+    )
+
+
+def _check_fit(config: Config, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]) -> None:
+    """What only the corpus, the tokenizer and the objectives together can tell."""
+    active = config.objectives.active()
+    kinds = {corpus.kind for corpus in corpora}
+    longest = config.corpus.max_tokens or settings.max_position_embeddings
+    columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
+    named = ", ".join(str(corpus.folder) for corpus in corpora)
+    limited = settings.position_embedding_type in ("learned", "sinusoidal")
+    problems = {
+        f"corpus.max_tokens={longest} is more than model.max_position_embeddings={settings.max_position_embeddings}": limited
+        and longest > settings.max_position_embeddings,
+        f"batch.tokens={config.batch.tokens} holds no sequence of {longest} tokens; raise it, or lower corpus.max_tokens "
+        "or model.max_position_embeddings": config.batch.tokens is not None
+        and config.batch.tokens < min(longest, _longest(tokenizer, corpora)),
+        f"objectives.structure needs structures; fold the corpus (python -m data_prep fold {named} --out DIR)": "structure"
+        in active
+        and "structure" not in columns,
+        f"objectives.mfe needs energies; fold the corpus (python -m data_prep fold {named} --out DIR)": "mfe" in active
+        and "mfe_kcal_per_mol" not in columns,
+        "objectives.rna_type needs a corpus with an rna_type column": "rna_type" in active
+        and "rna_type" not in columns,
+        "objectives.soft_label needs an allele-frequency corpus (python -m data_prep allele-frequencies)": "soft_label"
+        in active
+        and "allele_frequencies" not in kinds,
+        "an allele-frequency corpus needs a tokenizer with one token per nucleotide": "allele_frequencies" in kinds
+        and tokenizer.nucleotides_per_token != 1,
+    }
+    for problem, holds in problems.items():
+        if holds:
+            raise PolymeraseError(problem)
+
+
+def _longest(tokenizer: Tokenizer, corpora: list[Corpus]) -> int:
+    """Tokens of the longest sequence of the corpora (a bound: allele-frequency windows are cut to fit)."""
+    splits = [split for corpus in corpora for split in corpus.manifest["splits"].values()]
+    longest = max(split.get("length_nt", {"max": 2**31})["max"] or 0 for split in splits)
+    return int(tokenizer.token_count(np.array([longest]))[0])

@@ -1,0 +1,175 @@
+"""Checkpoints that are whole or absent.
+
+``checkpoints/step-N/`` holds ``weights.safetensors`` (float32), ``optimizer.safetensors``, ``train_state.json`` and
+``integrity.json`` (size and sha256 of each). It is written under another name, flushed to the disk, and published by a
+rename; ``latest`` is moved last. A reader checks the sums, so a torn or flipped file is noticed, and the checkpoint
+before it is taken instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+
+WEIGHTS, OPTIMIZER, TRAIN_STATE, INTEGRITY = (
+    "weights.safetensors",
+    "optimizer.safetensors",
+    "train_state.json",
+    "integrity.json",
+)
+_PARTIAL = ".partial-"
+
+
+class Damaged(Exception):
+    """A checkpoint whose files are not what was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one run folder."""
+
+    def __init__(self, run_dir: Path):
+        self.folder = run_dir / "checkpoints"
+
+    def steps(self) -> list[int]:
+        """Steps with a published checkpoint, oldest first."""
+        found = (re.fullmatch(r"step-(\d+)", path.name) for path in self.folder.glob("step-*") if path.is_dir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def path(self, step: int) -> Path:
+        return self.folder / f"step-{step}"
+
+    def save(self, step: int, weights: dict[str, Tensor], optimizer: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Write and publish. Raises OSError (disk full, read-only) with nothing published and nothing left behind."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob(f"{_PARTIAL}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial = self.folder / f"{_PARTIAL}step-{step}"
+        try:
+            partial.mkdir()
+            _write_tensors(partial / WEIGHTS, weights)
+            _write_tensors(partial / OPTIMIZER, optimizer)
+            _write_json(partial / TRAIN_STATE, state)
+            _write_json(partial / INTEGRITY, {f.name: _facts(f) for f in sorted(partial.iterdir())})
+            for file in partial.iterdir():
+                _flush(file)
+            _flush(partial)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        self._publish(partial, self.path(step))
+        self._point_latest(step)
+
+    def _publish(self, partial: Path, final: Path) -> None:
+        if final.exists():  # the same step again after a fall-back to an older checkpoint
+            shutil.rmtree(final)
+        partial.rename(final)
+        _flush(self.folder)
+
+    def _point_latest(self, step: int) -> None:
+        pointer = self.folder / ".latest.partial"
+        pointer.write_text(f"step-{step}\n", encoding="utf-8")
+        _flush(pointer)
+        pointer.replace(self.folder / "latest")
+        _flush(self.folder)
+
+    def retain(self, keep_last: int, keep_every: int) -> None:
+        """Delete all but the newest ``keep_last`` and the multiples of ``keep_every`` (0: none of those)."""
+        for step in self.steps()[:-keep_last]:
+            if not keep_every or step % keep_every:
+                doomed = self.path(step).rename(self.folder / f"{_PARTIAL}old-{step}")  # never half a step-N
+                shutil.rmtree(doomed, ignore_errors=True)
+
+    def whole(self) -> Iterator[tuple[int, str | None]]:
+        """Steps, newest first, each with what is wrong with it (None: whole)."""
+        for step in reversed(self.steps()):
+            try:
+                verify(self.path(step))
+            except Damaged as damage:
+                yield step, str(damage)
+            else:
+                yield step, None
+
+
+def verify(folder: Path) -> None:
+    """Compare every file with the integrity file. Raises Damaged naming the file."""
+    try:
+        expected = json.loads((folder / INTEGRITY).read_text(encoding="utf-8"))
+        names = set(expected) | {WEIGHTS, OPTIMIZER, TRAIN_STATE}
+        for name in sorted(names):
+            if _facts(folder / name) != expected.get(name):
+                raise Damaged(f"{folder / name}: does not match its checksum")
+    except (OSError, ValueError, AttributeError) as error:
+        raise Damaged(f"{folder}: {error}") from None
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """``train_state.json`` of a verified checkpoint."""
+    return json.loads((folder / TRAIN_STATE).read_text(encoding="utf-8"))
+
+
+def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint file, read as data (safetensors)."""
+    try:
+        return load_file(folder / name)
+    except (OSError, SafetensorError) as error:
+        raise PolymeraseError(f"{folder / name}: cannot be read: {error}") from None
+
+
+def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
+    """The newest whole checkpoint of a run, or the one of a step. PolymeraseError if it is not there or damaged."""
+    checkpoints = Checkpoints(run_dir)
+    if step is not None:
+        if step not in checkpoints.steps():
+            there = ", ".join(map(str, checkpoints.steps())) or "none"
+            raise PolymeraseError(f"{run_dir}: no checkpoint of step {step}; there are: {there}")
+        try:
+            verify(checkpoints.path(step))
+        except Damaged as damage:
+            raise PolymeraseError(f"{damage}; take another step with --step") from None
+        return checkpoints.path(step)
+    problems = []
+    for candidate, problem in checkpoints.whole():
+        if problem is None:
+            return checkpoints.path(candidate)
+        problems.append(problem)
+    raise PolymeraseError(f"{run_dir}: no whole checkpoint" + (f" ({'; '.join(problems)})" if problems else ""))
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # it reports a full disk in its own type
+        raise OSError(f"{path}: {error}") from None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _flush(path: Path) -> None:
+    """To the disk, not only to the page cache: a power cut must not undo what was announced."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

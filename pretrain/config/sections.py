@@ -1,0 +1,211 @@
+"""The sections of a run's YAML, one class per section: names, types, defaults and what each key means.
+
+Only pydantic is imported here, so reading a config (and ``--help``) starts no framework. The config tree mirrors the
+module tree: ``masking:`` is read by ``pretrain/masking``, ``objectives:`` by ``pretrain/objectives``, and so on.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pretrain.masking.settings import MaskingSettings
+
+
+class Section(BaseModel):
+    """Strict: an unknown key is an error, and a string is not silently taken for a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True)
+
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+class Run(Section):
+    """Where the run lives and what makes it repeatable."""
+
+    dir: str | None = None  # default: runs/<name of the config file>
+    seed: Count = 0
+
+
+class ExtraCorpus(Section):
+    """One more corpus in the mixture, for example the original corpus replayed during continued pretraining."""
+
+    path: str
+    weight: PositiveFloat = 1.0
+
+
+class Corpus(Section):
+    """What is read. Samples of several corpora are drawn in proportion to their weights."""
+
+    path: str | None = None
+    weight: PositiveFloat = 1.0
+    extra: list[ExtraCorpus] = []
+    too_long: Literal["crop", "skip"] = "crop"  # sequences of more tokens than max_tokens
+    crop: Literal["random", "keep_start", "keep_end"] = "random"
+    max_tokens: Positive | None = None  # specials included; default: model.max_position_embeddings
+    window: Positive | None = None  # allele-frequency corpora: bases per window; default: what max_tokens holds
+    reverse_complement: Fraction = 0.0  # allele-frequency corpora: share of windows read on the other strand
+    temperature: PositiveFloat = 1.0  # soft_label: see temperature_mode
+    temperature_mode: Literal["none", "power", "softmax_of_probs"] = "none"
+
+
+class Model(Section):
+    """The encoder. Keys left out take the sizes of the published model of ``family``."""
+
+    family: str = "ernie_rna"
+    init_from: str | None = None  # Hugging Face folder whose weights the run starts from
+    hidden_size: Positive | None = None
+    num_hidden_layers: Positive | None = None
+    num_attention_heads: Positive | None = None
+    intermediate_size: Positive | None = None
+    max_position_embeddings: Positive | None = None
+    hidden_dropout_prob: Fraction | None = None
+    attention_probs_dropout_prob: Fraction | None = None
+    checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
+
+
+class Mlm(Section):
+    """Cross-entropy of the original token at the selected positions."""
+
+    weight: PositiveFloat = 1.0
+
+
+class SoftLabel(Section):
+    """Cross-entropy against the allele frequencies at the selected positions (MutBERT)."""
+
+    weight: PositiveFloat = 1.0
+
+
+class Structure(Section):
+    """Three-class cross-entropy of the dot-bracket symbol (UTR-LM)."""
+
+    weight: PositiveFloat = 1.0
+    positions: Literal["all", "masked"] = "all"
+    label_shift: Literal[-1, 0] = (
+        0  # upstream release of UTR-LM: -1 (symbol j is trained at the token of nucleotide j-1)
+    )
+
+
+class Mfe(Section):
+    """Squared error of the minimum free energy, z-scored with the corpus's mean and deviation (UTR-LM)."""
+
+    weight: PositiveFloat = 1.0
+
+
+class RnaType(Section):
+    """Which type of RNA a sequence is (RNAErnie)."""
+
+    weight: PositiveFloat = 1.0
+    mode: Literal["head", "label_token"] = "head"  # a classifier on the first token, or the hidden label slot
+
+
+class Objectives(Section):
+    """Any set of losses with weights; a key that is absent (or null) is off."""
+
+    mlm: Mlm | None = None
+    soft_label: SoftLabel | None = None
+    structure: Structure | None = None
+    mfe: Mfe | None = None
+    rna_type: RnaType | None = None
+    # global_mean: sum over all ranks and micro-batches / their common count, whatever the number of GPUs.
+    # Published alternatives: micro_batch_mean (DNABERT, MutBERT), sequence_weighted (ERNIE-RNA on fairseq:
+    # mean of each micro-batch weighted by its number of sequences), sum (UTR-LM stage 1).
+    reduction: Literal["global_mean", "micro_batch_mean", "sequence_weighted", "sum"] = "global_mean"
+
+    def active(self) -> dict[str, Section]:
+        """Name -> settings of the objectives that are on, in the order above."""
+        return {name: value for name, value in self if isinstance(value, Section)}
+
+
+class Batch(Section):
+    """One micro-batch on one rank: full when the next sequence would exceed any of its bounds."""
+
+    tokens: Positive | None = None
+    sequences: Positive | None = None
+    pair_cells: Positive | None = (
+        None  # pairing-bias models: bound on the sum of squared lengths (memory of the scores)
+    )
+    accumulation: Positive = 1
+    # Micro-batches of one optimiser step over all ranks. Default: accumulation x ranks of the first start; a resumed run
+    # keeps it, so that the global batches stay the same on any number of GPUs.
+    micro_batches_per_step: Positive | None = None
+
+
+class Optimizer(Section):
+    """``adamw_fairseq`` is AdamW as fairseq writes it (eps outside the bias correction); ``adam`` has L2 decay."""
+
+    name: Literal["adamw", "adamw_fairseq", "adam", "sgd"] = "adamw"
+    lr: NonNegative = 1e-4
+    weight_decay: NonNegative = 0.01
+    decay: Literal["all", "no_bias_no_norm"] = "no_bias_no_norm"  # which parameters decay
+    betas: tuple[Fraction, Fraction] = Field(default=(0.9, 0.999), strict=False)
+    eps: PositiveFloat = 1e-8
+    momentum: Fraction = 0.0  # sgd
+    max_grad_norm: NonNegative = 1.0  # 0: no clipping
+
+
+class Schedule(Section):
+    """Learning rate over steps: linear warm-up from ``start_lr``, then the named decay to ``min_lr`` at ``total_steps``."""
+
+    name: Literal["constant", "linear", "cosine"] = "linear"
+    warmup_steps: Count = 0
+    total_steps: Positive | None = None  # default: train.steps; later than train.steps stops in mid-decay
+    start_lr: NonNegative = 0.0
+    min_lr: NonNegative = 0.0
+    first_step: Literal[0, 1] = 0  # the first update takes the rate of this step (transformers 0, fairseq 1)
+
+
+class Engine(Section):
+    """How DeepSpeed runs it."""
+
+    zero_stage: Literal[0, 1, 2, 3] = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    offload_optimizer: Literal["none", "cpu"] = "none"
+    offload_param: Literal["none", "cpu"] = "none"
+    require_gpu: bool = False  # refuse to run on CPU (a node with a broken driver falls back silently otherwise)
+    timeout_s: Positive = 1800  # a collective that waits longer ends the run with the reason
+    deepspeed: str | None = None  # JSON file merged into the DeepSpeed configuration, for what has no key here
+
+
+class Train(Section):
+    """How long, and what happens every so often (0: never)."""
+
+    steps: Positive
+    save_every: Count = 0  # a last checkpoint is always written at the end
+    eval_every: Count = 0  # a last evaluation is always made at the end
+    log_every: Positive = 10
+    keep_last: Positive = 2
+    keep_every: Count = 0  # checkpoints at multiples of this stay for ever
+    eval_sequences: Positive = 2048  # at most this many validation samples per evaluation
+    loader_workers: Count = 0
+
+
+class Tracking(Section):
+    """MLflow. A tracking failure is reported once and never stops a run."""
+
+    mlflow: bool = True
+    uri: str | None = None  # default: sqlite file in run.dir
+    experiment: str = "polymerase"
+
+
+class Config(Section):
+    """One run."""
+
+    quirks: Literal["fixed", "upstream"] = "fixed"  # upstream: the family's published defects, bug-compatible
+    run: Run = Run()
+    corpus: Corpus = Corpus()
+    model: Model = Model()
+    masking: MaskingSettings
+    objectives: Objectives
+    batch: Batch
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    engine: Engine = Engine()
+    train: Train
+    tracking: Tracking = Tracking()

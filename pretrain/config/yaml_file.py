@@ -1,0 +1,109 @@
+"""YAML files with ``base:`` inheritance and ``section.key=value`` overrides, as plain nested dictionaries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pretrain.errors import PolymeraseError
+
+CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-4 as a number (YAML 1.1 wants 1.0e-4) and refuses a key written twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = {str(key) for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"key {min(twice)!r} is written twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+
+
+def find_config(name: str) -> Path:
+    """A config file as given, or of that name under ``configs/`` (with or without ``.yaml``)."""
+    tried = [Path(name), CONFIG_FOLDER / name, CONFIG_FOLDER / f"{name}.yaml"]
+    for path in tried:
+        if path.is_file():
+            return path
+    known = ", ".join(
+        sorted(str(p.relative_to(CONFIG_FOLDER)) for p in CONFIG_FOLDER.rglob("*.yaml") if "corpora" not in p.parts)
+    )
+    raise PolymeraseError(f"config {name!r} not found (looked as given and under configs/); there are: {known}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """One file with the files it names under ``base:`` (relative to itself) beneath it; the outer file wins."""
+    return _read(path, ())
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in seen:
+        raise PolymeraseError(f"{path}: base: comes back to this file; break the circle")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader: builds plain values only
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PolymeraseError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise PolymeraseError(f"{path}: cannot be read: {error.strerror}") from None
+    if not isinstance(tree, dict):
+        raise PolymeraseError(f"{path}: a config is a mapping of sections, this is {type(tree).__name__}")
+    base = tree.pop("base", None)
+    if base is None:
+        return tree
+    base_path = path.parent / str(base)
+    if not base_path.is_file():
+        raise PolymeraseError(f"{path}: base: {base} does not exist (looked for {base_path})")
+    return merge(_read(base_path, (*seen, path)), tree)
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """``above`` laid over ``below``, key by key; lists and values are replaced whole.
+
+    ``masking`` of another strategy replaces the whole section: its keys mean nothing to the new strategy.
+    """
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and not _other_strategy(old, value):
+            result[key] = merge(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _other_strategy(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return "strategy" in new and "strategy" in old and new["strategy"] != old["strategy"]
+
+
+def parse_overrides(words: list[str]) -> dict[str, Any]:
+    """``["train.steps=10", "corpus.path=x"]`` -> nested dictionary; values are read as YAML."""
+    tree: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][\w]*(\.[A-Za-z_]\w*)*", key):
+            raise PolymeraseError(f"{word!r} is no setting; write section.key=value, for example train.steps=1000")
+        try:
+            value = yaml.load(text, _Loader) if text else ""
+        except yaml.YAMLError as error:
+            raise PolymeraseError(f"{key}: cannot read the value {text!r}: {' '.join(str(error).split())}") from None
+        tree = merge(tree, nested(key, value))
+    return tree
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """``("a.b", 1)`` -> ``{"a": {"b": 1}}``."""
+    tree: Any = value
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    return tree

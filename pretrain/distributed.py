@@ -1,0 +1,133 @@
+"""Who and where this process is: rank, world, device, and the process group they talk through."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from pretrain.errors import PolymeraseError
+
+
+@dataclass(frozen=True)
+class Place:
+    """One rank."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    device: torch.device
+    control: dist.ProcessGroup | None = None  # host-side group for counts and flags: no device waits for it
+
+    @property
+    def is_first(self) -> bool:
+        """Rank 0 writes, logs and reports."""
+        return self.rank == 0
+
+
+def fill_environment() -> None:
+    """Set RANK and its companions where no launcher has: from SLURM, or for a single process.
+
+    ``python launch/pretrain.py`` and ``srun python launch/pretrain.py`` then work like ``deepspeed launch/pretrain.py``
+    (without this DeepSpeed looks for MPI; spec environment.md, table 0, line 16).
+    """
+    env = os.environ
+    if "RANK" not in env:
+        if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
+            env["RANK"], env["WORLD_SIZE"] = env["SLURM_PROCID"], env["SLURM_NTASKS"]
+            env["LOCAL_RANK"] = env.get("SLURM_LOCALID", "0")
+            env.setdefault("MASTER_ADDR", _first_host(env["SLURM_JOB_NODELIST"]))
+            env.setdefault("MASTER_PORT", str(20000 + int(env.get("SLURM_JOB_ID", "0")) % 20000))
+        else:
+            env.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
+            env.setdefault("MASTER_ADDR", "127.0.0.1")
+            env.setdefault("MASTER_PORT", str(_free_port()))
+    env.setdefault("LOCAL_RANK", "0")
+    env.setdefault("LOCAL_SIZE", env["WORLD_SIZE"])
+
+
+def join(timeout_s: int, require_gpu: bool) -> Place:
+    """Open the process group (NCCL on GPUs, gloo on CPU) and return this rank's place."""
+    fill_environment()
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    gpu = torch.cuda.is_available()
+    if require_gpu and not gpu:
+        raise PolymeraseError(
+            "engine.require_gpu is set but no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES"
+        )
+    if not gpu:
+        _quiet_cpu_deepspeed()
+    import deepspeed
+
+    timeout = timedelta(seconds=timeout_s)
+    # groups that DeepSpeed opens later take torch's defaults, not the argument of init_distributed (table 0, line 9)
+    dist.distributed_c10d.default_pg_timeout = timeout
+    if gpu:
+        dist.distributed_c10d.default_pg_nccl_timeout = timeout  # type: ignore[attr-defined]
+        torch.cuda.set_device(local_rank)
+    deepspeed.init_distributed("nccl" if gpu else "gloo", timeout=timeout, verbose=False)
+    device = torch.device("cuda", local_rank) if gpu else torch.device("cpu")
+    control = dist.new_group(backend="gloo", timeout=timeout) if gpu else dist.group.WORLD
+    return Place(rank, local_rank, int(os.environ["WORLD_SIZE"]), device, control)
+
+
+def sum_over_ranks(values: list[int], place: Place) -> list[int]:
+    """Elementwise sum of the same list on every rank."""
+    if place.world_size == 1:
+        return values
+    total = torch.tensor(values, dtype=torch.int64)
+    dist.all_reduce(total, group=place.control)
+    return total.tolist()
+
+
+def sum_tensor_over_ranks(values: torch.Tensor, place: Place) -> torch.Tensor:
+    """In place, elementwise, on the device."""
+    if place.world_size > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def barrier(place: Place) -> None:
+    """Wait for every rank, on the host."""
+    if place.world_size > 1:
+        dist.barrier(group=place.control)
+
+
+def agree(problem: str | None, place: Place) -> None:
+    """Raise the first rank's problem on every rank, or go on everywhere: nobody waits for a rank that has given up."""
+    problems: list[str | None] = [None] * place.world_size
+    if place.world_size > 1:
+        dist.all_gather_object(problems, problem, group=place.control)
+    else:
+        problems = [problem]
+    for found in problems:
+        if found is not None:
+            raise PolymeraseError(found)
+
+
+def _quiet_cpu_deepspeed() -> None:
+    """Keep DeepSpeed from compiling its shared-memory op, which training never uses and which leaves 66 MiB per rank in
+    /dev/shm for ever (spec environment.md, table 0, line 1)."""
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed.ops
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _first_host(nodes: str) -> str:
+    """``n[03-05,09],m1`` -> ``n03``."""
+    head = nodes.split(",", 1)[0]
+    if "[" not in head:
+        return head
+    prefix, inside = head.split("[", 1)
+    return prefix + inside.rstrip("]").split("-", 1)[0]

@@ -1,0 +1,120 @@
+"""The DeepSpeed engine behind five verbs: forward-backward, update, gather, restore, norm.
+
+Everything that touches DeepSpeed is in this file and in ``state.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.config import Config
+from pretrain.errors import PolymeraseError
+from pretrain.models import PackedBatch
+from pretrain.objectives import Sums
+from pretrain.objectives.model import PretrainingModel
+from pretrain.optim import build_optimizer
+
+
+class Engine:
+    """Trains a model with ZeRO.
+
+    Args:
+        config: the run.
+        model: parameters in float32, equal on all ranks.
+        turns: micro-batches that every rank computes per update.
+    """
+
+    def __init__(self, config: Config, model: PretrainingModel, turns: int):
+        import deepspeed
+
+        logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+        optimizer = build_optimizer(model, config.optimizer)
+        self.deepspeed, _, _, _ = deepspeed.initialize(
+            model=model, optimizer=optimizer, config=deepspeed_config(config, turns), dist_init_required=False
+        )
+        self.zero_stage = config.engine.zero_stage
+        self.optimizer_name = config.optimizer.name
+        self.model = model
+        self._clip = config.optimizer.max_grad_norm
+
+    def forward_backward(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> tuple[Tensor, dict[str, Sums]]:
+        """Add the gradients of one micro-batch. The coefficients already hold every division."""
+        loss, sums = self.deepspeed(batch, targets, coefficients)
+        self.deepspeed.backward(loss)
+        return loss.detach(), sums
+
+    def evaluate(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> dict[str, Sums]:
+        """The sums of one micro-batch, without gradients or dropout."""
+        self.deepspeed.eval()
+        with torch.no_grad():
+            _, sums = self.deepspeed(batch, targets, coefficients)
+        self.deepspeed.train()
+        return sums
+
+    def end_micro_batch(self, learning_rate: float) -> None:
+        """Tell DeepSpeed that a micro-batch is over; at the last one of a step the parameters are updated."""
+        for group in self.deepspeed.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.deepspeed.step()
+
+    def gradient_norm(self) -> float | None:
+        """Global norm of the last update before clipping, where DeepSpeed keeps it (not at stage 0 in fp32)."""
+        norm = self.deepspeed.get_global_grad_norm()
+        return None if norm is None else float(norm)
+
+    def skipped_updates(self) -> int:
+        """Updates that DeepSpeed dropped because of an overflow (fp16)."""
+        return int(self.deepspeed.skipped_steps)
+
+
+def deepspeed_config(config: Config, turns: int) -> dict[str, Any]:
+    """DeepSpeed's configuration of a run. The YAML is the only place users write; ``engine.deepspeed`` adds the rest."""
+    engine = config.engine
+    zero: dict[str, Any] = {"stage": engine.zero_stage}
+    if engine.offload_optimizer != "none":
+        zero["offload_optimizer"] = {"device": engine.offload_optimizer}
+    if engine.offload_param != "none":
+        zero["offload_param"] = {"device": engine.offload_param}
+    result: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": 1,  # sizes are ours; DeepSpeed only needs their product to fit
+        "gradient_accumulation_steps": turns,
+        "gradient_clipping": config.optimizer.max_grad_norm,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 2**31 - 1,
+    }
+    if engine.precision == "bf16":
+        # the default accumulates gradients in bf16 as well (spec environment.md, table 0, line 13)
+        result |= {"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}}
+    elif engine.precision == "fp16":
+        result |= {"fp16": {"enabled": True, "initial_scale_power": 16}}
+    return _merge(result, _extra(engine.deepspeed))
+
+
+def _extra(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PolymeraseError(f"engine.deepspeed: {path}: {error}") from None
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    return below | {
+        key: _merge(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }

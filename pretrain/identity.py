@@ -1,0 +1,63 @@
+"""What must not change between the parts of one run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from pretrain.assembly import Parts
+from pretrain.errors import PolymeraseError
+
+ALLOWABLE = ("corpus", "objectives", "batch", "masking", "optimizer")  # what --allow-change may name
+
+
+def identity(parts: Parts) -> dict[str, Any]:
+    """Facts a checkpoint remembers, by the name under which a change can be allowed (or not)."""
+    config = parts.config
+    return {
+        "family": parts.family.name,
+        "vocabulary": hashlib.sha256("\n".join(parts.tokenizer.vocab).encode()).hexdigest(),
+        "model": {key: value for key, value in asdict(parts.settings).items() if not key.endswith("_prob")},
+        "seed": config.run.seed,
+        "corpus": {corpus.folder.name: corpus.fingerprint for corpus in parts.corpora},
+        "objectives": {name: section.model_dump(mode="json") for name, section in config.objectives.active().items()},
+        "masking": config.masking.model_dump(mode="json"),
+        "batch": config.batch.model_dump(mode="json", exclude={"accumulation", "micro_batches_per_step"}),
+        "optimizer": config.optimizer.name,
+    }
+
+
+def check_same(before: dict[str, Any], now: dict[str, Any], allowed: list[str], run_dir: str) -> list[str]:
+    """Compare a checkpoint's identity with the run's. Returns the changes that were allowed, in words.
+
+    Raises PolymeraseError naming what differs. A corpus may move to another folder: only its content counts.
+    """
+    changes = []
+    for name, value in now.items():
+        old = before.get(name)
+        if name == "corpus":
+            old, value = sorted((old or {}).values()), sorted(value.values())
+        if _plain(old) == _plain(value):
+            continue
+        what = f"{name} was {_short(old)}, is now {_short(value)}"
+        if name not in allowed:
+            hint = f"pass --allow-change {name}, " if name in ALLOWABLE else ""
+            raise PolymeraseError(
+                f"{run_dir}: the checkpoint does not fit this run: {what}; {hint}restore the old setting, or start anew "
+                "with another run.dir (or --resume never)"
+            )
+        changes.append(what)
+    return changes
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and lists are the same after a trip through JSON."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 120 else f"{text[:117]}..."

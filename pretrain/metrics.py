@@ -1,0 +1,94 @@
+"""What a run reports: sums collected on the device, read once per log step, written to ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pretrain.batching import MicroBatch
+from pretrain.distributed import Place, sum_tensor_over_ranks
+from pretrain.objectives import Objective, Sums
+
+
+class Meter:
+    """Sums of losses and metrics of this rank since the last report.
+
+    Adding never waits for the device: one small vector is added to another. Counts are known on the host.
+    """
+
+    def __init__(self, objectives: dict[str, Objective], strategies: tuple[str, ...], place: Place):
+        self._objectives, self._strategies, self._place = objectives, strategies, place
+        self._start()
+
+    def _start(self) -> None:
+        width = sum(1 + sum(objective.metrics.values()) for objective in self._objectives.values())
+        self._sums = torch.zeros(width, dtype=torch.float64, device=self._place.device)
+        self._counts = np.zeros(len(self._objectives) + len(self._strategies), np.int64)
+
+    def add(self, batch: MicroBatch, sums: dict[str, Sums]) -> None:
+        """One micro-batch of this rank. Fillers do not count."""
+        if batch.filler:
+            return
+        parts = [
+            value.detach().reshape(-1).double()
+            for name, objective in self._objectives.items()
+            for value in (sums[name].loss, *(sums[name].metrics[metric] for metric in objective.metrics))
+        ]
+        self._sums += torch.cat(parts)
+        self._counts += np.concatenate(([batch.counts[name] for name in self._objectives], batch.groups))
+
+    def report(self) -> dict[str, float]:
+        """Means over all ranks since the last report, then start again. Collective; the one place that waits."""
+        vector = torch.cat([self._sums, torch.from_numpy(self._counts).double().to(self._place.device)])
+        sum_tensor_over_ranks(vector, self._place)
+        values = iter(vector.tolist()[: len(self._sums)])
+        counts = [int(count) for count in vector.tolist()[len(self._sums) :]]
+        groups = counts[len(self._objectives) :]
+        self._start()
+        means: dict[str, float] = {}
+        for (name, objective), count in zip(self._objectives.items(), counts, strict=False):
+            means[f"{name}/loss"] = next(values) / max(count, 1)
+            for metric, width in objective.metrics.items():
+                by_strategy = [next(values) for _ in range(width)]
+                means[f"{name}/{metric}"] = sum(by_strategy) / max(count, 1)
+                if width > 1:
+                    for strategy, total, hits in zip(self._strategies, groups, by_strategy, strict=True):
+                        means[f"{name}/{metric}/{strategy}"] = hits / max(total, 1)
+            if not count:  # nothing was asked, so there is nothing to report
+                means = {key: value for key, value in means.items() if not key.startswith(f"{name}/")}
+        return means
+
+
+class MetricsFile:
+    """``metrics.jsonl`` of a run: one JSON object per line, rank 0 only."""
+
+    def __init__(self, run_dir: Path):
+        self._path = run_dir / "metrics.jsonl"
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one line. A number that is not finite is written as text, so every reader can parse the file."""
+        clean = {key: repr(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(clean) + "\n")
+
+    def cut_after(self, step: int) -> None:
+        """Drop the lines of steps after ``step``: a resumed run will write them again."""
+        if not self._path.exists():
+            return
+        kept = []
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # the last line of a killed run may be torn
+            if record.get("step", 0) <= step:
+                kept.append(line)
+        temporary = self._path.with_name(".metrics.partial")
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        os.replace(temporary, self._path)

@@ -1,0 +1,40 @@
+"""Masked language modelling: the original token at every selected position."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pretrain.config.sections import Mlm
+from pretrain.objectives.base import IGNORE, Context, Outputs, Sums, accuracy_by_group, class_targets
+from pretrain.objectives.view import SampleView, Targets
+
+
+class MlmObjective:
+    """Cross-entropy in float32 over the vocabulary, head on the selected positions only.
+
+    Metric ``accuracy`` (K,): right predictions by masking strategy of a mixture (K = 1 otherwise).
+    """
+
+    name = "mlm"
+    uses_output_head = True
+
+    def __init__(self, settings: Mlm, context: Context):
+        self.weight = settings.weight
+        self.metrics = {"accuracy": len(context.strategies)}
+        self._skip_alleles = context.soft_labels
+
+    def head(self, context: Context) -> None:
+        """Uses the model's own output head."""
+
+    def targets(self, view: SampleView) -> Targets:
+        positions = view.masked.positions
+        if self._skip_alleles:  # those positions have soft labels
+            positions = positions[~view.reads.has_alleles[view.sample[positions]]]
+        return class_targets(positions, view.tokens.ids[positions], view.masked.strategy[view.sample[positions]])
+
+    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
+        logits = outputs.token_logits(targets["index"])
+        loss = F.cross_entropy(logits.float(), targets["target"], ignore_index=IGNORE, reduction="sum")
+        return Sums(loss, {"accuracy": accuracy_by_group(logits, targets, self.metrics["accuracy"])})

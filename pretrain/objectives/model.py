@@ -1,0 +1,59 @@
+"""The module that is trained: encoder, output head, and a head for each objective that needs one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.models import Encoder, EncoderSettings, MlmHead, PackedBatch
+from pretrain.objectives.base import Context, Objective, Outputs, Sums
+
+
+class PretrainingModel(nn.Module):
+    """Encoder plus heads; its forward returns the weighted sum of the losses and what is to be logged.
+
+    Args:
+        settings: the encoder.
+        objectives: by name.
+        context: what their heads need.
+        checkpoint_activations: recompute each layer in the backward pass.
+    """
+
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        objectives: dict[str, Objective],
+        context: Context,
+        checkpoint_activations: bool = False,
+    ):
+        super().__init__()
+        self.encoder = Encoder(settings, checkpoint_activations=checkpoint_activations)
+        self.mlm_head = MlmHead(settings)
+        heads = {name: objective.head(context) for name, objective in objectives.items()}
+        self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
+        self.objectives = objectives
+
+    def forward(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> tuple[Tensor, dict[str, Sums]]:
+        """One micro-batch.
+
+        Args:
+            batch: N packed tokens.
+            targets: per objective, its arrays as tensors.
+            coefficients: per objective the number its sum is multiplied with (weight / what the recipe divides by).
+
+        Returns:
+            Scalar loss, and per objective the sums before any division.
+        """
+        hidden = self.encoder(batch).hidden
+        outputs = Outputs(hidden, lambda index: self.mlm_head(hidden[index], self.encoder.embeddings.word.weight))
+        sums = {
+            name: objective.loss(outputs, self.heads[name] if name in self.heads else None, targets[name])
+            for name, objective in self.objectives.items()
+        }
+        loss = torch.stack([parts.loss * coefficients[name] for name, parts in sums.items()]).sum()
+        if not any(objective.uses_output_head for objective in self.objectives.values()):
+            # every parameter takes part in every step, also those no objective reads
+            loss = loss + 0.0 * outputs.token_logits(batch.cu_seqlens[:1].long()).sum()
+        return loss, sums

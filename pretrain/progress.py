@@ -1,0 +1,80 @@
+"""The progress line: what a person watching a run wants to know, at no cost to the run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pretrain.normalisation import StepTotals
+
+
+class Progress:
+    """Throughput, data wait and remaining time, measured between log steps. Prints on rank 0 only.
+
+    On a terminal one line is kept up to date; elsewhere (SLURM logs) a line is printed per report.
+    """
+
+    def __init__(self, steps: int, step: int, is_first: bool):
+        self._steps, self._first_step, self._step = steps, step, step
+        self._is_first = is_first
+        self._bar = is_first and sys.stderr.isatty()
+        self._tokens = 0
+        self._waited = 0.0
+        self._since = time.perf_counter()
+        self._began = self._since
+
+    def __enter__(self) -> Progress:
+        self._since = self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._bar:
+            print(file=sys.stderr)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time spent in here is time spent waiting for data."""
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+    def advance(self, totals: StepTotals) -> None:
+        """One step is done."""
+        self._step += 1
+        self._tokens += totals.tokens
+
+    def report(self, means: dict[str, float], loss: float) -> dict[str, float]:
+        """Numbers of the interval since the last report, also shown."""
+        now = time.perf_counter()
+        seconds = max(now - self._since, 1e-9)
+        values = {"tokens_per_second": self._tokens / seconds, "data_wait_fraction": self._waited / seconds}
+        done = max(self._step - self._first_step, 1)
+        left = (now - self._began) / done * (self._steps - self._step)
+        accuracy = next(
+            (f"  accuracy {means[k]:.3f}" for k in ("mlm/accuracy", "soft_label/accuracy") if k in means), ""
+        )
+        self.say(
+            f"step {self._step}/{self._steps}  loss {loss:.4f}{accuracy}  {values['tokens_per_second']:,.0f} tokens/s  "
+            f"data wait {values['data_wait_fraction']:.1%}  left {_duration(left)}",
+            update=True,
+        )
+        self._tokens, self._waited, self._since = 0, 0.0, now
+        return values
+
+    def say(self, text: str, update: bool = False) -> None:
+        """A line for the person watching."""
+        if not self._is_first:
+            return
+        if self._bar and update:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        else:
+            print(f"{chr(13) + chr(27) + '[K' if self._bar else ''}{text}", file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

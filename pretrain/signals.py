@@ -1,0 +1,63 @@
+"""Being asked to stop: a flag that is looked at between steps, and never lost."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL: saved, try again (launch/slurm.sh requeues on it)
+_PR_SET_PDEATHSIG = 1
+
+
+class StopFlag:
+    """Set by SIGTERM, SIGINT or SIGUSR1; repeats are harmless.
+
+    The launcher also sends SIGTERM to healthy ranks when another one dies, so the flag alone decides nothing: ranks
+    agree on it at a step boundary, and a rank whose collectives fail does not save.
+    """
+
+    def __init__(self) -> None:
+        self.signal_name: str | None = None
+
+    def install(self) -> None:
+        """Handle the stop signals from now on, and a parent that vanishes."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._on_signal)
+        if "CROSS_RANK" in os.environ:  # only DeepSpeed's launcher sets it
+            _watch_parents()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.signal_name = signal.Signals(number).name
+
+    def __bool__(self) -> bool:
+        return self.signal_name is not None
+
+
+def _watch_parents() -> None:
+    """Stop as if asked to when the launcher dies: it ends alone on SIGTERM and leaves its ranks training
+    (spec environment.md, table 0, line 3)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    family = _ancestors()
+
+    def watch() -> None:
+        while _ancestors() == family:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _ancestors() -> tuple[int, int]:
+    """Parent and its parent."""
+    parent = os.getppid()
+    try:
+        fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return parent, 0
+    return parent, int(fields[1])
