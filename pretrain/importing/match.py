@@ -1,0 +1,127 @@
+"""Published tensors under our names, strictly: every tensor is used, known to be unused, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+from pretrain.families import TRANSFORMS, KeyLayout
+from pretrain.families.published import HEADS, PublishedModel
+from pretrain.models import EncoderSettings
+
+_SHOWN = 6  # names listed in an error
+
+
+@dataclass
+class Match:
+    """Tensors of one source under our names.
+
+    state: float32, names ``encoder.…``, ``mlm_head.…``, ``heads.…``, ``unused.…``. theirs: our name -> the source's.
+    unexpected: names of the source without a place. unequal: (second copy, first copy) that should be the same.
+    not_floating: names of tensors that are no floating point numbers (quantised files).
+    """
+
+    layout: KeyLayout
+    state: dict[str, Tensor] = field(default_factory=dict)
+    theirs: dict[str, str] = field(default_factory=dict)
+    unexpected: list[str] = field(default_factory=list)
+    unequal: list[tuple[str, str]] = field(default_factory=list)
+    not_floating: list[str] = field(default_factory=list)
+
+    def missing(self, settings: EncoderSettings) -> list[str]:
+        """Names (the source's) of tensors that a model of these settings needs and the source lacks. A head that the
+        source has nothing of is no loss; a head that it has in part is."""
+        present = {_part(name) for name in self.state} | {"encoder"}
+        needed = (name for name in expected_shapes(settings) if _part(name) in present)
+        return [self._their_name(name) for name in needed if name not in self.state]
+
+    def _their_name(self, ours: str) -> str:
+        found = self.layout.to_theirs(ours)
+        return found[0] if found else ours
+
+
+def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> Match:
+    """Sort the source's tensors by a layout. Nothing is refused here."""
+    result = Match(layout)
+    plain = _without_prefix(layout, tensors)
+    for key, tensor in plain.items():
+        found = layout.to_ours(key)
+        if found is not None:
+            ours, rule = found
+            result.state[ours] = TRANSFORMS[rule.transform][0](tensor.to(torch.float32))
+            result.theirs[ours] = key
+            if not tensor.is_floating_point():
+                result.not_floating.append(key)
+        elif (first := layout.duplicates.get(key)) is not None:
+            if first in plain and not torch.equal(plain[first], tensor):
+                result.unequal.append((key, first))
+        elif not layout.is_ignorable(key):
+            result.unexpected.append(key)
+    return result
+
+
+def check(matched: Match, settings: EncoderSettings, source: str) -> None:
+    """Refuse whatever is not exactly a model of these settings.
+
+    Raises:
+        PolymeraseError: names the tensors that are missing, unexpected, of another shape, not finite, or stored twice
+            with different values.
+    """
+    if matched.unexpected:
+        raise PolymeraseError(f"{source}: tensors that this family does not have: {_some(matched.unexpected)}")
+    if missing := matched.missing(settings):
+        raise PolymeraseError(f"{source}: tensors are missing: {_some(missing)}")
+    if matched.not_floating:
+        raise PolymeraseError(f"{source}: whole numbers where weights should be: {_some(matched.not_floating)}")
+    shapes = expected_shapes(settings)
+    for name, tensor in matched.state.items():
+        shape = shapes.get(name)
+        if shape is not None and tensor.shape != shape:
+            raise PolymeraseError(
+                f"{source}: {matched.theirs[name]} becomes {tuple(tensor.shape)}, expected {tuple(shape)}; "
+                "a tensor of another size, or one stored the other way round"
+            )
+    broken = [matched.theirs[name] for name, tensor in matched.state.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise PolymeraseError(f"{source}: NaN or infinite values in {_some(broken)}; this checkpoint is broken")
+    for copy, first in matched.unequal:
+        raise PolymeraseError(f"{source}: {copy} should be a copy of {first} (tied weights) and differs from it")
+
+
+def expected_shapes(settings: EncoderSettings) -> dict[str, torch.Size]:
+    """Names and shapes of encoder, output head and the extra heads that published models come with."""
+    with torch.device("meta"):
+        model = PublishedModel(settings, ("mlm", *HEADS))
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}
+
+
+def _without_prefix(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Cut a prefix that every key has; add the base model's where no key has it (a folder of the bare encoder)."""
+    for prefix in layout.prefixes:
+        if tensors and all(key.startswith(prefix) for key in tensors):
+            return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    base = base_prefix(layout)
+    if base and not any(key.startswith(base) for key in tensors):
+        return {base + key if layout.to_ours(base + key) else key: tensor for key, tensor in tensors.items()}
+    return dict(tensors)
+
+
+def base_prefix(layout: KeyLayout) -> str:
+    """What all encoder names of a layout begin with (``bert.``, ``esm.``, ``encoder.``), or nothing."""
+    first = {rule.theirs.split(".")[0] for rule in layout.rules if rule.ours.startswith("encoder.")}
+    return f"{first.pop()}." if len(first) == 1 else ""
+
+
+def _part(ours: str) -> str:
+    """``encoder``, ``mlm_head`` or ``heads.<objective>``: what is there as a whole or not at all."""
+    first, second, *_ = ours.split(".")
+    return f"heads.{second}" if first == "heads" else first
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,120 @@
+"""A published (or exported) checkpoint as one of our families, or the reason why it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+from pretrain.families import FAMILIES, Family, KeyLayout
+from pretrain.importing.match import Match, check, match
+from pretrain.importing.sizes import settings_from, sizes_of
+from pretrain.importing.source import FAMILY_KEY, Source, read_source
+from pretrain.models import EncoderSettings
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A checkpoint as ours. state: float32 under our names, with ``heads.…`` it came with and ``unused.…`` tensors."""
+
+    family: Family
+    settings: EncoderSettings
+    state: dict[str, Tensor]
+    layout: str  # "upstream" or "Hugging Face"
+
+
+def import_published(source: Source, family: Family, overrides: Mapping[str, Any] | None = None) -> Imported:
+    """Read a source as a model of ``family``.
+
+    The release's own layout and the Hugging Face one are told apart by their names; where both have the same names
+    (BERT), by whether a transformers version is recorded beside the weights.
+
+    Args:
+        overrides: settings under the names of transformers configs, for what neither shapes nor config.json tell.
+
+    Raises:
+        PolymeraseError: names the tensors at fault, or the family this looks like instead.
+    """
+    name = source.path.name
+    layout, matched = _best_layout(source, family)
+    rows = sizes_of(matched.state).get("vocab_size")
+    if _problems(matched, family) or rows != family.settings.vocab_size:
+        alike = [other for other in families_like(source) if other != family.name]
+        if alike:
+            raise PolymeraseError(f"{name}: this looks like {' or '.join(alike)}, not {family.name}")
+        if rows is not None and rows != family.settings.vocab_size and not matched.unexpected:
+            raise PolymeraseError(
+                f"{name}: a vocabulary of {rows} tokens, {family.name} has {family.settings.vocab_size}; "
+                "this is another model, or a port with its own vocabulary"
+            )
+    if rows is None and matched.unexpected:
+        raise PolymeraseError(
+            f"{name}: no token embedding of {family.name} among its tensors ({', '.join(matched.unexpected[:4])}, …); "
+            "this is another model"
+        )
+    settings = settings_from(family, matched.state, source.config, overrides or {}, name)
+    check(matched, settings, name)
+    return Imported(family, settings, matched.state | source.side, layout)
+
+
+def load_pretrained_state(folder: str | Path) -> tuple[Family, EncoderSettings, dict[str, Tensor]]:
+    """Family, settings and weights (our names, float32) of a Hugging Face folder or a checkpoint file.
+
+    Raises:
+        PolymeraseError: no family fits, several do, or the tensors are not exactly those of a model.
+    """
+    source = read_source(Path(folder))
+    imported = import_published(source, _family_of(source))
+    return imported.family, imported.settings, imported.state
+
+
+def families_like(source: Source) -> list[str]:
+    """Families whose names and vocabulary size fit a source exactly."""
+    found = []
+    for family in FAMILIES.values():
+        _, matched = _best_layout(source, family)
+        same_vocabulary = sizes_of(matched.state).get("vocab_size") == family.settings.vocab_size
+        if same_vocabulary and not _problems(matched, family):
+            found.append(family.name)
+    return found
+
+
+def _family_of(source: Source) -> Family:
+    stated = source.config.get(FAMILY_KEY)
+    if isinstance(stated, str) and stated in FAMILIES:
+        return FAMILIES[stated]
+    alike = families_like(source)
+    if len(alike) > 1 and (vocabulary := _vocabulary_beside(source)) is not None:
+        from pretrain.tokenizers import build_tokenizer
+
+        alike = [name for name in alike if build_tokenizer(FAMILIES[name].tokenizer).vocab == vocabulary]
+    if len(alike) != 1:
+        what = f"could be {' or '.join(alike)}" if alike else "no model of a known family"
+        raise PolymeraseError(f"{source.path}: {what}; convert it first: python launch/convert.py --family NAME …")
+    return FAMILIES[alike[0]]
+
+
+def _vocabulary_beside(source: Source) -> tuple[str, ...] | None:
+    path = source.path.parent / "vocab.txt"
+    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else None
+
+
+def _best_layout(source: Source, family: Family) -> tuple[str, Match]:
+    """The layout with the fewest problems; of equals the one that the source's config.json suggests."""
+    layouts: list[tuple[str, KeyLayout]] = [
+        ("upstream", family.upstream),
+        ("Hugging Face", family.hugging_face.keys),
+    ]
+    if source.is_hugging_face:
+        layouts.reverse()
+    matches = [(name, match(layout, source.tensors)) for name, layout in layouts]
+    return min(matches, key=lambda named: _problems(named[1], family))
+
+
+def _problems(matched: Match, family: Family) -> int:
+    layers = max(1, min(sizes_of(matched.state)["num_hidden_layers"], len(matched.state)))
+    return len(matched.unexpected) + len(matched.missing(replace(family.settings, num_hidden_layers=layers)))

@@ -1,0 +1,91 @@
+"""Encoder settings of an imported model: sizes from the shapes of its tensors, the rest from what somebody stated."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+from pretrain.families import Family
+from pretrain.families.family import CONFIG_FIELDS
+from pretrain.models import EncoderSettings
+
+_STATABLE = (*CONFIG_FIELDS, "rope_theta", "rope_scaling")
+_DIMENSIONS = {  # setting -> (our tensor, its dimension)
+    "vocab_size": ("encoder.embeddings.word.weight", 0),
+    "hidden_size": ("encoder.embeddings.word.weight", 1),
+    "intermediate_size": ("encoder.layers.0.mlp.up.weight", 0),
+    "max_position_embeddings": ("encoder.embeddings.position.weight", 0),
+    "type_vocab_size": ("encoder.embeddings.segment.weight", 0),
+    "num_attention_heads": ("encoder.pairing.output.weight", 0),
+}
+
+
+def settings_from(
+    family: Family,
+    state: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    source: str,
+) -> EncoderSettings:
+    """Settings of the model whose tensors (our names) are ``state``.
+
+    Args:
+        config: a config.json, as far as there is one. Its keys that no family knows are not read.
+        overrides: ``model.key=value`` of the command line; they win over the config.
+        source: file name for messages.
+
+    Raises:
+        PolymeraseError: a size is stated otherwise than the tensors have it, or is neither stated nor readable.
+    """
+    _check_known(overrides)
+    stated = {key: value for key, value in config.items() if value is not None} | dict(overrides)
+    shapes = sizes_of(state)
+    if shapes["num_hidden_layers"] > len(state):
+        raise PolymeraseError(f"{source}: layer {shapes['num_hidden_layers'] - 1} without the layers below it")
+    for key, value in shapes.items():
+        if key in stated and stated[key] != value:
+            raise PolymeraseError(f"{source}: {key} is stated as {stated[key]}, its tensors have {value}")
+    if "num_attention_heads" not in stated | shapes:
+        shapes["num_attention_heads"] = _published_heads(family, shapes, source)
+    try:
+        return family.resized({**stated, **shapes})
+    except (TypeError, ValueError) as why:
+        raise PolymeraseError(f"{source}: settings that make no model ({why})") from None
+
+
+def sizes_of(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """The sizes that shapes tell, under the names of transformers configs."""
+    sizes = {
+        key: state[name].shape[dimension]
+        for key, (name, dimension) in _DIMENSIONS.items()
+        if name in state and state[name].dim() > dimension
+    }
+    layers = [int(found[1]) for name in state if (found := re.match(r"encoder\.layers\.(\d+)\.", name))]
+    sizes["num_hidden_layers"] = max(layers, default=-1) + 1
+    contact = state.get("unused.contact_head.weight")  # UTR-LM: one weight per head and layer
+    if contact is not None and contact.dim() == 2 and sizes["num_hidden_layers"]:
+        sizes["num_attention_heads"] = contact.shape[1] // sizes["num_hidden_layers"]
+    return sizes
+
+
+def _published_heads(family: Family, shapes: Mapping[str, int], source: str) -> int:
+    """The published number of heads, if everything else has the published size too; anything else would be a guess."""
+    published = family.settings
+    if any(shapes.get(key) != getattr(published, key) for key in ("hidden_size", "num_hidden_layers")):
+        raise PolymeraseError(
+            f"{source}: the number of attention heads cannot be seen from the tensors; "
+            "add model.num_attention_heads=N or put the model's config.json beside the file"
+        )
+    return published.num_attention_heads
+
+
+def _check_known(overrides: Mapping[str, Any]) -> None:
+    for key in overrides:
+        if key not in _STATABLE:
+            nearest = difflib.get_close_matches(key, _STATABLE, 1, 0)[0]
+            raise PolymeraseError(f"model.{key}: no such setting; did you mean model.{nearest}?")

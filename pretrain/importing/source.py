@@ -1,0 +1,95 @@
+"""SOURCE of an import: a checkpoint file, or a folder with one (a Hugging Face folder, a release's archive)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+from pretrain.importing.checkpoint_file import Checkpoint, read_checkpoint_file
+from pretrain.importing.training_facts import Fact
+
+CONFIG = "config.json"
+FAMILY_KEY = "polymerase_family"  # our exports say in config.json which family they are
+OBJECTIVE_HEADS = "objective_heads.safetensors"
+UNUSED_TENSORS = "upstream_unused.safetensors"
+_WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was found: tensors under the source's names, its config.json (empty if there is none), and facts.
+
+    side: tensors of our exports' side files, under our names. path: the checkpoint file, for messages.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    config: Mapping[str, Any]
+    facts: dict[str, Fact]
+    side: dict[str, Tensor]
+
+    @property
+    def is_hugging_face(self) -> bool:
+        """Was this written by transformers (or by our exporter)? Releases made with forks do not say a version."""
+        return FAMILY_KEY in self.config or "transformers_version" in self.config
+
+
+def read_source(path: Path) -> Source:
+    """Read a checkpoint file with the config.json beside it, or a folder of both.
+
+    Raises:
+        PolymeraseError: nothing there, no or several checkpoints in the folder, a file that cannot be read.
+    """
+    if not path.exists():
+        raise PolymeraseError(f"{path}: no such file or folder")
+    file = _checkpoint_in(path) if path.is_dir() else path
+    checkpoint = _read_sharded(file) if file.name.endswith(".index.json") else read_checkpoint_file(file)
+    side: dict[str, Tensor] = {}
+    for name in (OBJECTIVE_HEADS, UNUSED_TENSORS):
+        if (file.parent / name).is_file() and file.name in _WEIGHT_FILES:
+            side |= read_checkpoint_file(file.parent / name).tensors
+    return Source(file, checkpoint.tensors, _read_config(file.parent / CONFIG), checkpoint.facts, side)
+
+
+def _checkpoint_in(folder: Path) -> Path:
+    for name in _WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    suffixes = {".pt", ".pkl", ".bin", ".pdparams", ".npz", ".safetensors"}
+    names = sorted(p.name for p in folder.iterdir() if p.suffix in suffixes)
+    if len(names) == 1:
+        return folder / names[0]
+    found = f"several checkpoint files: {', '.join(names[:5])}; name one" if names else "no checkpoint file"
+    raise PolymeraseError(f"{folder}: {found}")
+
+
+def _read_sharded(index: Path) -> Checkpoint:
+    """A model in several safetensors files."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as why:
+        raise PolymeraseError(f"{index}: not a safetensors index ({why})") from None
+    tensors: dict[str, Tensor] = {}
+    for name in names:
+        if Path(name).name != name:
+            raise PolymeraseError(f"{index}: names a file outside its folder: {name!r}")
+        tensors |= read_checkpoint_file(index.parent / name).tensors
+    return Checkpoint(tensors, {})
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as why:
+        raise PolymeraseError(f"{path}: not readable as JSON ({why})") from None
+    if not isinstance(config, dict):
+        raise PolymeraseError(f"{path}: holds {type(config).__name__}, not the settings of a model")
+    return config
