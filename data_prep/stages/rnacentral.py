@@ -1,0 +1,94 @@
+"""Build a corpus from RNAcentral's active FASTA, with an RNA type for each sequence.
+
+Types come from a table of ids and types, else from the header (`URS0000000001 rRNA from 1 species`, or the type that
+the description of a species-specific header names). Presets follow the published models as far as they are known:
+  ernie_rna  longest 1022 nt, sequences that lie in another one dropped (CD-HIT-EST or MMseqs2 where installed, else
+             only equal ones), 10 % validation
+  rnaernie   longest 512 nt, 1 % validation (published: none)
+  rnaernie2  longest 2048 nt, letters A, C, G, U, N only, 1 % validation
+
+example:
+  python -m data_prep rnacentral rnacentral_active.fasta.gz --preset rnaernie --out corpora/rnaernie
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from data_prep.alphabet import ALPHABETS
+from data_prep.cli import add_output_arguments, report
+from data_prep.clustering import CLUSTERERS, Clusterer, find_clusterer
+from data_prep.corpus import SequenceWriter, describe_source
+from data_prep.errors import DataPrepError
+from data_prep.rna_types import TypeTable
+from data_prep.rnacentral import PRESETS, RnaPolicy, fill, find_contained
+from data_prep.tally import Tally
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage; one that is not given leaves the preset's value."""
+    parser.add_argument("file", metavar="FILE", help="RNAcentral FASTA (plain, gz, bgz)")
+    add_output_arguments(parser)
+    parser.add_argument("--preset", choices=PRESETS, default="plain")
+    parser.add_argument("--types", metavar="TABLE", help="id and type, or RNAcentral's id_mapping.tsv (plain, gz)")
+    parser.add_argument("--alphabet", choices=ALPHABETS, help="store U (rna) or T (dna)")
+    parser.add_argument("--letters", choices=("iupac", "acgun"), help="drop records with other letters than these")
+    parser.add_argument("--duplicates", choices=("exact", "containment", "keep"))
+    parser.add_argument("--min-length", type=int, metavar="NT")
+    parser.add_argument("--max-length", type=int, metavar="NT")
+    parser.add_argument("--validation", type=float, metavar="FRACTION", help="share of held-out sequences")
+    parser.add_argument("--cluster-with", choices=("auto", *CLUSTERERS), default="auto", help="program for containment")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads of that program; no other effect")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the corpus; exit status."""
+    policy = _policy(args)
+    program = _program(args, policy)
+    with SequenceWriter(
+        args.out,
+        stage="rnacentral",
+        parameters=asdict(policy) | {"clustering": _describe(program)},
+        sources=[describe_source(path) for path in (args.file, args.types) if path],
+        columns=["rna_type"],
+        alphabet=policy.alphabet,
+        overwrite=args.overwrite,
+    ) as writer:
+        if writer.complete:
+            print(f"{writer.out} is complete already; nothing to do")
+            return 0
+        tally = Tally()
+        types = TypeTable(args.types) if args.types else None
+        wanted = find_contained(args.file, policy, program, writer, args.workers) if program else None
+        fill(writer, args.file, policy, types, wanted, tally)
+        report(writer.finish(tally, tools=["numpy"]), writer.out)
+    return 0
+
+
+def _policy(args: argparse.Namespace) -> RnaPolicy:
+    given = {field.name: getattr(args, field.name) for field in fields(RnaPolicy)}
+    policy = replace(PRESETS[args.preset], **{name: value for name, value in given.items() if value is not None})
+    if policy.max_length is not None and policy.max_length < policy.min_length:
+        raise DataPrepError(f"--max-length {policy.max_length} is below --min-length {policy.min_length}")
+    if not 0 <= policy.validation < 1:
+        raise DataPrepError(f"--validation must lie in 0 to below 1, got {policy.validation}")
+    return policy
+
+
+def _program(args: argparse.Namespace, policy: RnaPolicy) -> Clusterer | None:
+    if policy.duplicates != "containment":
+        return None
+    program = find_clusterer(args.cluster_with)
+    if program is None:
+        print(
+            f"warning: none of {', '.join(CLUSTERERS)} is installed; only equal sequences are dropped, not those that "
+            "lie in a longer one",
+            file=sys.stderr,
+        )
+    return program
+
+
+def _describe(program: Clusterer | None) -> dict[str, Any] | None:
+    return {"program": program.name, "version": program.version(), "command": program.command} if program else None
