@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel, our_tensors
 from pretrain.models import PackedBatch, pair_class_table, pair_classes
+from pretrain.models.padded import Unpadded, unpad
 from pretrain.models.pairing import PAIR_VALUES
 from pretrain.tokenizers import TOKENIZERS
-from tests.models.packing import Packed, pack
 
 FAMILY = FAMILIES["ernie_rna"]
 PAD = 1
@@ -48,13 +48,14 @@ def pair_table():
     return pair_class_table(TOKENIZERS["ernie_rna"]().vocab)
 
 
-def case_batch(files, name: str, pair_table) -> Packed:
+def case_batch(files, name: str, pair_table) -> Unpadded:
     inputs = files["inputs"]
     ids = inputs[f"{name}.input_ids"]
-    packed = pack(ids, ids != PAD, pair_table=pair_table)
+    packed = unpad(ids, ids != PAD, pair_table=pair_table)
     if name == "pretrain":  # classes come from the original ids, selected positions set apart
-        original, selected = inputs["pretrain.original_ids"], inputs["pretrain.target"] != PAD
-        packed.batch.pair_class = pack(original, ids != PAD, pair_table=pair_table, selected=selected).batch.pair_class
+        original = packed.pick(inputs["pretrain.original_ids"]).numpy()
+        selected = np.flatnonzero(packed.pick(inputs["pretrain.target"]).numpy() != PAD)
+        packed.batch.pair_class = torch.from_numpy(pair_classes(original, pair_table, selected))
     return packed
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel, our_tensors
 from pretrain.models import RopeScaling
-from tests.models.packing import pack, pack_rows
+from pretrain.models.padded import unpad, unpad_rows
 
 FAMILY = FAMILIES["mutbert"]
 BASES = (5, 6, 7, 8)
@@ -42,7 +42,7 @@ def build(golden):
 
 def test_ids_give_upstreams_hidden_states_and_logits(cases, build):
     ids = cases["A.input_ids"]
-    packed, model = pack(ids, torch.ones_like(ids, dtype=torch.bool)), build()
+    packed, model = unpad(ids, torch.ones_like(ids, dtype=torch.bool)), build()
     with torch.no_grad():
         got = model.encoder(packed.batch, return_states=True)
     for layer, state in enumerate(got.states):
@@ -51,7 +51,7 @@ def test_ids_give_upstreams_hidden_states_and_logits(cases, build):
 
 
 def test_soft_rows_give_upstreams_hidden_states_and_logits(cases, build):
-    packed, model = pack_rows(cases["B.input"], cases["B.attention_mask"].bool(), BASES), build()
+    packed, model = unpad_rows(cases["B.input"], cases["B.attention_mask"].bool(), BASES), build()
     assert packed.batch.soft_rows.positions.numel() > 0
     with torch.no_grad():
         got = model.encoder(packed.batch, return_states=True)
@@ -63,7 +63,7 @@ def test_soft_rows_give_upstreams_hidden_states_and_logits(cases, build):
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("length", ["S", "L"])
 def test_rope_scaling_equals_upstream_with_a_fresh_model(cases, build, length, scaling):
-    packed = pack_rows(cases[f"{length}.input"], cases[f"{length}.attention_mask"].bool(), BASES)
+    packed = unpad_rows(cases[f"{length}.input"], cases[f"{length}.attention_mask"].bool(), BASES)
     model = build(SCALINGS[scaling])
     with torch.no_grad():
         hidden = model.encoder(packed.batch).hidden
@@ -76,7 +76,7 @@ def test_rope_scaling_equals_upstream_with_a_fresh_model(cases, build, length, s
 
 def test_a_long_input_leaves_no_trace_in_later_short_ones(cases, build):
     model = build(SCALINGS["dynamic4"])
-    short, long = (pack_rows(cases[f"{s}.input"], cases[f"{s}.attention_mask"].bool(), BASES) for s in "SL")
+    short, long = (unpad_rows(cases[f"{s}.input"], cases[f"{s}.attention_mask"].bool(), BASES) for s in "SL")
     with torch.no_grad():
         before = model(short.batch)
         model(long.batch)
@@ -85,7 +85,7 @@ def test_a_long_input_leaves_no_trace_in_later_short_ones(cases, build):
 
 def test_soft_label_loss_and_gradients_equal_upstream(cases, build):
     model = build()
-    packed = pack_rows(cases["obj.masked_input"], cases["obj.attention_mask"].bool(), BASES)
+    packed = unpad_rows(cases["obj.masked_input"], cases["obj.attention_mask"].bool(), BASES)
     chosen = packed.pick(cases["obj.masked_indices"].bool())
     hidden = model.encoder(packed.batch).hidden
     torch.testing.assert_close(model.logits(hidden), packed.pick(cases["obj.logits"]), atol=1e-4, rtol=0)
@@ -102,7 +102,7 @@ def test_soft_label_loss_and_gradients_equal_upstream(cases, build):
 
 def test_soft_rows_equal_rows_times_embedding(cases, build):
     model = build()
-    packed = pack_rows(cases["B.input"], cases["B.attention_mask"].bool(), BASES)
+    packed = unpad_rows(cases["B.input"], cases["B.attention_mask"].bool(), BASES)
     embeddings = model.encoder.embeddings
     embeddings.norm = torch.nn.Identity()
     got = packed.batch.layout.leave(embeddings(packed.batch)) - embeddings.segment.weight[0]

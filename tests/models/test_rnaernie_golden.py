@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel, our_tensors
-from tests.models.packing import pack
+from pretrain.models.padded import unpad
 
 FAMILY = FAMILIES["rnaernie"]
 
@@ -28,7 +28,7 @@ def tiny(golden):
 
 def test_hidden_states_logits_and_loss_equal_the_port(tiny):
     model, inputs, expected = tiny
-    packed = pack(inputs["input_ids"], inputs["attention_mask"].bool())
+    packed = unpad(inputs["input_ids"], inputs["attention_mask"].bool())
     with torch.no_grad():
         got = model.encoder(packed.batch, return_states=True)
         logits = model.logits(got.hidden)

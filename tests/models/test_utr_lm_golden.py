@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel, our_tensors
-from tests.models.packing import Packed, pack
+from pretrain.models.padded import Unpadded, unpad
 
 FAMILY = FAMILIES["utr_lm"]
 CLOSE = {"atol": 2e-5, "rtol": 1e-4}
@@ -47,8 +47,8 @@ def model(files):
     return build(files["weights"], tiny(3, 4, 32), "module.", FAMILY.heads)
 
 
-def unpadded(ids: Tensor) -> Packed:
-    return pack(ids, ids != FAMILY.settings.pad_token_id)
+def unpadded(ids: Tensor) -> Unpadded:
+    return unpad(ids, ids != FAMILY.settings.pad_token_id)
 
 
 @pytest.mark.parametrize(

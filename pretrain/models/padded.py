@@ -1,0 +1,40 @@
+"""From padded batches, as Hugging Face models and goldens have them, to packed ones and back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pretrain.models.batch import PackedBatch, SoftRows
+from pretrain.models.pairing import pair_classes
+
+
+@dataclass(frozen=True)
+class Unpadded:
+    """A packed batch and where its tokens stood: ``real`` bool (B, T) is False at padding."""
+
+    batch: PackedBatch
+    real: Tensor
+
+    def pick(self, padded: Tensor) -> Tensor:
+        """(B, T, ...) -> (N, ...), the real tokens only."""
+        return padded[self.real]
+
+
+def unpad(ids: Tensor, real: Tensor, *, pair_table: np.ndarray | None = None) -> Unpadded:
+    """Drop padding from ids (B, T). Positions count real tokens only, also where padding stands inside a row.
+
+    With a pair table (``pairing.pair_class_table``), pair classes are those of the ids as they are.
+    """
+    flat = ids[real]
+    classes = None if pair_table is None else torch.from_numpy(pair_classes(flat.numpy(), pair_table))
+    return Unpadded(PackedBatch.pack(flat, real.sum(1).tolist(), pair_class=classes), real)
+
+
+def unpad_rows(rows: Tensor, real: Tensor, base_token_ids: tuple[int, int, int, int]) -> Unpadded:
+    """Probability rows (B, T, V): rows with one entry become its id, the others soft rows over A, C, G, U/T."""
+    flat = rows[real]
+    positions = ((flat != 0).sum(1) > 1).nonzero()[:, 0]
+    soft = SoftRows(positions, flat[positions][:, list(base_token_ids)])
+    return Unpadded(PackedBatch.pack(flat.argmax(1), real.sum(1).tolist(), soft_rows=soft), real)
