@@ -1,0 +1,85 @@
+"""Contiguous k-mer masking equals the DNABERT script."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pretrain.masking import SideInformation, build_strategy
+from pretrain.masking.kmer import around
+from pretrain.masking.replacement import corrupt
+from pretrain.masking.settings import KmerSettings
+from pretrain.tokenizers import build_tokenizer
+from pretrain.tokenizers.batch import TokenBatch
+from tests.masking.samples import encode, random_rows, streams
+
+KS = ["3", "4", "5", "6"]
+
+
+def trace(golden, k):
+    return json.loads((golden / "utrbert" / "masking_trace.json").read_text())["by_k"][k]
+
+
+@pytest.mark.parametrize("k", KS)
+def test_centres_reach_the_traced_positions(golden, k):
+    tokenizer = build_tokenizer(f"utrbert_{k}mer")
+    for case in trace(golden, k)["cases"]:
+        tokens = encode(tokenizer, random_rows([case["n_kmers"] + int(k) - 1]))
+        assert around(tokens, np.array(case["centres"], np.int64), int(k)).tolist() == case["masked"], case
+
+
+@pytest.mark.parametrize("k", KS)
+def test_upstreams_draws_give_upstreams_inputs_and_labels(golden, k):
+    case = trace(golden, k)["full_injection"]
+    tokenizer = build_tokenizer(f"utrbert_{k}mer")
+    padded = np.array(case["input_ids"])
+    real = padded != tokenizer.pad_id
+    ids = padded[real].astype(np.int32)
+    offsets = np.concatenate(([0], np.cumsum(real.sum(axis=1))))
+    place = (np.cumsum(real, axis=1) - 1)[real]
+    letters = (ids != tokenizer.cls_id) & (ids != tokenizer.eos_id)
+    tokens = TokenBatch(ids, offsets, letters, np.where(letters, place - 1, -1).astype(np.int32))
+    centres = np.array([offsets[row] + c for row, columns in enumerate(case["centres"]) for c in columns], np.int64)
+    positions = around(tokens, centres, int(k))
+
+    def drawn(name):
+        return np.array(case[name])[real][positions]
+
+    to_mask = drawn("draw_replace_with_MASK(p=0.8)") == 1
+    to_random = ~to_mask & (drawn("draw_random(p=0.5)") == 1)
+    masked = corrupt(tokens, positions, to_mask, to_random, drawn("random_ids"), tokenizer.mask_id)
+    assert masked.input_ids.tolist() == np.array(case["expected_input_ids"])[real].tolist()
+    labels = np.full(len(ids), -100)
+    labels[positions] = ids[positions]
+    assert labels.tolist() == np.array(case["expected_labels"])[real].tolist()
+
+
+@pytest.mark.parametrize("k", KS)
+def test_the_masked_share_is_that_of_upstream(golden, k):
+    runs = json.loads((golden / "utrbert" / "masking_stats.json").read_text())["runs"]
+    tokenizer = build_tokenizer(f"utrbert_{k}mer")
+    for run in (run for run in runs if run["k"] == int(k) and run["p_rule"] in ("0.15/k", "0.20/k")):
+        rows = 2000 if run["n_kmers"] > 100 else run["rows"]
+        rate = run["mlm_probability"] * int(k)
+        strategy = build_strategy(KmerSettings(rate=rate, random_ids="vocabulary_from:0"), tokenizer)
+        tokens = encode(tokenizer, random_rows([run["n_kmers"] + int(k) - 1] * rows))
+        masked = strategy(tokens, SideInformation(), streams(range(rows)))
+        share = len(masked.positions) / tokens.maskable.sum()
+        error = run["standard_error_of_fraction"] * (run["rows"] / rows) ** 0.5
+        assert abs(share - run["masked_fraction_expected"]) < 4 * error
+        seen = masked.input_ids[masked.positions]
+        assert (seen == tokenizer.mask_id).mean() == pytest.approx(0.8 + 0.1 / len(tokenizer.vocab), abs=0.005)
+        places = np.bincount(tokens.nucleotide[masked.positions], minlength=run["n_kmers"]) / rows
+        noise = 4.5 * (0.15 / rows) ** 0.5
+        assert places[:8] == pytest.approx(np.array(run["first8_expected"]), abs=noise)
+        assert places[-8:] == pytest.approx(np.array(run["last8_expected"]), abs=noise)
+
+
+def test_centres_do_not_reach_into_the_next_sequence():
+    tokens = encode(build_tokenizer("utrbert_6mer"), [b"ACGUACGUAC", b"ACGUACGUAC", b"ACG", b"ACGUACGUAC"])
+    last_of_first = int(tokens.offsets[1]) - 2
+    first_of_second = int(tokens.offsets[1]) + 1
+    reached = around(tokens, np.array([last_of_first]), 6)
+    assert reached.tolist() == [last_of_first - 2, last_of_first - 1, last_of_first]
+    reached = around(tokens, np.array([first_of_second]), 6)
+    assert reached.tolist() == [first_of_second + i for i in range(4)]
