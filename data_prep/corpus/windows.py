@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 ARRAYS = {"codes": "codes.npy", "pos0": "pos0.npy", "row": "row.npy", "frequencies": "frequencies.npy"}
@@ -46,24 +45,24 @@ class Contig(NamedTuple):
 
     @classmethod
     def open(cls, folder: Path) -> "Contig":
-        return cls(*(np.load(folder / ARRAYS[name], mmap_mode="r", allow_pickle=False) for name in cls._fields))
+        # Plain views of the maps: the memmap class itself makes every small operation slower.
+        return cls(*(np.asarray(np.load(folder / ARRAYS[name], mmap_mode="r")) for name in cls._fields))
 
     def window_codes(self, starts: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
         """(S, width) codes, one contiguous copy per window: every window is a row of one overlapping view."""
-        bases = len(self.codes)
-        view = as_strided(self.codes, shape=(bases - width + 1, width), strides=(1, 1), writeable=False)
-        return np.asarray(view[starts])
+        view = np.ndarray((len(self.codes) - width + 1, width), np.uint8, self.codes, strides=(1, 1))
+        return view[starts]
 
     def variants(
         self, starts: NDArray[np.int64], width: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Index into `starts` (R,), column (R,) and frequencies (R, 4) of the variants inside the windows."""
-        pos0 = np.asarray(self.pos0)
-        first = np.searchsorted(pos0, starts)
-        counts = np.searchsorted(pos0, starts + width) - first
-        window = np.repeat(np.arange(len(starts)), counts)
-        variant = np.arange(len(window)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
-        return window, pos0[variant] - starts[window], self.frequencies[self.row[variant]]
+        # In the type of pos0: another one would convert the whole table for each search.
+        first, last = self.pos0.searchsorted(np.stack([starts, starts + width]).astype(np.int32))
+        counts = last - first
+        window = np.arange(len(starts)).repeat(counts)
+        variant = np.arange(len(window)) + (last - counts.cumsum())[window]
+        return window, self.pos0[variant] - starts[window], self.frequencies[self.row[variant]]
 
 
 def open_split(folder: Path, manifest: dict[str, Any], split: str) -> "WindowTable":
@@ -121,16 +120,16 @@ class WindowTable:
         """
         contig, start = self.locate(index, width)
         codes = np.empty((len(contig), width), dtype=np.uint8)
-        pieces = []
-        for number in np.unique(contig):
+        rows, columns, freqs = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty((0, 4), np.float32)]
+        for number in np.unique(contig).tolist():
             here = np.flatnonzero(contig == number)
-            arrays = self._contig_arrays(int(number))
+            arrays = self._contig_arrays(number)
             codes[here] = arrays.window_codes(start[here], width)
             window, column, freq = arrays.variants(start[here], width)
-            pieces.append((here[window], column, freq))
-        row = np.concatenate([piece[0] for piece in pieces] or [np.empty(0, np.int64)])
-        column = np.concatenate([piece[1] for piece in pieces] or [np.empty(0, np.int64)])
-        freq = np.concatenate([piece[2] for piece in pieces] or [np.empty((0, 4), np.float32)])
+            rows.append(here[window])
+            columns.append(column)
+            freqs.append(freq)
+        row, column, freq = np.concatenate(rows), np.concatenate(columns), np.concatenate(freqs)
         if reverse is not None and reverse.any():
             codes[reverse] = COMPLEMENT_CODE[codes[reverse, ::-1]]
             turned = reverse[row]

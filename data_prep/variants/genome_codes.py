@@ -19,8 +19,11 @@ KNOWN_STRETCH = re.compile(rb"[^Nn]+")
 def base_codes(contig: Contig, genome: str) -> NDArray[np.uint8]:
     """uint8 (bases,): 0-3 = A, C, G, T (case ignored, U is T), 4 = any other nucleotide code.
 
-    DataPrepError naming file, contig and position for a letter that is no nucleotide code.
+    DataPrepError naming file, contig and position for a letter that is no nucleotide code, and for a contig whose
+    positions do not fit the int32 of the format.
     """
+    if len(contig.sequence) > np.iinfo(np.int32).max:
+        raise DataPrepError(f"{genome}: contig {contig.name} has more than 2^31 - 1 bases; divide it first")
     codes = np.frombuffer(contig.sequence.translate(CODES), dtype=np.uint8)
     if len(codes) and codes.max() == FOREIGN:
         at = int(np.argmax(codes == FOREIGN))
