@@ -34,7 +34,7 @@ class Engine:
     def __init__(self, config: Config, model: PretrainingModel, turns: int):
         import deepspeed
 
-        logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+        logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
         optimizer = build_optimizer(model, config.optimizer)
         self.deepspeed, _, _, _ = deepspeed.initialize(
@@ -96,7 +96,10 @@ def deepspeed_config(config: Config, turns: int) -> dict[str, Any]:
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 2**31 - 1,
     }
-    if engine.precision == "bf16":
+    if engine.precision == "bf16" and engine.zero_stage == 0:
+        # without ZeRO there is no float32 master copy, so the weights stay float32 and the products are bf16
+        result |= {"torch_autocast": {"enabled": True, "dtype": "bfloat16"}}
+    elif engine.precision == "bf16":
         # the default accumulates gradients in bf16 as well (spec environment.md, table 0, line 13)
         result |= {"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}}
     elif engine.precision == "fp16":

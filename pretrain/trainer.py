@@ -13,6 +13,7 @@ import torch
 from pretrain.assembly import Parts
 from pretrain.batching import MicroBatch, filler_of, to_device
 from pretrain.checkpoint import Checkpoints
+from pretrain.config import notes
 from pretrain.config import save as save_config
 from pretrain.data.loader import load_steps
 from pretrain.data.plan import Bounds, Plan
@@ -196,7 +197,8 @@ class Trainer:
         self.metrics.cut_after(self.start.step)
         self.tracker = Tracker(self.config.tracking, self.run_dir, self.start.tracking_run)
         self.tracker.parameters(self.config.model_dump(mode="json"))
-        self.progress.say(self.start.message)
+        for line in (self.start.message, *(f"note: {note}" for note in notes(self.config))):
+            self.progress.say(line)
         for number, source in enumerate(self.maker.sources):
             skipped = {reason: count for reason, count in source.skipped.items() if count}
             self.progress.say(

@@ -135,15 +135,25 @@ def _check_combinations(config: Config, where: str) -> None:
         and config.engine.zero_stage != 3,
         "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3": config.engine.offload_optimizer == "cpu"
         and config.engine.zero_stage == 0,
-        "schedule.warmup_steps is beyond schedule.total_steps": config.schedule.warmup_steps > total_steps(config),
-        "schedule.total_steps ends before train.steps; the learning rate would stay at its minimum": total_steps(config)
-        < config.train.steps,
         "corpus.temperature has no effect with corpus.temperature_mode=none": config.corpus.temperature != 1.0
         and config.corpus.temperature_mode == "none",
     }
     for problem, holds in problems.items():
         if holds:
             raise PolymeraseError(f"{where}: {problem}")
+
+
+def notes(config: Config) -> list[str]:
+    """What is allowed but rarely meant."""
+    found = {
+        f"schedule.warmup_steps={config.schedule.warmup_steps} is beyond the last step: the full learning rate is never "
+        "reached": config.schedule.warmup_steps >= config.train.steps,
+        f"schedule.total_steps={total_steps(config)} ends before train.steps: the rest runs at schedule.min_lr": total_steps(
+            config
+        )
+        < config.train.steps,
+    }
+    return [note for note, holds in found.items() if holds]
 
 
 def total_steps(config: Config) -> int:
