@@ -10,7 +10,10 @@ Where sources disagree, and what we follow:
   before 2026-05-28 have untransposed q, k, v, pooler and transform.
 * Paddle returns zeros for looked-up pad ids; packed batches have none, so nothing differs.
 * Letters: tokens are A, T, C, G (some texts say A, U, C, G). The motif files mix U and T, and upstream never converts
-  them, so only 742 of 4,041 motifs can match: ``masking.alphabet`` chooses between repaired and literal.
+  them, so only 742 of 4,041 motifs can match, and its second list is never reached. Upstream's values of the motif and
+  span strategies (``alphabet``, ``order``, ``shortfall``, ``upstream_cut``) stand beside these keys; being parts of a
+  mixture they cannot be set through ``quirks``.
+* Upstream seeds an example's masks with its first letter, so equal lengths share masks in every epoch. Not reproduced.
 * One of three masking strategies is drawn per example (not stages, not a curriculum), and spans are 5-8 tokens (texts:
   4-8). The label token is visible and never a target in the published checkpoint; the classifier of later code is the
   optional head ``rna_type``.
@@ -85,4 +88,5 @@ RNAERNIE = Family(
         keys=BERT_KEYS,
         constants={"tie_word_embeddings": True},
     ),
+    quirks={"objectives.reduction": "micro_batch_mean"},
 )

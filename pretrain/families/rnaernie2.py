@@ -42,5 +42,5 @@ RNAERNIE2 = Family(
         keys=BERT_KEYS,
         constants={"tie_word_embeddings": True},
     ),
-    quirks={"masking.random_ids": "vocabulary_from:0"},
+    quirks={"masking.random_ids": "vocabulary_from:0", "objectives.reduction": "micro_batch_mean"},
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import accumulate, chain
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pretrain.models.layout import Layout
@@ -59,13 +59,13 @@ class PackedBatch:
         soft_rows: SoftRows | None = None,
     ) -> PackedBatch:
         """A batch from flat ids (N,) and lengths alone; positions count from 0 in each sequence."""
-        device = input_ids.device
-        ends = list(accumulate(lengths, initial=0))
-        positions = torch.tensor(list(chain.from_iterable(range(length) for length in lengths)), dtype=torch.int64)
+        sizes = torch.tensor(lengths, dtype=torch.int64)
+        bounds = F.pad(sizes.cumsum(0), (1, 0))
+        positions = torch.arange(int(bounds[-1])) - bounds[:-1].repeat_interleave(sizes)
         return cls(
             input_ids=input_ids.to(torch.int64),
-            cu_seqlens=torch.tensor(ends, dtype=torch.int32, device=device),
-            position_ids=positions.to(device),
+            cu_seqlens=bounds.to(input_ids.device, torch.int32),
+            position_ids=positions.to(input_ids.device),
             lengths=lengths,
             pair_class=pair_class,
             soft_rows=soft_rows,

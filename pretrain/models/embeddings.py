@@ -15,13 +15,17 @@ ESM_MASK_RATIO = 0.15 * 0.8
 
 
 class Embeddings(nn.Module):
-    """word (+ position) (+ segment row 0), token dropout, norm, dropout."""
+    """word (+ position) (+ segment row 0), token dropout, norm, dropout.
+
+    Every table is read by calling its module, so that engines which gather parameters per module (ZeRO 3) see it.
+    """
 
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
         self.settings = settings
         width = settings.hidden_size
-        self.word = nn.Embedding(settings.vocab_size, width)
+        # padding_idx stops only the gradient of looked-up pad ids (a random replacement may draw one), as in BERT
+        self.word = nn.Embedding(settings.vocab_size, width, padding_idx=settings.pad_token_id)
         if settings.position_embedding_type == "learned":
             self.position = nn.Embedding(settings.max_position_embeddings, width)
         if settings.segment_rows:
@@ -33,8 +37,7 @@ class Embeddings(nn.Module):
         """Packed batch -> (N, D) in layout order."""
         settings, layout = self.settings, batch.layout
         ids = layout.enter(batch.input_ids)
-        # padding_idx stops only the gradient of looked-up pad ids (a random replacement may draw one), as in BERT
-        x = F.embedding(ids, self.word.weight, padding_idx=settings.pad_token_id)
+        x = self.word(ids)
         if batch.soft_rows is not None:
             x = self._mix(x, batch.soft_rows, layout)
         if settings.token_dropout:
@@ -45,7 +48,7 @@ class Embeddings(nn.Module):
             positions = layout.enter(batch.position_ids)
             x = x + sinusoidal(positions, settings.hidden_size, settings.position_offset).to(x.dtype)
         if settings.segment_rows:
-            x = x + self.segment.weight[0]
+            x = x + self.segment(torch.zeros(1, dtype=torch.int64, device=x.device))
         if settings.embedding_norm:
             x = self.norm(x)
         return F.dropout(x, settings.hidden_dropout_prob, self.training)
@@ -54,7 +57,7 @@ class Embeddings(nn.Module):
         """Replace the rows of soft tokens by their frequencies times the rows of A, C, G, U/T."""
         if self.settings.base_token_ids is None:
             raise PolymeraseError("this model has no token for each single base, so it cannot read allele frequencies")
-        bases = self.word.weight[list(self.settings.base_token_ids)].to(torch.float32)
+        bases = self.word(torch.tensor(self.settings.base_token_ids, device=x.device)).to(torch.float32)  # (4, D)
         positions = soft.positions if layout.place is None else layout.place[soft.positions]
         return x.index_copy(0, positions, (soft.freq @ bases).to(x.dtype))
 

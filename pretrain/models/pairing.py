@@ -44,27 +44,32 @@ def pair_classes(ids: np.ndarray, table: np.ndarray, selected: np.ndarray | None
     return classes
 
 
+class Float32Linear(nn.Linear):
+    """A Linear that computes in float32 (or wider), whatever its weights and the autocast around it are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) -> (..., out)."""
+        dtype = torch.promote_types(self.weight.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.linear(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype))
+
+
 class PairingBias(nn.Module):
-    """The 1 -> 6 -> H network, always in float32 (or wider)."""
+    """The 1 -> 6 -> H network and the bias it gives."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(1, HIDDEN)
-        self.output = nn.Linear(HIDDEN, heads)
+        self.hidden = Float32Linear(1, HIDDEN)
+        self.output = Float32Linear(HIDDEN, heads)
 
-    def table(self) -> Tensor:
+    def table(self, device: torch.device) -> Tensor:
         """Bias of every class pair, (H, 6, 6)."""
-        dtype = torch.promote_types(self.hidden.weight.dtype, torch.float32)
-        device = self.hidden.weight.device
-        with torch.autocast(device.type, enabled=False):
-            values = torch.tensor(PAIR_VALUES, dtype=dtype, device=device)[..., None]  # (6, 6, 1)
-            hidden = F.gelu(F.linear(values, self.hidden.weight.to(dtype), self.hidden.bias.to(dtype)))
-            bias = F.linear(hidden, self.output.weight.to(dtype), self.output.bias.to(dtype))
-        return bias.permute(2, 0, 1)
+        values = torch.tensor(PAIR_VALUES, device=device)[..., None]  # (6, 6, 1)
+        return self.output(F.gelu(self.hidden(values))).permute(2, 0, 1)
 
     def forward(self, pair_class: Tensor, layout: Layout) -> list[Tensor]:
         """Scores before the first layer: classes (N,) in layout order -> per length group (B, H, T, T)."""
-        table = self.table()
+        table = self.table(pair_class.device)
         one_hot = F.one_hot(pair_class.to(torch.int64), len(PAIR_VALUES)).to(table.dtype)  # (N, 6)
         scores = []
         with torch.autocast(table.device.type, enabled=False):

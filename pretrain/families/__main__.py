@@ -1,0 +1,43 @@
+"""``python -m pretrain.families``: list the published models, or measure them against their references."""
+
+import argparse
+import sys
+
+from pretrain.errors import PolymeraseError
+
+EXAMPLE = "example: python -m pretrain.families --check"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0 all well, 1 a figure out of bounds, 2 bad use."""
+    parser = argparse.ArgumentParser(prog="python -m pretrain.families", description=__doc__, epilog=EXAMPLE)
+    parser.add_argument(
+        "--check", action="store_true", help="compare parameter counts and logits with the references, print a table"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return _check() if options.check else _list()
+    except PolymeraseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _list() -> int:
+    from pretrain.families import FAMILIES
+
+    print("\n".join(FAMILIES))
+    return 0
+
+
+def _check() -> int:
+    from pretrain.families.check import table
+
+    text, good = table()
+    print(text)
+    if not good:
+        print("error: a family is out of bounds (difference above what is allowed, or another number of parameters)")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

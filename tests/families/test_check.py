@@ -1,0 +1,32 @@
+"""``python -m pretrain.families --check`` measures, and notices what is wrong."""
+
+import shutil
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from pretrain.errors import PolymeraseError
+from pretrain.families import FAMILIES
+from pretrain.families.__main__ import main
+from pretrain.families.check import measure, table
+
+
+def test_check_prints_every_family_within_bounds(capsys):
+    assert main(["--check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["family", *FAMILIES]
+
+
+def test_check_fails_on_another_output(golden, tmp_path):
+    shutil.copytree(golden, tmp_path / "golden")
+    weights = tmp_path / "golden" / "ernie_rna" / "weights.safetensors"
+    tensors = load_file(weights)
+    tensors["encoder.layer_norm.bias"] += 0.01
+    save_file(tensors, weights)
+    measured = measure(FAMILIES["ernie_rna"], tmp_path / "golden")
+    assert measured.difference > measured.tolerance
+
+
+def test_missing_goldens_are_one_clear_line(tmp_path):
+    with pytest.raises(PolymeraseError, match="no golden files here"):
+        table(tmp_path / "nowhere")

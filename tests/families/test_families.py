@@ -1,0 +1,141 @@
+"""Families as data: sizes, ids, tensor names and configs agree with specification, tokenizers and transformers."""
+
+import pytest
+import torch
+import transformers
+
+from pretrain.config.load import known_keys
+from pretrain.errors import PolymeraseError
+from pretrain.families import FAMILIES, TRANSFORMS, find_family
+from pretrain.families.published import PublishedModel, parameter_count
+from pretrain.models import RopeScaling
+from pretrain.models.padded import unpad
+from pretrain.tokenizers import TOKENIZERS
+
+EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+NATIVE = pytest.mark.parametrize(
+    "family", [f for f in FAMILIES.values() if f.hugging_face.kind == "native"], ids=lambda family: family.name
+)
+# what published files hold in all, poolers and the like included (specifications, sections b)
+PUBLISHED_TOTALS = {
+    "ernie_rna": 86_261_113,
+    "rnaernie": 86_664_231,
+    "rnaernie2": 87_230_987,
+    "utr_lm": 1_208_559,
+    **{f"{kind}_3mer": 86_686_533 for kind in ("utrbert", "dnabert")},
+    **{f"{kind}_4mer": 86_834_181 for kind in ("utrbert", "dnabert")},
+    **{f"{kind}_5mer": 87_424_773 for kind in ("utrbert", "dnabert")},
+    **{f"{kind}_6mer": 89_787_141 for kind in ("utrbert", "dnabert")},
+    "mutbert": 85_656_585,
+}
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+def tiny_model(family) -> PublishedModel:
+    torch.manual_seed(0)
+    return PublishedModel(family.resized(TINY), family.heads)
+
+
+@EVERY
+def test_parameters_equal_the_specification(family):
+    assert parameter_count(family.settings, family.heads) == family.parameters
+    assert family.parameters + family.unused_parameters == PUBLISHED_TOTALS[family.name]
+
+
+@EVERY
+def test_ids_agree_with_the_tokenizer(family):
+    tokenizer, settings = TOKENIZERS[family.tokenizer](), family.settings
+    assert (settings.vocab_size, settings.pad_token_id, settings.mask_token_id) == (
+        len(tokenizer.vocab),
+        tokenizer.pad_id,
+        tokenizer.mask_id,
+    )
+    if settings.base_token_ids is not None:
+        assert "".join(tokenizer.vocab[i] for i in settings.base_token_ids) in ("ACGU", "ACGT")
+
+
+@EVERY
+@pytest.mark.parametrize("side", ["upstream", "hugging_face"])
+def test_every_tensor_has_one_published_name_and_comes_back(family, side):
+    layout = family.upstream if side == "upstream" else family.hugging_face.keys
+    names = [name for name in tiny_model(family).state_dict() if side == "upstream" or not name.startswith("heads.")]
+    theirs = [layout.to_theirs(name)[0] for name in names]
+    assert len(set(theirs)) == len(names)
+    assert [layout.to_ours(key)[0] for key in theirs] == names
+
+
+@EVERY
+def test_quirks_are_keys_of_the_config(family):
+    assert set(family.quirks) <= set(known_keys())
+
+
+def test_transforms_undo_each_other():
+    tensor = torch.randn(3, 5)
+    for to_ours, to_theirs in TRANSFORMS.values():
+        assert torch.equal(to_theirs(to_ours(tensor)), tensor)
+
+
+@NATIVE
+def test_native_class_knows_every_tensor_and_has_no_other(family):
+    kind = getattr(transformers, family.hugging_face.masked_lm_class)
+    theirs = kind(kind.config_class(**family.hugging_face.config(family.resized(TINY))))
+    layout = family.hugging_face.keys
+    needed = {layout.to_theirs(name)[0] for name in tiny_model(family).state_dict() if not name.startswith("heads.")}
+    present = set(theirs.state_dict())
+    assert needed <= present
+    for key in present - needed:
+        unused = layout.to_ours(key)
+        assert key in layout.duplicates or layout.is_ignorable(key) or unused[0].startswith("unused."), key
+
+
+@NATIVE
+def test_gradients_equal_the_native_class(family):
+    kind = getattr(transformers, family.hugging_face.masked_lm_class)
+    theirs = kind(kind.config_class(**family.hugging_face.config(family.resized(TINY)))).eval()
+    ours, layout = tiny_model(family).eval(), family.hugging_face.keys
+    published = {
+        layout.to_theirs(name)[0]: value for name, value in ours.state_dict().items() if not name.startswith("heads.")
+    }
+    theirs.load_state_dict(published, strict=False)
+    theirs.tie_weights()
+    ids = torch.randint(0, family.settings.vocab_size, (2, 16))
+    ids[:, 3] = family.settings.pad_token_id  # a random replacement may draw it; its row then gets no gradient
+    everywhere = torch.ones_like(ids, dtype=torch.bool)
+    theirs(input_ids=ids, attention_mask=everywhere.long()).logits.square().mean().backward()
+    ours(unpad(ids, everywhere).batch).square().mean().backward()
+    gradients = dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        if not name.startswith("heads."):
+            expected = gradients[layout.to_theirs(name)[0]].grad
+            torch.testing.assert_close(
+                parameter.grad, expected, atol=2e-6, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+def test_published_kmer_heads_keep_upstreams_logits():
+    """Upstream computes W h + 2 b; the imported head has bias 2 b."""
+    family = FAMILIES["utrbert_3mer"]
+    ours, rule = family.upstream.to_ours("cls.predictions.bias")
+    assert ours == "mlm_head.bias"
+    assert torch.equal(TRANSFORMS[rule.transform][0](torch.tensor([0.5])), torch.tensor([1.0]))
+
+
+def test_sizes_come_from_a_config_and_rope_scaling_in_every_spelling():
+    mutbert = FAMILIES["mutbert"]
+    assert mutbert.resized({"hidden_size": 96, "unknown": 1}).hidden_size == 96
+    assert mutbert.resized({"rope_scaling": None}).rope_scaling is None
+    assert mutbert.resized({"rope_scaling": {"rope_theta": 1e4, "rope_type": "default"}}).rope_scaling is None
+    scaling = RopeScaling("dynamic", 2.0)
+    assert mutbert.resized({"rope_scaling": {"type": "dynamic", "factor": 2.0}}).rope_scaling == scaling
+    assert mutbert.resized({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}).rope_scaling == scaling
+
+
+@EVERY
+def test_config_and_settings_are_inverse(family):
+    settings = family.resized(TINY)
+    assert family.resized(family.hugging_face.config(settings)) == settings
+
+
+def test_unknown_family_names_the_nearest():
+    with pytest.raises(PolymeraseError, match="did you mean 'ernie_rna'"):
+        find_family("ernie-rna")

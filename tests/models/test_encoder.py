@@ -1,0 +1,224 @@
+"""Promises of the packed encoder that no published output covers."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+from pretrain.families import FAMILIES
+from pretrain.families.published import PublishedModel
+from pretrain.models import Encoder, EncoderSettings, PackedBatch
+from pretrain.models.attention import BACKENDS, attention, choose_backend
+from pretrain.models.layout import Layout
+from pretrain.models.pairing import recurrent_attention
+
+TINY = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+LENGTHS = [9, 4, 9, 1, 12, 5, 11]
+FOUR = pytest.mark.parametrize("name", ["ernie_rna", "rnaernie", "utr_lm", "mutbert"])
+
+
+def batch_of(name: str, lengths: list[int] = LENGTHS, seed: int = 0) -> PackedBatch:
+    random = torch.Generator().manual_seed(seed)
+    count, settings = sum(lengths), FAMILIES[name].settings
+    return PackedBatch.pack(
+        torch.randint(0, settings.vocab_size, (count,), generator=random),
+        lengths,
+        pair_class=torch.randint(0, 6, (count,), generator=random, dtype=torch.uint8)
+        if settings.pairing_bias
+        else None,
+    )
+
+
+def build(name: str, **changes) -> PublishedModel:
+    torch.manual_seed(1)
+    settings = replace(FAMILIES[name].resized(TINY), initializer_range=0.3, **changes)
+    return PublishedModel(settings)
+
+
+def with_padding(batch: PackedBatch, padding: float) -> PackedBatch:
+    batch = replace(batch)
+    batch.__dict__["layout"] = Layout.build(batch.lengths, padding=padding, device="cpu")
+    return batch
+
+
+def gradients(model: PublishedModel, batch: PackedBatch) -> dict[str, Tensor]:
+    model.zero_grad()
+    model(batch).square().mean().backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("padding", [0.0, 0.2, 10.0])
+def test_groups_hold_every_token_once_and_in_order(padding):
+    layout = Layout.build(LENGTHS, padding=padding, device="cpu")
+    x = torch.arange(sum(LENGTHS))
+    entered = layout.enter(x)
+    assert torch.equal(layout.leave(entered), x)
+    assert torch.equal(torch.cat([group.tokens(group.block(entered)) for group in layout.groups]), entered)
+    sequence = torch.repeat_interleave(torch.tensor(layout.sequences), layout.cu_seqlens.diff().long())
+    assert torch.equal(torch.tensor(layout.sequences)[layout.sequence_of], sequence)
+    for group in layout.groups:
+        assert len(group.lengths) * group.width <= (1 + padding) * sum(group.lengths)
+
+
+@FOUR
+def test_padded_groups_give_the_same_as_exact_groups(name):
+    model, batch = build(name).eval(), batch_of(name)
+    exact, padded = with_padding(batch, 0.0), with_padding(batch, 10.0)
+    assert len(exact.layout.groups) == 6
+    assert len(padded.layout.groups) == 1
+    torch.testing.assert_close(model(padded), model(exact), atol=1e-5, rtol=1e-5)
+    expected = gradients(model, exact)
+    for key, gradient in gradients(model, padded).items():
+        torch.testing.assert_close(gradient, expected[key], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("padding", [0.0, 10.0])
+def test_attention_is_softmax_inside_each_sequence(padding):
+    layout = Layout.build(LENGTHS, padding=padding, device="cpu")
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, sum(LENGTHS), 2, 8)
+    got = attention(q, k, v, layout, dropout=0.0, backend="grouped")
+    zero = [torch.zeros(len(g.lengths), 2, g.width, g.width) for g in layout.groups]
+    masked = [
+        s if g.key_mask is None else s.masked_fill(~g.key_mask, -torch.inf)
+        for s, g in zip(zero, layout.groups, strict=True)
+    ]
+    recurrent, _ = recurrent_attention(q, k, v, masked, layout, dropout=0.0)
+    for start, end in zip(layout.cu_seqlens[:-1], layout.cu_seqlens[1:], strict=True):
+        part = slice(int(start), int(end))
+        scores = torch.einsum("thc,shc->hts", q[part], k[part]) / 8**0.5
+        expected = torch.einsum("hts,shc->thc", scores.softmax(-1), v[part])
+        torch.testing.assert_close(got[part], expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(recurrent[part], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_attention_dropout_is_unbiased():
+    layout = Layout.build([6, 6], padding=0.0, device="cpu")
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 12, 2, 4)
+    expected = attention(q, k, v, layout, dropout=0.0, backend="grouped")
+    draws = torch.stack([attention(q, k, v, layout, dropout=0.3, backend="grouped") for _ in range(2000)])
+    assert not torch.equal(draws[0], draws[1])
+    error = (draws.mean(0) - expected).abs() / (draws.std(0) / 2000**0.5)
+    assert error.max() < 5  # standard errors
+
+
+@FOUR
+def test_checkpointed_activations_change_nothing_dropout_included(name):
+    model, batch = build(name, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2).train(), batch_of(name)
+    results = []
+    for checkpointed in (False, True):
+        model.encoder.checkpoint_activations = checkpointed
+        torch.manual_seed(7)
+        results.append(gradients(model, batch))
+    torch.manual_seed(8)
+    other = gradients(model, batch)
+    assert all(torch.equal(results[0][key], results[1][key]) for key in results[0])
+    assert not all(torch.equal(results[0][key], other[key]) for key in results[0])
+
+
+def test_nothing_is_dropped_in_evaluation():
+    model, batch = build("ernie_rna", hidden_dropout_prob=0.5).eval(), batch_of("ernie_rna")
+    assert torch.equal(model(batch), model(batch))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "activation"])
+def test_scores_are_kept_in_the_asked_precision(dtype):
+    model = build("ernie_rna", pairing_scores_dtype=dtype).eval().to(torch.bfloat16)
+    output = model.encoder(batch_of("ernie_rna"), return_scores=True)
+    assert output.hidden.dtype == torch.bfloat16
+    assert output.scores[0].dtype == (torch.float32 if dtype == "float32" else torch.bfloat16)
+
+
+@FOUR
+def test_half_precision_stays_close_to_single(name):
+    model, batch = build(name).eval(), batch_of(name)
+    with torch.no_grad():
+        expected = model.encoder(batch).hidden
+        half = model.to(torch.bfloat16).encoder(batch).hidden.float()
+    assert (half - expected).norm() < 0.05 * expected.norm()
+
+
+def test_too_long_for_learned_positions_is_one_clear_line():
+    encoder = build("rnaernie").encoder
+    with pytest.raises(PolymeraseError, match="65 tokens does not fit the 64 learned positions"):
+        encoder(batch_of("rnaernie", [65]))
+
+
+def test_soft_rows_need_single_base_tokens():
+    from pretrain.models import SoftRows
+
+    model, batch = build("utrbert_3mer"), batch_of("utrbert_3mer", [5])
+    batch.soft_rows = SoftRows(torch.tensor([1]), torch.tensor([[0.5, 0.5, 0.0, 0.0]]))
+    with pytest.raises(PolymeraseError, match="no token for each single base"):
+        model(batch)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(PolymeraseError, match="not a multiple of"):
+        FAMILIES["ernie_rna"].resized({"hidden_size": 30, "num_attention_heads": 4})
+
+
+def spread(settings: EncoderSettings) -> tuple[Encoder, dict[str, float]]:
+    torch.manual_seed(0)
+    encoder = Encoder(settings)
+    return encoder, {name: value.std().item() for name, value in encoder.named_parameters() if value.numel() > 999}
+
+
+@pytest.mark.parametrize("name", ["ernie_rna", "rnaernie", "mutbert"])
+def test_bert_initialisation_is_normal_with_the_published_width(name):
+    family = FAMILIES[name]
+    encoder, widths = spread(family.resized({**TINY, "hidden_size": 128, "intermediate_size": 256}))
+    for key, width in widths.items():
+        assert width == pytest.approx(0.02, rel=0.1), key
+    pad = encoder.embeddings.word.weight[family.settings.pad_token_id]
+    assert bool((pad == 0).all()) == (name != "rnaernie")
+    biases = [value for key, value in encoder.named_parameters() if key.endswith("bias")]
+    assert all((bias == 0).all() for bias in biases)
+
+
+def test_esm_initialisation_is_xavier_for_attention():
+    encoder, widths = spread(FAMILIES["utr_lm"].resized({**TINY, "hidden_size": 128, "intermediate_size": 256}))
+    xavier = (2 / (128 + 128)) ** 0.5  # standard deviation at gain 1
+    assert widths["layers.0.attention.query.weight"] == pytest.approx(xavier / 2**0.5, rel=0.05)
+    assert widths["layers.0.attention.output.weight"] == pytest.approx(xavier, rel=0.05)
+    assert widths["layers.0.mlp.up.weight"] == pytest.approx((1 / 128 / 3) ** 0.5, rel=0.05)
+    assert widths["embeddings.word.weight"] == pytest.approx(1.0, rel=0.1)
+    assert (encoder.embeddings.word.weight[0] == 0).all()
+    assert (encoder.layers[0].attention.output.bias == 0).all()
+
+
+def test_backend_is_varlen_only_where_its_kernel_can_do_it():
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert choose_backend(cuda, torch.bfloat16, 0.0) == "varlen"
+    assert {choose_backend(cpu, torch.bfloat16, 0.0), choose_backend(cuda, torch.float32, 0.0)} == {"grouped"}
+    assert choose_backend(cuda, torch.float16, 0.1) == "grouped"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_back_ends_agree_on_a_gpu():
+    layout = Layout.build(LENGTHS, padding=0.2, device="cuda")
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, sum(LENGTHS), 2, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    outputs = [attention(q, k, v, layout, dropout=0.0, backend=backend) for backend in BACKENDS]
+    torch.testing.assert_close(outputs[0], outputs[1], atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@FOUR
+def test_gpu_gives_the_same_as_cpu(name):
+    model, batch = build(name).eval(), batch_of(name)
+    with torch.no_grad():
+        expected = model(batch)
+        got = model.cuda()(batch.to("cuda")).cpu()
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
