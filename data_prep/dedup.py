@@ -1,21 +1,19 @@
 """Identity of sequences: stable keys, and a memory-bounded record of those seen."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from xxhash import xxh3_128_digest
 
-KEY_BYTES = 16
 YOUNG_KEYS = 1 << 20  # keys in memory (about 100 MB) before they move to the disk
 FILTER_BITS = 1 << 29  # 64 MiB; with 35 M keys one lookup in 40,000 goes to the disk in vain
 FILTER_HASHES = 4
 
 
 def sequence_keys(sequences: Sequence[bytes]) -> list[bytes]:
-    """First 16 bytes of the SHA-256 of each sequence as stored: two sequences share one with probability 2**-128."""
-    sha256 = hashlib.sha256
-    return [sha256(sequence).digest()[:KEY_BYTES] for sequence in sequences]
+    """XXH3-128 of each sequence as stored, 16 bytes: the same on every machine, six times as fast as SHA-256."""
+    return list(map(xxh3_128_digest, sequences))
 
 
 class SeenKeys:
@@ -34,16 +32,23 @@ class SeenKeys:
 
     def first_seen(self, keys: Sequence[bytes]) -> np.ndarray:
         """bool (S,): True where a key occurs for the first time, in this call and all before it."""
-        young, fresh = self._young, []
-        for key in keys:
-            fresh.append(key not in young)
-            young.add(key)
-        new = np.array(fresh, bool)
+        new = np.ones(len(keys), bool)
+        distinct = set(keys)
+        if len(distinct) < len(keys) or not self._young.isdisjoint(distinct):
+            new = self._not_young(keys)
+        self._young |= distinct
         if self._filter is not None:
             rows = np.flatnonzero(new)
             new[rows[self._in_files(_as_array([keys[row] for row in rows.tolist()]))]] = False
-        if len(young) >= self._limit:
+        if len(self._young) >= self._limit:
             self._retire()
+        return new
+
+    def _not_young(self, keys: Sequence[bytes]) -> np.ndarray:
+        known, new = self._young, np.empty(len(keys), bool)
+        for row, key in enumerate(keys):
+            new[row] = key not in known
+            known.add(key)
         return new
 
     def _in_files(self, keys: np.ndarray) -> np.ndarray:

@@ -1,24 +1,32 @@
 """What may enter a corpus: letters, length, duplicates. Each policy counts what it drops, by reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import compress
 from typing import Any
 
 import numpy as np
 
-from data_prep.alphabet import Alphabet, count_letters
+from data_prep.alphabet import Alphabet, count_letters, protein_rows
 from data_prep.dedup import SeenKeys
 from data_prep.tally import Tally
+
+PROTEIN = "letters_of_proteins"
 
 
 @dataclass(frozen=True)
 class Records:
-    """R records on their way: ids, sequences as stored, optional columns of the same length."""
+    """R records on their way: ids, sequences as stored, optional columns (R,) each."""
 
     ids: Sequence[bytes]
     sequences: Sequence[bytes]
-    columns: dict[str, Sequence[Any]]
+    columns: Mapping[str, Sequence[Any]]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """int64 (R,)"""
+        return np.fromiter(map(len, self.sequences), np.int64, len(self.sequences))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -34,18 +42,19 @@ class Records:
 
 @dataclass(frozen=True)
 class LetterPolicy:
-    """Records of nucleotides only; ambiguity codes (N, R, Y, …) up to a fraction of the record."""
+    """Records of nucleotides only (drops of PROTEIN are counted apart); ambiguity codes (N, R, Y, …) up to a fraction of the record."""
 
     alphabet: Alphabet
     max_ambiguous: float
 
     def __call__(self, records: Records, tally: Tally) -> Records:
-        lengths = np.fromiter(map(len, records.sequences), np.int64, len(records))
         ambiguous, foreign = count_letters(self.alphabet, records.sequences)
-        no_nucleotides = foreign > 0
-        too_ambiguous = ~no_nucleotides & (ambiguous > self.max_ambiguous * lengths)
-        keep = ~(no_nucleotides | too_ambiguous)
-        tally.drop("letters", "letters_not_nucleotides", int(no_nucleotides.sum()))
+        odd = np.flatnonzero(foreign).tolist()
+        proteins = len(protein_rows([records.sequences[row] for row in odd]))
+        too_ambiguous = (foreign == 0) & (ambiguous > self.max_ambiguous * records.lengths)
+        keep = (foreign == 0) & ~too_ambiguous
+        tally.drop("letters", PROTEIN, proteins)
+        tally.drop("letters", "letters_not_nucleotides", len(odd) - proteins)
         tally.drop("letters", "too_many_ambiguous_letters", int(too_ambiguous.sum()))
         tally.keep("letters", int(keep.sum()))
         return records.where(keep)
@@ -64,13 +73,11 @@ class LengthPolicy:
 
     def __call__(self, records: Records, tally: Tally) -> Records:
         if self.max_nt is not None and self.long != "drop":
-            lengths = np.fromiter(map(len, records.sequences), np.int64, len(records))
-            if (lengths > self.max_nt).any():
+            if (records.lengths > self.max_nt).any():
                 shorten = self._crop if self.long == "crop" else self._cut
                 records = shorten(records, self.max_nt, tally)
-        lengths = np.fromiter(map(len, records.sequences), np.int64, len(records))
-        too_short = lengths < self.min_nt
-        too_long = lengths > self.max_nt if self.max_nt is not None else np.zeros(len(records), bool)
+        too_short = records.lengths < self.min_nt
+        too_long = records.lengths > self.max_nt if self.max_nt is not None else np.zeros(len(records), bool)
         keep = ~(too_short | too_long)
         tally.drop("length", "too_short", int(too_short.sum()))
         tally.drop("length", "too_long", int(too_long.sum()))

@@ -1,22 +1,53 @@
 """Files that are either whole or absent."""
 
 import hashlib
+import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from data_prep.errors import DataPrepError
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write under a temporary name, flush to the disk, rename."""
+def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], Any]) -> dict[str, Any]:
+    """Write under a temporary name, flush to the disk, rename. Returns {"bytes", "sha256"} of what was written.
+
+    data: the content, or what writes it to a file that it is given.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
+    with open(temporary, "wb", buffering=0) as file:
+        digesting = _DigestingFile(file)
+        if callable(data):
+            data(cast(BinaryIO, digesting))
+        else:
+            digesting.write(data)
         os.fsync(file.fileno())
     os.replace(temporary, path)
+    return {"bytes": digesting.bytes, "sha256": digesting.sha256.hexdigest()}
+
+
+class _DigestingFile:
+    """A file for writing that remembers the digest, so that large content is neither copied nor read again."""
+
+    closed = False
+
+    def __init__(self, file: io.FileIO):
+        self._file = file
+        self.bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self.sha256.update(view)
+        self.bytes += len(view)
+        while len(view):  # an unbuffered file may take a part only
+            view = view[self._file.write(view) :]
+        return 0
+
+    def flush(self) -> None:
+        pass
 
 
 def sync_folder(path: Path) -> None:

@@ -5,16 +5,15 @@ folder, and a rerun of the same recipe finds its finished files in it; bad input
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from data_prep.corpus import manifest as manifests
-from data_prep.corpus.files import canonical_json, pretty_json, sync_folder, write_atomic
+from data_prep.corpus.files import canonical_json, pretty_json, sha256_of_file, sync_folder, write_atomic
 from data_prep.errors import DataPrepError
 
 JOURNAL = "journal.jsonl"
@@ -63,24 +62,22 @@ class StagedFolder:
             shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
 
-    def add(self, name: str, data: bytes, **facts: Any) -> dict[str, Any]:
+    def add(self, name: str, data: bytes | Callable[[BinaryIO], Any], **facts: Any) -> dict[str, Any]:
         """Write one file of the folder atomically and note it; returns its facts (bytes, sha256, **facts).
 
-        A file that an earlier run of this recipe finished with the same content is kept.
+        data: the content, or what writes it to a file that it is given. A file that an earlier run of this recipe
+        finished with the same content is kept.
         """
-        facts = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **facts}
-        if name in self.finished and self.finished[name]["sha256"] == facts["sha256"]:
-            return self.finished[name]
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.path / name, data)
-        return self._note(name, facts)
+        written = write_atomic(self.path / name, data)
+        return self._note(name, {**written, **facts})
 
     def adopt(self, name: str, **facts: Any) -> dict[str, Any]:
         """Note a file that the caller wrote below `path` itself (for files too large to hold); it is flushed here."""
-        with open(self.path / name, "rb") as file:
+        path = self.path / name
+        with open(path, "rb") as file:
             os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._note(name, {"bytes": (self.path / name).stat().st_size, "sha256": digest, **facts})
+        return self._note(name, {"bytes": path.stat().st_size, "sha256": sha256_of_file(path), **facts})
 
     def publish(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         """Write the manifest around `body` and move the folder to its final place. Returns the manifest.

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-COMMON_LETTERS = b"ACGUTNacgutn"
+COMMON_LETTERS = b"ACGUTN"
 
 
 def shard_statistics(batch: pa.RecordBatch) -> dict[str, Any]:
@@ -72,8 +72,12 @@ def _bytes_of(column: pa.StringArray) -> np.ndarray:
 
 def _letter_counts(letters: np.ndarray) -> dict[str, int]:
     # Comparing with the few common letters is many times faster than a histogram of all bytes.
-    counts = {chr(letter): int(np.count_nonzero(letters == letter)) for letter in COMMON_LETTERS}
-    if sum(counts.values()) < len(letters):
+    counts: dict[str, int] = {}
+    for letter in COMMON_LETTERS:
+        counts[chr(letter)] = int(np.count_nonzero(letters == letter))
+        if sum(counts.values()) == len(letters):
+            break
+    else:
         counts = dict(zip(map(chr, range(256)), np.bincount(letters, minlength=256).tolist(), strict=True))
     return {letter: count for letter, count in sorted(counts.items()) if count}
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
 from data_prep.corpus.files import pretty_json
 from data_prep.corpus.manifest import tool_versions
+from data_prep.corpus.ragged import offsets_of
 from data_prep.corpus.reader import Corpus
 from data_prep.corpus.staging import StagedFolder
 from data_prep.corpus.statistics import merge_statistics, shard_statistics, summarise
@@ -29,8 +30,8 @@ COLUMNS = {
 REQUIRED = ("id", "sequence", "length")
 
 # A shard is full with the row that reaches one of these. It is one record batch, held in memory while it fills.
-SHARD_NUCLEOTIDES = 1 << 25
-SHARD_ROWS = 1 << 18
+SHARD_NUCLEOTIDES = 1 << 24
+SHARD_ROWS = 1 << 17
 
 
 class SequenceWriter:
@@ -87,19 +88,16 @@ class SequenceWriter:
     def append(self, split: str, ids: Sequence[Any], sequences: Sequence[bytes], **columns: Any) -> None:
         """Add S rows: ids as str or UTF-8 bytes, sequences as ASCII bytes, optional columns with None = no value."""
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-        arrays = {
-            "id": _text(ids),
-            "sequence": _text(sequences),
-            "length": pa.array(lengths.astype(np.int32)),
-            **{name: _column(name, values) for name, values in columns.items()},
-        }
-        batch = pa.record_batch([arrays[name] for name in self.schema.names], schema=self.schema)
-        while len(lengths):
-            rows = self._open[split].room(lengths)
-            self._open[split].add(batch.slice(0, rows), int(lengths[:rows].sum()))
-            batch, lengths = batch.slice(rows), lengths[rows:]
+        values: dict[str, Any] = {"id": ids, "sequence": sequences, "length": lengths, **columns}
+        first = 0
+        while first < len(lengths):
+            rows = self._open[split].room(lengths[first:])
+            last = first + rows
+            nucleotides = int(lengths[first:last].sum())
+            self._open[split].add({name: column[first:last] for name, column in values.items()}, rows, nucleotides)
             if self._open[split].full:
                 self._close(split)
+            first = last
 
     def shard_is_finished(self, split: str, number: int) -> bool:
         """Whether an earlier run of the same recipe left this shard; then `keep_shard` instead of making it again."""
@@ -112,13 +110,15 @@ class SequenceWriter:
 
     def write_shard(self, split: str, number: int, batch: pa.RecordBatch) -> None:
         """Write one whole shard (for stages that work shard by shard); columns must equal `schema`."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, self.schema) as stream:
-            stream.write_batch(batch)
-        statistics = shard_statistics(batch)
-        nucleotides = int(batch.column("length").to_numpy().sum(dtype=np.int64))
+
+        def write(file: BinaryIO) -> None:
+            with pa.ipc.new_stream(file, self.schema) as stream:
+                stream.write_batch(batch)
+
         name = _shard_name(split, number)
-        facts = self._folder.add(name, sink.getvalue(), rows=len(batch), nucleotides=nucleotides, statistics=statistics)
+        nucleotides = int(batch.column("length").to_numpy().sum(dtype=np.int64))
+        statistics = shard_statistics(batch)
+        facts = self._folder.add(name, write, rows=len(batch), nucleotides=nucleotides, statistics=statistics)
         self._shards[split].append({"file": name, **facts})
 
     def finish(self, tally: Tally, *, tools: Sequence[str] = (), **notes: Any) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class _OpenShard:
     def __init__(self) -> None:
         self.rows = 0
         self.nucleotides = 0
-        self._batches: list[pa.RecordBatch] = []
+        self._columns: dict[str, list[pa.Array]] = {}
 
     @property
     def full(self) -> bool:
@@ -197,29 +197,33 @@ class _OpenShard:
         by_nucleotides = int(np.searchsorted(np.cumsum(lengths), SHARD_NUCLEOTIDES - self.nucleotides)) + 1
         return min(len(lengths), by_nucleotides, SHARD_ROWS - self.rows)
 
-    def add(self, batch: pa.RecordBatch, nucleotides: int) -> None:
-        self._batches.append(batch)
-        self.rows += len(batch)
+    def add(self, columns: dict[str, Any], rows: int, nucleotides: int) -> None:
+        # Arrow arrays at once, while the strings are still in the processor's cache.
+        for name, values in columns.items():
+            self._columns.setdefault(name, []).append(_array(values, COLUMNS[name]))
+        self.rows += rows
         self.nucleotides += nucleotides
 
     def as_batch(self, schema: pa.Schema) -> pa.RecordBatch:
         """Everything as one record batch."""
-        if not self._batches:
+        if not self.rows:
             return pa.record_batch([pa.array([], field.type) for field in schema], schema=schema)
-        return pa.Table.from_batches(self._batches, schema).combine_chunks().to_batches()[0]
+        return pa.record_batch([pa.concat_arrays(self._columns[name]) for name in schema.names], schema=schema)
 
 
 def _shard_name(split: str, number: int) -> str:
     return f"{split}/shard-{number:05d}.arrow"
 
 
-def _text(values: Sequence[Any]) -> pa.Array:
-    """Strings or UTF-8 bytes (S,)."""
-    return pa.array(values, pa.string())
-
-
-def _column(name: str, values: Any) -> pa.Array:
-    if COLUMNS[name] == pa.float32():
-        # NaN and None both mean: no label.
-        return pa.array(np.asarray(values, np.float32), pa.float32(), from_pandas=True)
-    return _text(values)
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    """An Arrow column of n values; NaN and None both mean: no value."""
+    if kind == pa.int32():
+        return pa.array(np.asarray(values, np.int32))
+    if kind == pa.float32():
+        return pa.array(np.array(values, np.float32), kind, from_pandas=True)
+    if kind == pa.string() and values and set(map(type, values)) == {bytes}:
+        flat = b"".join(values)
+        if flat.isascii():  # then the buffers can be made at once; pa.array would check every string
+            offsets = offsets_of(np.fromiter(map(len, values), np.int64, len(values))).astype(np.int32)
+            return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(flat))
+    return pa.array(values, kind)

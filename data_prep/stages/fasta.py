@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.alphabet import ALPHABETS, protein_rows
+from data_prep.alphabet import ALPHABETS
 from data_prep.cli import add_output_arguments, progress, report
 from data_prep.corpus import SequenceWriter, describe_source
 from data_prep.dedup import SeenKeys, sequence_keys
 from data_prep.errors import DataPrepError
 from data_prep.fasta import FastaBlock, read_fasta
 from data_prep.partition import is_held_out
-from data_prep.policies import LengthPolicy, LetterPolicy, Records, drop_duplicates
+from data_prep.policies import PROTEIN, LengthPolicy, LetterPolicy, Records, drop_duplicates
 from data_prep.tally import Tally
 
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
@@ -103,8 +103,8 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
     letters = LetterPolicy(ALPHABETS[args.alphabet], args.max_ambiguous)
     length = LengthPolicy(args.min_length, args.max_length, args.long)
     seen = SeenKeys(writer.scratch)
-    for records in _records(args, tally):
-        kept = length(letters(records, tally), tally)
+    for block in _blocks(args, tally):
+        kept = length(letters(_well_formed(block, args, tally), tally), tally)
         keys = sequence_keys(kept.sequences)
         held_out = is_held_out(keys, args.validation)
         first = drop_duplicates(kept, keys, seen, tally) if args.duplicates == "drop" else np.ones(len(kept), bool)
@@ -113,31 +113,27 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
             writer.append(split, rows.ids, rows.sequences, **rows.columns)
 
 
-def _records(args: argparse.Namespace, tally: Tally) -> Iterator[Records]:
-    """Well-formed records of all files."""
+def _blocks(args: argparse.Namespace, tally: Tally) -> Iterator[FastaBlock]:
+    """The blocks of all files, unless a file turns out to be of proteins."""
     table = ALPHABETS[args.alphabet].table
     for file in args.files:
-        records = proteins = 0
+        records, proteins_before = 0, tally.dropped()[PROTEIN]
         with progress(description=file, unit="B") as bar:
             for block in read_fasta(file, table):
-                bar.update(sum(map(len, block.sequences)))
-                records += len(block.headers)
-                rows = protein_rows(block.sequences)
-                proteins += len(rows)
+                yield block
+                bar.update(len(block.text))
+                records += len(block.ids)
+                proteins = tally.dropped()[PROTEIN] - proteins_before
                 if proteins > records / 2:
-                    where = block.name(rows[0]) if rows else file
                     raise DataPrepError(
-                        f"{where}: letters of amino acids, as in {proteins} of the first {records} records; "
+                        f"{block.file}: {proteins} of the first {records} records have letters of amino acids; "
                         "this is a protein FASTA, give nucleotides"
                     )
-                yield _well_formed(block, args, tally)
 
 
 def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> Records:
-    words = [header.split(None, args.type_field or 1) for header in block.headers]
-    ids = [fields[0] if fields else b"" for fields in words]
-    bad = np.zeros(len(ids), bool)
-    for reason, rows in _defects(ids, block.sequences).items():
+    bad = np.zeros(len(block.ids), bool)
+    for reason, rows in _defects(block).items():
         rows = [row for row in rows if not bad[row]]
         if rows and args.bad_records == "fail":
             raise DataPrepError(
@@ -148,22 +144,24 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> R
     tally.keep("records", int((~bad).sum()))
     columns: dict[str, Any] = {}
     if args.type_field:
-        at = args.type_field - 1
-        columns["rna_type"] = [fields[at] if len(fields) > at else None for fields in words]
+        words = [header.split() for header in block.headers]
+        columns["rna_type"] = [
+            fields[args.type_field - 1] if len(fields) >= args.type_field else None for fields in words
+        ]
     if len(args.files) > 1:
-        columns["source"] = [block.file.rsplit("/", 1)[-1]] * len(ids)
-    return Records(ids, block.sequences, columns).where(~bad)
+        columns["source"] = [block.file.rsplit("/", 1)[-1].encode()] * len(block.ids)
+    return Records(block.ids, block.sequences, columns).where(~bad)
 
 
-def _defects(ids: list[bytes], sequences: list[bytes]) -> dict[str, list[int]]:
+def _defects(block: FastaBlock) -> dict[str, list[int]]:
     """Rows of malformed records by what is wrong with them."""
-    defects = {
-        "record without name": [row for row, name in enumerate(ids) if not name],
-        "record without sequence": [row for row, sequence in enumerate(sequences) if not sequence],
-        "name is not UTF-8": [],
-    }
-    if not b"".join(ids).isascii():
-        defects["name is not UTF-8"] = [row for row, name in enumerate(ids) if not _is_utf8(name)]
+    defects: dict[str, list[int]] = {}
+    if not all(block.ids):
+        defects["record without name"] = [row for row, name in enumerate(block.ids) if not name]
+    if not all(block.sequences):
+        defects["record without sequence"] = [row for row, sequence in enumerate(block.sequences) if not sequence]
+    if not b"".join(block.ids).isascii():
+        defects["name is not UTF-8"] = [row for row, name in enumerate(block.ids) if not _is_utf8(name)]
     return defects
 
 
