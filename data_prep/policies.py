@@ -42,7 +42,10 @@ class Records:
 
 @dataclass(frozen=True)
 class LetterPolicy:
-    """Records of nucleotides only (drops of PROTEIN are counted apart); ambiguity codes (N, R, Y, …) up to a fraction of the record."""
+    """Records of nucleotides only, with ambiguity codes (N, R, Y, …) up to a fraction of the record.
+
+    Records with letters that only proteins have are counted apart, under PROTEIN.
+    """
 
     alphabet: Alphabet
     max_ambiguous: float
@@ -72,10 +75,9 @@ class LengthPolicy:
     long: str  # "drop" | "crop" | "pieces"
 
     def __call__(self, records: Records, tally: Tally) -> Records:
-        if self.max_nt is not None and self.long != "drop":
-            if (records.lengths > self.max_nt).any():
-                shorten = self._crop if self.long == "crop" else self._cut
-                records = shorten(records, self.max_nt, tally)
+        if self.max_nt is not None and self.long != "drop" and (records.lengths > self.max_nt).any():
+            shorten = self._crop if self.long == "crop" else self._cut
+            records = shorten(records, self.max_nt, tally)
         too_short = records.lengths < self.min_nt
         too_long = records.lengths > self.max_nt if self.max_nt is not None else np.zeros(len(records), bool)
         keep = ~(too_short | too_long)

@@ -31,6 +31,8 @@ PARAMETERS = (
     "type_field",
 )  # fmt: skip
 
+ENOUGH_RECORDS = 1000  # to judge a file by its beginning
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the stage."""
@@ -123,12 +125,17 @@ def _blocks(args: argparse.Namespace, tally: Tally) -> Iterator[FastaBlock]:
                 yield block
                 bar.update(len(block.text))
                 records += len(block.ids)
-                proteins = tally.dropped()[PROTEIN] - proteins_before
-                if proteins > records / 2:
-                    raise DataPrepError(
-                        f"{block.file}: {proteins} of the first {records} records have letters of amino acids; "
-                        "this is a protein FASTA, give nucleotides"
-                    )
+                if records >= ENOUGH_RECORDS:
+                    _refuse_proteins(file, tally.dropped()[PROTEIN] - proteins_before, records)
+            _refuse_proteins(file, tally.dropped()[PROTEIN] - proteins_before, records)
+
+
+def _refuse_proteins(file: str, proteins: int, records: int) -> None:
+    if proteins > records / 2:
+        raise DataPrepError(
+            f"{file}: {proteins} of the first {records} records have letters of amino acids; "
+            "this is a protein FASTA, give nucleotides"
+        )
 
 
 def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> Records:
