@@ -177,7 +177,9 @@ class Encoder(nn.Module):
         if self.settings.position_embedding_type == "rotary":
             rotary = rotary_angles(layout.enter(batch.position_ids), self.settings, layout.longest)
         dropout = self.settings.attention_probs_dropout_prob if self.training else 0.0
-        return Surroundings(layout, rotary, choose_backend(x.device, x.dtype, dropout))
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        return Surroundings(layout, rotary, choose_backend(x.device, dtype, dropout))
 
 
 def _scores_by_sequence(by_layer: list[list[Tensor]], layout: Layout) -> list[Tensor]:

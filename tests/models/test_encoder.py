@@ -139,12 +139,27 @@ def test_scores_are_kept_in_the_asked_precision(dtype):
 
 
 @FOUR
-def test_half_precision_stays_close_to_single(name):
+@pytest.mark.parametrize("how", ["weights", "autocast"])
+def test_half_precision_stays_close_to_single(name, how):
     model, batch = build(name).eval(), batch_of(name)
     with torch.no_grad():
         expected = model.encoder(batch).hidden
-        half = model.to(torch.bfloat16).encoder(batch).hidden.float()
+        if how == "weights":
+            half = model.to(torch.bfloat16).encoder(batch).hidden
+        else:
+            with torch.autocast("cpu", torch.bfloat16):
+                half = model.encoder(batch).hidden
     assert (half - expected).norm() < 0.05 * expected.norm()
+
+
+@FOUR
+def test_gradients_flow_under_autocast_with_checkpointed_activations(name):
+    model, batch = build(name).train(), batch_of(name)
+    model.encoder.checkpoint_activations = True
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(batch).float().square().mean()
+    loss.backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
 
 def test_too_long_for_learned_positions_is_one_clear_line():
