@@ -1,0 +1,111 @@
+"""python launch/export.py RUN_DIR --out HF_DIR: a checkpoint of a run as a verified Hugging Face folder."""
+
+import sys
+from pathlib import Path
+
+# This script's folder comes first on sys.path, where pretrain.py hides the package `pretrain`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
+import json
+
+from pretrain.errors import PolymeraseError
+
+EXAMPLE = """examples:
+  python launch/export.py runs/ernie --out exports/ernie
+  python launch/export.py runs/ernie --step 20000 --out exports/ernie-20k --license apache-2.0
+
+exit status: 0 written and verified, 2 wrong input or a folder that failed its verification
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(
+        prog="python launch/export.py",
+        description="Write a run's checkpoint as a Hugging Face folder that stock transformers loads.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
+    result.add_argument("--step", type=int, metavar="N", help="checkpoint to take (default: the newest whole one)")
+    result.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write; must not exist or be empty")
+    result.add_argument(
+        "--kind", choices=("mlm", "encoder"), default="mlm", help="with output head (default), or the base class alone"
+    )
+    result.add_argument("--license", default="unknown", metavar="ID", help="licence id for the card (default: unknown)")
+    return result
+
+
+def main() -> int:
+    """Export; the exit status is in the help."""
+    args = parser().parse_args()
+    try:
+        _export(args)
+    except PolymeraseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _export(args: argparse.Namespace) -> None:
+    from pretrain.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+    from pretrain.config import load_config
+    from pretrain.exporting import CardFacts, export_model
+    from pretrain.exporting.new_folder import refuse_existing
+    from pretrain.exporting.notes import family_notes, structure_note
+    from pretrain.families import find_family
+
+    run_dir = Path(args.run_dir)
+    if not (run_dir / "config.yaml").is_file():
+        raise PolymeraseError(f"{run_dir}: no run folder (config.yaml is missing)")
+    refuse_existing(Path(args.out))
+    config = load_config(str(run_dir / "config.yaml"))
+    checkpoint = find_checkpoint(run_dir, args.step)
+    state, about = read_tensors(checkpoint, WEIGHTS), read_state(checkpoint)
+    family = find_family(config.model.family)
+    dropout = {
+        "hidden_dropout_prob": config.model.hidden_dropout_prob,
+        "attention_probs_dropout_prob": config.model.attention_probs_dropout_prob,
+    }
+    settings = family.resized({**about["identity"]["model"], **dropout})
+    notes = family_notes(family)
+    structure = config.objectives.structure
+    if structure is not None:
+        notes.append(structure_note(structure.label_shift))
+    if config.objectives.mfe is not None:
+        energy = about["mfe_normalisation"]
+        notes.append(
+            "The mfe head predicts (energy - mean) / deviation, with mean "
+            f"{energy['mean_kcal_per_mol']:.6g} and deviation {energy['std_kcal_per_mol']:.6g} kcal/mol."
+        )
+    if config.objectives.rna_type is not None and about["rna_types"]:
+        notes.append(f"Classes of the rna_type head, in order: {', '.join(about['rna_types'])}.")
+    facts = CardFacts(
+        origin=f"Trained by the run {run_dir.resolve().name}, step {about['step']:,}.",
+        licence=args.license,
+        table={"step": about["step"], "objectives": ", ".join(config.objectives.active()), **_last_evaluation(run_dir)},
+        notes=tuple(notes),
+        corpora=about["identity"]["corpus"],
+    )
+    print("writing, and loading the result with transformers in a fresh process", flush=True)
+    print(export_model(state, family, settings, Path(args.out), facts, args.kind))
+
+
+def _last_evaluation(run_dir: Path) -> dict:
+    """The newest held-out figures of the run's metrics, as far as there are any."""
+    found: dict = {}
+    metrics = run_dir / "metrics.jsonl"
+    for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:  # the last line of a run that was killed
+            continue
+        held_out = {name: value for name, value in record.items() if name.startswith("validation/")}
+        if held_out:
+            found = {"held-out figures of step": record["step"], **held_out}
+    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in found.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The README.md of an exported folder: front matter of the Hugging Face hub, how to use it, how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import yaml
+
+from pretrain.exporting.tensors import ExportTensors, Kind
+from pretrain.exporting.usage import usage_blocks
+from pretrain.exporting.verify import Verification
+from pretrain.families import Family
+from pretrain.importing.source import OBJECTIVE_HEADS, UNUSED_TENSORS
+from pretrain.models import EncoderSettings
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What only the caller knows about a model.
+
+    origin: one sentence on where the weights come from. licence: a licence id of the hub, ``unknown`` if nobody said.
+    table: rows for the card. notes: sentences a user must know. corpora: name -> fingerprint of what was trained on.
+    """
+
+    origin: str
+    licence: str = "unknown"
+    table: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    corpora: Mapping[str, str] = field(default_factory=dict)
+
+
+def model_card(
+    name: str,
+    family: Family,
+    settings: EncoderSettings,
+    kind: Kind,
+    tensors: ExportTensors,
+    remote: tuple[bool, bool],
+    facts: CardFacts,
+    verified: Verification,
+) -> str:
+    """The text of the card.
+
+    Args:
+        name: of the folder; the usage section loads it under this name.
+        remote: does the tokenizer, does the model need ``trust_remote_code``.
+    """
+    form = family.hugging_face
+    class_name = form.masked_lm_class if kind == "mlm" else form.base_class
+    parts = [
+        f"---\n{yaml.safe_dump(_front_matter(family, facts), sort_keys=False)}---",
+        f"# {name}",
+        f"A {family.name} model ({class_name}, {_count(tensors.model)} parameters), "
+        f"written by polymerase. {facts.origin}",
+        "## Use",
+        *(f"{title}\n\n```python\n{code}```" for title, code in usage_blocks(name, family, settings, kind, remote)),
+        _needs(remote),
+    ]
+    if settings.pairing_bias:
+        parts.append(_PAIRS)
+    parts += _side_files(name, tensors)
+    parts += ["## Facts", _table(_size_rows(settings) | dict(facts.table) | _corpus_rows(facts))]
+    if facts.notes:
+        parts += ["## Good to know", "\n".join(f"* {note}" for note in facts.notes)]
+    parts += ["## Verification", _verification(class_name, verified)]
+    return "\n\n".join(parts) + "\n"
+
+
+_PAIRS = (
+    "Pretraining marks every pair of a position selected for prediction with -1. Pass `selected_positions` (bool, "
+    "`[batch, tokens]`) to train further or to measure masked-language-model losses; without it `<mask>` merely pairs "
+    "with nothing. `output_scores=True` returns the attention scores before the softmax, the pairing bias first."
+)
+
+
+def _front_matter(family: Family, facts: CardFacts) -> dict[str, object]:
+    molecule = "dna" if family.name.startswith(("dnabert", "mutbert")) else "rna"
+    matter: dict[str, object] = {
+        "library_name": "transformers",
+        "license": facts.licence,
+        "pipeline_tag": "fill-mask",
+        "tags": ["biology", molecule, "masked-language-model", family.name, "polymerase"],
+    }
+    return matter
+
+
+def _needs(remote: tuple[bool, bool]) -> str:
+    if not any(remote):
+        return "No code travels with this folder; `trust_remote_code` is not needed."
+    what = {(True, True): "the tokenizer and the model", (True, False): "the tokenizer", (False, True): "the model"}
+    return (
+        f"`trust_remote_code=True` is needed for {what[remote]}: it runs the Python files of this folder, "
+        "which depend on torch and transformers only. Read them first if you did not make them."
+    )
+
+
+def _side_files(name: str, tensors: ExportTensors) -> list[str]:
+    parts = []
+    if tensors.heads:
+        heads = ", ".join(sorted({key.split(".")[1] for key in tensors.heads}))
+        parts.append(
+            f"## Heads of other objectives\n\n`{OBJECTIVE_HEADS}` holds the linear heads ({heads}) that the class has "
+            "no place for, as `heads.NAME.linear.{weight,bias}`. They read `last_hidden_state`: `structure` every token "
+            "(three classes: `(`, `.`, `)`), `mfe` and `rna_type` the first one.\n\n```python\n"
+            f"import torch\nfrom safetensors.torch import load_file\n\n"
+            f'heads = load_file("{name}/{OBJECTIVE_HEADS}")\n'
+            "for key, tensor in heads.items():\n    print(key, tuple(tensor.shape))\n```"
+        )
+    if tensors.unused:
+        names = ", ".join(sorted({key.split(".")[1] for key in tensors.unused}))
+        parts.append(
+            f"`{UNUSED_TENSORS}` keeps tensors of the published file that no objective trains ({names}), so that "
+            "nothing of it is lost; transformers does not read it."
+        )
+    return parts
+
+
+def _size_rows(settings: EncoderSettings) -> dict[str, object]:
+    return {
+        "layers": settings.num_hidden_layers,
+        "attention heads": settings.num_attention_heads,
+        "hidden size": settings.hidden_size,
+        "intermediate size": settings.intermediate_size,
+        "vocabulary": settings.vocab_size,
+        "longest input (tokens)": settings.max_position_embeddings,
+    }
+
+
+def _corpus_rows(facts: CardFacts) -> dict[str, object]:
+    return {f"corpus {name}": f"fingerprint {fingerprint}" for name, fingerprint in facts.corpora.items()}
+
+
+def _table(rows: Mapping[str, object]) -> str:
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows.items())])
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _verification(class_name: str, verified: Verification) -> str:
+    return (
+        f"This folder was loaded with stock transformers ({class_name}, float32, CPU) in a fresh process; on a padded "
+        "batch of five sequences its token ids equal those of the training code and its output differs by at most "
+        f"{verified.difference:.2e} (limit {verified.limit:.2e}, largest output {verified.largest:.2f})."
+    )
+
+
+def _count(tensors: Mapping[str, object]) -> str:
+    return f"{sum(tensor.numel() for tensor in tensors.values()):,}"  # type: ignore[attr-defined]

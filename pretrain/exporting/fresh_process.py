@@ -1,0 +1,40 @@
+"""Load an exported folder as its users will. Run by path in a process of its own; imports nothing of this project.
+
+    python -P fresh_process.py FOLDER PROBE.json OUT.safetensors
+
+Reads texts from the probe, tokenises them, puts the mask token at the given places, runs the model, and writes the
+token ids, the attention mask and the model's output.
+"""
+
+import json
+import sys
+
+
+def main(folder: str, probe_path: str, out_path: str) -> None:
+    import torch
+    import transformers
+    from safetensors.torch import save_file
+
+    with open(probe_path, encoding="utf-8") as file:
+        probe = json.load(file)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=probe["remote_tokenizer"])
+    auto_class = getattr(transformers, probe["auto_class"])
+    model, loading = auto_class.from_pretrained(
+        folder, trust_remote_code=probe["remote_model"], output_loading_info=True, dtype=torch.float32
+    )
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        names = sorted(map(str, loading.get(problem) or ()))
+        names = [name for name in names if not name.startswith(tuple(probe["may_be_new"]))]
+        if names:
+            sys.exit(f"{problem.replace('_', ' ')} when {auto_class.__name__} loads it: {', '.join(names[:6])}")
+    batch = tokenizer(probe["texts"], return_tensors="pt", padding=True)
+    ids = batch["input_ids"].clone()
+    for row, column in probe["masked"]:
+        batch["input_ids"][row, column] = tokenizer.mask_token_id
+    with torch.no_grad():
+        output = model.eval()(**batch)[0]
+    save_file({"input_ids": ids, "attention_mask": batch["attention_mask"], "output": output.contiguous()}, out_path)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,54 @@
+"""An output folder that is whole or absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pretrain.errors import PolymeraseError
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into; it becomes ``path`` when the block ends well and vanishes when it does not.
+
+    Raises:
+        PolymeraseError: ``path`` is there already and holds something, or cannot be made.
+    """
+    refuse_existing(path)
+    partial = path.parent / f".{path.name}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    except OSError as why:
+        raise PolymeraseError(f"{path}: cannot be made: {why.strerror}") from None
+    try:
+        yield partial
+        for file in partial.rglob("*"):
+            _flush(file)
+        _flush(partial)
+        os.rename(partial, path)  # an empty folder of that name is replaced
+        _flush(path.parent)
+    except OSError as why:
+        raise PolymeraseError(f"{path}: cannot be written: {why.strerror or why}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_existing(path: Path) -> None:
+    """PolymeraseError if ``path`` is a file or a folder with something in it."""
+    if path.is_dir() and any(path.iterdir()):
+        raise PolymeraseError(f"{path}: exists and is not empty; take another --out or remove it")
+    if path.exists() and not path.is_dir():
+        raise PolymeraseError(f"{path}: is a file; take another --out")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,53 @@
+"""Sentences a model card owes its reader, by family and by what the weights hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pretrain.families import Family
+
+# licences that the releases state for their weights; what is not here is "unknown"
+WEIGHT_LICENCES = {
+    "ernie_rna": "mit",
+    "rnaernie": "mit",
+    "mutbert": "mit",
+    **{f"utrbert_{k}mer": "cc-by-4.0" for k in (3, 4, 5, 6)},
+}
+
+
+def family_notes(family: Family) -> list[str]:
+    """What holds for every model of the family."""
+    notes = {
+        "ernie_rna": ["The pairing network always runs in float32, whatever the model's dtype."],
+        "mutbert": [
+            'The model type is "mutbert". The release says "bert", with which transformers silently loads a plain BERT '
+            "with random position embeddings wherever `trust_remote_code` is not given.",
+            "Inputs are token ids or float rows `[batch, tokens, 9]`; the pooled output is the mean over real tokens.",
+        ],
+        "utr_lm": [
+            "EsmModel's contact head is not trained by any UTR-LM recipe; do not use it.",
+            "Letters: T is the token, U is read as T.",
+        ],
+    }
+    return notes.get(family.name, [])
+
+
+def conversion_notes(family: Family, layout: str, names: Collection[str]) -> list[str]:
+    """What a user of converted published weights must know. ``names``: our names of the tensors."""
+    notes = []
+    doubled = any(rule.transform == "double" for rule in family.upstream.rules)
+    if doubled and layout == "upstream":
+        notes.append("The release adds its output bias twice; the bias stored here is doubled, which gives its logits.")
+    if any(name.startswith("heads.structure.") for name in names) and layout == "upstream":
+        notes.append(structure_note(label_shift=-1))
+    return notes
+
+
+def structure_note(label_shift: int) -> str:
+    """Which token the structure head reads for which nucleotide."""
+    if label_shift == 0:
+        return "The structure head gives the symbol of a nucleotide at that nucleotide's own token."
+    return (
+        "The structure head was trained one column to the left: the symbol of a nucleotide is read at the token "
+        "before it, so that of the first nucleotide at `<cls>`."
+    )

@@ -1,0 +1,64 @@
+"""The usage section of a model card: blocks of code that run as they stand, from the folder above the model's."""
+
+from __future__ import annotations
+
+from pretrain.exporting.tensors import Kind
+from pretrain.families import Family
+from pretrain.models import EncoderSettings
+
+_SEQUENCES = '["AUGCAUGCAUGCAUGCAUGC", "GGGGCCCCGGGG"]'
+
+
+def usage_blocks(
+    name: str, family: Family, settings: EncoderSettings, kind: Kind, remote: tuple[bool, bool]
+) -> list[tuple[str, str]]:
+    """(title, code) of each block. ``remote``: does the tokenizer, does the model bring its own code."""
+    tokenizer, model = (", trust_remote_code=True" if needed else "" for needed in remote)
+    width = settings.hidden_size
+    load_tokenizer = f'tokenizer = AutoTokenizer.from_pretrained("./{name}"{tokenizer})\n'
+    blocks = [
+        (
+            "Embeddings:",
+            "import torch\n"
+            "from transformers import AutoModel, AutoTokenizer\n\n"
+            f"{load_tokenizer}"
+            f'model = AutoModel.from_pretrained("./{name}"{model}).eval()\n'
+            f'batch = tokenizer({_SEQUENCES}, return_tensors="pt", padding=True)\n'
+            "with torch.no_grad():\n"
+            "    output = model(**batch, output_hidden_states=True)\n"
+            f"embeddings = output.last_hidden_state  # [2, tokens, {width}]\n"
+            "first_token = embeddings[:, 0]\n"
+            f"middle_layer = output.hidden_states[{settings.num_hidden_layers // 2}]\n",
+        )
+    ]
+    if kind == "mlm":
+        blocks.append(
+            (
+                "Probabilities of masked tokens:",
+                "import torch\n"
+                "from transformers import AutoModelForMaskedLM, AutoTokenizer\n\n"
+                f"{load_tokenizer}"
+                f'model = AutoModelForMaskedLM.from_pretrained("./{name}"{model}).eval()\n'
+                'batch = tokenizer("AUGCAUGCAUGC", return_tensors="pt")\n'
+                'batch["input_ids"][0, 4] = tokenizer.mask_token_id\n'
+                "with torch.no_grad():\n"
+                f"    logits = model(**batch).logits  # [1, tokens, {settings.vocab_size}]\n"
+                "probabilities = logits[0, 4].softmax(dim=-1)\n",
+            )
+        )
+    if family.name == "mutbert":
+        blocks.append(
+            (
+                "Rows of base probabilities instead of ids, and longer sequences:",
+                "import torch.nn.functional as F\n"
+                "from transformers import AutoModel, AutoTokenizer\n\n"
+                f"{load_tokenizer}"
+                f'scaling = {{"type": "dynamic", "factor": 2.0}}\n'
+                f'model = AutoModel.from_pretrained("./{name}"{model}, rope_scaling=scaling).eval()\n'
+                'ids = tokenizer("ATCGGGGCCCATTA", return_tensors="pt")["input_ids"]\n'
+                "rows = F.one_hot(ids, num_classes=len(tokenizer)).float()\n"
+                "rows[0, 3, 5:9] = rows.new_tensor([0.7, 0.0, 0.3, 0.0])  # A 0.7, G 0.3\n"
+                "output = model(rows).last_hidden_state\n",
+            )
+        )
+    return blocks

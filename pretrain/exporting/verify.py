@@ -1,0 +1,147 @@
+"""Proof that an exported folder is our model: stock transformers, in a fresh process, gives our ids and our numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+from pretrain.exporting.tensors import Kind
+from pretrain.families import Family
+from pretrain.families.published import PublishedModel
+from pretrain.models import EncoderSettings, PackedBatch, pair_class_table, pair_classes
+from pretrain.tokenizers import Tokenizer
+
+TOLERANCE = 2e-5  # largest absolute difference in float32
+_FULL_SCALE = 10.0  # larger outputs have a larger rounding unit: beyond this the tolerance grows in proportion
+_TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Largest absolute difference over a probe batch, the largest output in it, and the limit that held."""
+
+    difference: float
+    largest: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Texts, their ids by our tokenizer, and the places (row, column) that are masked before the model runs."""
+
+    texts: list[str]
+    ids: list[np.ndarray]
+    masked: list[tuple[int, int]]
+
+
+def verify(
+    folder: Path,
+    family: Family,
+    settings: EncoderSettings,
+    state: Mapping[str, Tensor],
+    tokenizer: Tokenizer,
+    kind: Kind,
+) -> Verification:
+    """Compare a written folder with the state it was written from.
+
+    Raises:
+        PolymeraseError: it does not load, loads with tensors missing or left over, or differs beyond the tolerance.
+    """
+    probe = make_probe(tokenizer, settings.max_position_embeddings)
+    found = _run_fresh(folder, family, probe, kind)
+    ours = our_output(settings, state, tokenizer, probe, kind)
+    difference = largest = 0.0
+    for row, (ids, expected) in enumerate(zip(probe.ids, ours, strict=True)):
+        real = found["attention_mask"][row].bool()
+        if found["input_ids"][row][real].tolist() != ids.tolist():
+            raise PolymeraseError(f"export failed: its tokenizer reads {probe.texts[row][:40]!r} differently from ours")
+        difference = max(difference, (found["output"][row][real] - expected).abs().max().item())
+        largest = max(largest, expected.abs().max().item())
+    limit = TOLERANCE * max(1.0, largest / _FULL_SCALE)
+    if not difference <= limit:
+        raise PolymeraseError(
+            f"export failed: loaded by transformers, its output differs from the model's by {difference:.2e} "
+            f"(limit {limit:.2e}); nothing was written"
+        )
+    return Verification(difference, largest, limit)
+
+
+def make_probe(tokenizer: Tokenizer, max_tokens: int) -> Probe:
+    """Sequences of several lengths, with U, T, N and lower case among them; every seventh token masked."""
+    rng = np.random.default_rng(20240317)
+    longest = min(tokenizer.max_nucleotides(max_tokens), 90)
+    lengths = [longest, max(longest // 2, 1), min(longest, 11), min(longest, tokenizer.min_nucleotides)]
+    texts = ["".join(rng.choice(list("ACGU"), size=length)) for length in lengths]
+    texts.append("".join(rng.choice(list("ACGTNacgu"), size=longest)))
+    ids = [tokenizer.encode_text(text) for text in texts]
+    masked = [(row, column) for row, tokens in enumerate(ids) for column in range(3, len(tokens) - 1, 7)]
+    return Probe(texts, ids, masked)
+
+
+@torch.no_grad()
+def our_output(
+    settings: EncoderSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer, probe: Probe, kind: Kind
+) -> list[Tensor]:
+    """Per probe sequence what our model gives: logits (T, V), or hidden states (T, D) for an encoder export."""
+    model = PublishedModel(settings).eval()
+    model.load_state_dict(
+        {name: tensor for name, tensor in state.items() if name.startswith(("encoder.", "mlm_head."))},
+        strict=kind == "mlm",
+    )
+    ids = [tokens.copy() for tokens in probe.ids]
+    for row, column in probe.masked:
+        ids[row][column] = tokenizer.mask_id
+    flat = np.concatenate(ids)
+    classes = pair_classes(flat, pair_class_table(tokenizer.vocab)) if settings.pairing_bias else None
+    batch = PackedBatch.pack(
+        torch.from_numpy(flat).long(),
+        [len(tokens) for tokens in ids],
+        pair_class=None if classes is None else torch.from_numpy(classes),
+    )
+    hidden = model.encoder(batch).hidden
+    output = model.logits(hidden) if kind == "mlm" else hidden
+    return list(output.split([len(tokens) for tokens in ids]))
+
+
+def _run_fresh(folder: Path, family: Family, probe: Probe, kind: Kind) -> dict[str, Tensor]:
+    tokenizer_config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    task: dict[str, Any] = {
+        "texts": probe.texts,
+        "masked": probe.masked,
+        "auto_class": "AutoModelForMaskedLM" if kind == "mlm" else "AutoModel",
+        "remote_model": family.hugging_face.kind == "remote",
+        "remote_tokenizer": "auto_map" in tokenizer_config,
+        # an encoder that was trained without a pooler gets a random one from BertModel; its card says so
+        "may_be_new": ["pooler."] if kind == "encoder" else [],
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        probe_file, out_file = Path(scratch, "probe.json"), Path(scratch, "out.safetensors")
+        probe_file.write_text(json.dumps(task), encoding="utf-8")
+        environment = os.environ | {
+            "HF_MODULES_CACHE": str(Path(scratch, "modules")),
+            "HF_HUB_OFFLINE": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        script = Path(__file__).with_name("fresh_process.py")
+        command = [sys.executable, "-P", str(script), str(folder.resolve()), str(probe_file), str(out_file)]
+        done = subprocess.run(
+            command, cwd=scratch, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=_TIMEOUT_S, check=False,
+        )  # fmt: skip
+        if done.returncode or not out_file.is_file():
+            lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+            raise PolymeraseError(f"export failed: transformers cannot load it: {lines[-1] if lines else 'no output'}")
+        return load_file(out_file)
