@@ -1,0 +1,43 @@
+"""The motif list that the stage writes and motif masking reads."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from data_prep.motifs.normalise import expand
+from data_prep.motifs.read import SOURCE_LINE, RawMotif
+from data_prep.tally import Tally
+
+
+def normalised_motifs(
+    raw: Iterable[RawMotif], tally: Tally, *, min_length: int, max_length: int | None, max_expansion: int
+) -> dict[str, list[str]]:
+    """Distinct motifs with the sources that have them, in the order of the sources' first motif."""
+    sources: dict[str, list[str]] = {}
+    for entry in raw:
+        tally.keep("written")
+        motifs = expand(entry, max_expansion)
+        tally.change("written", "from_ambiguity_codes", len(motifs) - 1)
+        for motif in motifs:
+            if len(motif) < min_length or (max_length is not None and len(motif) > max_length):
+                tally.drop("length", "too_short" if len(motif) < min_length else "too_long")
+                continue
+            tally.keep("length")
+            known = sources.setdefault(motif, [])
+            repeated = bool(known)
+            if entry.source not in known:
+                known.append(entry.source)
+            if repeated:
+                tally.drop("distinct", "same_motif")
+            else:
+                tally.keep("distinct")
+    return sources
+
+
+def list_text(motifs: dict[str, list[str]], comments: Iterable[str] = ()) -> str:
+    """Motifs below the name of their source (`A+B` for those of both), by length, then by letters."""
+    labelled = sorted(("+".join(names), len(motif), motif) for motif, names in motifs.items())
+    lines = [f"# {comment}" for comment in comments]
+    for label, group in groupby(labelled, key=lambda entry: entry[0]):
+        lines.append(f"{SOURCE_LINE}{label}")
+        lines += [motif for _, _, motif in group]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,107 @@
+"""Validate and normalise motif lists, tell how much of a corpus they cover, or mine over-represented k-mers.
+
+Reads ATtRACT's table (any table with a column Motif or Sequence), MEME files, and plain lists (SpliceAid, Statistics,
+lists of this program). Writes one motif a line, upper case, with U, each once, ambiguity codes written out; comment
+lines `# source: NAME` tell where the motifs below come from. This is what `masking.databases` of a training run takes.
+With --mine, k-mers that a corpus has more often than chance are added; their counts go to OUT.tsv. The test: exact
+binomial against a background corpus, Poisson against a Markov chain; Benjamini-Hochberg over all k-mers.
+
+example:
+  python -m data_prep motifs ATtRACT_db.txt SpliceAid.txt --out motifs/databases.txt --coverage corpora/rnaernie
+  python -m data_prep motifs --mine corpora/rnaernie --lengths 10-13 --out motifs/statistics.txt
+"""
+
+import argparse
+import re
+from itertools import chain
+from pathlib import Path
+
+from data_prep.corpus import Corpus, open_corpus
+from data_prep.corpus.files import write_atomic
+from data_prep.errors import DataPrepError
+from data_prep.motifs.coverage import coverage
+from data_prep.motifs.listing import list_text, normalised_motifs
+from data_prep.motifs.mining import LONGEST, MinedMotif, mine
+from data_prep.motifs.read import read_motifs
+from data_prep.tally import Tally
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="motif files")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the normalised list")
+    parser.add_argument("--min-length", type=int, default=4, metavar="NT", help="default 4")
+    parser.add_argument("--max-length", type=int, metavar="NT")
+    parser.add_argument(
+        "--max-expansion",
+        type=int,
+        default=256,
+        metavar="N",
+        help="motifs one written motif may stand for (default 256)",
+    )
+    parser.add_argument(
+        "--min-probability", type=float, default=0.25, metavar="P", help="MEME: letters that count (default 0.25)"
+    )
+    parser.add_argument("--coverage", metavar="CORPUS", help="tell how much of this corpus lies inside motifs")
+    mining = parser.add_argument_group("mining")
+    mining.add_argument("--mine", metavar="CORPUS", help="corpus to search for over-represented k-mers")
+    mining.add_argument(
+        "--background", default="markov:1", metavar="CORPUS", help="a corpus, or markov:ORDER (default markov:1)"
+    )
+    mining.add_argument("--lengths", default="10-13", metavar="A-B", help=f"k from A to B, at most {LONGEST}")
+    mining.add_argument("--top", type=int, default=10_000, metavar="N", help="most significant ones to keep")
+    mining.add_argument("--max-fdr", type=float, default=0.01, help="false discovery rate (default 0.01)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the list; exit status."""
+    if not args.files and not args.mine:
+        raise DataPrepError("give motif files, or a corpus to --mine")
+    tally = Tally()
+    raw = chain.from_iterable(read_motifs(file, args.min_probability) for file in args.files)
+    motifs = normalised_motifs(
+        raw, tally, min_length=args.min_length, max_length=args.max_length, max_expansion=args.max_expansion
+    )
+    comments = []
+    if args.mine:
+        mined = _mine(args)
+        for found in mined:
+            motifs.setdefault(found.motif, []).append("mined")
+        comments.append(f"mined against {Path(args.background).name}, false discovery rate {args.max_fdr}")
+        write_atomic(args.out.with_name(args.out.name + ".tsv"), _table(mined).encode())
+    if not motifs:
+        dropped = ", ".join(f"{reason} {count}" for reason, count in tally.dropped().items())
+        raise DataPrepError(f"{args.out}: no motif is left (dropped: {dropped or 'none'}); nothing written")
+    corpus = open_corpus(args.coverage) if args.coverage else None
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(args.out, list_text(motifs, comments).encode())
+    for entry in tally.to_json():
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in entry["dropped"].items())
+        print(f"filter {entry['filter']}: kept {entry['kept']:,}, dropped {dropped or 'none'}")
+    print(f"wrote {args.out}: {len(motifs):,} motifs")
+    if corpus:
+        _print_coverage(corpus, motifs)
+    return 0
+
+
+def _mine(args: argparse.Namespace) -> list[MinedMotif]:
+    bounds = re.fullmatch(r"(\d+)(?:-(\d+))?", args.lengths)
+    first, last = (int(bounds[1]), int(bounds[2] or bounds[1])) if bounds else (0, 0)
+    if not 1 <= first <= last <= LONGEST:
+        raise DataPrepError(f"--lengths {args.lengths}: expected A-B with 1 <= A <= B <= {LONGEST}")
+    order = re.fullmatch(r"markov:(\d)", args.background)
+    background: Corpus | int = int(order[1]) if order else open_corpus(args.background)
+    return mine(open_corpus(args.mine), background, range(first, last + 1), args.max_fdr, args.top)
+
+
+def _table(mined: list[MinedMotif]) -> str:
+    lines = [f"{m.motif}\t{m.count}\t{m.expected:.6g}\t{m.p:.6g}\t{m.q:.6g}" for m in mined]
+    return "\n".join(["motif\tcount\texpected\tp\tq", *lines]) + "\n"
+
+
+def _print_coverage(corpus: Corpus, motifs: dict[str, list[str]]) -> None:
+    print("min length  motifs  nucleotides covered  matches per 100 nt")
+    for row in coverage(corpus, motifs):
+        print(
+            f"{row['min_length']:>10}  {row['motifs']:>6}  {row['covered']:>19.4f}  {row['matches_per_100_nt']:>18.2f}"
+        )
