@@ -6,6 +6,7 @@ from typing import Any
 
 from pretrain.masking.base import BaseMasking
 from pretrain.masking.kmer import KmerMasking
+from pretrain.masking.label_slot import LabelSlotMasking
 from pretrain.masking.masked import Masked, MaskingStrategy, SideInformation
 from pretrain.masking.mixture import MixtureMasking
 from pretrain.masking.motif import MotifMasking
@@ -25,8 +26,13 @@ STRATEGIES: dict[str, Any] = {
 
 def build_strategy(settings: MaskingSettings, tokenizer: Tokenizer) -> MaskingStrategy:
     """The strategy its settings describe, for one vocabulary; PolymeraseError where the two do not fit."""
+    strategy = _build(settings, tokenizer)
+    return LabelSlotMasking(strategy, settings.label_rate, tokenizer) if settings.label_rate else strategy
+
+
+def _build(settings: MaskingSettings, tokenizer: Tokenizer) -> MaskingStrategy:
     if isinstance(settings, MixtureSettings):
-        parts = [build_strategy(part, tokenizer) for part in settings.parts]
+        parts = [_build(part, tokenizer) for part in settings.parts]
         return MixtureMasking(parts, [part.weight for part in settings.parts])
     return STRATEGIES[settings.strategy](settings, tokenizer)
 

@@ -17,7 +17,13 @@ class MaskingSection(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True)
 
 
-class ReplacementSettings(MaskingSection):
+class LabelSettings(MaskingSection):
+    """Key of layouts with an RNA type behind the sequence (RNAErnie)."""
+
+    label_rate: Fraction = 0.0  # share of the samples whose type is hidden and is a target; upstream RNAErnie: 0
+
+
+class ReplacementSettings(LabelSettings):
     """Keys all strategies share: how much is selected, and what becomes of it."""
 
     rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.15  # share of the nucleotides (k-mers) that is selected
@@ -113,36 +119,37 @@ class VariantFirstSettings(ReplacementSettings):
     keep_fraction: Fraction = 0.2
 
 
-class PartWeight(MaskingSection):
-    """Share of the samples that a part of a mixture gets, relative to the others."""
+class PartSettings(MaskingSection):
+    """What the parts of a mixture have and whole strategies have not."""
 
-    weight: Annotated[float, Field(gt=0.0)] = 1.0
+    weight: Annotated[float, Field(gt=0.0)] = 1.0  # share of the samples, relative to the other parts
+    label_rate: Annotated[float, Field(ge=0.0, le=0.0)] = 0.0  # to be set for the whole mixture
 
 
-class BasePart(BaseSettings, PartWeight):
+class BasePart(PartSettings, BaseSettings):
     """Part of a mixture."""
 
 
-class SpanPart(SpanSettings, PartWeight):
+class SpanPart(PartSettings, SpanSettings):
     """Part of a mixture."""
 
 
-class MotifPart(MotifSettings, PartWeight):
+class MotifPart(PartSettings, MotifSettings):
     """Part of a mixture."""
 
 
-class KmerPart(KmerSettings, PartWeight):
+class KmerPart(PartSettings, KmerSettings):
     """Part of a mixture."""
 
 
-class VariantFirstPart(VariantFirstSettings, PartWeight):
+class VariantFirstPart(PartSettings, VariantFirstSettings):
     """Part of a mixture."""
 
 
 Part = Annotated[BasePart | SpanPart | MotifPart | KmerPart | VariantFirstPart, Field(discriminator="strategy")]
 
 
-class MixtureSettings(MaskingSection):
+class MixtureSettings(LabelSettings):
     """One strategy per sample, drawn by weight (RNAErnie: base, span and motif, equally)."""
 
     strategy: Literal["mixture"] = "mixture"

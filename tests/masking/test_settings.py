@@ -31,6 +31,7 @@ def test_a_section_is_told_by_its_strategy():
         ({"strategy": "span", "min_length": 9}, "min_length 9 is larger"),
         ({"strategy": "motif"}, "databases"),
         ({"strategy": "mixture", "parts": []}, "parts"),
+        ({"strategy": "mixture", "parts": [{"strategy": "base", "label_rate": 0.5}]}, "label_rate"),
         ({"strategy": "spans"}, "spans"),
     ],
 )
