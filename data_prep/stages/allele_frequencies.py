@@ -12,7 +12,7 @@ example:
 
 import argparse
 import os
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from data_prep.corpus.files import canonical_json
 from data_prep.errors import DataPrepError
 from data_prep.genome_names import bare_name, parse_contigs
 from data_prep.tally import Tally
-from data_prep.variants.collect import CollectJob, collect
+from data_prep.variants.collect import CollectJob, collect_all
 from data_prep.variants.holdout import by_contig, last_fraction
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
 from data_prep.variants.vcf import VcfOptions
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
             "sources": sources,
             "tools": tool_versions("numpy"),
             "stages": [stage | {"filters": tally.to_json()}],
-            "contigs": genome.contigs,
+            "contigs": [asdict(contig) for contig in genome.contigs],
             "splits": {
                 name: store_split(staged, name, intervals, genome, args.window) for name, intervals in splits.items()
             },
@@ -137,7 +137,8 @@ def _divide(args: argparse.Namespace, genome: Genome) -> dict[str, np.ndarray]:
     intervals = np.array(genome.intervals, dtype=np.int64)
     if args.validation_contigs is None:
         return last_fraction(intervals, args.validation, args.window)
-    return by_contig(intervals, [contig["name"] for contig in genome.contigs], args.validation_contigs.split(","))
+    names = [contig.name for contig in genome.contigs]
+    return by_contig(intervals, names, parse_contigs(args.validation_contigs) or names)
 
 
 def _store_variants(staged: StagedFolder, args: argparse.Namespace, genome: Genome, tally: Tally) -> None:
@@ -148,13 +149,13 @@ def _store_variants(staged: StagedFolder, args: argparse.Namespace, genome: Geno
         for reason, count in counts["dropped"].items():
             tally.drop("allele", reason, count)
     for contig in genome.contigs:
-        files = [folder / f"{Path(contig['folder']).name}.alleles" for folder in folders]
-        rows = store_rows(staged, contig["folder"], files, drop_multiallelic=args.multiallelic == "drop")
-        contig["variants"] = rows["variants"]
+        files = [folder / f"{Path(contig.folder).name}.alleles" for folder in folders]
+        rows = store_rows(staged, contig.folder, files, drop_multiallelic=args.multiallelic == "drop")
+        contig.variants = rows["variants"]
         tally.keep("site", rows["alleles"])
         for reason, count in rows["dropped"].items():
             tally.drop("site", reason, count)
-    if not any(contig["variants"] for contig in genome.contigs):
+    if not any(contig.variants for contig in genome.contigs):
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in tally.dropped().most_common())
         raise DataPrepError(
             f"no variant is left (dropped: {dropped or 'none'}); see --af-field, --min-af and --contigs"
@@ -167,19 +168,18 @@ def _collect_all(
     """The counts of every VCF; those that an earlier run finished are not read again."""
     notes = [f"{SCRATCH}/{folder.name}.json" for folder in folders]
     missing = [number for number, note in enumerate(notes) if note not in staged.finished]
-    workers = max(1, min(len(missing), args.processes))
-    places = {contig["name"]: staged.path / contig["folder"] for contig in genome.contigs} | genome.unused
+    places = {contig.name: staged.path / contig.folder for contig in genome.contigs} | genome.unused
     options = VcfOptions(args.af_field, args.filter_pass, args.multiallelic)
+    threads = max(1, args.processes // max(1, len(missing)))
     jobs = [
         CollectJob(
             args.vcf[number], options, places, args.match_chr, args.min_af, args.max_ref_mismatch, folders[number],
-            threads=max(1, args.processes // workers),
+            threads,
         )
         for number in missing
     ]  # fmt: skip
-    with ProcessPoolExecutor(workers) as pool:
-        for number, counts in zip(missing, pool.map(collect, jobs) if workers > 1 else map(collect, jobs), strict=True):
-            staged.add(notes[number], canonical_json(counts), counts=counts)
+    for job, counts in collect_all(jobs, args.processes):
+        staged.add(notes[missing[job]], canonical_json(counts), counts=counts)
     return [staged.finished[note]["counts"] for note in notes]
 
 

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from data_prep.corpus.windows import ARRAYS
 from data_prep.errors import DataPrepError
 from data_prep.genome_names import bare_name
 from data_prep.variants.definition import ALLELE
+from data_prep.variants.names import some_names
 from data_prep.variants.reference import ReferenceCheck
 from data_prep.variants.vcf import VcfOptions, VcfReader
 
@@ -74,11 +76,30 @@ def collect(job: CollectJob) -> dict[str, Any]:
             kept += len(common)
             bar.update(reader.records - bar.n)
     if met and not any(met.values()):
-        raise DataPrepError(f"{job.vcf}: none of its contigs ({_some(met)}) is in the genome ({_some(job.contigs)})")
+        raise DataPrepError(
+            f"{job.vcf}: none of its contigs ({some_names(met)}) is in the genome ({some_names(job.contigs)})"
+        )
     for contig, check in checks.items():
         if check.means_another_assembly(job.max_ref_mismatch):
             raise DataPrepError(_another_assembly(job, reader, contig, check))
     return {"records": reader.records, "alleles": reader.alleles, "kept": kept, "dropped": dict(+reader.dropped)}
+
+
+def collect_all(jobs: Sequence[CollectJob], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number of the job, its counts) as jobs finish, in up to `processes` processes; a single job in this one."""
+    if min(len(jobs), processes) < 2:
+        yield from enumerate(map(collect, jobs))
+        return
+    pool = ProcessPoolExecutor(min(len(jobs), processes))
+    numbers = {pool.submit(collect, job): number for number, job in enumerate(jobs)}
+    try:
+        for done in as_completed(numbers):
+            yield numbers[done], done.result()
+    except BrokenExecutor:
+        raise OSError("a process that read a VCF was killed (out of memory?)") from None
+    finally:
+        # After an error the others are not waited for: they stop when their scratch folder is gone.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _by_contig(reader: VcfReader) -> Iterator[tuple[str, np.ndarray]]:
@@ -102,7 +123,3 @@ def _another_assembly(job: CollectJob, reader: VcfReader, contig: str, check: Re
         f"{job.vcf}: contig {contig}: {check.mismatched:,} of {check.checked:,} SNVs disagree with the genome "
         f"({check.example}{lengths}); give the FASTA the variants were called on, or raise --max-ref-mismatch"
     )
-
-
-def _some(names: Mapping[str, Any]) -> str:
-    return ", ".join([*list(names)[:5], *(["…"] if len(names) > 5 else [])])

@@ -27,13 +27,24 @@ GENOME_LIST = f"{SCRATCH}/genome.json"
 
 
 @dataclass
+class StoredContig:
+    """What the manifest says of a contig. other_bases: neither A, C, G nor T; variants: positions with a row."""
+
+    name: str
+    folder: str
+    bases: int
+    other_bases: int
+    variants: int = 0
+
+
+@dataclass
 class Genome:
-    """The contigs of a corpus: {"name", "folder", "bases", "other_bases"} each; and why the others are not in it.
+    """The contigs of a corpus, and why the others of the FASTA are not in it.
 
     intervals: (contig number, start, end) of all stretches that hold a window.
     """
 
-    contigs: list[dict[str, Any]] = field(default_factory=list)
+    contigs: list[StoredContig] = field(default_factory=list)
     intervals: list[tuple[int, int, int]] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
 
@@ -41,7 +52,8 @@ class Genome:
 def store_genome(staged: StagedFolder, fasta: Path, chosen: Callable[[str], bool], window: int) -> Genome:
     """Write codes.npy of every chosen contig that has `window` bases in a row without N."""
     if GENOME_LIST in staged.finished:
-        return Genome(**read_json(staged.path / GENOME_LIST))
+        known = read_json(staged.path / GENOME_LIST)
+        return Genome(**known | {"contigs": [StoredContig(**contig) for contig in known["contigs"]]})
     genome = Genome()
 
     def wanted(name: str) -> bool:
@@ -62,9 +74,7 @@ def store_genome(staged: StagedFolder, fasta: Path, chosen: Callable[[str], bool
             if f"{folder}/{ARRAYS['codes']}" not in staged.finished:
                 _add_array(staged, f"{folder}/{ARRAYS['codes']}", codes)
             other = int(np.count_nonzero(codes == OTHER_CODE))
-            genome.contigs.append(
-                {"name": contig.name, "folder": folder, "bases": len(codes), "other_bases": other},
-            )
+            genome.contigs.append(StoredContig(contig.name, folder, len(codes), other))
             genome.intervals += [(number, *span) for span in spans]
     if not genome.contigs:
         raise DataPrepError(f"{fasta}: no chosen contig has {window} bases in a row without N; see --contigs, --window")
@@ -101,13 +111,13 @@ def store_split(
     lengths = intervals[:, 2] - intervals[:, 1]
     variants = 0
     for number in np.unique(intervals[:, 0]):
-        pos0 = np.load(staged.path / genome.contigs[number]["folder"] / ARRAYS["pos0"], mmap_mode="r")
+        pos0 = np.load(staged.path / genome.contigs[number].folder / ARRAYS["pos0"], mmap_mode="r")
         bounds = np.searchsorted(pos0, intervals[intervals[:, 0] == number, 1:])
         variants += int((bounds[:, 1] - bounds[:, 0]).sum())
     bases = int(lengths.sum())
     return {
         "intervals": file,
-        "contigs": [genome.contigs[number]["name"] for number in np.unique(intervals[:, 0])],
+        "contigs": [genome.contigs[number].name for number in np.unique(intervals[:, 0])],
         "bases": bases,
         f"windows_of_{window}": int(np.maximum(lengths - window + 1, 0).sum()),
         "variants": variants,

@@ -1,0 +1,171 @@
+"""What is read from VCF records, in every layout and compression, and what is dropped under which name."""
+
+import gzip
+import random
+
+import numpy as np
+import pytest
+
+from data_prep.variants.frequency import FrequencyField
+from data_prep.variants.vcf import VcfOptions, VcfReader
+from tests.data_prep.variants_support import HEADER, bgzip, build, dense_contig, filters, record, write_fasta, write_vcf
+
+SEQUENCE = "ACGT" * 200  # position p has letter ACGT[(p - 1) % 4]
+OPTIONS = ("--window", 100, "--validation", 0)
+
+
+@pytest.fixture
+def genome(tmp_path):
+    return write_fasta(tmp_path / "genome.fa", chr1=SEQUENCE)
+
+
+@pytest.fixture
+def corpus_of(genome, tmp_path):
+    """Build a corpus from records; returns (corpus, dense rows of chr1)."""
+
+    def make(*records, options=(), header=HEADER):
+        vcf = write_vcf(tmp_path / "records.vcf", *records, header=header)
+        corpus = build(genome, vcf, tmp_path / "out", *OPTIONS, *options)
+        return corpus, dense_contig(corpus, "chr1")
+
+    return make
+
+
+ANCHOR = record(401, "A", "G", "AF=0.5")  # so that something is left
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("indel", record(1, "A", "AT")),
+        ("indel", record(1, "AC", "A")),
+        ("mnp", record(1, "AC", "GT")),
+        ("mnp", record(1, "AC", "GC")),  # an SNV written with a longer REF is not recovered
+        ("star", record(1, "A", "*")),
+        ("symbolic", record(1, "A", "<DEL>")),
+        ("symbolic", record(1, "A", "A[chr1:20[")),
+        ("no_alternative", record(1, "A", ".", "AF=.")),
+        ("same_as_reference", record(1, "A", "A")),
+        ("not_acgt", record(1, "A", "N")),
+        ("not_acgt", record(1, "N", "A")),
+        ("rare", record(1, "A", "C", "AF=0.02")),
+        ("rare", record(1, "A", "C", "AF=0")),
+        ("no_frequency", record(1, "A", "C", "DP=3")),
+        ("no_frequency", record(1, "A", "C", "AF=.")),
+        ("no_frequency", record(1, "A", "C", "AF=nan")),
+        ("no_frequency", record(1, "A", "C", "AC=0;AN=0")),
+        ("no_frequency", record(1, "A", "C", "XAF=0.5;AFX=0.5")),
+        ("contig_not_in_genome", record(1, "A", "C", contig="chrUn")),
+        ("contig_not_in_genome", record(1, "A", "C", contig="HLA*01:01")),
+        ("beyond_contig", record(801, "A", "C")),
+        ("beyond_contig", record(0, "A", "C")),
+        ("reference_mismatch", record(1, "C", "A")),
+    ],
+)
+def test_a_dropped_allele_is_counted_by_reason(corpus_of, reason, line):
+    corpus, dense = corpus_of(line, ANCHOR)
+    assert filters(corpus)["allele"] == {"kept": 1, reason: 1}
+    assert np.flatnonzero(dense.max(axis=1) < 1).tolist() == [400]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [record(5, "A", "C,G", "AF=0.1,0.2")],
+        [record(5, "A", "C", "AF=0.1"), record(5, "A", "G", "AF=0.2")],
+        [record(5, "A", "G", "AF=0.2"), ANCHOR, record(5, "A", "C", "AF=0.1")],  # unsorted
+        [record(5, "A", "C", "AF=0.4"), record(5, "A", "G", "AF=0.2"), record(5, "A", "C", "AF=0.1")],  # repeated
+        [record(5, "A", "C,T,G", "AF=0.1,0.01,0.2")],
+        [record(5, "A", "C,AT,G", "AF=0.1,0.3,0.2")],
+        [record(5, "a", "c,g", "AF=0.1,0.2")],
+        [record(5, "A", "C,G", "AC=10,20;AN=100")],
+        [record(5, "A", "C,G", "AF=.,0.2;AC=10,99;AN=100")],
+        [record(5, "A", "C,G", "DP=4;AF=0.1,0.2;AN=100")],
+        [record(5, "A", "C,G", "AF=0.1,0.2\tGT\t0|1\t1|2")],
+        [record(5, "A", "C,G", "AF=0.1,0.2").replace("\n", "\r\n")],
+        [record(5, "A", "C,G", "AF=0.1,0.2"), "\n"],
+    ],
+)
+def test_layouts_of_one_site_give_one_row(corpus_of, lines):
+    _, dense = corpus_of(*lines)
+    np.testing.assert_array_equal(dense[4], np.array([1 - (0.1 + 0.2), 0.1, 0.2, 0], np.float32))
+
+
+def test_an_allele_of_frequency_one_replaces_the_reference(corpus_of):
+    corpus, dense = corpus_of(record(5, "A", "C", "AF=1"))
+    assert dense[4].tolist() == [0, 1, 0, 0]
+    assert corpus.manifest["contigs"][0]["variants"] == 1
+
+
+def test_another_frequency_field_falls_back_on_its_own_counts(corpus_of):
+    info = "AF=0.9;AF_EUR=0.25;AC_EUR=1;AN_EUR=100", "AF=0.9;AC=1;AN=2;AC_EUR=3;AN_EUR=4"
+    _, dense = corpus_of(record(5, "A", "C", info[0]), record(9, "A", "C", info[1]), options=("--af-field", "AF_EUR"))
+    assert dense[[4, 8], 1].tolist() == [0.25, 0.75]
+
+
+def test_filters_are_ignored_unless_asked_for(corpus_of, tmp_path):
+    lines = record(5, "A", "C", filters="LowQual"), record(9, "A", "C", filters="."), ANCHOR
+    assert filters(corpus_of(*lines)[0])["allele"] == {"kept": 3}
+    strict, _ = corpus_of(*lines, options=("--filter-pass", "--overwrite"))
+    assert filters(strict)["allele"] == {"kept": 2, "filter": 1}
+
+
+@pytest.mark.parametrize(("min_af", "kept"), [(0, 4), (0.25, 2), (0.3, 1)])
+def test_frequencies_must_exceed_the_threshold(corpus_of, min_af, kept):
+    lines = [record(4 * number + 1, "A", "C", f"AF={af}") for number, af in enumerate((0.0001, 0.25, 0.3, 0.31))]
+    corpus, _ = corpus_of(*lines, options=("--min-af", min_af))
+    assert corpus.manifest["contigs"][0]["variants"] == kept
+
+
+def test_records_at_bases_that_are_not_known_are_dropped(tmp_path):
+    genome = write_fasta(tmp_path / "n.fa", chr1=SEQUENCE + "NNNRN" + SEQUENCE)
+    vcf = write_vcf(tmp_path / "n.vcf", ANCHOR, record(802, "A", "C"), record(804, "A", "C"))
+    corpus = build(genome, vcf, tmp_path / "out", *OPTIONS)
+    assert filters(corpus)["allele"] == {"kept": 1, "at_ambiguous_base": 2}
+    assert corpus.split("train").window_count(800) == 2
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_plain_gzip_and_bgzip_give_the_same_alleles(tmp_path, threads):
+    rng = random.Random(5)
+    choices = [("A", "AF=0.5"), ("C", "AF=0.1"), ("<CN0>", "AF=0.2"), ("T,G", "AF=0.5,0.25")]
+    text = HEADER + "".join(record(pos, rng.choice("ACGT"), *rng.choice(choices)) for pos in range(1, 4000))
+    forms = {"plain": text.encode(), "gzip": gzip.compress(text.encode()), "bgzip": bgzip(text.encode(), 777)}
+    read = {}
+    for form, data in forms.items():
+        (tmp_path / form).write_bytes(data)
+        reader = VcfReader(tmp_path / form, threads=threads)
+        read[form] = list(reader), reader.records, reader.dropped
+    assert read["plain"][1] == 3999
+    assert read["plain"] == read["gzip"] == read["bgzip"]
+
+
+def test_high_coverage_layout_is_read(shared):
+    path = shared / "data" / "variants" / "highcov_chr21_raw15.vcf"
+    reader = VcfReader(path)
+    alleles = list(reader)
+    assert (reader.records, reader.alleles, len(alleles)) == (15, 17, 16)
+    assert reader.dropped == {"indel": 1}
+    assert reader.contig_lengths == {"chr21": 46709983}
+    assert alleles[0].frequency == 0.000616523
+    europeans = list(VcfReader(path, VcfOptions(af_field="AF_EUR")))
+    assert europeans[1].frequency == 0.105634
+    passing = VcfReader(path, VcfOptions(filter_pass=True))
+    assert len(list(passing)) + passing.dropped["filter"] + passing.dropped["indel"] == 17
+
+
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        (b"AF=1.5", "AF 1.5 is not a frequency"),
+        (b"AF=-0.1", "not a frequency"),
+        (b"AF=inf", "not a frequency"),
+        (b"AF=common", "'common' is not a number"),
+        (b"AF=0.1,0.2", "AF has 2 values for 1 alleles"),
+        (b"AC=7;AN=5", "not a frequency"),
+        (b"AC=1;AN=2,3", "AN has 2 values"),
+    ],
+)
+def test_a_frequency_that_cannot_be_is_an_error(info, message):
+    with pytest.raises(ValueError, match=message):
+        FrequencyField("AF").read(info, 1)
