@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
     )
     result.add_argument("--dry-run", action="store_true", help="print the resolved plan and leave")
+    result.add_argument("--ranks", type=int, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for")
     result.add_argument(
         "--resume",
         default="auto",
@@ -58,7 +59,7 @@ def main() -> int:
         if args.dry_run:
             from pretrain.dry_run import describe
 
-            print(describe(config))
+            print(describe(config, args.ranks))
             return 0
         return _train(config, args)
     except PolymeraseError as error:

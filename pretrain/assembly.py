@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from pretrain.config import Config
 from pretrain.data.sources import open_checked, open_source
 from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
-from pretrain.families import FAMILIES, Family
+from pretrain.families import Family, find_family
 from pretrain.masking import build_strategy
 from pretrain.models import EncoderSettings, pair_class_table
 from pretrain.objectives import OBJECTIVES, Context, Objective
@@ -58,7 +57,7 @@ class Parts:
         """Micro-batches of one split of all corpora."""
         corpora = self.corpora if split == "train" else [c for c in self.corpora if split in c.splits]
         settings = self.config.corpus
-        max_tokens = settings.max_tokens or self.settings.max_position_embeddings
+        max_tokens = longest_input(self.config, self.family, self.settings)
         sources = [open_source(corpus, split, self.tokenizer, settings, max_tokens) for corpus in corpora]
         for corpus, source in zip(corpora, sources, strict=True):
             if not source.size:
@@ -81,7 +80,7 @@ class Parts:
 def assemble(config: Config) -> Parts:
     """Open and check everything a run needs. PolymeraseError names the key at fault."""
     family = find_family(config.model.family)
-    settings, initial = _encoder(config, family)
+    settings, initial = encoder_of(config, family)
     tokenizer = build_tokenizer(family.tokenizer)
     if config.corpus.path is None:
         raise PolymeraseError(
@@ -89,7 +88,7 @@ def assemble(config: Config) -> Parts:
         )
     corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
     context = _context(config, settings, tokenizer, corpora)
-    _check_fit(config, settings, tokenizer, corpora)
+    _check_fit(config, family, settings, tokenizer, corpora)
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
     }
@@ -98,17 +97,13 @@ def assemble(config: Config) -> Parts:
     return Parts(filled, family, settings, tokenizer, corpora, objectives, context, initial)
 
 
-def find_family(name: str) -> Family:
-    """A family by name, or the error with the nearest one."""
-    if name not in FAMILIES:
-        near = difflib.get_close_matches(name, FAMILIES, 1, 0)[0]
-        raise PolymeraseError(
-            f"model.family: unknown family {name!r}; did you mean {near!r}? (all: {', '.join(FAMILIES)})"
-        )
-    return FAMILIES[name]
+def longest_input(config: Config, family: Family, settings: EncoderSettings) -> int:
+    """Tokens of the longest sample, specials included (position tables can hold more than was ever trained)."""
+    return config.corpus.max_tokens or min(family.max_tokens, settings.max_position_embeddings)
 
 
-def _encoder(config: Config, family: Family) -> tuple[EncoderSettings, dict[str, torch.Tensor] | None]:
+def encoder_of(config: Config, family: Family) -> tuple[EncoderSettings, dict[str, torch.Tensor] | None]:
+    """Settings of the encoder, and its first weights under our names where ``model.init_from`` gives some."""
     wanted = {name: value for name in _SIZES if (value := getattr(config.model, name)) is not None}
     if config.model.init_from is None:
         return family.resized(wanted), None
@@ -144,7 +139,9 @@ def _context(config: Config, settings: EncoderSettings, tokenizer: Tokenizer, co
     trains = [corpus.manifest["splits"]["train"] for corpus in corpora]
     types = sorted({name for train in trains for name in train.get("rna_type", ())} - {"(none)"})
     ids = {token: number for number, token in enumerate(tokenizer.vocab)}
-    energy = next((train["mfe_kcal_per_mol"] for train in trains if train.get("mfe_kcal_per_mol")), {})
+    energy: dict[str, float] = next(
+        (train["mfe_kcal_per_mol"] for train in trains if train.get("mfe_kcal_per_mol")), {}
+    )
     parts = getattr(config.masking, "parts", None)
     return Context(
         hidden_size=settings.hidden_size,
@@ -158,34 +155,44 @@ def _context(config: Config, settings: EncoderSettings, tokenizer: Tokenizer, co
     )
 
 
-def _check_fit(config: Config, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]) -> None:
+def _check_fit(
+    config: Config, family: Family, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]
+) -> None:
     """What only the corpus, the tokenizer and the objectives together can tell."""
     active = config.objectives.active()
     kinds = {corpus.kind for corpus in corpora}
-    longest = config.corpus.max_tokens or settings.max_position_embeddings
+    longest = longest_input(config, family, settings)
     columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
     named = ", ".join(str(corpus.folder) for corpus in corpora)
     limited = settings.position_embedding_type in ("learned", "sinusoidal")
-    problems = {
-        f"corpus.max_tokens={longest} is more than model.max_position_embeddings={settings.max_position_embeddings}": limited
-        and longest > settings.max_position_embeddings,
-        f"batch.tokens={config.batch.tokens} holds no sequence of {longest} tokens; raise it, or lower corpus.max_tokens "
-        "or model.max_position_embeddings": config.batch.tokens is not None
-        and config.batch.tokens < min(longest, _longest(tokenizer, corpora)),
-        f"objectives.structure needs structures; fold the corpus (python -m data_prep fold {named} --out DIR)": "structure"
-        in active
-        and "structure" not in columns,
-        f"objectives.mfe needs energies; fold the corpus (python -m data_prep fold {named} --out DIR)": "mfe" in active
-        and "mfe_kcal_per_mol" not in columns,
-        "objectives.rna_type needs a corpus with an rna_type column": "rna_type" in active
-        and "rna_type" not in columns,
-        "objectives.soft_label needs an allele-frequency corpus (python -m data_prep allele-frequencies)": "soft_label"
-        in active
-        and "allele_frequencies" not in kinds,
-        "an allele-frequency corpus needs a tokenizer with one token per nucleotide": "allele_frequencies" in kinds
-        and tokenizer.nucleotides_per_token != 1,
-    }
-    for problem, holds in problems.items():
+    budget = config.batch.tokens
+    fold = f"fold the corpus (python -m data_prep fold {named} --out DIR)"
+    problems = (
+        (
+            limited and longest > settings.max_position_embeddings,
+            f"corpus.max_tokens={longest} exceeds model.max_position_embeddings={settings.max_position_embeddings}",
+        ),
+        (
+            budget is not None and budget < min(longest, _longest(tokenizer, corpora)),
+            f"batch.tokens={budget} holds no sequence of {min(longest, _longest(tokenizer, corpora))} tokens; "
+            "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
+        ),
+        ("structure" in active and "structure" not in columns, f"objectives.structure needs structures; {fold}"),
+        ("mfe" in active and "mfe_kcal_per_mol" not in columns, f"objectives.mfe needs energies; {fold}"),
+        (
+            "rna_type" in active and "rna_type" not in columns,
+            "objectives.rna_type needs a corpus with an rna_type column",
+        ),
+        (
+            "soft_label" in active and "allele_frequencies" not in kinds,
+            "objectives.soft_label needs an allele-frequency corpus (python -m data_prep allele-frequencies)",
+        ),
+        (
+            "allele_frequencies" in kinds and tokenizer.nucleotides_per_token != 1,
+            "an allele-frequency corpus needs a tokenizer with one token per nucleotide",
+        ),
+    )
+    for holds, problem in problems:
         if holds:
             raise PolymeraseError(problem)
 

@@ -1,4 +1,4 @@
-"""From stream positions to a micro-batch: read, tokenise, mask, label, pack. Runs on the host, in loader workers too."""
+"""From stream positions to a micro-batch: read, tokenise, mask, label, pack. On the host, in loader workers too."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ WEIGHTS, OPTIMIZER, TRAIN_STATE, INTEGRITY = (
 _PARTIAL = ".partial-"
 
 
-class Damaged(Exception):
+class DamagedError(Exception):
     """A checkpoint whose files are not what was written."""
 
 
@@ -96,22 +96,22 @@ class Checkpoints:
         for step in reversed(self.steps()):
             try:
                 verify(self.path(step))
-            except Damaged as damage:
+            except DamagedError as damage:
                 yield step, str(damage)
             else:
                 yield step, None
 
 
 def verify(folder: Path) -> None:
-    """Compare every file with the integrity file. Raises Damaged naming the file."""
+    """Compare every file with the integrity file. Raises DamagedError naming the file."""
     try:
         expected = json.loads((folder / INTEGRITY).read_text(encoding="utf-8"))
         names = set(expected) | {WEIGHTS, OPTIMIZER, TRAIN_STATE}
         for name in sorted(names):
             if _facts(folder / name) != expected.get(name):
-                raise Damaged(f"{folder / name}: does not match its checksum")
+                raise DamagedError(f"{folder / name}: does not match its checksum")
     except (OSError, ValueError, AttributeError) as error:
-        raise Damaged(f"{folder}: {error}") from None
+        raise DamagedError(f"{folder}: {error}") from None
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
             raise PolymeraseError(f"{run_dir}: no checkpoint of step {step}; there are: {there}")
         try:
             verify(checkpoints.path(step))
-        except Damaged as damage:
+        except DamagedError as damage:
             raise PolymeraseError(f"{damage}; take another step with --step") from None
         return checkpoints.path(step)
     problems = []

@@ -80,7 +80,7 @@ class Engine:
 
 
 def deepspeed_config(config: Config, turns: int) -> dict[str, Any]:
-    """DeepSpeed's configuration of a run. The YAML is the only place users write; ``engine.deepspeed`` adds the rest."""
+    """DeepSpeed's configuration of a run. What the YAML has no key for comes from ``engine.deepspeed``."""
     engine = config.engine
     zero: dict[str, Any] = {"stage": engine.zero_stage}
     if engine.offload_optimizer != "none":

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
+
 from pretrain.assembly import Parts
+from pretrain.baselines import BASELINE, trivial_losses
 from pretrain.batching import BatchMaker, MicroBatch, filler_of, to_device
 from pretrain.data.loader import load_steps
 from pretrain.data.plan import Bounds, Plan
 from pretrain.distributed import Place
 from pretrain.engine import Engine
 from pretrain.metrics import Meter
+
+_BASELINE_SEQUENCES = 4096  # training samples that the trivial predictors are fitted on
 
 
 class Evaluator:
@@ -24,6 +30,27 @@ class Evaluator:
         limit = parts.config.train.eval_sequences
         self.sequences = min(limit, sum(source.size for source in self._maker.sources))
 
+    def describe(self, step: int, values: dict[str, float]) -> str:
+        """One line: each held-out loss beside the loss of the trivial predictor it has to beat."""
+        parts = []
+        for name, trivial in self.baselines.items():
+            accuracy = values.get(f"validation/{name}/accuracy")
+            shown = f", accuracy {accuracy:.3f}" if accuracy is not None else ""
+            parts.append(f"{name} loss {values[f'validation/{name}/loss']:.4f} ({BASELINE[name]} {trivial:.4f}{shown})")
+        return f"step {step} held-out: " + "; ".join(parts)
+
+    @cached_property
+    def baselines(self) -> dict[str, float]:
+        """Loss of each objective's trivial predictor on the same held-out targets (see ``pretrain.baselines``)."""
+        alone = Place(0, 0, 1, self._place.device)
+        train = self._parts.batches("train")
+        seen = min(_BASELINE_SEQUENCES, sum(source.size for source in train.sources))
+        return trivial_losses(
+            evaluation_batches(self._parts, train, seen, alone),
+            evaluation_batches(self._parts, self._maker, self.sequences, alone),
+            self._parts.context.base_ids,
+        )
+
     def run(self, engine: Engine) -> dict[str, float]:
         """``validation/OBJECTIVE/METRIC`` -> mean. Collective."""
         meter = Meter(self._parts.objectives, self._parts.context.strategies, self._place)
@@ -34,7 +61,7 @@ class Evaluator:
         return {f"validation/{name}": value for name, value in meter.report().items()}
 
 
-def evaluation_batches(parts: Parts, maker: BatchMaker, sequences: int, place: Place):
+def evaluation_batches(parts: Parts, maker: BatchMaker, sequences: int, place: Place) -> Iterator[MicroBatch]:
     """This rank's micro-batches of the first ``sequences`` samples; every rank gets equally many, fillers included."""
     batch = parts.config.batch
     plan = Plan(

@@ -44,8 +44,8 @@ def check_same(before: dict[str, Any], now: dict[str, Any], allowed: list[str], 
         if name not in allowed:
             hint = f"pass --allow-change {name}, " if name in ALLOWABLE else ""
             raise PolymeraseError(
-                f"{run_dir}: the checkpoint does not fit this run: {what}; {hint}restore the old setting, or start anew "
-                "with another run.dir (or --resume never)"
+                f"{run_dir}: the checkpoint does not fit this run: {what}; {hint}restore the old setting, or "
+                "start anew with another run.dir"
             )
         changes.append(what)
     return changes

@@ -46,9 +46,8 @@ class FairseqAdamW(torch.optim.Optimizer):
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """The named optimiser over the model's parameters, in decayed and undecayed groups."""
-    adam = {"lr": settings.lr, "betas": settings.betas, "eps": settings.eps}
+    adam: dict[str, Any] = {"lr": settings.lr, "betas": settings.betas, "eps": settings.eps}
     groups = parameter_groups(model, settings)
-    # a real rate, not zero, is set before every update by the trainer
     if settings.name == "adamw":
         return torch.optim.AdamW(groups, **adam)
     if settings.name == "adamw_fairseq":

@@ -12,7 +12,7 @@ from pretrain.checkpoint import (
     OPTIMIZER,
     WEIGHTS,
     Checkpoints,
-    Damaged,
+    DamagedError,
     find_checkpoint,
     read_state,
     read_tensors,
@@ -99,6 +99,6 @@ def _named(path: Path) -> Path:
         raise PolymeraseError(f"--resume {path}: no such run or checkpoint folder")
     try:
         verify(path)
-    except Damaged as damage:
+    except DamagedError as damage:
         raise PolymeraseError(f"--resume {path}: {damage}") from None
     return path

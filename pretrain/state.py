@@ -21,7 +21,7 @@ Tensors = dict[str, Tensor]
 
 def gather_weights(engine: Engine, keep: bool) -> Tensors:
     """Master weights in float32 on the CPU. Collective: every rank calls it, those with ``keep`` get the tensors."""
-    return {name: value for name, value in _gather(engine, None, keep)}
+    return dict(_gather(engine, None, keep))
 
 
 def gather_optimizer(engine: Engine, keep: bool) -> tuple[Tensors, int]:

@@ -150,7 +150,7 @@ class Trainer:
         if self.place.is_first:
             self.metrics.append({"step": step, **values})
             self.tracker.metrics(values, step)
-            self.progress.say(f"step {step} held-out: " + "  ".join(f"{k[11:]} {v:.4f}" for k, v in values.items()))
+            self.progress.say(self.evaluator.describe(step, values))
 
     def _save(self, step: int, position: int) -> None:
         """Gather on every rank, write on rank 0, and go on together, whatever happened to the disk."""
@@ -213,6 +213,6 @@ class Trainer:
                 (self.run_dir / "DONE").write_text(f"{step}\n", encoding="utf-8")
             else:
                 self.progress.say(
-                    f"stopped by {self.stop.signal_name or 'another rank'} at step {step}; saved, resume with the same command"
+                    f"stopped by {self.stop.signal_name or 'another rank'} at step {step}; saved, run again to resume"
                 )
         barrier(self.place)

@@ -127,33 +127,43 @@ def _nearest(path: list[str]) -> str:
 
 def _check_combinations(config: Config, where: str) -> None:
     """What each key allows by itself but not together."""
-    problems = {
-        "batch: set batch.tokens or batch.sequences (how large one micro-batch is)": config.batch.tokens is None
-        and config.batch.sequences is None,
-        "objectives: none is on; set for example objectives.mlm.weight=1.0": not config.objectives.active(),
-        "engine.offload_param=cpu needs engine.zero_stage=3": config.engine.offload_param == "cpu"
-        and config.engine.zero_stage != 3,
-        "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3": config.engine.offload_optimizer == "cpu"
-        and config.engine.zero_stage == 0,
-        "corpus.temperature has no effect with corpus.temperature_mode=none": config.corpus.temperature != 1.0
-        and config.corpus.temperature_mode == "none",
-    }
-    for problem, holds in problems.items():
+    batch, engine = config.batch, config.engine
+    problems = (
+        (
+            batch.tokens is None and batch.sequences is None,
+            "batch: set batch.tokens or batch.sequences (how large one micro-batch is)",
+        ),
+        (
+            not config.objectives.active(),
+            "objectives: none is on; set for example objectives.mlm.weight=1.0",
+        ),
+        (
+            engine.offload_param == "cpu" and engine.zero_stage != 3,
+            "engine.offload_param=cpu needs engine.zero_stage=3",
+        ),
+        (
+            engine.offload_optimizer == "cpu" and engine.zero_stage == 0,
+            "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3",
+        ),
+        (
+            config.corpus.temperature != 1.0 and config.corpus.temperature_mode == "none",
+            "corpus.temperature has no effect with corpus.temperature_mode=none",
+        ),
+    )
+    for holds, problem in problems:
         if holds:
             raise PolymeraseError(f"{where}: {problem}")
 
 
 def notes(config: Config) -> list[str]:
     """What is allowed but rarely meant."""
-    found = {
-        f"schedule.warmup_steps={config.schedule.warmup_steps} is beyond the last step: the full learning rate is never "
-        "reached": config.schedule.warmup_steps >= config.train.steps,
-        f"schedule.total_steps={total_steps(config)} ends before train.steps: the rest runs at schedule.min_lr": total_steps(
-            config
-        )
-        < config.train.steps,
-    }
-    return [note for note, holds in found.items() if holds]
+    warmup, total, steps = config.schedule.warmup_steps, total_steps(config), config.train.steps
+    found = []
+    if warmup >= steps:
+        found.append(f"schedule.warmup_steps={warmup} is beyond the last step: the full learning rate is never reached")
+    if total < steps:
+        found.append(f"schedule.total_steps={total} ends before train.steps: the rest runs at schedule.min_lr")
+    return found
 
 
 def total_steps(config: Config) -> int:

@@ -132,8 +132,8 @@ class Batch(Section):
         None  # pairing-bias models: bound on the sum of squared lengths (memory of the scores)
     )
     accumulation: Positive = 1
-    # Micro-batches of one optimiser step over all ranks. Default: accumulation x ranks of the first start; a resumed run
-    # keeps it, so that the global batches stay the same on any number of GPUs.
+    # Micro-batches of one optimiser step over all ranks. Default: accumulation x ranks of the first start; a resumed
+    # run keeps it, so that the global batches stay the same on any number of GPUs.
     micro_batches_per_step: Positive | None = None
 
 
@@ -151,7 +151,7 @@ class Optimizer(Section):
 
 
 class Schedule(Section):
-    """Learning rate over steps: linear warm-up from ``start_lr``, then the named decay to ``min_lr`` at ``total_steps``."""
+    """Learning rate: linear warm-up from ``start_lr``, then the named decay to ``min_lr`` at ``total_steps``."""
 
     name: Literal["constant", "linear", "cosine"] = "linear"
     warmup_steps: Count = 0

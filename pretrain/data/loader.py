@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -30,7 +30,7 @@ class StepOfRank(NamedTuple, Generic[Batch]):
 
 def load_steps(
     plan: Plan, position: int, make: Callable[[int, int], Batch], rank: int, world_size: int, workers: int
-) -> Iterator[StepOfRank[Batch]]:
+) -> Generator[StepOfRank[Batch], None, None]:
     """The steps of one rank from a stream position on.
 
     Args:
@@ -62,10 +62,10 @@ def _in_thread(spans: Iterator[Span], make: Callable[[int, int], Batch]) -> Iter
 class _Made(Dataset):
     """A map-style dataset whose indices are spans."""
 
-    def __init__(self, make: Callable[[int, int], Batch]):
+    def __init__(self, make: Callable[[int, int], Any]):
         self.make = make
 
-    def __getitem__(self, span: Span) -> Batch:
+    def __getitem__(self, span: Span) -> Any:
         return self.make(*span)
 
 

@@ -1,8 +1,8 @@
 """Cutting the stream into micro-batches.
 
 A micro-batch is a run of consecutive stream positions, closed when the next sequence would exceed a bound. Step s takes
-the next G micro-batches, whoever computes them: rank r of W takes numbers r, r + W, ... of each step. Everything follows
-from the position in the stream, so a plan is resumed by a number and is the same on any number of ranks.
+the next G micro-batches, whoever computes them: rank r of W takes numbers r, r + W, ... of each step. Everything
+follows from the position in the stream, so a plan is resumed by a number and is the same on any number of ranks.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Plan:
 
 
 def cut(lengths: np.ndarray, bounds: Bounds) -> list[int]:
-    """Numbers of consecutive samples per micro-batch, greedily, for token counts (S,). A sample beyond a bound is alone."""
+    """Numbers of consecutive samples per micro-batch, greedily, for token counts (S,); one beyond a bound is alone."""
     costs = [
         (np.concatenate(([0], np.cumsum(cost, dtype=np.int64))), bound)
         for cost, bound in (

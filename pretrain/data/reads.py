@@ -35,7 +35,7 @@ class Reads:
 
 
 def merge(parts: list[Reads], order: np.ndarray) -> Reads:
-    """Samples of several sources in one order: sample i is row ``order[i]`` of the parts laid end to end, int64 (S,)."""
+    """Samples of several sources in one order: sample i is row ``order[i]`` (int64 (S,)) of the parts end to end."""
     if len(parts) == 1 and np.array_equal(order, np.arange(len(order))):
         return parts[0]
     first_row = np.concatenate(([0], np.cumsum([len(part.rna_type) for part in parts])))

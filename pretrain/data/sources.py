@@ -43,7 +43,7 @@ def open_checked(path: str) -> Corpus:
     if not Path(path).exists():
         raise PolymeraseError(
             f"corpus {path!r} does not exist; build it (python -m data_prep fasta FILE --out {path}; "
-            "python -m data_prep --help lists the other stages) or try the small demo, which needs no download (make demo)"
+            "python -m data_prep --help lists the other stages) or try the demo, which needs no download (make demo)"
         )
     try:
         return open_corpus(path)
@@ -127,13 +127,13 @@ class WindowSource:
         self._width = settings.window or tokenizer.max_nucleotides(max_tokens)
         if self._width > tokenizer.max_nucleotides(max_tokens):
             raise PolymeraseError(
-                f"corpus.window={self._width} does not fit: {max_tokens} tokens hold {tokenizer.max_nucleotides(max_tokens)} bases"
+                f"corpus.window={self._width}: {max_tokens} tokens hold {tokenizer.max_nucleotides(max_tokens)} bases"
             )
         self._starts = table.window_count(self._width)
         if self._starts < 1:
             raise PolymeraseError(f"the corpus has no interval of {self._width} known bases; lower corpus.window")
         self.size = -(-self._starts // self._width)
-        self.skipped = {}
+        self.skipped: dict[str, int] = {}
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
         return self._tokenizer.token_count(np.full(len(index), self._width, np.int64))

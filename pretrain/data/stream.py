@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from pretrain.rng import derive_seed
 _BLOCK = 1024
 
 
-class Samples(NamedTuple):
+@dataclass(frozen=True)
+class Samples:
     """Where the samples of some stream positions come from, each int64 (S,)."""
 
     corpus: np.ndarray

@@ -49,7 +49,7 @@ class PretrainingModel(nn.Module):
         hidden = self.encoder(batch).hidden
         outputs = Outputs(hidden, lambda index: self.mlm_head(hidden[index], self.encoder.embeddings.word.weight))
         sums = {
-            name: objective.loss(outputs, self.heads[name] if name in self.heads else None, targets[name])
+            name: objective.loss(outputs, self._head(name), targets[name])
             for name, objective in self.objectives.items()
         }
         loss = torch.stack([parts.loss * coefficients[name] for name, parts in sums.items()]).sum()
@@ -57,3 +57,6 @@ class PretrainingModel(nn.Module):
             # every parameter takes part in every step, also those no objective reads
             loss = loss + 0.0 * outputs.token_logits(batch.cu_seqlens[:1].long()).sum()
         return loss, sums
+
+    def _head(self, name: str) -> nn.Module | None:
+        return self.heads[name] if name in self.heads else None  # noqa: SIM401 (a ModuleDict has no get)

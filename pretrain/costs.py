@@ -1,0 +1,84 @@
+"""What a run will cost: parameters, floating-point operations, memory. Formulas, not measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from pretrain.config import Config
+from pretrain.models import EncoderSettings
+from pretrain.objectives import OBJECTIVES, Context
+from pretrain.objectives.model import PretrainingModel
+
+_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+def parameter_count(config: Config, settings: EncoderSettings) -> int:
+    """Trained parameters, the heads of the run's objectives included (an RNA type head counts 28 types)."""
+    context = Context(hidden_size=settings.hidden_size, rna_types=tuple("?" * 28))
+    objectives = {name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()}
+    with torch.device("meta"):
+        model = PretrainingModel(settings, objectives, context)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def flops_per_token(settings: EncoderSettings, length: float, selected: float) -> float:
+    """Forward and backward, per token of sequences of ``length`` tokens: 3 x (matrix products of the forward pass).
+
+    Args:
+        selected: share of tokens that reach the output head.
+    """
+    width, inner, layers = settings.hidden_size, settings.intermediate_size, settings.num_hidden_layers
+    layer = 2 * (4 * width * width + 2 * width * inner) + 4 * length * width  # projections and MLP, attention
+    head = 2 * width * (width + settings.vocab_size)
+    return 3.0 * (layers * layer + selected * head)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one rank."""
+
+    weights: float
+    gradients: float
+    optimizer: float  # float32 master weights included where ZeRO or 16-bit training keeps them
+    activations: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+def memory_per_rank(
+    config: Config, settings: EncoderSettings, parameters: int, ranks: int, lengths: list[int]
+) -> Memory:
+    """Estimate for one micro-batch of sequences of these lengths (tokens)."""
+    engine = config.engine
+    small = _BYTES[engine.precision] if engine.zero_stage else 4
+    share = {0: (1, 1, 1), 1: (1, 1, ranks), 2: (1, ranks, ranks), 3: (ranks, ranks, ranks)}[engine.zero_stage]
+    states = {"sgd": 4 if config.optimizer.momentum else 0}.get(config.optimizer.name, 8)
+    master = 0 if engine.zero_stage == 0 else 4
+    offloaded = engine.offload_optimizer == "cpu"
+    return Memory(
+        weights=0 if engine.offload_param == "cpu" else parameters * small / share[0],
+        gradients=parameters * (small if engine.zero_stage in (0, 3) else 4) / share[1],
+        optimizer=0 if offloaded else parameters * (states + master) / share[2],
+        activations=_activations(config, settings, lengths),
+    )
+
+
+def _activations(config: Config, settings: EncoderSettings, lengths: list[int]) -> float:
+    """What the forward pass keeps for the backward pass."""
+    size = _BYTES[config.engine.precision]
+    tokens, cells = sum(lengths), sum(length * length for length in lengths)
+    width, inner, layers = settings.hidden_size, settings.intermediate_size, settings.num_hidden_layers
+    # per token and layer: inputs of the projections, of attention, of both norms and of the MLP, and two dropout masks
+    layer = tokens * (size * (8 * width + 2 * inner) + 2 * width)
+    handed_on = 0.0
+    if settings.pairing_bias:
+        heads = settings.num_attention_heads
+        handed_on = 4.0 * heads * cells  # float32 scores, kept by every layer
+        layer += cells * heads * (2 * size + 1)  # probabilities before and after dropout, and its mask
+    if config.model.checkpoint_activations:  # inputs of all layers, the inside of one
+        return layers * (tokens * width * size + handed_on) + layer
+    return layers * (layer + handed_on)
