@@ -51,7 +51,7 @@ def model_card(
     parts = [
         f"---\n{yaml.safe_dump(_front_matter(family, facts), sort_keys=False)}---",
         f"# {name}",
-        f"A {family.name} model ({class_name}, {_count(tensors.model)} parameters), "
+        f"A model of the family `{family.name}` ({class_name}, {_count(tensors.model)} parameters), "
         f"written by polymerase. {facts.origin}",
         "## Use",
         *(f"{title}\n\n```python\n{code}```" for title, code in usage_blocks(name, family, settings, kind, remote)),
@@ -101,8 +101,8 @@ def _side_files(name: str, tensors: ExportTensors) -> list[str]:
         heads = ", ".join(sorted({key.split(".")[1] for key in tensors.heads}))
         parts.append(
             f"## Heads of other objectives\n\n`{OBJECTIVE_HEADS}` holds the linear heads ({heads}) that the class has "
-            "no place for, as `heads.NAME.linear.{weight,bias}`. They read `last_hidden_state`: `structure` every token "
-            "(three classes: `(`, `.`, `)`), `mfe` and `rna_type` the first one.\n\n```python\n"
+            "no place for, as `heads.NAME.linear.{weight,bias}`. They read `last_hidden_state`: `structure` every token"
+            " (three classes: `(`, `.`, `)`), `mfe` and `rna_type` the first one.\n\n```python\n"
             f"import torch\nfrom safetensors.torch import load_file\n\n"
             f'heads = load_file("{name}/{OBJECTIVE_HEADS}")\n'
             "for key, tensor in heads.items():\n    print(key, tuple(tensor.shape))\n```"

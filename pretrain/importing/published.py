@@ -12,7 +12,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family, KeyLayout
 from pretrain.importing.match import Match, check, match
-from pretrain.importing.sizes import settings_from, sizes_of
+from pretrain.importing.sizes import layer_numbers, settings_from, sizes_of
 from pretrain.importing.source import FAMILY_KEY, Source, read_source
 from pretrain.models import EncoderSettings
 
@@ -116,5 +116,5 @@ def _best_layout(source: Source, family: Family) -> tuple[str, Match]:
 
 
 def _problems(matched: Match, family: Family) -> int:
-    layers = max(1, min(sizes_of(matched.state)["num_hidden_layers"], len(matched.state)))
+    layers = max(1, len(layer_numbers(matched.state)))
     return len(matched.unexpected) + len(matched.missing(replace(family.settings, num_hidden_layers=layers)))

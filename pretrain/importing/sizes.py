@@ -65,12 +65,16 @@ def sizes_of(state: Mapping[str, Tensor]) -> dict[str, int]:
         for key, (name, dimension) in _DIMENSIONS.items()
         if name in state and state[name].dim() > dimension
     }
-    layers = [int(found[1]) for name in state if (found := re.match(r"encoder\.layers\.(\d+)\.", name))]
-    sizes["num_hidden_layers"] = max(layers, default=-1) + 1
+    sizes["num_hidden_layers"] = max(layer_numbers(state), default=-1) + 1
     contact = state.get("unused.contact_head.weight")  # UTR-LM: one weight per head and layer
     if contact is not None and contact.dim() == 2 and sizes["num_hidden_layers"]:
         sizes["num_attention_heads"] = contact.shape[1] // sizes["num_hidden_layers"]
     return sizes
+
+
+def layer_numbers(state: Mapping[str, Tensor]) -> set[int]:
+    """Numbers of the layers that have any tensor."""
+    return {int(found[1]) for name in state if (found := re.match(r"encoder\.layers\.(\d+)\.", name))}
 
 
 def _published_heads(family: Family, shapes: Mapping[str, int], source: str) -> int:

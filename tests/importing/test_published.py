@@ -1,0 +1,266 @@
+"""Published checkpoints become our tensors exactly, or the error names what is wrong with them."""
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pretrain.errors import PolymeraseError
+from pretrain.families import FAMILIES, TRANSFORMS, Family
+from pretrain.families.published import PublishedModel
+from pretrain.importing import Imported, import_published, load_pretrained_state, read_source
+
+TINY = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20}
+
+
+def tiny_state(family: Family) -> dict[str, Tensor]:
+    """Random weights of a tiny model of the family; nothing is zero, pad rows included."""
+    settings = replace(family.settings, **TINY, max_position_embeddings=40)
+    generator = torch.Generator().manual_seed(7)
+    shapes = {name: tensor.shape for name, tensor in PublishedModel(settings, family.heads).state_dict().items()}
+    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def upstream_tensors(family: Family, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state in the release's own layout, second copies of tied tensors included."""
+    tensors = {}
+    for name, tensor in state.items():
+        found = family.upstream.to_theirs(name)
+        assert found is not None, name
+        tensors[found[0]] = TRANSFORMS[found[1].transform][1](tensor)
+    return tensors | {copy: tensors[first] for copy, first in family.upstream.duplicates.items()}
+
+
+def read(path: Path, family: str, **settings: Any) -> Imported:
+    return import_published(read_source(path), FAMILIES[family], settings)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_file_in_the_releases_layout_gives_exactly_our_tensors(tmp_path: Path, name: str) -> None:
+    state = tiny_state(FAMILIES[name])
+    torch.save(upstream_tensors(FAMILIES[name], state), tmp_path / "checkpoint.bin")
+    imported = read(tmp_path / "checkpoint.bin", name, num_attention_heads=3)
+    assert imported.layout == "upstream"
+    assert imported.state.keys() == state.keys()
+    assert all(torch.equal(imported.state[key], state[key]) for key in state)
+    assert {key: getattr(imported.settings, key) for key in TINY} == TINY
+    PublishedModel(imported.settings, FAMILIES[name].heads).load_state_dict(imported.state)
+
+
+def test_every_tensor_of_the_golden_checkpoints_is_used_or_known_to_be_unused(golden: Path) -> None:
+    ernie = read(golden / "ernie_rna" / "weights.safetensors", "ernie_rna")
+    assert len(ernie.state) == 64  # 65 entries, one of them a dummy
+    assert {name.split(".")[1] for name in ernie.state if name.startswith("unused.")} == {
+        "pooler",
+        "segment",
+        "sentence_projection",
+    }
+    assert ernie.state["encoder.embeddings.word.weight"][1].abs().sum() > 0, "the pad row was zeroed"
+    paddle = read(golden / "rnaernie" / "tiny_rnaernie" / "paddle_layout.npz", "rnaernie")
+    assert paddle.settings.num_attention_heads == 4, "from config.json beside the file"
+    assert paddle.settings.max_position_embeddings == 72
+    mutbert = read(golden / "mutbert" / "mlm_weights.safetensors", "mutbert", num_attention_heads=4)
+    assert len(mutbert.state) == 41  # 43 entries, two of them second copies
+
+
+def test_utr_lm_files_are_read_with_and_without_the_prefix_of_the_multi_gpu_scripts(
+    golden: Path, tmp_path: Path
+) -> None:
+    (path,) = (golden / "utr_lm").glob("tiny_ESM2SI_*.pkl")
+    prefixed = read(path, "utr_lm")
+    assert prefixed.settings.num_attention_heads == 4, "from the contact head"
+    assert set(prefixed.state) >= {"heads.mfe.linear.weight", "heads.mfe.linear.bias"}
+    plain = {key.removeprefix("module."): tensor for key, tensor in torch.load(path, weights_only=True).items()}
+    torch.save(plain, tmp_path / "plain.pkl")
+    again = read(tmp_path / "plain.pkl", "utr_lm")
+    assert again.state.keys() == prefixed.state.keys()
+    assert all(torch.equal(again.state[key], prefixed.state[key]) for key in again.state)
+
+
+def test_a_paddle_file_is_transposed_square_matrices_included(golden: Path, tmp_path: Path) -> None:
+    layout = golden / "rnaernie" / "tiny_rnaernie" / "paddle_layout.npz"
+    arrays = dict(np.load(layout))
+    (tmp_path / "model_state.pdparams").write_bytes(pickle.dumps(arrays, 4))
+    imported = read(tmp_path / "model_state.pdparams", "rnaernie", num_attention_heads=4)
+    theirs = arrays["ernie.encoder.layers.1.self_attn.q_proj.weight"]
+    np.testing.assert_array_equal(imported.state["encoder.layers.1.attention.query.weight"].numpy(), theirs.T)
+
+
+def test_half_precision_checkpoints_become_float32(tmp_path: Path) -> None:
+    family = FAMILIES["ernie_rna"]
+    tensors = {key: tensor.half() for key, tensor in upstream_tensors(family, tiny_state(family)).items()}
+    torch.save({"model": tensors, "args": {"fp16": True}}, tmp_path / "m.pt")
+    imported = read(tmp_path / "m.pt", "ernie_rna")
+    assert {tensor.dtype for tensor in imported.state.values()} == {torch.float32}
+
+
+def test_a_release_archive_doubles_the_output_bias_and_a_transformers_folder_does_not(tmp_path: Path) -> None:
+    """Both have the same names; only config.json tells the fork of 2020 from transformers."""
+    family = FAMILIES["utrbert_3mer"]
+    tensors = upstream_tensors(family, tiny_state(family))
+    config: dict[str, Any] = {**TINY, "vocab_size": 69, "max_position_embeddings": 40}
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
+    for marker, factor in ({}, 2.0), ({"transformers_version": "4.46.0"}, 1.0):
+        (tmp_path / "config.json").write_text(json.dumps(config | marker))
+        imported = read(tmp_path, "utrbert_3mer")
+        assert torch.equal(imported.state["mlm_head.bias"], tensors["cls.predictions.bias"] * factor)
+
+
+def test_a_folder_of_the_bare_encoder_is_read_and_has_no_output_head(tmp_path: Path) -> None:
+    family = FAMILIES["utrbert_4mer"]
+    tensors = upstream_tensors(family, tiny_state(family))
+    bare = {key.removeprefix("bert."): tensor.clone() for key, tensor in tensors.items() if key.startswith("bert.")}
+    save_file(bare, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": 3, "transformers_version": "5.0.0"}))
+    imported = read(tmp_path, "utrbert_4mer")
+    assert "mlm_head.bias" not in imported.state
+    assert torch.equal(imported.state["encoder.embeddings.word.weight"], bare["embeddings.word_embeddings.weight"])
+
+
+def test_a_folder_says_which_family_it_is_or_is_recognised(tmp_path: Path) -> None:
+    for name, marker in (("mutbert", {}), ("rnaernie2", {}), ("utrbert_5mer", {"polymerase_family": "utrbert_5mer"})):
+        folder = tmp_path / name
+        folder.mkdir()
+        torch.save(upstream_tensors(FAMILIES[name], tiny_state(FAMILIES[name])), folder / "pytorch_model.bin")
+        (folder / "config.json").write_text(json.dumps({"num_attention_heads": 3} | marker))
+        family, settings, state = load_pretrained_state(folder)
+        assert family.name == name
+        assert settings.hidden_size == 24
+        assert "mlm_head.bias" in state
+
+
+def test_rna_and_dna_k_mers_are_told_apart_by_the_vocabulary_beside_them(tmp_path: Path) -> None:
+    torch.save(upstream_tensors(FAMILIES["dnabert_3mer"], tiny_state(FAMILIES["dnabert_3mer"])), tmp_path / "m.bin")
+    (tmp_path / "config.json").write_text('{"num_attention_heads": 3}')
+    with pytest.raises(PolymeraseError, match="utrbert_3mer or dnabert_3mer"):
+        load_pretrained_state(tmp_path)
+    letters = [a + b + c for a in "ATCG" for b in "ATCG" for c in "ATCG"]
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]) + "\n")
+    assert load_pretrained_state(tmp_path)[0].name == "dnabert_3mer"
+
+
+Damage = Callable[[dict[str, Tensor]], object]
+
+
+@pytest.mark.parametrize(
+    ("family", "damage", "message"),
+    [
+        (
+            "ernie_rna",
+            lambda t: t.pop("encoder.sentence_encoder.layers.1.fc1.bias"),
+            r"missing: .*layers\.1\.fc1\.bias",
+        ),
+        ("ernie_rna", lambda t: t.update({"encoder.extra.weight": torch.ones(2)}), r"does not have: encoder\.extra"),
+        ("ernie_rna", lambda t: t.pop("encoder.layer_norm.bias"), r"missing: encoder\.layer_norm\.bias"),
+        (
+            "ernie_rna",
+            lambda t: t.update({"encoder.layer_norm.bias": torch.ones(25)}),
+            r"encoder\.layer_norm\.bias becomes \(25,\), expected \(24,\)",
+        ),
+        (
+            "ernie_rna",
+            lambda t: t["encoder.layer_norm.bias"].fill_(float("nan")),
+            r"NaN or infinite values in encoder\.layer_norm\.bias",
+        ),
+        (
+            "ernie_rna",
+            lambda t: t.update({"encoder.sentence_encoder.embed_tokens.weight": torch.ones(28, 24)}),
+            "a vocabulary of 28 tokens, ernie_rna has 25",
+        ),
+        (
+            "utr_lm",
+            lambda t: t.update({"lm_head.weight": t["lm_head.weight"] + 1}),
+            r"lm_head\.weight should be a copy of embed_tokens\.weight",
+        ),
+        ("utr_lm", lambda t: t.pop("structure_linear.bias"), r"missing: structure_linear\.bias"),
+        (
+            "rnaernie",
+            lambda t: t.update({"ernie.encoder.layers.0.linear1.weight": torch.ones(20, 24)}),
+            r"linear1\.weight becomes \(24, 20\).*stored the other way round",
+        ),
+        (
+            "mutbert",
+            lambda t: t.update({"bert.embeddings.LayerNorm.weight": torch.ones(24, dtype=torch.int8)}),
+            r"whole numbers where weights should be: bert\.embeddings\.LayerNorm\.weight",
+        ),
+        ("mutbert", lambda t: t.clear(), "no named tensors at the top"),
+    ],
+)
+def test_what_is_wrong_with_a_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage, message: str) -> None:
+    tensors = upstream_tensors(FAMILIES[family], tiny_state(FAMILIES[family]))
+    damage(tensors)
+    torch.save(tensors, tmp_path / "m.pt")
+    with pytest.raises(PolymeraseError, match=message) as caught:
+        read(tmp_path / "m.pt", family, num_attention_heads=3)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "message"),
+    [
+        ("ernie_rna", "utr_lm", "looks like ernie_rna, not utr_lm"),
+        ("utr_lm", "ernie_rna", "looks like utr_lm, not ernie_rna"),
+        ("mutbert", "utrbert_3mer", "looks like mutbert, not utrbert_3mer"),
+        ("utrbert_4mer", "utrbert_3mer", "looks like utrbert_4mer or dnabert_4mer, not utrbert_3mer"),
+        ("rnaernie", "rnaernie2", "looks like rnaernie, not rnaernie2"),
+    ],
+)
+def test_the_checkpoint_of_another_family_is_recognised(tmp_path: Path, made: str, asked: str, message: str) -> None:
+    torch.save(upstream_tensors(FAMILIES[made], tiny_state(FAMILIES[made])), tmp_path / "m.pt")
+    with pytest.raises(PolymeraseError, match=message):
+        read(tmp_path / "m.pt", asked, num_attention_heads=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, r"add model\.num_attention_heads=N"),
+        ({"num_heads": 3}, r"did you mean model\.num_attention_heads"),
+        ({"num_attention_heads": 3, "hidden_size": 48}, "hidden_size is stated as 48, its tensors have 24"),
+        ({"num_attention_heads": 5}, "not a multiple"),
+        ({"num_attention_heads": "three"}, "settings that make no model"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    torch.save(upstream_tensors(FAMILIES["mutbert"], tiny_state(FAMILIES["mutbert"])), tmp_path / "m.pt")
+    with pytest.raises(PolymeraseError, match=message):
+        read(tmp_path / "m.pt", "mutbert", **settings)
+
+
+def test_a_model_in_several_files_is_put_together_and_may_not_leave_its_folder(tmp_path: Path) -> None:
+    tensors = upstream_tensors(FAMILIES["rnaernie2"], tiny_state(FAMILIES["rnaernie2"]))
+    half = len(tensors) // 2
+    parts = {"a.safetensors": dict(list(tensors.items())[:half]), "b.safetensors": dict(list(tensors.items())[half:])}
+    for name, part in parts.items():
+        save_file({key: tensor.clone() for key, tensor in part.items()}, tmp_path / name)
+    index = {"weight_map": {key: name for name, part in parts.items() for key in part}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "mlm_head.bias" in read(tmp_path, "rnaernie2", num_attention_heads=3).state
+    index["weight_map"]["x"] = "../../etc/passwd"
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(PolymeraseError, match="outside its folder"):
+        read_source(tmp_path)
+
+
+def test_a_layer_number_out_of_nowhere_allocates_nothing(tmp_path: Path, golden: Path) -> None:
+    tensors = load_file(golden / "ernie_rna" / "weights.safetensors")
+    tensors["encoder.sentence_encoder.layers.999999999.fc1.bias"] = torch.ones(64)
+    save_file(tensors, tmp_path / "m.safetensors")
+    with pytest.raises(PolymeraseError, match="layer 999999999"):
+        read(tmp_path / "m.safetensors", "ernie_rna")
+
+
+@pytest.mark.parametrize("files", [[], ["a.pt", "b.pt"]])
+def test_a_folder_without_one_checkpoint_is_refused(tmp_path: Path, files: list[str]) -> None:
+    for name in files:
+        torch.save({"w": torch.ones(1)}, tmp_path / name)
+    with pytest.raises(PolymeraseError, match=r"no checkpoint file|several checkpoint files: a\.pt, b\.pt"):
+        read_source(tmp_path)
