@@ -32,24 +32,27 @@ class SeenKeys:
 
     def first_seen(self, keys: Sequence[bytes]) -> np.ndarray:
         """bool (S,): True where a key occurs for the first time, in this call and all before it."""
-        new = np.ones(len(keys), bool)
+        new = ~self.known(keys)
         distinct = set(keys)
-        if len(distinct) < len(keys) or not self._young.isdisjoint(distinct):
-            new = self._not_young(keys)
+        if len(distinct) < len(keys):
+            _, first = np.unique(np.array(keys), return_index=True)
+            repeated = np.ones(len(keys), bool)
+            repeated[first] = False
+            new &= ~repeated
         self._young |= distinct
-        if self._filter is not None:
-            rows = np.flatnonzero(new)
-            new[rows[self._in_files(_as_array([keys[row] for row in rows.tolist()]))]] = False
         if len(self._young) >= self._limit:
             self._retire()
         return new
 
-    def _not_young(self, keys: Sequence[bytes]) -> np.ndarray:
-        known, new = self._young, np.empty(len(keys), bool)
-        for row, key in enumerate(keys):
-            new[row] = key not in known
-            known.add(key)
-        return new
+    def known(self, keys: Sequence[bytes]) -> np.ndarray:
+        """bool (S,): True where a key was seen in an earlier call of `first_seen`."""
+        known = np.zeros(len(keys), bool)
+        if not self._young.isdisjoint(keys):
+            known[:] = [key in self._young for key in keys]
+        if self._filter is not None:
+            rows = np.flatnonzero(~known)
+            known[rows] = self._in_files(_as_array([keys[row] for row in rows.tolist()]))
+        return known
 
     def _in_files(self, keys: np.ndarray) -> np.ndarray:
         """bool (S,): which of the keys (S, 2) are in a file."""

@@ -88,7 +88,14 @@ class SequenceWriter:
     def append(self, split: str, ids: Sequence[Any], sequences: Sequence[bytes], **columns: Any) -> None:
         """Add S rows: ids as str or UTF-8 bytes, sequences as ASCII bytes, optional columns with None = no value."""
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-        values: dict[str, Any] = {"id": ids, "sequence": sequences, "length": lengths, **columns}
+        self._append(split, lengths, {"id": ids, "sequence": sequences, "length": lengths, **columns})
+
+    def append_batch(self, split: str, batch: pa.RecordBatch) -> None:
+        """Add rows that are Arrow columns already (those of `schema`)."""
+        columns = {name: batch.column(name) for name in self.schema.names}
+        self._append(split, batch.column("length").to_numpy().astype(np.int64), columns)
+
+    def _append(self, split: str, lengths: np.ndarray, values: dict[str, Any]) -> None:
         first = 0
         while first < len(lengths):
             rows = self._open[split].room(lengths[first:])
@@ -217,6 +224,8 @@ def _shard_name(split: str, number: int) -> str:
 
 def _array(values: Any, kind: pa.DataType) -> pa.Array:
     """An Arrow column of n values; NaN and None both mean: no value."""
+    if isinstance(values, pa.Array):
+        return values
     if kind == pa.int32():
         return pa.array(np.asarray(values, np.int32))
     if kind == pa.float32():

@@ -1,0 +1,145 @@
+"""Divide a corpus into train and validation anew; all columns stay.
+
+By default a hash of the sequence decides. Where related sequences must not be divided, give what they share: a column
+(--by gene) or a file with a line `id<TAB>cluster` for every record (--clusters; any clustering program's result in
+this form). Then a validation record whose very sequence is also in training is dropped and counted.
+
+example:
+  python -m data_prep split corpora/utr3 --out corpora/utr3_by_gene --by gene --validation 0.02
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from xxhash import xxh3_64_intdigest
+
+from data_prep.cli import add_output_arguments, progress, report
+from data_prep.corpus import Corpus, SequenceWriter, describe_source, open_corpus
+from data_prep.dedup import SeenKeys, sequence_keys
+from data_prep.errors import DataPrepError
+from data_prep.partition import is_held_out, text_keys
+from data_prep.tally import Tally
+from data_prep.textfile import numbered_lines
+
+# Rows of a batch -> their keys (R,), 16 or 8 bytes each: equal keys stay together.
+Grouping = Callable[[pa.RecordBatch], list[bytes]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage."""
+    parser.add_argument("corpus", metavar="CORPUS", help="a corpus of sequences")
+    add_output_arguments(parser)
+    parser.add_argument(
+        "--validation", type=float, default=0.05, metavar="FRACTION", help="share of held-out groups (default 0.05)"
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--by", metavar="COLUMN", help="keep rows of equal value together; a row without value is alone")
+    how.add_argument("--clusters", metavar="FILE", help="lines id<TAB>cluster: keep rows of a cluster together")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the corpus; exit status."""
+    if not 0 < args.validation < 1:
+        raise DataPrepError(f"--validation must lie between 0 and 1, got {args.validation}")
+    corpus = open_corpus(args.corpus)
+    if corpus.kind != "sequences":
+        raise DataPrepError(f"{args.corpus}: a corpus of {corpus.kind}; only a corpus of sequences can be split")
+    columns = list(corpus.manifest["columns"])
+    if args.by and args.by not in columns:
+        raise DataPrepError(f"{args.corpus}: no column {args.by!r}; it has {', '.join(columns)}")
+    parameters: dict[str, Any] = {"validation": args.validation, "by": args.by or "sequence"}
+    if args.clusters:
+        parameters["by"] = describe_source(args.clusters)
+    with SequenceWriter(
+        args.out, stage="split", parameters=parameters, columns=columns, alphabet=corpus.manifest["alphabet"],
+        parent=corpus, overwrite=args.overwrite,
+    ) as writer:  # fmt: skip
+        if writer.complete:
+            print(f"{writer.out} is complete already; nothing to do")
+            return 0
+        tally = Tally()
+        if args.by or args.clusters:
+            grouping = _by_cluster_file(args.clusters) if args.clusters else _by_column(args.by)
+            _divide_groups(corpus, grouping, args.validation, writer, tally)
+        else:
+            _divide_sequences(corpus, args.validation, writer)
+        report(writer.finish(tally), writer.out)
+    return 0
+
+
+def _batches(corpus: Corpus, description: str) -> Any:
+    batches = [batch for split in corpus.splits for batch in corpus.split(split).batches()]
+    return progress(batches, description=description, unit="shard")
+
+
+def _sequences(batch: pa.RecordBatch) -> list[bytes]:
+    return batch.column("sequence").cast(pa.binary()).to_pylist()
+
+
+def _divide_sequences(corpus: Corpus, fraction: float, writer: SequenceWriter) -> None:
+    """Equal sequences have equal keys, so no duplicate can straddle the splits."""
+    for batch in _batches(corpus, "split"):
+        held_out = is_held_out(sequence_keys(_sequences(batch)), fraction)
+        writer.append_batch("train", batch.filter(pa.array(~held_out)))
+        writer.append_batch("validation", batch.filter(pa.array(held_out)))
+
+
+def _divide_groups(corpus: Corpus, grouping: Grouping, fraction: float, writer: SequenceWriter, tally: Tally) -> None:
+    training = SeenKeys(writer.scratch)
+    for batch in _batches(corpus, "train"):
+        train = batch.filter(pa.array(~is_held_out(grouping(batch), fraction)))
+        training.first_seen(sequence_keys(_sequences(train)))
+        writer.append_batch("train", train)
+        tally.keep("leakage", len(train))
+    for batch in _batches(corpus, "validation"):
+        held_out = batch.filter(pa.array(is_held_out(grouping(batch), fraction)))
+        leaked = training.known(sequence_keys(_sequences(held_out)))
+        writer.append_batch("validation", held_out.filter(pa.array(~leaked)))
+        tally.keep("leakage", int((~leaked).sum()))
+        tally.drop("leakage", "validation_sequence_also_in_training", int(leaked.sum()))
+
+
+def _by_column(column: str) -> Grouping:
+    def keys(batch: pa.RecordBatch) -> list[bytes]:
+        names, ids = batch.column(column).to_pylist(), batch.column("id").to_pylist()
+        return text_keys(
+            [f"id {row_id}" if name is None else f"{name}" for name, row_id in zip(names, ids, strict=True)]
+        )
+
+    return keys
+
+
+def _by_cluster_file(path: str) -> Grouping:
+    """Ids and clusters are held as hashes, 16 bytes a record."""
+    ids, clusters = _read_clusters(path)
+    order = np.argsort(ids, kind="stable")
+    ids, clusters = ids[order], clusters[order]
+
+    def keys(batch: pa.RecordBatch) -> list[bytes]:
+        names = batch.column("id").to_pylist()
+        wanted = np.array([xxh3_64_intdigest(name) for name in names], np.uint64)
+        at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+        if (missing := np.flatnonzero(ids[at] != wanted)).size:
+            raise DataPrepError(f"{path}: no line for record {names[missing[0]]!r} (and {missing.size - 1} more)")
+        return [cluster.to_bytes(8, "big") for cluster in clusters[at].tolist()]
+
+    return keys
+
+
+def _read_clusters(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of ids and of their clusters, uint64 (R,) each."""
+    ids: list[int] = []
+    clusters: list[int] = []
+    for number, line in numbered_lines(Path(path)):
+        fields = line.rstrip(b"\r\n").split(b"\t")
+        if len(fields) != 2 or not all(fields):
+            raise DataPrepError(f"{path}: line {number} is not id<TAB>cluster")
+        ids.append(xxh3_64_intdigest(fields[0]))
+        clusters.append(xxh3_64_intdigest(fields[1]))
+    if not ids:
+        raise DataPrepError(f"{path}: empty, expected lines id<TAB>cluster")
+    return np.array(ids, np.uint64), np.array(clusters, np.uint64)

@@ -1,0 +1,59 @@
+"""The command line: fast help, one clear line for every mistake."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from data_prep.__main__ import main
+from data_prep.stages import STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_help_with_an_example(stage, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([stage, "--help"])
+    assert caught.value.code == 0
+    assert "example" in (text := capsys.readouterr().out).lower()
+    assert f"python -m data_prep {stage}" in text
+
+
+def test_help_is_fast(root):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    usage = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "data_prep", "fasta", "--help"],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+    imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in usage.stderr.splitlines()}
+    assert imported.isdisjoint({"torch", "datasets", "matplotlib", "RNA", "pretrain", "deepspeed"})
+
+
+def test_overview_names_every_stage(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(stage in text for stage in STAGES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fsta"], "unknown stage 'fsta'; did you mean 'fasta'?"),
+        (["allele_frequencies"], "did you mean 'allele-frequencies'?"),
+        (["fasta", "--out", "x"], "FILE"),
+        (["fasta", "a.fa"], "--out"),
+        (["fasta", "a.fa", "--out", "x", "--no-such-option"], "--no-such-option"),
+        (["sample", "--out", "x", "--sequences", "many"], "--sequences"),
+        (["sample", "--out", "x", "--sequences", "0"], "--sequences must be 1 or more"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,88 @@
+"""The embedded corpus: reproducible, quick, and with structure to learn that single letters do not tell."""
+
+import filecmp
+import math
+
+import numpy as np
+import pytest
+
+from data_prep.__main__ import main
+from data_prep.corpus import open_corpus
+from data_prep.sample import TYPES
+
+ALLOWED = {"GC", "CG", "AU", "UA", "GU", "UG"}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    out = tmp_path_factory.mktemp("sample") / "c"
+    assert main(["sample", "--out", str(out), "--sequences", "1500"]) == 0
+    return open_corpus(out)
+
+
+def partners(structure):
+    """Index of the partner of each paired position."""
+    pairs, open_positions = {}, []
+    for at, symbol in enumerate(structure):
+        if symbol == "(":
+            open_positions.append(at)
+        elif symbol == ")":
+            pairs[at] = open_positions.pop()
+            pairs[pairs[at]] = at
+    assert not open_positions
+    return pairs
+
+
+def rows(corpus):
+    table = corpus.split("train")
+    everything = np.arange(len(table))
+    sequences = [row.decode() for row in table.gather(everything).rows()]
+    structures = [row.decode() for row in table.gather_text("structure", everything).rows()]
+    return list(zip(table.rna_type(everything), sequences, structures, strict=True))
+
+
+def entropy(counts):
+    total = sum(counts.values())
+    return -sum(count / total * math.log(count / total) for count in counts.values())
+
+
+def test_same_seed_same_bytes_another_seed_another_corpus(tmp_path):
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert main(["sample", "--out", str(tmp_path / out), "--sequences", "200", "--seed", str(seed)]) == 0
+    files = [str(path.relative_to(tmp_path / "a")) for path in (tmp_path / "a").rglob("*") if path.is_file()]
+    assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", files, shallow=False)[0] == files
+    assert open_corpus(tmp_path / "a").fingerprint != open_corpus(tmp_path / "c").fingerprint
+
+
+def test_planted_structures_pair_allowed_letters(sample):
+    for _, sequence, structure in rows(sample):
+        assert len(sequence) == len(structure)
+        assert all(sequence[a] + sequence[b] in ALLOWED for a, b in partners(structure).items())
+
+
+def test_partners_tell_what_single_letters_do_not(sample):
+    single, joint, paired, total = {}, {}, 0, 0
+    for _, sequence, structure in rows(sample):
+        for letter in sequence:
+            single[letter] = single.get(letter, 0) + 1
+        for a, b in partners(structure).items():
+            joint[sequence[a], sequence[b]] = joint.get((sequence[a], sequence[b]), 0) + 1
+        paired += len(partners(structure))
+        total += len(sequence)
+    assert paired / total > 0.55
+    assert entropy(single) > 1.37  # a unigram model is close to ln 4 = 1.386
+    given = {}
+    for (_, partner), count in joint.items():
+        given[partner] = given.get(partner, 0) + count
+    assert entropy(joint) - entropy(given) < 0.4  # nats left when the partner is known
+
+
+def test_there_are_several_types_and_some_unknown_letters(sample):
+    records = rows(sample)
+    assert {kind for kind, _, _ in records} == set(TYPES)
+    share = sum("N" in sequence for _, sequence, _ in records) / len(records)
+    assert 0.01 < share < 0.06
+    lengths = np.array([len(sequence) for _, sequence, _ in records])
+    assert lengths.min() >= 40
+    assert lengths.max() <= 200
+    assert len({sequence for _, sequence, _ in records}) == len(records)
