@@ -103,6 +103,9 @@ def read_records(file: str, policy: RnaPolicy, tally: Tally) -> Iterator[Records
                 raise DataPrepError(
                     f"{block.name(block.ids.index(b''))}: no id in the header; is it RNAcentral's FASTA?"
                 )
+            if not b"".join(block.ids).isascii():
+                row = next(row for row, name in enumerate(block.ids) if not name.isascii())
+                raise DataPrepError(f"{block.name(row)}: an id with letters outside ASCII; is it RNAcentral's FASTA?")
             filled = np.array([bool(sequence) for sequence in block.sequences], bool)
             tally.keep("records", int(filled.sum()))
             tally.drop("records", "record_without_sequence", int((~filled).sum()))

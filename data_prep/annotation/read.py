@@ -24,7 +24,7 @@ class Annotation:
     dialect: str  # "gtf" or "gff3"
     transcripts: tuple[Transcript, ...]
     dropped: dict[str, int]
-    release: tuple[str, ...]  # the comment lines on top, where GENCODE and Ensembl write the release
+    header: tuple[str, ...]  # the comment lines on top, where GENCODE and Ensembl write the release
     has_stop_codons: bool  # whether stop_codon rows exist
 
     @property

@@ -22,6 +22,7 @@ from data_prep.cli import add_output_arguments, report
 from data_prep.clustering import CLUSTERERS, Clusterer, find_clusterer
 from data_prep.corpus import SequenceWriter, describe_source
 from data_prep.errors import DataPrepError
+from data_prep.fetch.fetch import origin_of
 from data_prep.rna_types import TypeTable
 from data_prep.rnacentral import PRESETS, RnaPolicy, fill, find_contained
 from data_prep.tally import Tally
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         stage="rnacentral",
         parameters=asdict(policy) | {"clustering": _describe(program)},
-        sources=[describe_source(path) for path in (args.file, args.types) if path],
+        sources=[describe_source(path, **origin_of(path)) for path in (args.file, args.types) if path],
         columns=["rna_type"],
         alphabet=policy.alphabet,
         overwrite=args.overwrite,

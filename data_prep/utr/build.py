@@ -10,6 +10,7 @@ from data_prep.annotation import Annotation, read_annotation
 from data_prep.cli import report
 from data_prep.corpus import SequenceWriter, describe_source
 from data_prep.errors import DataPrepError
+from data_prep.fetch.fetch import origin_of
 from data_prep.tally import Tally
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import genome_candidates
@@ -92,9 +93,10 @@ def _parameters(args: argparse.Namespace, policy: UtrPolicy) -> dict[str, Any]:
 
 
 def _sources(args: argparse.Namespace, annotation: Annotation | None) -> list[dict[str, Any]]:
-    sources = [describe_source(path) for path in (args.genome, args.transcripts) if path]
+    sources = [describe_source(path, **origin_of(path)) for path in (args.genome, args.transcripts) if path]
     if annotation:
-        sources.append(describe_source(args.annotation, dialect=annotation.dialect, release=list(annotation.release)))
+        known = {**origin_of(args.annotation), "dialect": annotation.dialect, "header": list(annotation.header)}
+        sources.append(describe_source(args.annotation, **known))
     return sources
 
 

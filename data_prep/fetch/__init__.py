@@ -1,0 +1,1 @@
+"""Public raw files: where they are (table), how they come and are checked (download, fetch)."""

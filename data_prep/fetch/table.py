@@ -1,0 +1,112 @@
+"""Every public file that the recipes start from, by name. `{release}` is filled in from `--release`.
+
+Checksums: `md5` as published where it is pinned here, else `md5_list`, a file of the same server that lists sums by
+file name. RNAcentral publishes none, and Ensembl only 16-bit sums; for those the announced size is what is checked.
+"""
+
+from dataclasses import dataclass, replace
+
+EBI = "https://ftp.ebi.ac.uk/pub/databases"
+GENCODE = EBI + "/gencode/Gencode_human/release_{release}/"
+RNACENTRAL = EBI + "/RNAcentral/releases/{release}/"
+ENSEMBL = "https://ftp.ensembl.org/pub/release-{release}"
+UCSC = "https://hgdownload.soe.ucsc.edu/goldenPath/hg38/bigZips/"
+PANEL = (
+    "https://ftp.1000genomes.ebi.ac.uk/vol1/ftp/data_collections/1000G_2504_high_coverage/working/"
+    "20220422_3202_phased_SNV_INDEL_SV/"
+)
+PANEL_FILE = "1kGP_high_coverage_Illumina.chr{contig}.filtered.SNV_INDEL_SV_phased_panel{version}.vcf.gz"
+
+
+@dataclass(frozen=True)
+class PublicFile:
+    """One file. `release` is the default one, empty where the file has no releases."""
+
+    url: str
+    about: str
+    release: str = ""
+    md5: str = ""
+    md5_list: str = ""
+
+    def at(self, release: str) -> "PublicFile":
+        """The same file of a release."""
+        url, listing = (text.replace("{release}", release) for text in (self.url, self.md5_list))
+        return replace(self, release=release, url=url, md5_list=listing)
+
+
+@dataclass(frozen=True)
+class Species:
+    """File names of a genome in Ensembl; assemblies belong to releases 110 to 112."""
+
+    folder: str
+    stem: str
+    genome: str = "primary_assembly"
+
+
+SPECIES = {
+    "human": Species("homo_sapiens", "Homo_sapiens.GRCh38"),
+    "mouse": Species("mus_musculus", "Mus_musculus.GRCm39"),
+    "rat": Species("rattus_norvegicus", "Rattus_norvegicus.mRatBN7.2", "toplevel"),
+    "chicken": Species("gallus_gallus", "Gallus_gallus.bGalGal1.mat.broiler.GRCg7b", "toplevel"),
+    "zebrafish": Species("danio_rerio", "Danio_rerio.GRCz11"),
+}
+PANEL_MD5 = {
+    "20": "34a9a5dbfb285e7eb9d1f2881953014b",
+    "21": "1eb1f48bf5608d3abacf5047c8889456",
+    "22": "a2653cc7a1c8d03a96ca4f14d0fabdd2",
+    "X": "d2c80aa7b3bcb8f895f98fd5779fb448",
+}
+
+
+def _ensembl(species: str) -> dict[str, PublicFile]:
+    names = SPECIES[species]
+    genome = f"{ENSEMBL}/fasta/{names.folder}/dna/{names.stem}.dna.{names.genome}.fa.gz"
+    annotation = f"{ENSEMBL}/gtf/{names.folder}/{names.stem}.{{release}}.gtf.gz"
+    return {
+        f"ensembl_{species}_genome": PublicFile(genome, f"Ensembl {species} genome", "110"),
+        f"ensembl_{species}_gtf": PublicFile(annotation, f"Ensembl {species} annotation", "110"),
+    }
+
+
+def _panel() -> dict[str, PublicFile]:
+    listing = PANEL + "20220804_manifest.txt"
+    about = "1000 Genomes high-coverage phased panel (3,202 samples, GRCh38), chromosome "
+    return {
+        f"1000g_chr{contig}": PublicFile(
+            PANEL + PANEL_FILE.format(contig=contig, version=".v2" if contig == "X" else ""),
+            about + contig,
+            md5=PANEL_MD5.get(contig, ""),
+            md5_list=listing,
+        )
+        for contig in [*map(str, range(1, 23)), "X"]
+    }
+
+
+FILES: dict[str, PublicFile] = {
+    "rnacentral": PublicFile(
+        RNACENTRAL + "sequences/rnacentral_active.fasta.gz", "RNAcentral: active sequences of all types", "22.0"
+    ),
+    "rnacentral_types": PublicFile(
+        RNACENTRAL + "id_mapping/id_mapping.tsv.gz", "RNAcentral ids with databases, taxa and RNA types", "22.0"
+    ),
+    "gencode_genome": PublicFile(
+        GENCODE + "GRCh38.primary_assembly.genome.fa.gz", "human genome GRCh38", "40", md5_list=GENCODE + "MD5SUMS"
+    ),
+    "gencode_gtf": PublicFile(
+        GENCODE + "gencode.v{release}.annotation.gtf.gz", "human annotation", "40", md5_list=GENCODE + "MD5SUMS"
+    ),
+    "gencode_gff3": PublicFile(
+        GENCODE + "gencode.v{release}.annotation.gff3.gz", "human annotation", "40", md5_list=GENCODE + "MD5SUMS"
+    ),
+    "gencode_transcripts": PublicFile(
+        GENCODE + "gencode.v{release}.pc_transcripts.fa.gz",
+        "human protein-coding transcripts with UTR and CDS spans", "40", md5_list=GENCODE + "MD5SUMS",
+    ),
+    **{name: file for species in SPECIES for name, file in _ensembl(species).items()},
+    "ucsc_hg38": PublicFile(
+        UCSC + "hg38.fa.gz", "human genome hg38, soft-masked",
+        md5="1c9dcaddfa41027f17cd8f7a82c7293b", md5_list=UCSC + "md5sum.txt",
+    ),
+    **_panel(),
+}  # fmt: skip
+GROUPS = {"1000g": [name for name in FILES if name.startswith("1000g_")]}
