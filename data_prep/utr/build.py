@@ -3,7 +3,8 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import Any
 
 from data_prep.annotation import Annotation, read_annotation
@@ -18,62 +19,84 @@ from data_prep.utr.from_transcripts import transcript_candidates
 from data_prep.utr.options import policy_of
 from data_prep.utr.pieces import Piece, cut, split_by_gene
 from data_prep.utr.policy import UtrPolicy
-from data_prep.utr.select import select
+from data_prep.utr.select import select, sound
 
 ROWS = 4096  # appended at once
 
 
+@dataclass(frozen=True)
+class Input:
+    """One genome or transcript FASTA with its annotation, and the policy that fits them."""
+
+    fasta: str
+    annotation_path: str | None
+    annotation: Annotation | None
+    policy: UtrPolicy
+
+
 def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
     """Build the corpus that the arguments describe."""
-    _check_inputs(args)
-    annotation = read_annotation(args.annotation, strict=args.strict) if args.annotation else None
-    policy = policy_of(args, side, annotation)
-    stage = f"utr{side}"
+    inputs = [_read(args, side, fasta, annotation) for fasta, annotation in _paired(args)]
+    policy = inputs[0].policy
     with SequenceWriter(
         args.out,
-        stage=stage,
-        parameters=_parameters(args, policy),
-        sources=_sources(args, annotation),
+        stage=f"utr{side}",
+        parameters=_parameters(args, inputs),
+        sources=[source for given in inputs for source in _sources(given)],
         columns=("gene", "source"),
         alphabet=policy.alphabet,
         overwrite=args.overwrite,
     ) as writer:
         if writer.complete:
-            print(f"{args.out} already holds this corpus")
+            print(f"{writer.out} is complete already; nothing to do")
             return 0
-        tally = _tally_of(annotation)
-        chosen = select(_candidates(args, annotation, policy, tally), policy, tally)
+        tally = Tally()
+        found = (candidate for given in inputs for candidate in _candidates(args, given, tally))
+        chosen = select(found, policy, tally)
         train, validation = split_by_gene(cut(chosen, policy, tally), policy.val_fraction, tally)
         for split, pieces in (("train", train), ("validation", validation)):
             for start in range(0, len(pieces), ROWS):
                 _append(writer, split, pieces[start : start + ROWS])
-        report(writer.finish(tally), args.out)
+        report(writer.finish(tally), writer.out)
     return 0
 
 
-def _check_inputs(args: argparse.Namespace) -> None:
-    if args.transcripts and args.genome:
+def _paired(args: argparse.Namespace) -> list[tuple[str, str | None]]:
+    """(FASTA, annotation) of each input."""
+    genomes, transcripts, annotations = args.genome or [], args.transcripts or [], args.annotation or []
+    if genomes and transcripts:
         raise DataPrepError("give either --genome with --annotation, or --transcripts, not both")
-    if not args.transcripts and not (args.genome and args.annotation):
+    if not genomes and not transcripts:
         raise DataPrepError("give --genome with --annotation, or --transcripts with a GENCODE pc_transcripts FASTA")
-    if args.transcripts and not args.annotation:
+    if len(annotations) != len(genomes or transcripts) and (genomes or annotations):
+        raise DataPrepError(
+            f"{len(genomes or transcripts)} FASTA but {len(annotations)} --annotation; give one for each"
+        )
+    if not annotations:
         print(
-            f"warning: {args.transcripts} carries no biotypes (GENCODE mixes nonsense_mediated_decay and others in); "
+            f"warning: {transcripts[0]} carries no biotypes (GENCODE mixes nonsense_mediated_decay and others in); "
             "give --annotation too to filter them",
             file=sys.stderr,
         )
+    return list(zip_longest(genomes or transcripts, annotations))
 
 
-def _candidates(
-    args: argparse.Namespace, annotation: Annotation | None, policy: UtrPolicy, tally: Tally
-) -> Iterator[Candidate]:
-    if args.transcripts:
-        return transcript_candidates(args.transcripts, annotation, policy, tally)
-    assert annotation is not None  # _check_inputs saw to it
-    skip = args.on_missing_contig == "skip"
-    return genome_candidates(
-        args.genome, args.annotation, annotation, policy, tally, match_chr=args.match_chr, skip_missing=skip
-    )
+def _read(args: argparse.Namespace, side: int, fasta: str, path: str | None) -> Input:
+    annotation = read_annotation(path, strict=args.strict) if path else None
+    return Input(fasta, path, annotation, policy_of(args, side, annotation))
+
+
+def _candidates(args: argparse.Namespace, given: Input, tally: Tally) -> Iterator[Candidate]:
+    """The candidates of one input with sound ends and length."""
+    _count_annotation(given.annotation, tally)
+    if given.annotation is None or args.transcripts:
+        found = transcript_candidates(given.fasta, given.annotation, given.policy, tally)
+    else:
+        found = genome_candidates(
+            given.fasta, str(given.annotation_path), given.annotation, given.policy, tally,
+            match_chr=args.match_chr, skip_missing=args.on_missing_contig == "skip",
+        )  # fmt: skip
+    return sound(found, given.policy, tally)
 
 
 def _append(writer: SequenceWriter, split: str, pieces: list[Piece]) -> None:
@@ -86,24 +109,32 @@ def _append(writer: SequenceWriter, split: str, pieces: list[Piece]) -> None:
     )
 
 
-def _parameters(args: argparse.Namespace, policy: UtrPolicy) -> dict[str, Any]:
-    sets = {name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(policy).items()}
-    switches = {name: getattr(args, name) for name in ("preset", "match_chr", "on_missing_contig", "strict")}
-    return {**sets, **switches}
+def _parameters(args: argparse.Namespace, inputs: list[Input]) -> dict[str, Any]:
+    """The policy and the switches; what depends on the annotation is listed for each input."""
+    shared = asdict(inputs[0].policy) | {
+        name: getattr(args, name) for name in ("preset", "match_chr", "on_missing_contig", "strict")
+    }
+    each = {
+        "contigs": [_sorted(given.policy.contigs) for given in inputs],
+        "check_codons": [given.policy.check_codons for given in inputs],
+    }
+    return shared | {"biotypes": _sorted(inputs[0].policy.biotypes)} | each
 
 
-def _sources(args: argparse.Namespace, annotation: Annotation | None) -> list[dict[str, Any]]:
-    sources = [describe_source(path, **origin_of(path)) for path in (args.genome, args.transcripts) if path]
-    if annotation:
-        known = {**origin_of(args.annotation), "dialect": annotation.dialect, "header": list(annotation.header)}
-        sources.append(describe_source(args.annotation, **known))
+def _sorted(names: frozenset[str] | None) -> list[str] | None:
+    return sorted(names) if names is not None else None
+
+
+def _sources(given: Input) -> list[dict[str, Any]]:
+    sources = [describe_source(given.fasta, **origin_of(given.fasta))]
+    if given.annotation and given.annotation_path:
+        facts = {"dialect": given.annotation.dialect, "header": list(given.annotation.header)}
+        sources.append(describe_source(given.annotation_path, **origin_of(given.annotation_path), **facts))
     return sources
 
 
-def _tally_of(annotation: Annotation | None) -> Tally:
-    tally = Tally()
+def _count_annotation(annotation: Annotation | None, tally: Tally) -> None:
     if annotation:
         tally.keep("annotation", len(annotation.transcripts))
         for reason, count in sorted(annotation.dropped.items()):
             tally.drop("annotation", reason, count)
-    return tally

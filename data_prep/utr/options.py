@@ -14,12 +14,19 @@ from data_prep.utr.policy import PER_GENE, PRESETS, UtrPolicy
 
 def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
     """Inputs and one option per policy field; an option that is not given leaves the preset's value."""
-    inputs = parser.add_argument_group("inputs")
-    inputs.add_argument("--genome", metavar="FASTA", help="genome (plain, gz, bgz)")
-    inputs.add_argument(
-        "--annotation", metavar="GTF_OR_GFF3", help="GENCODE or Ensembl annotation of the same assembly"
+    inputs = parser.add_argument_group(
+        "inputs", "several pairs (one species each) may be given; they become one corpus"
     )
-    inputs.add_argument("--transcripts", metavar="FASTA", help="instead of --genome: GENCODE pc_transcripts FASTA")
+    inputs.add_argument("--genome", action="append", metavar="FASTA", help="genome (plain, gz, bgz)")
+    inputs.add_argument(
+        "--annotation",
+        action="append",
+        metavar="GTF_OR_GFF3",
+        help="GENCODE or Ensembl annotation of the same assembly",
+    )
+    inputs.add_argument(
+        "--transcripts", action="append", metavar="FASTA", help="instead of --genome: GENCODE pc_transcripts FASTA"
+    )
     inputs.add_argument("--match-chr", action="store_true", help="chr1 and 1, chrM and MT are one name")
     inputs.add_argument("--on-missing-contig", choices=("stop", "skip"), default="stop")
     inputs.add_argument("--strict", action="store_true", help="a malformed transcript is an error, not a counted drop")

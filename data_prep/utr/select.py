@@ -1,6 +1,6 @@
 """From candidates to the chosen UTRs: ends, minimum length, choice per gene, duplicates, in this order."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -10,10 +10,14 @@ from data_prep.utr.candidates import STOP_CODONS, Candidate
 from data_prep.utr.policy import UtrPolicy
 
 
+def sound(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Iterator[Candidate]:
+    """Those with a UTR of the minimum length and, where asked for, the codon that shows their end to be complete."""
+    return (candidate for candidate in candidates if _is_sound(candidate, policy, tally))
+
+
 def select(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> list[Candidate]:
-    """The chosen ones in the plain string order of transcript ids; the rest counted by reason."""
-    sound = [candidate for candidate in candidates if _is_sound(candidate, policy, tally)]
-    chosen = _per_gene(sound, policy.per_gene, tally)
+    """Of sound ones, those chosen per gene, distinct, in the plain string order of transcript ids."""
+    chosen = _per_gene(list(candidates), policy.per_gene, tally)
     chosen.sort(key=attrgetter("transcript_id"))
     cropped = [_crop(candidate, policy.crop_to) for candidate in chosen]
     return _distinct(cropped, tally) if policy.dedup else cropped

@@ -199,7 +199,7 @@ def test_a_program_that_fails_is_one_clear_line_and_nothing_is_written(fasta, tm
 BROKEN = {
     "in.fa: cannot be read (No such file or directory)": (None, ()),
     "no id in the header": (">\nACGU\n", ()),
-    "in.fa: record 2 (s\\xc3\\xa9): an id with letters outside ASCII": (">s\nACGU\n>sé\nACGU\n", ()),
+    "in.fa: record 2 (sé): an id with letters outside ASCII": (">s\nACGU\n>sé\nACGU\n", ()),
     "no training sequence is left": (">s\nACGU\n", ("--min-length", "10")),
     "no training sequence is left (dropped: letters_of_proteins 1)": (">s\nMKELQ\n", ()),
     "--max-length 5 is below --min-length 6": (FASTA, ("--max-length", "5", "--min-length", "6")),

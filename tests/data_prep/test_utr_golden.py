@@ -14,7 +14,7 @@ from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates
 from data_prep.utr.pieces import cut
 from data_prep.utr.policy import PRESETS, UtrPolicy
-from data_prep.utr.select import select
+from data_prep.utr.select import select, sound
 from tests.data_prep.utr_support import build, rows
 
 ROUTES = ("gencode.gtf", "ensembl.gtf", "ensembl.gff3", "pc_transcripts.fa")
@@ -61,7 +61,7 @@ def test_every_route_gives_the_golden_utrs(toy, expected, route, side):
 @pytest.mark.parametrize("side", [3, 5])
 def test_every_route_selects_the_golden_transcripts(toy, expected, route, side, per_gene, min_len):
     policy = UtrPolicy(side=side, contigs=None, per_gene=per_gene, min_len=min_len)
-    chosen = select(candidates(toy, route, policy), policy, Tally())
+    chosen = select(sound(candidates(toy, route, policy), policy, Tally()), policy, Tally())
     wanted = expected["selected"][f"utr{side}_{per_gene}_min{min_len}"]
     assert [bare(c.transcript_id) for c in chosen] == [bare(i) for i in wanted]
 

@@ -124,6 +124,18 @@ def test_a_gene_stays_on_its_side_when_its_version_changes(inputs, toy, tmp_path
     assert rows(one, "validation") == rows(two, "validation")
 
 
+def test_several_species_become_one_corpus_with_one_search_for_duplicates(inputs, toy, tmp_path):
+    text = (toy / "gencode.gtf").read_text().replace("ENST", "ENSMUST").replace("ENSG", "ENSMUSG")
+    (tmp_path / "mouse.gtf").write_text(text.replace("ENSMUST05", "ENSAAA05"))
+    second = ("--genome", toy / "genome.fa", "--annotation", tmp_path / "mouse.gtf")
+    one = build(tmp_path / "one", *inputs, "--val-fraction", 0)
+    both = build(tmp_path / "both", *inputs, *second, "--val-fraction", 0)
+    # Equal sequences: of each pair the smaller transcript id stays.
+    assert set(rows(both).values()) == set(rows(one).values())
+    assert {name for name in rows(both) if not name.startswith("ENSMUST")} == {"ENSAAA05.1:1"}
+    assert len(both.manifest["sources"]) == 4
+
+
 def test_transcript_fasta_alone_warns_that_it_cannot_filter_biotypes(toy, tmp_path, capsys):
     corpus = build(tmp_path / "out", "--transcripts", toy / "pc_transcripts.fa", "--check-codons", "off")
     assert "carries no biotypes" in capsys.readouterr().err
@@ -165,6 +177,7 @@ BROKEN = {
     "--min-len 600 is more than the longest record of 510 nt": ("genome.fa", str, ("--min-len", "600")),
     "--val-fraction in 0 to below 1": ("genome.fa", str, ("--val-fraction", "1")),
     "either --genome with --annotation, or --transcripts": ("genome.fa", str, ("--transcripts", "t.fa")),
+    "2 FASTA but 1 --annotation": ("genome.fa", str, ("--genome", "g.fa")),
 }  # fmt: skip
 
 
