@@ -1,7 +1,7 @@
 """Randomness without state: every draw is a hash of what it belongs to.
 
 What happens to a sample (crop, mask, replacement) must not depend on rank, world size, worker, batch or resume. So
-there is no generator to carry around: a draw is ``mix(seed, epoch, sample index, purpose, token)``, computed for a whole
+there is no generator to carry around: a draw is ``mix(seed, epoch, sample, purpose, token)``, computed for a whole
 ragged batch at once. The mixer is the output function of SplitMix64 (Steele, Lea, Flood 2014), a counter-based
 generator: consecutive counters give independent 64-bit words.
 """

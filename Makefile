@@ -1,0 +1,32 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: install demo test lint format clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## build the embedded corpus, pretrain a small model, export it, show what it learned
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash launch/demo.sh
+
+test: $(STAMP) lint  ## everything that needs no GPU
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv runs corpora exports build *.egg-info
