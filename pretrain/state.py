@@ -30,6 +30,7 @@ def gather_optimizer(engine: Engine, keep: bool) -> tuple[Tensors, int]:
     if not steps and engine.optimizer_name != "sgd":
         return {}, 0
     result: Tensors = {}
+    _link_state(engine)
     for key in _present_keys(engine):
         result |= {f"{name}/{key}": value for name, value in _gather(engine, key, keep)}
     return result, steps
@@ -111,10 +112,18 @@ def _updates(engine: Engine) -> int:
 
 def _prime(engine: Engine, updates: int) -> None:
     """Create the optimiser state that would only appear with the first update, so that it can be filled."""
-    inner, wrapper = _inner(engine), engine.deepspeed.optimizer
+    inner = _inner(engine)
     for master in _masters(engine):
         inner.state[master] = fresh_state(engine.optimizer_name, master, updates)
+    _link_state(engine)
+
+
+def _link_state(engine: Engine) -> None:
+    """Tell DeepSpeed where each parameter's optimiser state lies. It does so itself, but after the first update of the
+    first parameter group, when the other groups have no state yet, and then never again."""
+    wrapper = engine.deepspeed.optimizer
     if hasattr(wrapper, "_lazy_init_hp_params_optimizer_state"):
+        wrapper._hp_optimizer_states_linked = False
         wrapper._lazy_init_hp_params_optimizer_state()
 
 
