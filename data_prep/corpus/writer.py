@@ -110,13 +110,17 @@ class SequenceWriter:
         """Whether an earlier run of the same recipe left this shard; then `keep_shard` instead of making it again."""
         return _shard_name(split, number) in self._folder.finished
 
-    def keep_shard(self, split: str, number: int) -> None:
-        """Take over a finished shard."""
+    def keep_shard(self, split: str, number: int) -> dict[str, Any]:
+        """Take over a finished shard; returns its facts."""
         name = _shard_name(split, number)
         self._shards[split].append({"file": name, **self._folder.finished[name]})
+        return self._shards[split][-1]
 
-    def write_shard(self, split: str, number: int, batch: pa.RecordBatch) -> None:
-        """Write one whole shard (for stages that work shard by shard); columns must equal `schema`."""
+    def write_shard(self, split: str, number: int, batch: pa.RecordBatch, **facts: Any) -> dict[str, Any]:
+        """Write one whole shard (for stages that work shard by shard); columns must equal `schema`.
+
+        facts: what a rerun must know of a shard that it keeps; returned with the other facts.
+        """
 
         def write(file: BinaryIO) -> None:
             with pa.ipc.new_stream(file, self.schema) as stream:
@@ -125,8 +129,9 @@ class SequenceWriter:
         name = _shard_name(split, number)
         nucleotides = int(batch.column("length").to_numpy().sum(dtype=np.int64))
         statistics = shard_statistics(batch)
-        facts = self._folder.add(name, write, rows=len(batch), nucleotides=nucleotides, statistics=statistics)
+        facts = self._folder.add(name, write, rows=len(batch), nucleotides=nucleotides, statistics=statistics, **facts)
         self._shards[split].append({"file": name, **facts})
+        return self._shards[split][-1]
 
     def finish(self, tally: Tally, *, tools: Sequence[str] = (), **notes: Any) -> dict[str, Any]:
         """Write the last shards and the manifest, move the folder to its place; returns the manifest.

@@ -1,0 +1,1 @@
+"""Secondary structures and minimum free energies for corpora (spec: ViennaRNA with its default model)."""

@@ -1,0 +1,92 @@
+"""Folding one shard: which rows, in which order, on which workers, and back into columns."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from data_prep.executor import Workers
+from data_prep.folding.cache import FoldCache
+from data_prep.folding.vienna import Fold, fold_chunk, is_foldable, normalise
+
+CHUNK_SECONDS = 0.3  # short enough to be lost without regret, long enough to hide the traffic
+
+Crop = Callable[[bytes], bytes]
+
+
+def crop_rule(max_nt: int, long: str) -> Crop:
+    """What happens to a sequence above max_nt: `unlabelled` leaves it, keep-5p and keep-3p keep that end."""
+    crops: dict[str, Crop] = {
+        "unlabelled": lambda sequence: sequence,
+        "keep-5p": lambda sequence: sequence[:max_nt],
+        "keep-3p": lambda sequence: sequence[-max_nt:],
+    }
+    return crops[long]
+
+
+def fold_shard(
+    batch: pa.RecordBatch, schema: pa.Schema, max_nt: int, crop: Crop, workers: Workers, cache: FoldCache,
+    advance: Callable[[int], object],
+) -> tuple[pa.RecordBatch, Counter[str]]:  # fmt: skip
+    """The shard with columns structure and mfe_kcal_per_mol, and how many rows were folded, or why not.
+
+    A row that cannot be folded stays, without structure and energy.
+    """
+    sequences = [crop(sequence) for sequence in batch.column("sequence").cast(pa.binary()).to_pylist()]
+    counts: Counter[str] = Counter()
+    wanted: dict[bytes, None] = {}
+    for sequence in sequences:
+        if len(sequence) > max_nt:
+            counts["too_long"] += 1
+        elif not is_foldable(sequence):
+            counts["not_letters"] += 1
+        else:
+            wanted[normalise(sequence)] = None
+    advance(counts.total())
+    folds = fold_distinct(list(wanted), workers, cache, advance)
+    advance(len(sequences) - counts.total() - len(wanted))
+
+    # Rows that were not wanted have normalised forms that are no keys of `folds`.
+    labels = [folds.get(normalise(sequence)) for sequence in sequences]
+    counts["folded"] = sum(label is not None for label in labels)
+    if died := len(sequences) - counts.total():
+        counts["worker_died"] = died
+    columns = {
+        "sequence": pa.array(sequences, pa.string()),
+        "length": pa.array([len(sequence) for sequence in sequences], pa.int32()),
+        "structure": pa.array([label and label.structure for label in labels], pa.string()),
+        "mfe_kcal_per_mol": pa.array([label and label.mfe_hundredths / 100 for label in labels], pa.float32()),
+    }
+    arrays = [columns[name] if name in columns else batch.column(name) for name in schema.names]
+    return pa.record_batch(arrays, schema=schema), counts
+
+
+def fold_distinct(
+    sequences: list[bytes], workers: Workers, cache: FoldCache, advance: Callable[[int], object]
+) -> dict[bytes, Fold]:
+    """Folds of distinct normalised sequences; those that killed their worker are absent."""
+    known = cache.get(sequences)
+    folds = {sequence: fold for sequence, fold in zip(sequences, known, strict=True) if fold}
+    advance(len(folds))
+    chunks = list(chunks_longest_first([sequence for sequence in sequences if sequence not in folds]))
+    for number, results in workers.map_chunks(fold_chunk, chunks):
+        cache.put(chunks[number], results)
+        folds |= {sequence: fold for sequence, fold in zip(chunks[number], results, strict=True) if fold}
+        advance(len(results))
+    return folds
+
+
+def chunks_longest_first(sequences: list[bytes]) -> Iterator[list[bytes]]:
+    """Chunks of about equal work, the longest sequences first, so that no worker is left with a long one at the end."""
+    ordered = sorted(sequences, key=len, reverse=True)
+    seconds = fold_seconds(np.fromiter(map(len, ordered), np.float64, len(ordered)))
+    chunk_of_row = (np.cumsum(seconds) / CHUNK_SECONDS).astype(np.int64)
+    bounds = [0, *(np.flatnonzero(np.diff(chunk_of_row)) + 1).tolist(), len(ordered)]
+    yield from (ordered[start:stop] for start, stop in pairwise(bounds) if stop > start)
+
+
+def fold_seconds(lengths: np.ndarray) -> np.ndarray:
+    """About how long one core folds sequences of these lengths (R,): measured, 3.7 ms at 100 nt, 528 ms at 1000 nt."""
+    return 0.0037 * (lengths / 100) ** 2.15
