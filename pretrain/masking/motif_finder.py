@@ -50,16 +50,8 @@ class MotifFinder:
         for motif, databases_of_motif in member.items():
             if len(motif) <= self._block:
                 table = self._tables.setdefault(len(motif), np.zeros(self._base ** len(motif), np.uint8))
-                table[self._code(motif)] = databases_of_motif
-        self._long = _LongMotifs(
-            [motif for motif in member if len(motif) > self._block], member, self._block, self._base, self._code
-        )
-
-    def _code(self, digits: Sequence[int]) -> int:
-        code = 0
-        for digit in digits:
-            code = code * self._base + digit
-        return code
+                table[_number(motif, self._base)] = databases_of_motif
+        self._long = _LongMotifs({m: d for m, d in member.items() if len(m) > self._block}, self._block, self._base)
 
     def find(self, tokens: TokenBatch) -> Matches:
         """All matches that lie within one sequence and touch no special or ambiguous token."""
@@ -84,23 +76,22 @@ class MotifFinder:
 class _LongMotifs:
     """Motifs of more than P letters: blocks of P letters, the last one flush with the end."""
 
-    def __init__(self, motifs, member, block, base, code):
-        order = sorted(motifs, key=lambda motif: (motif[:block], len(motif), motif))
+    def __init__(self, databases_of: dict[tuple[int, ...], int], block: int, base: int):
+        order = sorted(databases_of)  # so that motifs of one prefix stand together
         self._length = np.array([len(motif) for motif in order], np.int64)
-        self._databases = np.array([member[motif] for motif in order], np.uint8)
-        prefix = np.array([code(motif[:block]) for motif in order], np.int64)
+        self._databases = np.array([databases_of[motif] for motif in order], np.uint8)
+        prefix = np.array([_number(motif[:block], base) for motif in order], np.int64)
         self._prefixes, self._first, self._count = np.unique(prefix, return_index=True, return_counts=True)
         self._is_prefix = np.zeros(base**block, bool)
         self._is_prefix[prefix] = True
         most = max((-(-len(motif) // block) for motif in order), default=1)
         self._offset = np.minimum(np.arange(1, most) * block, self._length[:, None] - block)  # (motifs, blocks - 1)
-        self._block_code = np.array(
-            [
-                [code(m[o : o + block]) for o in offsets]
-                for m, offsets in zip(order, self._offset.tolist(), strict=True)
-            ],
-            np.int32,
-        ).reshape(len(order), most - 1)
+        numbers = [
+            _number(motif[offset : offset + block], base)
+            for motif, offsets in zip(order, self._offset.tolist(), strict=True)
+            for offset in offsets
+        ]
+        self._number = np.array(numbers, np.int32).reshape(self._offset.shape)
 
     def find(self, codes: np.ndarray, run: np.ndarray) -> Matches:
         """Codes int32 of all windows of P letters; run (N,), letters up to the next break."""
@@ -111,7 +102,15 @@ class _LongMotifs:
         fits = self._length[motif] <= run[start]
         start, motif = start[fits], motif[fits]
         for block in range(self._offset.shape[1]):
-            same = codes[start + self._offset[motif, block]] == self._block_code[motif, block]
+            same = codes[start + self._offset[motif, block]] == self._number[motif, block]
             start, motif = start[same], motif[same]
         order = np.argsort(self._length[motif], kind="stable")
         return Matches(start[order], self._length[motif][order], self._databases[motif][order])
+
+
+def _number(digits: Sequence[int], base: int) -> int:
+    """Digits as a number, the first most significant."""
+    number = 0
+    for digit in digits:
+        number = number * base + digit
+    return number
