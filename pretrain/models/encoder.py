@@ -24,7 +24,7 @@ from pretrain.models.batch import PackedBatch
 from pretrain.models.embeddings import Embeddings
 from pretrain.models.initialization import initialize_encoder
 from pretrain.models.layout import Layout
-from pretrain.models.pairing import PairingBias, recurrent_attention
+from pretrain.models.pairing import PairingBias, Scores, recurrent_attention
 from pretrain.models.positions import rotary_angles, rotate
 from pretrain.models.settings import EncoderSettings
 
@@ -62,9 +62,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
 
-    def forward(
-        self, x: Tensor, scores: list[Tensor] | None, around: Surroundings
-    ) -> tuple[Tensor, list[Tensor] | None]:
+    def forward(self, x: Tensor, scores: Scores | None, around: Surroundings) -> tuple[Tensor, Scores | None]:
         """(N, D), scores of the layer below -> (N, D), scores of this layer."""
         heads, size = self.settings.num_attention_heads, self.settings.head_size
         q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
@@ -103,9 +101,7 @@ class EncoderLayer(nn.Module):
         self.mlp = Mlp(settings)
         self.mlp_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
 
-    def forward(
-        self, x: Tensor, scores: list[Tensor] | None, around: Surroundings
-    ) -> tuple[Tensor, list[Tensor] | None]:
+    def forward(self, x: Tensor, scores: Scores | None, around: Surroundings) -> tuple[Tensor, Scores | None]:
         """(N, D), scores -> (N, D), scores."""
         if self.settings.norm_placement == "pre":
             y, scores = self.attention(self.attention_norm(x), scores, around)
@@ -161,16 +157,16 @@ class Encoder(nn.Module):
         return EncoderOutput(
             hidden=layout.leave(x),
             states=[layout.leave(state) for state in states] if return_states else None,
-            scores=_scores_by_sequence(all_scores, layout) if return_scores else None,
+            scores=_scores_by_sequence([scores.groups for scores in all_scores], layout) if return_scores else None,
         )
 
-    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype) -> list[Tensor] | None:
+    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype) -> Scores | None:
         if not self.settings.pairing_bias:
             return None
         if batch.pair_class is None:
             raise ValueError("a pairing model needs batch.pair_class (see pretrain.models.pairing.pair_classes)")
         scores = self.pairing(batch.layout.enter(batch.pair_class), batch.layout)
-        return scores if self.settings.pairing_scores_dtype == "float32" else [s.to(dtype) for s in scores]
+        return scores if self.settings.pairing_scores_dtype == "float32" else scores.to(dtype)
 
     def _surroundings(self, batch: PackedBatch, x: Tensor) -> Surroundings:
         layout, rotary = batch.layout, None

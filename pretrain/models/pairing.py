@@ -5,6 +5,8 @@ network that turns values into a bias per head is evaluated on the 6 x 6 class p
 biased scores of a layer, before the softmax, are the additive bias of the next one.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -44,6 +46,21 @@ def pair_classes(ids: np.ndarray, table: np.ndarray, selected: np.ndarray | None
     return classes
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one layer, per length group (B, H, T, T).
+
+    An object and not a list, because ZeRO stage 3 puts a collective on every tensor that it finds in the lists handed
+    from module to module, and ranks have different numbers of length groups.
+    """
+
+    groups: list[Tensor]
+
+    def to(self, dtype: torch.dtype) -> "Scores":
+        """The same in another precision."""
+        return Scores([scores.to(dtype) for scores in self.groups])
+
+
 class Float32Linear(nn.Linear):
     """A Linear that computes in float32 (or wider), whatever its weights and the autocast around it are."""
 
@@ -67,8 +84,8 @@ class PairingBias(nn.Module):
         values = torch.tensor(PAIR_VALUES, device=device)[..., None]  # (6, 6, 1)
         return self.output(F.gelu(self.hidden(values))).permute(2, 0, 1)
 
-    def forward(self, pair_class: Tensor, layout: Layout) -> list[Tensor]:
-        """Scores before the first layer: classes (N,) in layout order -> per length group (B, H, T, T)."""
+    def forward(self, pair_class: Tensor, layout: Layout) -> Scores:
+        """Scores before the first layer, from classes (N,) in layout order."""
         table = self.table(pair_class.device)
         one_hot = F.one_hot(pair_class.to(torch.int64), len(PAIR_VALUES)).to(table.dtype)  # (N, 6)
         scores = []
@@ -80,22 +97,22 @@ class PairingBias(nn.Module):
                 if group.key_mask is not None:
                     bias = bias.masked_fill(~group.key_mask, float("-inf"))
                 scores.append(bias)
-        return scores
+        return Scores(scores)
 
 
 def recurrent_attention(
-    q: Tensor, k: Tensor, v: Tensor, scores: list[Tensor], layout: Layout, *, dropout: float
-) -> tuple[Tensor, list[Tensor]]:
-    """S_l = q k^T / sqrt(h) + S_{l-1}; returns softmax(S_l) v as (N, H, h), and S_l per length group.
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores, layout: Layout, *, dropout: float
+) -> tuple[Tensor, Scores]:
+    """S_l = q k^T / sqrt(h) + S_{l-1}; returns softmax(S_l) v as (N, H, h), and S_l.
 
     Dropout acts on the probabilities only; the scores handed on are never dropped. Scores keep the dtype they have.
     """
     outputs, handed_on = [], []
     q = q * q.shape[-1] ** -0.5
-    for group, previous in zip(layout.groups, scores, strict=True):
+    for group, previous in zip(layout.groups, scores.groups, strict=True):
         q_block, k_block, v_block = (group.block(x).transpose(1, 2) for x in (q, k, v))  # (B, H, T, h)
         current = previous + (q_block @ k_block.transpose(-1, -2)).to(previous.dtype)
         probabilities = F.dropout(current.softmax(dim=-1).to(v.dtype), dropout)
         outputs.append(group.tokens((probabilities @ v_block).transpose(1, 2)))
         handed_on.append(current)
-    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), handed_on
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), Scores(handed_on)

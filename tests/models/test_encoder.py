@@ -12,7 +12,7 @@ from pretrain.families.published import PublishedModel
 from pretrain.models import Encoder, EncoderSettings, PackedBatch
 from pretrain.models.attention import BACKENDS, attention, choose_backend
 from pretrain.models.layout import Layout
-from pretrain.models.pairing import recurrent_attention
+from pretrain.models.pairing import Scores, recurrent_attention
 
 TINY = {
     "hidden_size": 32,
@@ -91,7 +91,7 @@ def test_attention_is_softmax_inside_each_sequence(padding):
         s if g.key_mask is None else s.masked_fill(~g.key_mask, -torch.inf)
         for s, g in zip(zero, layout.groups, strict=True)
     ]
-    recurrent, _ = recurrent_attention(q, k, v, masked, layout, dropout=0.0)
+    recurrent, _ = recurrent_attention(q, k, v, Scores(masked), layout, dropout=0.0)
     for start, end in zip(layout.cu_seqlens[:-1], layout.cu_seqlens[1:], strict=True):
         part = slice(int(start), int(end))
         scores = torch.einsum("thc,shc->hts", q[part], k[part]) / 8**0.5
