@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
         "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
     )
     result.add_argument("--dry-run", action="store_true", help="print the resolved plan and leave")
-    result.add_argument("--ranks", type=int, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for")
+    result.add_argument(
+        "--ranks", type=int, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for"
+    )
     result.add_argument(
         "--resume",
         default="auto",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Protocol
+
+from torch import Tensor
 
 from pretrain.assembly import Parts
 from pretrain.baselines import BASELINE, trivial_losses
@@ -11,10 +14,20 @@ from pretrain.batching import BatchMaker, MicroBatch, filler_of, to_device
 from pretrain.data.loader import load_steps
 from pretrain.data.plan import Bounds, Plan
 from pretrain.distributed import Place
-from pretrain.engine import Engine
 from pretrain.metrics import Meter
+from pretrain.models import PackedBatch
+from pretrain.objectives import Sums
 
 _BASELINE_SEQUENCES = 4096  # training samples that the trivial predictors are fitted on
+
+
+class Evaluates(Protocol):
+    """An engine, or a plain model."""
+
+    def evaluate(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> dict[str, Sums]:
+        """The sums of one micro-batch, without gradients or dropout."""
 
 
 class Evaluator:
@@ -51,7 +64,7 @@ class Evaluator:
             self._parts.context.base_ids,
         )
 
-    def run(self, engine: Engine) -> dict[str, float]:
+    def run(self, engine: Evaluates) -> dict[str, float]:
         """``validation/OBJECTIVE/METRIC`` -> mean. Collective."""
         meter = Meter(self._parts.objectives, self._parts.context.strategies, self._place)
         zeros = dict.fromkeys(self._parts.objectives, 0.0)

@@ -35,7 +35,8 @@ class Tracker:
         logging.getLogger("alembic").setLevel(logging.ERROR)
         import mlflow
 
-        uri = settings.uri or f"sqlite:///{(run_dir / 'mlflow.db').resolve()}"
+        server = settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = server or f"sqlite:///{(run_dir / 'mlflow.db').resolve()}"
         client = mlflow.MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(settings.experiment)
         experiment_id = (
@@ -43,7 +44,7 @@ class Tracker:
             if experiment
             else client.create_experiment(
                 settings.experiment,
-                artifact_location=None if settings.uri else (run_dir / "mlflow-artifacts").resolve().as_uri(),
+                artifact_location=None if server else (run_dir / "mlflow-artifacts").resolve().as_uri(),
             )
         )
         if self.run_id is None:

@@ -1,0 +1,115 @@
+"""Held-out figures of a finished model: a run of ours, or any Hugging Face folder of our families."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.assembly import Parts, assemble
+from pretrain.checkpoint import WEIGHTS, find_checkpoint, read_tensors
+from pretrain.config import Config, check, load_config
+from pretrain.data.sources import open_checked
+from pretrain.distributed import Place
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation import Evaluator
+from pretrain.importing import load_pretrained_state
+from pretrain.models import PackedBatch
+from pretrain.objectives import Sums
+from pretrain.objectives.model import PretrainingModel
+
+# columns (or the kind of corpus) that an objective's targets come from
+_NEEDS = {"structure": "structure", "mfe": "mfe_kcal_per_mol", "rna_type": "rna_type"}
+_LIKELIHOODS = ("mlm", "soft_label", "structure", "rna_type")  # objectives whose loss is a cross-entropy
+
+
+class PlainModel:
+    """A model without an engine, as :class:`pretrain.evaluation.Evaluator` wants it."""
+
+    def __init__(self, model: PretrainingModel):
+        self._model = model.eval()
+
+    def evaluate(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> dict[str, Sums]:
+        """The sums of one micro-batch."""
+        with torch.no_grad():
+            return self._model(batch, targets, coefficients)[1]
+
+
+def score(source: str, corpus: str, settings: list[str], sequences: int) -> dict[str, Any]:
+    """Evaluate on the validation split of a corpus.
+
+    Args:
+        source: run folder or Hugging Face folder.
+        corpus: corpus folder.
+        settings: overrides of the run's (or the family's) config, for example ``masking.rate=0.2``.
+        sequences: at most this many validation samples.
+
+    Returns:
+        Per objective: loss, perplexity where the loss is a cross-entropy, other metrics, and the loss of the trivial
+        predictor; beside them what was evaluated.
+    """
+    parts, model = load(source, corpus, [*settings, f"train.eval_sequences={sequences}"])
+    place = Place(0, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    evaluator = Evaluator(parts, place)
+    values = evaluator.run(PlainModel(model.to(place.device)))
+    result: dict[str, Any] = {
+        "model": source,
+        "family": parts.family.name,
+        "corpus": corpus,
+        "corpus_fingerprint": parts.corpora[0].fingerprint,
+        "sequences": evaluator.sequences,
+        "objectives": {},
+    }
+    for name, trivial in evaluator.baselines.items():
+        prefix = f"validation/{name}/"
+        figures = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+        if name in _LIKELIHOODS:
+            figures["perplexity"] = math.exp(min(figures["loss"], 700.0))
+        result["objectives"][name] = {**figures, "trivial_loss": trivial}
+    return result
+
+
+def load(source: str, corpus: str, settings: list[str]) -> tuple[Parts, PretrainingModel]:
+    """The parts and the trained model of a run folder or a Hugging Face folder, for a corpus it may never have seen."""
+    folder = Path(source)
+    if (folder / "checkpoints").is_dir():
+        return _load_run(folder, corpus, settings)
+    if not (folder / "config.json").is_file():
+        raise PolymeraseError(f"{folder}: neither a run folder (checkpoints/) nor a Hugging Face folder (config.json)")
+    family, _, _ = load_pretrained_state(source)
+    name = "ernie" if family.name == "ernie_rna" else family.name
+    parts = assemble(_for_corpus(load_config(f"{name}.yaml", [*settings, f"model.init_from={source}"]), corpus))
+    return parts, parts.model()
+
+
+def _load_run(folder: Path, corpus: str, settings: list[str]) -> tuple[Parts, PretrainingModel]:
+    config = load_config(str(folder / "config.yaml"), [*settings, "model.init_from=null"])
+    parts = assemble(_for_corpus(config, corpus))
+    model = parts.model()
+    weights = read_tensors(find_checkpoint(folder), WEIGHTS)
+    wanted = model.state_dict()
+    missing = [name for name in wanted if name not in weights]
+    if missing:
+        raise PolymeraseError(f"{folder}: the checkpoint lacks {missing[0]}; evaluate with the run's own objectives")
+    model.load_state_dict({name: weights[name] for name in wanted})
+    return parts, model
+
+
+def _for_corpus(config: Config, corpus: str) -> Config:
+    """The config with this corpus alone, and the objectives that have targets in it."""
+    opened = open_checked(corpus)
+    columns = set(opened.manifest.get("columns", ()))
+    tree = config.model_dump(mode="json")
+    tree["corpus"] |= {"path": corpus, "extra": []}
+    for name in config.objectives.active():
+        soft = opened.kind == "allele_frequencies"
+        if (name in _NEEDS and _NEEDS[name] not in columns) or (name == "soft_label" and not soft):
+            tree["objectives"][name] = None
+    if tree["objectives"]["mlm"] is None and tree["objectives"]["soft_label"] is None:
+        tree["objectives"]["mlm"] = {}
+    return check(tree, corpus)
