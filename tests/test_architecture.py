@@ -1,0 +1,166 @@
+"""Imports run in one direction, nothing outside its place executes foreign code, and help text starts no framework."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep.stages import STAGES
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("data_prep", "pretrain", "launch")
+
+# Rooms of `pretrain`, lowest first. A room may import itself and rooms below it; rooms on one line are level.
+LEVELS = [
+    ["errors"],
+    ["rng"],
+    ["tokenizers"],
+    ["masking"],
+    ["config"],  # the masking section of a run's YAML is described where masking is
+    ["data"],
+    ["models"],
+    ["families"],
+    ["importing", "exporting"],
+    ["objectives"],
+    ["batching"],
+    ["assembly", "normalisation"],
+    ["costs", "dry_run", "distributed", "signals", "schedule", "optim", "baselines"],
+    ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "progress", "tracking", "resume"],
+    ["scoring"],
+    ["trainer"],
+]
+LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+UPWARD = {("config", "families")}  # `quirks: upstream` asks the family for its values, when a run is loaded
+
+
+def modules() -> list[tuple[str, Path]]:
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return [(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path) for path in files]
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of everything a module imports, at the top or inside functions; relative ones begin with a dot."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+MODULES = modules()
+IMPORTS = {module: imports(path) for module, path in MODULES}
+# travels in exported folders and imports its neighbours and transformers only
+REMOTE = {module for module in IMPORTS if ".remote_code." in module}
+
+
+def importers(prefix: str) -> set[tuple[str, str]]:
+    return {
+        (module, name) for module, names in IMPORTS.items() for name in names if f"{name}.".startswith(f"{prefix}.")
+    }
+
+
+def test_the_walk_sees_the_project():
+    assert len(MODULES) > 100
+    assert ("pretrain.engine", "deepspeed") in importers("deepspeed")
+    assert any(module == "pretrain.data.sources" for module, _ in importers("data_prep.corpus"))
+
+
+@pytest.mark.parametrize("package", ["torch", "deepspeed", "pretrain", "transformers", "launch"])
+def test_data_preparation_stands_without(package):
+    assert not [found for found in importers(package) if found[0].startswith("data_prep")]
+
+
+def test_pretraining_knows_the_corpus_format_and_nothing_else_of_data_preparation():
+    reached = {found for found in importers("data_prep") if found[0].startswith("pretrain")}
+    assert not [name for name in reached if not name[1].startswith(("data_prep.corpus", "data_prep.errors"))]
+
+
+def test_nothing_imports_launch():
+    assert not importers("launch")
+
+
+def test_rooms_of_pretrain_import_downwards():
+    wrong = set()
+    for module, names in IMPORTS.items():
+        if not module.startswith("pretrain.") or module in REMOTE:
+            continue
+        room = module.split(".")[1]
+        for name in names:
+            if name.startswith("pretrain."):
+                below = name.split(".")[1]
+                allowed = below == room or LEVEL_OF.get(below, 99) <= LEVEL_OF.get(room, 0) or (room, below) in UPWARD
+                if not allowed:
+                    wrong.add((module, name))
+    assert not wrong
+
+
+def test_every_room_has_its_level():
+    rooms = {module.split(".")[1] for module in IMPORTS if module.startswith("pretrain.")} - {"__main__"}
+    assert rooms <= set(LEVEL_OF)
+
+
+def test_remote_code_needs_torch_and_transformers_only():
+    reached = {name.split(".")[0] for module in REMOTE for name in IMPORTS[module]}
+    assert REMOTE
+    assert reached <= {"", "torch", "transformers", *sys.stdlib_module_names}
+
+
+def test_imports_name_their_module_in_full():
+    assert {module for module, names in IMPORTS.items() if any(name.startswith(".") for name in names)} <= REMOTE
+
+
+def calls(path: Path) -> set[str]:
+    """Names of called functions (``pickle.load``, ``eval``), and keywords with a constant (``key=True``)."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            found.add(ast.unparse(node.func))
+            found |= {f"{k.arg}={k.value.value}" for k in node.keywords if isinstance(k.value, ast.Constant)}
+    return found
+
+
+def test_nothing_executes_what_it_reads():
+    executing = {"eval", "exec", "pickle.load", "pickle.loads", "pickle.Unpickler", "torch.load", "yaml.unsafe_load",
+                 "weights_only=False", "allow_pickle=True", "shell=True", "os.system"}  # fmt: skip
+    found = {(module, call) for module, path in MODULES for call in calls(path) & executing}
+    assert not found
+
+
+def test_remote_code_is_trusted_only_where_our_own_export_is_checked():
+    trusting = {module for module, path in MODULES if "trust_remote_code=True" in calls(path)}
+    assert trusting <= {"pretrain.exporting.fresh_process", "pretrain.exporting.verify"}
+
+
+def heavy_imports(*command: str) -> tuple[int, str, set[str]]:
+    """Exit status, output and the frameworks that a command imports."""
+    trace = subprocess.run(
+        [sys.executable, "-X", "importtime", *command], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in trace.stderr.splitlines() if line.startswith("import time:")}
+    heavy = {"torch", "deepspeed", "transformers", "datasets", "mlflow", "RNA", "matplotlib", "pandas", "scipy"}
+    return trace.returncode, trace.stdout, loaded & heavy
+
+
+SCRIPTS = sorted(path.name for path in (ROOT / "launch").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_of_a_launch_script_has_an_example_and_starts_no_framework(script):
+    status, text, heavy = heavy_imports(str(ROOT / "launch" / script), "--help")
+    assert (status, heavy) == (0, set())
+    assert "example" in text
+
+
+@pytest.mark.parametrize("stage", ["", *STAGES])
+def test_help_of_data_preparation_has_an_example_and_starts_no_framework(stage):
+    status, text, heavy = heavy_imports("-m", "data_prep", *([stage] if stage else []), "--help")
+    assert (status, heavy) == (0, set())
+    assert "example" in text
+
+
+def test_importing_the_packages_starts_no_framework():
+    assert heavy_imports("-c", "import pretrain, data_prep, pretrain.config, pretrain.errors")[::2] == (0, set())

@@ -1,0 +1,44 @@
+"""One rank of :mod:`tests.training.ranks`: trains its jobs one after another in one process group."""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+from pretrain.assembly import assemble
+from pretrain.config import check
+from pretrain.distributed import join
+from pretrain.errors import PolymeraseError
+from pretrain.trainer import Trainer
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING)
+    torch.set_num_threads(1)
+    place = join(60, False)
+    for job in json.loads(Path(sys.argv[1]).read_text()):
+        config = check(job["config"], "job")
+        try:
+            Trainer(assemble(config), place, job["resume"], job["allow_change"]).run()
+        except PolymeraseError as error:
+            if not job["expect_error"]:
+                raise
+            if place.is_first:
+                (Path(str(config.run.dir)) / "error.txt").write_text(str(error))
+        else:
+            assert not job["expect_error"], "the job was expected to fail"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)  # gloo's threads now and then abort a normal shutdown
