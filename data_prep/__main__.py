@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from data_prep.errors import DataPrepError
 from data_prep.stages import STAGES
@@ -41,6 +42,12 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0 if arguments else 2
+    stage, options = parse_command(arguments)
+    return stage.run(options)
+
+
+def parse_command(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """The module of the stage that the first word names, and its options; DataPrepError if they make no sense."""
     name = arguments[0]
     if name not in STAGES:
         nearest = difflib.get_close_matches(name, STAGES, n=1, cutoff=0.4)
@@ -54,7 +61,7 @@ def _run(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments[1:]))
+    return module, parser.parse_args(arguments[1:])
 
 
 def _overview() -> str:

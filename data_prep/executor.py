@@ -36,7 +36,21 @@ def _dask(rest: str) -> tuple[Executor, int]:
         client = Client(f"tcp://{rest.removeprefix('//')}", timeout="20s")
     except (OSError, ValueError) as error:
         raise DataPrepError(f"--executor dask:{rest}: no scheduler answers there ({error})") from None
-    return client.get_executor(), max(1, sum(client.nthreads().values()))
+    return _DaskExecutor(client), max(1, sum(client.nthreads().values()))
+
+
+class _DaskExecutor(Executor):
+    """Dask's executor, which leaves its client open, together with that client."""
+
+    def __init__(self, client: Any):
+        self._client = client
+        self._executor = client.get_executor()
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._client.close()
 
 
 # scheme of an --executor address -> (executor, number of workers) for what follows the colon

@@ -16,4 +16,5 @@ STAGES = {
     "sample": "a small made-up corpus of structured RNAs",
     "inspect": "what is in a corpus: table, plots, one HTML page",
     "fetch": "download public raw files by name and release",
+    "build": "run a recipe: the stages of a published corpus, in order",
 }

@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -208,12 +209,18 @@ def test_a_file_that_is_no_cache_is_one_line(tmp_path, capsys):
     assert "cannot be used as fold cache" in capsys.readouterr().err
 
 
-def test_a_local_dask_cluster_gives_the_same_bytes(tmp_path):
+def test_a_dask_cluster_whose_worker_is_killed_gives_the_same_bytes(tmp_path):
     distributed = pytest.importorskip("distributed")
     generator = np.random.default_rng(0)
-    corpus = write_corpus(tmp_path / "in", [bytes(generator.choice(list(b"ACGU"), 60).tolist()) for _ in range(50)])
+    corpus = write_corpus(tmp_path / "in", [bytes(generator.choice(list(b"ACGU"), 200).tolist()) for _ in range(150)])
     fold(corpus, "--out", tmp_path / "local", "--cache", "none")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         address = cluster.scheduler_address.replace("tcp://", "dask://")
+        victim = cluster.workers[0].pid
+        killer = threading.Timer(1.0, os.kill, (victim, signal.SIGKILL))
+        killer.start()
         assert main(["fold", corpus, "--out", str(tmp_path / "dask"), "--executor", address, "--cache", "none"]) == 0
+        killer.cancel()
+        with pytest.raises(ProcessLookupError):
+            os.kill(victim, 0)  # it really died before the end
     assert (tmp_path / "local" / "manifest.json").read_bytes() == (tmp_path / "dask" / "manifest.json").read_bytes()
