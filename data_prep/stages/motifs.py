@@ -63,17 +63,17 @@ def run(args: argparse.Namespace) -> int:
         raw, tally, min_length=args.min_length, max_length=args.max_length, max_expansion=args.max_expansion
     )
     comments = []
-    if args.mine:
-        mined = _mine(args)
-        for found in mined:
-            motifs.setdefault(found.motif, []).append("mined")
-        comments.append(f"mined against {Path(args.background).name}, false discovery rate {args.max_fdr}")
-        write_atomic(args.out.with_name(args.out.name + ".tsv"), _table(mined).encode())
+    mined = _mine(args) if args.mine else []
+    for found in mined:
+        motifs.setdefault(found.motif, []).append("mined")
     if not motifs:
         dropped = ", ".join(f"{reason} {count}" for reason, count in tally.dropped().items())
         raise DataPrepError(f"{args.out}: no motif is left (dropped: {dropped or 'none'}); nothing written")
     corpus = open_corpus(args.coverage) if args.coverage else None
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.mine:
+        comments.append(f"mined against {Path(args.background).name}, false discovery rate {args.max_fdr}")
+        write_atomic(args.out.with_name(args.out.name + ".tsv"), _table(mined).encode())
     write_atomic(args.out, list_text(motifs, comments).encode())
     for entry in tally.to_json():
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in entry["dropped"].items())

@@ -238,3 +238,10 @@ def test_mining_options_that_make_no_sense_are_one_clear_line(tmp_path, capsys, 
     assert main(["motifs", "--mine", str(tmp_path / "c"), "--out", str(tmp_path / "o"), *options]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_mining_that_finds_nothing_is_one_clear_line_and_nothing_is_written(tmp_path, capsys):
+    corpus_of(tmp_path / "c", ["ACGUUGCA"])
+    assert main(["motifs", "--mine", str(tmp_path / "c"), "--lengths", "4", "--out", str(tmp_path / "o")]) == 2
+    assert "no motif is left" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

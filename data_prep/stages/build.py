@@ -1,0 +1,38 @@
+"""Run a recipe: the commands of configs/corpora/NAME.yaml, one after the other, in the current folder.
+
+All commands are checked before the first one runs. A step that is finished is skipped by its stage, so after an
+interruption the same command goes on. `--dry-run` shows the commands and the counts to expect.
+
+example:
+  python -m data_prep build configs/corpora/utrbert.yaml
+"""
+
+import argparse
+import shlex
+
+from data_prep.__main__ import main, parse_command
+from data_prep.errors import DataPrepError
+from data_prep.recipes import load_recipe, words_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage."""
+    parser.add_argument("recipe", metavar="RECIPE", help="YAML file")
+    parser.add_argument("--dry-run", action="store_true", help="show the commands, run nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the recipe; exit status of the step that failed, else 0."""
+    recipe = load_recipe(args.recipe)
+    for number, step in enumerate(recipe["steps"], 1):
+        try:
+            parse_command(shlex.split(step))
+        except DataPrepError as error:
+            raise DataPrepError(f"{args.recipe} step {number}: {error}") from None
+    for number, step in enumerate(recipe["steps"], 1):
+        print(f"step {number} of {len(recipe['steps'])}: python -m data_prep {step}")
+        if not args.dry_run and (status := main(words_of(step))):
+            return status
+    for count in recipe.get("counts", []):
+        print(f"{count['what']}: published {count['published']}, to be expected {count['expected']}")
+    return 0

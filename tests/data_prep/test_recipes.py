@@ -1,0 +1,112 @@
+"""Recipes: every command of every file parses and names known files; the runner runs them in order."""
+
+import shlex
+from urllib.parse import urlsplit
+
+import pytest
+
+from data_prep.__main__ import main, parse_command
+from data_prep.corpus import open_corpus
+from data_prep.fetch.table import FILES, GROUPS
+from data_prep.recipes import load_recipe
+
+NAMES = ("ernie_rna", "rnaernie", "rnaernie2", "utr_lm", "utrbert", "mutbert")
+
+
+@pytest.fixture(params=NAMES)
+def recipe(request, root):
+    return load_recipe(root / "configs" / "corpora" / f"{request.param}.yaml")
+
+
+def commented_steps(path):
+    """Alternatives that a recipe offers as comments."""
+    lines = path.read_text().splitlines()
+    return [line.strip().removeprefix("# - ") for line in lines if line.strip().startswith("# - ")]
+
+
+def test_every_published_corpus_has_a_recipe(root):
+    assert sorted(path.stem for path in (root / "configs" / "corpora").glob("*.yaml")) == sorted(NAMES)
+
+
+def test_every_command_parses_and_the_last_corpus_is_the_one_it_names(recipe):
+    outs = [str(parse_command(shlex.split(step))[1].out) for step in recipe["steps"]]
+    assert recipe["corpus"] in outs
+    for count in recipe["counts"]:
+        assert count.keys() == {"what", "published", "expected"}
+
+
+def test_commands_offered_in_comments_parse_too(root):
+    steps = [step for name in NAMES for step in commented_steps(root / "configs" / "corpora" / f"{name}.yaml")]
+    assert len(steps) == 4
+    for step in steps:
+        parse_command(shlex.split(step))
+
+
+def test_every_file_a_step_reads_is_made_by_a_step_before_it(recipe):
+    made = set()
+    for step in recipe["steps"]:
+        stage, options = parse_command(shlex.split(step))
+        if stage.__name__.endswith("fetch"):
+            for name in [member for given in options.names for member in GROUPS.get(given, [given])]:
+                file = FILES[name].at(options.release or FILES[name].release)
+                made.add(f"{options.out}/{urlsplit(file.url).path.rpartition('/')[2]}")
+            continue
+        for word in shlex.split(step):
+            if word.startswith("raw/") and "*" not in word:
+                assert word in made, f"{word} is fetched by no step"
+            if "*" in word:
+                start, end = word.split("*")
+                assert sum(name.startswith(start) and name.endswith(end) for name in made) == 23
+        made.add(str(options.out))
+
+
+def write(path, *steps, corpus="c"):
+    path.write_text(f"corpus: {corpus}\nconfig: none.yaml\nsteps:\n" + "".join(f"  - {step}\n" for step in steps))
+    return str(path)
+
+
+def test_the_runner_runs_the_steps_in_order_and_expands_patterns(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a1.fa", "a2.fa"):
+        (tmp_path / name).write_text(f">{name}\n{'ACGU' * 5}{name[1]}\n".replace("1\n", "G\n").replace("2\n", "C\n"))
+    recipe = write(
+        tmp_path / "r.yaml", "fasta a*.fa --out c --validation 0", "motifs --mine c --lengths 4 --max-fdr 1 --out m.txt"
+    )
+    assert main(["build", recipe, "--dry-run"]) == 0
+    assert not (tmp_path / "c").exists()
+    assert main(["build", recipe]) == 0
+    assert len(open_corpus(tmp_path / "c").split("train")) == 2
+    assert "step 2 of 2" in capsys.readouterr().out
+    assert main(["build", recipe]) == 0  # finished steps are skipped
+
+
+def test_a_failing_step_ends_the_recipe(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    recipe = write(tmp_path / "r.yaml", "fasta absent.fa --out c", "motifs --mine c --out m.txt")
+    assert main(["build", recipe]) == 2
+    captured = capsys.readouterr()
+    assert "absent.fa" in captured.err
+    assert "step 2" not in captured.out
+
+
+BROKEN = {
+    "r.yaml: cannot be read": None,
+    "r.yaml: not YAML": "steps: [",
+    "r.yaml: a recipe has the keys": "steps: []\n",
+    "r.yaml: steps is a list of commands": "corpus: c\nconfig: n\nsteps: fasta\n",
+    "r.yaml step 1: unknown stage 'fsta'; did you mean 'fasta'?": "corpus: c\nconfig: n\nsteps: [fsta x]\n",
+    "r.yaml step 2: unrecognized arguments: --nonsense": (
+        "corpus: c\nconfig: n\nsteps: [fasta x --out c, fasta x --out c --nonsense]\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_a_broken_recipe_is_one_clear_line_before_anything_runs(tmp_path, monkeypatch, capsys, message):
+    monkeypatch.chdir(tmp_path)
+    if BROKEN[message] is not None:
+        (tmp_path / "r.yaml").write_text(BROKEN[message])
+    assert main(["build", "r.yaml"]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
