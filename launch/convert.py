@@ -7,7 +7,6 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import hashlib
 
 from pretrain.errors import PolymeraseError
 
@@ -58,9 +57,9 @@ def main() -> int:
 
 def _convert(args: argparse.Namespace) -> None:
     from pretrain.config.yaml_file import parse_overrides
-    from pretrain.exporting import CardFacts, export_model
+    from pretrain.exporting import export_model
     from pretrain.exporting.new_folder import refuse_existing
-    from pretrain.exporting.notes import WEIGHT_LICENCES, conversion_notes, family_notes
+    from pretrain.exporting.published_facts import published_facts
     from pretrain.families import find_family
     from pretrain.importing import import_published, read_source
 
@@ -76,16 +75,7 @@ def _convert(args: argparse.Namespace) -> None:
     if not has_head and args.kind == "mlm":
         raise PolymeraseError(f"{source.path.name}: no output head among its tensors; use --kind encoder")
     kind = args.kind or ("mlm" if has_head else "encoder")
-    facts = CardFacts(
-        origin=f"Converted from {source.path.name} ({imported.layout} layout).",
-        licence=args.license or WEIGHT_LICENCES.get(family.name, "unknown"),
-        table={
-            "source file": source.path.name,
-            "sha256 of the source": _sha256(source.path),
-            **_training(source.facts),
-        },
-        notes=(*conversion_notes(family, imported.layout, imported.state), *family_notes(family)),
-    )
+    facts = published_facts(source, imported, args.license)
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     report = export_model(imported.state, family, imported.settings, Path(args.out), facts, kind)
     print(report)
@@ -97,17 +87,6 @@ def _model_settings(tree: dict) -> dict:
     if other or not isinstance(tree.get("model", {}), dict):
         raise PolymeraseError(f"{other[0] if other else 'model'}: only model.key=value settings belong here")
     return tree.get("model", {})
-
-
-def _training(facts: dict) -> dict:
-    """The facts about training that a reader of the card looks for."""
-    wanted = ("num_updates", "epoch", "val_loss", "best", "lr", "max_tokens", "update_freq", "dropout", "seed")
-    return {name: value for name, value in sorted(facts.items()) if name.split(".")[-1] in wanted}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,40 @@
+"""What the card of converted published weights says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pretrain.exporting.card import CardFacts
+from pretrain.exporting.notes import WEIGHT_LICENCES, conversion_notes, family_notes
+from pretrain.importing import Imported, Source
+from pretrain.importing.training_facts import Fact
+
+_WANTED = ("num_updates", "epoch", "val_loss", "best", "lr", "max_tokens", "update_freq", "dropout", "seed")
+
+
+def published_facts(source: Source, imported: Imported, licence: str | None = None) -> CardFacts:
+    """Origin, checksum, training facts found in the file, and what a user must know.
+
+    Args:
+        licence: licence id of the hub; by default what the release states for its weights.
+    """
+    family = imported.family
+    training = {name: value for name, value in sorted(source.facts.items()) if name.split(".")[-1] in _WANTED}
+    table: Mapping[str, Fact] = {
+        "source file": source.path.name,
+        "sha256 of the source": _sha256(source.path),
+        **training,
+    }
+    return CardFacts(
+        origin=f"Converted from {source.path.name} ({imported.layout} layout).",
+        licence=licence or WEIGHT_LICENCES.get(family.name, "unknown"),
+        table=table,
+        notes=(*conversion_notes(family, imported.layout, imported.state), *family_notes(family)),
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,120 @@
+"""launch/export.py turns a run's checkpoint into a folder, objective heads and their normalisation included."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from pretrain.checkpoint import Checkpoints
+from pretrain.config import load_config
+from pretrain.config.load import save
+from pretrain.families import FAMILIES
+from pretrain.families.published import PublishedModel
+from pretrain.importing import load_pretrained_state
+
+SIZES = {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
+    "max_position_embeddings": 48, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, Tensor]:
+    torch.manual_seed(5)
+    return PublishedModel(replace(FAMILIES["ernie_rna"].settings, **SIZES), ("mlm", "structure", "mfe")).state_dict()
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, weights: dict[str, Tensor]) -> Path:
+    """A run of ERNIE-RNA with structure and energy objectives, stopped after step 20."""
+    folder = tmp_path / "my-run"
+    folder.mkdir()
+    words = [f"model.{key}={value}" for key, value in SIZES.items()]
+    objectives = ["objectives.structure.label_shift=-1", "objectives.mfe.weight=1.0"]
+    save(load_config("demo/ernie.yaml", [*words, *objectives, f"run.dir={folder}"]), folder / "config.yaml")
+    state = {
+        "step": 20,
+        "identity": {
+            "model": asdict(replace(FAMILIES["ernie_rna"].settings, **SIZES)),
+            "corpus": {"rfam": "0123456789abcdef"},
+        },
+        "mfe_normalisation": {"mean_kcal_per_mol": -21.5, "std_kcal_per_mol": 8.25},
+        "rna_types": [],
+    }
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(10, {name: tensor + 1 for name, tensor in weights.items()}, {}, state | {"step": 10})
+    checkpoints.save(20, weights, {}, state)
+    (folder / "metrics.jsonl").write_text('{"step": 20, "loss": 1.5}\n{"step": 20, "validation/mlm/loss": 1.25}\n{"st')
+    return folder
+
+
+@pytest.fixture
+def export(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command, in this process and in an empty folder."""
+
+    def call(*words: str) -> int:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))  # the script replaces the first entry
+        monkeypatch.setattr(sys, "argv", ["export.py", *words])
+        return runpy.run_path(str(root / "launch" / "export.py"))["main"]()
+
+    return call
+
+
+def test_the_newest_checkpoint_comes_out_exactly(
+    export: Callable[..., int], run_dir: Path, weights: dict[str, Tensor]
+) -> None:
+    assert export("my-run", "--out", "hf", "--license", "apache-2.0") == 0
+    family, settings, state = load_pretrained_state(run_dir.parent / "hf")
+    assert family.name == "ernie_rna"
+    assert {key: getattr(settings, key) for key in SIZES} == SIZES
+    assert state.keys() == weights.keys()
+    assert all(torch.equal(state[name], weights[name]) for name in weights)
+    card = (run_dir.parent / "hf" / "README.md").read_text()
+    for fact in (
+        "license: apache-2.0",
+        "run my-run, step 20",
+        "| validation/mlm/loss | 1.2500 |",
+        "corpus rfam | fingerprint 0123456789abcdef",
+        "mean -21.5 and deviation 8.25 kcal/mol",
+        "one column to the left",
+    ):
+        assert fact in card
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["my-run", "--step", "15"], "no checkpoint of step 15; there are: 10, 20"),
+        (["elsewhere"], "elsewhere: no run folder"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    export: Callable[..., int],
+    run_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    assert export(*words, "--out", "hf") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (run_dir.parent / "hf").exists()
+
+
+def test_a_flipped_byte_in_the_asked_for_checkpoint_is_noticed(
+    export: Callable[..., int], run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_dir / "checkpoints" / "step-20" / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-10] ^= 1
+    path.write_bytes(data)
+    assert export("my-run", "--step", "20", "--out", "hf") == 2
+    assert "step-20" in capsys.readouterr().err
+    assert not (run_dir.parent / "hf").exists()
