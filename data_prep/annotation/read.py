@@ -11,6 +11,7 @@ from data_prep.annotation.gff3 import collect_gff3
 from data_prep.annotation.gtf import collect_gtf
 from data_prep.annotation.rows import Row, annotation_rows
 from data_prep.annotation.transcript import Transcript, TranscriptInfo, TranscriptRows, intervals
+from data_prep.cli import progress
 from data_prep.errors import DataPrepError
 from data_prep.textfile import numbered_lines
 
@@ -44,7 +45,8 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
     name = str(path)
     notes: list[str] = []
     seen_types: set[bytes] = set()
-    lines = _note_header(numbered_lines(path), notes)
+    bar = progress(numbered_lines(path), description=name, unit=" lines")
+    lines = _note_header(bar, notes)
     rows = annotation_rows(name, lines)
     first = next(rows, None)
     if first is None:

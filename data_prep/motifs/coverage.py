@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
+from data_prep.cli import progress
 from data_prep.corpus import Corpus, Ragged
 from data_prep.errors import DataPrepError
 from data_prep.motifs.matcher import MotifMatcher
@@ -43,5 +44,5 @@ def training_rows(corpus: Corpus) -> Iterator[Ragged]:
     if corpus.kind != "sequences":
         raise DataPrepError(f"{corpus.folder}: a corpus of kind {corpus.kind}; motifs need one of kind sequences")
     table = corpus.split("train")
-    for start in range(0, len(table), ROWS):
+    for start in progress(range(0, len(table), ROWS), description=corpus.folder.name, unit=f" x {ROWS} sequences"):
         yield table.gather(np.arange(start, min(start + ROWS, len(table))))

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from data_prep.annotation import Annotation, Transcript
+from data_prep.cli import progress
 from data_prep.errors import DataPrepError
 from data_prep.genome import Contig, read_contigs
 from data_prep.genome_names import bare_name, missing_contigs_message
@@ -57,7 +58,7 @@ def genome_candidates(
         names[key(name)] = name
         return key(name) in waiting
 
-    for contig in read_contigs(genome, wanted):
+    for contig in progress(read_contigs(genome, wanted), description=genome, unit=" contigs"):
         found_any = True
         for transcript in waiting.pop(key(contig.name)):
             tally.keep("genome")
