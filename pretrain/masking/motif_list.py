@@ -17,6 +17,7 @@ _IUPAC = {
     **{"R": (0, 2), "Y": (1, 3), "S": (1, 2), "W": (0, 3), "K": (2, 3), "M": (0, 1)},
     **{"B": (1, 2, 3), "D": (0, 2, 3), "H": (0, 1, 3), "V": (0, 1, 2), "N": (0, 1, 2, 3)},
 }
+_IUPAC |= {code.lower(): digits for code, digits in _IUPAC.items()}
 UNKNOWN_DIGIT = 4
 _MOST_EXPANSIONS = 4096
 
@@ -51,7 +52,7 @@ def load_motifs(
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
     """(file and line for messages, motif) of each line that is not empty."""
     try:
-        text = file.read_text("ascii")
+        text = file.read_text("utf-8")
     except OSError as error:
         raise PolymeraseError(f"motif list {file}: {error.strerror}; see masking.databases") from None
     except UnicodeDecodeError:
@@ -65,7 +66,7 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
 def _normalised(text: str, place: str) -> list[tuple[int, ...]]:
     """Possible digits of each letter."""
     try:
-        digits = [_IUPAC[letter] for letter in text.upper()]
+        digits = [_IUPAC[letter] for letter in text]
     except KeyError as error:
         raise PolymeraseError(f"{place}: {error.args[0]!r} in {text!r} is no nucleotide or IUPAC code") from None
     if prod(map(len, digits)) > _MOST_EXPANSIONS:

@@ -18,7 +18,7 @@ TOKENIZER = build_tokenizer("rnaernie")
 
 def load(folder, text, alphabet="normalised", min_length=1):
     file = folder / "list.txt"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     return load_motifs([str(file)], alphabet, TOKENIZER, min_length)
 
 
@@ -48,13 +48,19 @@ def test_literal_u_is_unknown_to_a_vocabulary_with_t(tmp_path):
         ("ACGN\n", "literal", r"list.txt, line 1: 'N' in 'ACGN' is none of A, C, G, T, U"),
         ("NNNNNNNNNN\n", "normalised", r"list.txt, line 1: 'NNNNNNNNNN' stands for more than 4096"),
         ("\n# nothing\n", "normalised", r"list.txt: no motif"),
-        ("ACGU\u00e9\n", "normalised", r"list.txt: not plain text"),
+        ("ACGU\nAC\u017fU\n", "normalised", r"list.txt, line 2: '\u017f'"),  # a letter whose upper case is S
     ],
 )
 def test_a_bad_list_is_named_with_file_and_line(tmp_path, text, alphabet, message):
     with pytest.raises(PolymeraseError, match=message) as error:
         load(tmp_path, text, alphabet)
     assert "\n" not in str(error.value)
+
+
+def test_a_binary_file_is_no_list(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"\x1f\x8b\x08\x00\xff\xfe")
+    with pytest.raises(PolymeraseError, match=r"list.txt: not plain text"):
+        load_motifs([str(tmp_path / "list.txt")], "normalised", TOKENIZER, 1)
 
 
 def test_a_missing_list_is_named():
