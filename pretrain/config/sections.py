@@ -16,7 +16,7 @@ from pretrain.masking.settings import MaskingSettings
 class Section(BaseModel):
     """Strict: an unknown key is an error, and a string is not silently taken for a number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True, allow_inf_nan=False)
 
 
 Positive = Annotated[int, Field(gt=0)]
@@ -197,7 +197,9 @@ class Tracking(Section):
 class Config(Section):
     """One run."""
 
-    quirks: Literal["fixed", "upstream"] = "fixed"  # upstream: the family's published defects, bug-compatible
+    # upstream: the family's published defects, bug-compatible. applied: those values stand in their keys already
+    # (written into the saved config of a run).
+    quirks: Literal["fixed", "upstream", "applied"] = "fixed"
     run: Run = Run()
     corpus: Corpus = Corpus()
     model: Model = Model()

@@ -58,8 +58,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise PolymeraseError(f"{path}: cannot be read: {error.strerror}") from None
     if not isinstance(tree, dict):
         raise PolymeraseError(f"{path}: a config is a mapping of sections, this is {type(tree).__name__}")
-    base = tree.pop("base", None)
-    if base is None:
+    tree = {key: {} if section is None else section for key, section in tree.items()}  # a section with nothing in it
+    base = tree.pop("base", {})
+    if base == {}:
         return tree
     base_path = path.parent / str(base)
     if not base_path.is_file():

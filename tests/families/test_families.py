@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from pretrain.config.load import known_keys
+from pretrain.config import known_keys
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, TRANSFORMS, find_family
 from pretrain.families.published import PublishedModel, parameter_count
