@@ -14,7 +14,8 @@ from data_prep.errors import DataPrepError
 from data_prep.fasta import read_fasta
 from data_prep.partition import is_held_out
 from data_prep.policies import LengthPolicy, LetterPolicy, Records, drop_duplicates
-from data_prep.rna_types import RNA_TYPES, TypeTable, type_of_header
+from data_prep.rna_type_table import TypeTable
+from data_prep.rna_types import RNA_TYPES, type_of_header
 from data_prep.tally import Tally
 
 

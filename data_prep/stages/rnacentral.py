@@ -23,7 +23,7 @@ from data_prep.clustering import CLUSTERERS, Clusterer, find_clusterer
 from data_prep.corpus import SequenceWriter, describe_source
 from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
-from data_prep.rna_types import TypeTable
+from data_prep.rna_type_table import TypeTable
 from data_prep.rnacentral import PRESETS, RnaPolicy, fill, find_contained
 from data_prep.tally import Tally
 
