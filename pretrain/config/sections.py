@@ -170,6 +170,9 @@ class Engine(Section):
     offload_param: Literal["none", "cpu"] = "none"
     require_gpu: bool = False  # refuse to run on CPU (a node with a broken driver falls back silently otherwise)
     timeout_s: Positive = 1800  # a collective that waits longer ends the run with the reason
+    lost_rank_s: Positive = 120  # a rank that is silent for longer is lost: the others name it and end
+    interface: str | None = None  # network interface, such as ib0; default: GLOO_/NCCL_SOCKET_IFNAME, or their own choice
+    port: Positive | None = None  # of the rendezvous under srun; default: MASTER_PORT, or one that follows from the job
     deepspeed: str | None = None  # JSON file merged into the DeepSpeed configuration, for what has no key here
 
 
@@ -184,6 +187,12 @@ class Train(Section):
     keep_every: Count = 0  # checkpoints at multiples of this stay for ever
     eval_sequences: Positive = 2048  # at most this many validation samples per evaluation
     loader_workers: Count = 0
+    # Numbers that go wrong. An update whose gradient is not finite never reaches the weights, whatever is set here.
+    on_bad_step: Literal["skip", "stop", "roll_back"] = "skip"  # such an update, or a loss that is not finite
+    on_spike: Literal["count", "skip", "stop", "roll_back"] = "count"  # skip waits for the device in every step
+    spike_deviations: NonNegative = 10.0  # a loss this many running deviations above its running mean; 0: not watched
+    bad_steps_in_a_row: Positive = 5  # more bad steps in a row, or roll-backs to one checkpoint, end the run
+    on_save_failure: Literal["continue", "stop"] = "continue"  # disk full: go on with the last whole checkpoint, or stop
 
 
 class Tracking(Section):
