@@ -48,11 +48,9 @@ def read_fasta(path: str | Path, table: bytes = UPPER) -> Iterator[FastaBlock]:
     """
     file = "standard input" if str(path) == "-" else str(path)
     record = 1
-    for text in _whole_records(_pieces(path), file):
+    for text in _whole_records(_pieces(path, file), file):
         if b"\0" in text:
             raise DataPrepError(f"{file}: binary data after record {record - 1}, expected FASTA text; check the file")
-        if record == 1:
-            text = _without_preamble(text, file)
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n")
         block = _parse(text if text.endswith(b"\n") else text + b"\n", table, file, record)
@@ -62,10 +60,27 @@ def read_fasta(path: str | Path, table: bytes = UPPER) -> Iterator[FastaBlock]:
         raise DataPrepError(f"{file}: empty, no FASTA record in it")
 
 
-def _pieces(path: str | Path) -> Iterator[bytes]:
+def _pieces(path: str | Path, file: str) -> Iterator[bytes]:
+    """The bytes from the first '>' on; only a byte-order mark and blank lines may precede it."""
+    started = False
     with open_bytes(path) as handle:
         while piece := handle.read(BLOCK_BYTES):
+            if not started:
+                piece = piece.removeprefix(b"\xef\xbb\xbf").lstrip()
+                if piece and not piece.startswith(b">"):
+                    raise DataPrepError(f"{file}: starts with {_shown(piece)}, not with '>' ({_kind(piece)})")
+                started = bool(piece)
             yield piece
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:20].split(b"\n")[0].decode("ascii", "backslashreplace"))
+
+
+def _kind(text: bytes) -> str:
+    if text.startswith(b"@"):
+        return "FASTQ; convert it to FASTA first"
+    return "binary data, expected FASTA text" if b"\0" in text else "no FASTA: a sequence without header"
 
 
 def _whole_records(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
@@ -84,18 +99,6 @@ def _whole_records(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
             raise DataPrepError(f"{file}: a record is longer than {MAX_RECORD_BYTES >> 30} GiB; divide it first")
     if size:
         yield b"".join(pending)
-
-
-def _without_preamble(text: bytes, file: str) -> bytes:
-    """The first block from its first '>' on; only a byte-order mark and blank lines may precede it."""
-    text = text.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not text:
-        raise DataPrepError(f"{file}: empty, no FASTA record in it")
-    if not text.startswith(b">"):
-        kind = "FASTQ; convert it to FASTA first" if text.startswith(b"@") else "no FASTA: a sequence without header"
-        shown = text[:20].split(b"\n")[0].decode("ascii", "backslashreplace")
-        raise DataPrepError(f"{file}: starts with {shown!r}, not with '>' ({kind})")
-    return text
 
 
 def _parse(text: bytes, table: bytes, file: str, first_record: int) -> FastaBlock:

@@ -1,0 +1,52 @@
+"""What is in a corpus: counts, lengths, composition, types, fold statistics or variant density, and every drop.
+
+Prints a table (or JSON). With --out, also writes plots as PNG and one HTML page that holds everything.
+
+example:
+  python -m data_prep inspect corpora/rnas --out corpora/rnas_report
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from data_prep.corpus import open_corpus
+from data_prep.corpus.files import write_atomic
+from data_prep.corpus.manifest import FILE_NAME
+from data_prep.errors import DataPrepError
+from data_prep.inspection.describe import describe
+from data_prep.inspection.table import filters_of, render, rows_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage."""
+    parser.add_argument("corpus", metavar="CORPUS", help="a corpus of any kind")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument("--out", metavar="DIR", help="folder for index.html and the plots")
+    parser.add_argument("--verify", action="store_true", help="read every file and compare its checksum first")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print and write; exit status."""
+    corpus = open_corpus(args.corpus, verify=args.verify)
+    description = describe(corpus)
+    if args.json:
+        print(json.dumps(description, indent=1))
+    else:
+        print(f"{args.corpus}: {corpus.kind}, fingerprint {corpus.fingerprint[:16]}\n")
+        print(render(rows_of(description)), render(filters_of(description)), sep="\n\n")
+    if args.out:
+        out = Path(args.out)
+        if (out / FILE_NAME).exists():
+            raise DataPrepError(f"{out}: is a corpus; give another folder for the report")
+        from data_prep.inspection.page import page_of
+        from data_prep.inspection.plots import plots_of
+
+        plots = plots_of(corpus)
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in plots.items():
+            write_atomic(out / name, content)
+        write_atomic(out / "index.html", page_of(description, plots).encode())
+        if not args.json:
+            print(f"\nwrote {out / 'index.html'} and {', '.join(plots)}")
+    return 0

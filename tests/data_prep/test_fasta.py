@@ -1,0 +1,327 @@
+"""The fasta stage: every form of FASTA, every policy, every drop counted."""
+
+import gzip
+import io
+import random
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from data_prep import fasta
+from data_prep.__main__ import main
+from data_prep.corpus import open_corpus
+from data_prep.fasta import read_fasta
+
+
+def build(out, *arguments):
+    assert main(["fasta", *map(str, arguments), "--out", str(out)]) == 0
+    return open_corpus(out, verify=True)
+
+
+def records(corpus):
+    """{id: sequence} of both splits."""
+    found = {}
+    for split in corpus.splits:
+        table = corpus.split(split)
+        everything = np.arange(len(table))
+        found |= dict(zip(table.ids(everything), table.gather(everything).rows(), strict=True))
+    return found
+
+
+def dropped(corpus):
+    return {r: n for entry in corpus.manifest["stages"][-1]["filters"] for r, n in entry["dropped"].items()}
+
+
+def random_fasta(count, seed=0):
+    generator = random.Random(seed)
+    text = []
+    for number in range(count):
+        sequence = "".join(generator.choices("ACGT", k=generator.randint(30, 90)))
+        text.append(f">r{number} some text\n" + "\n".join(sequence[at : at + 60] for at in range(0, len(sequence), 60)))
+    return "\n".join(text).encode() + b"\n"
+
+
+def naive(text):
+    """What FASTA means, one record at a time."""
+    parsed = []
+    for record in (b"\n" + text.replace(b"\r\n", b"\n")).split(b"\n>")[1:]:
+        header, _, body = record.partition(b"\n")
+        parsed.append(([*header.split(None, 1), b""][0], header, body.translate(None, b" \t\n").upper()))
+    return parsed
+
+
+def test_blocks_equal_a_naive_reading_wherever_they_are_cut(tmp_path, monkeypatch):
+    generator = random.Random(1)
+    for case in range(300):
+        text = b""
+        for _ in range(generator.randint(1, 6)):
+            header = generator.choice([b"", b"a", b"ab c", b"x\ty z", b" lead x", b"a > b"])
+            letters = [b"ACg", b"U", b"\n", b"A"] + ([b" ", b"\t", b"n>", b"\r\n"] if generator.random() < 0.4 else [])
+            body = b"".join(generator.choices(letters, k=generator.randint(0, 10)))
+            text += b">" + header + b"\n" + body + generator.choice([b"\n", b"\n\n"])
+        if generator.random() < 0.3:
+            text = text.rstrip(b"\n")
+        (tmp_path / "x.fa").write_bytes(text)
+        monkeypatch.setattr(fasta, "BLOCK_BYTES", generator.randint(2, 40))
+        read = [row for b in read_fasta(tmp_path / "x.fa") for row in zip(b.ids, b.headers, b.sequences, strict=True)]
+        assert read == naive(text), (case, text)
+
+
+def bgzip(text):
+    """Two bgzip blocks and the end block (SAM specification, section 4.1)."""
+    blocks = []
+    for part in (text[: len(text) // 2], text[len(text) // 2 :], b""):
+        packed = gzip.compress(part, mtime=0)
+        header = bytearray(packed[:10])
+        header[3] = 4  # an extra field follows
+        size = len(packed) + 8 - 1
+        extra = b"\x06\x00BC\x02\x00" + size.to_bytes(2, "little")
+        blocks.append(bytes(header) + extra + packed[10:])
+    blocks[-1] = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+    return b"".join(blocks)
+
+
+def test_plain_gzip_bgzip_and_stdin_give_the_same_corpus(tmp_path, monkeypatch):
+    text = random_fasta(500)
+    (tmp_path / "a.fa").write_bytes(text)
+    (tmp_path / "a.fa.gz").write_bytes(gzip.compress(text))
+    (tmp_path / "a.fa.bgz").write_bytes(bgzip(text))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(text))))
+    corpora = [build(tmp_path / name, tmp_path / name) for name in ()]
+    for number, source in enumerate([tmp_path / "a.fa", tmp_path / "a.fa.gz", tmp_path / "a.fa.bgz", "-"]):
+        corpora.append(build(tmp_path / f"c{number}", source))
+    assert len({corpus.fingerprint for corpus in corpora}) == 1
+    assert records(corpora[0]) == {name.decode(): seq.replace(b"T", b"U") for name, _, seq in naive(text)}
+
+
+def test_several_files_note_their_source_and_share_one_duplicate_filter(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n>b\nGGGG\n")
+    (tmp_path / "b.fa").write_text(">c\nacgu\n>d\nCCCC\n")
+    corpus = build(tmp_path / "c", tmp_path / "a.fa", tmp_path / "b.fa", "--validation", 0)
+    assert records(corpus) == {"a": b"ACGU", "b": b"GGGG", "d": b"CCCC"}
+    sources = corpus.split("train").gather_text("source", np.arange(3)).rows()
+    assert sources == [b"a.fa", b"a.fa", b"b.fa"]
+    assert dropped(corpus) == {"same_sequence": 1}
+    assert [source["name"] for source in corpus.manifest["sources"]] == ["a.fa", "b.fa"]
+
+
+def test_letters_are_spelled_as_asked_and_odd_records_counted(tmp_path):
+    (tmp_path / "a.fa").write_text(
+        ">plain\nacgtACGU\n>few_n\nACGTACGTACGTACGTACGN\n>many_n\nACNN\n>gap\nAC-GT\n>protein\nMKVLEF\n>more\nGGCC\n>iupac\n"
+        "RACGTACGTACGTACGTACGTACGT\n"
+    )
+    rna = build(tmp_path / "rna", tmp_path / "a.fa")
+    assert records(rna) == {
+        "plain": b"ACGUACGU", "few_n": b"ACGUACGUACGUACGUACGN", "more": b"GGCC", "iupac": b"RACGUACGUACGUACGUACGUACGU",
+    }  # fmt: skip
+    assert dropped(rna) == {
+        "too_many_ambiguous_letters": 1, "letters_not_nucleotides": 1, "letters_of_proteins": 1,
+    }  # fmt: skip
+    dna = build(tmp_path / "dna", tmp_path / "a.fa", "--alphabet", "dna", "--max-ambiguous", 0.5)
+    assert records(dna)["plain"] == b"ACGTACGT"
+    assert records(dna)["many_n"] == b"ACNN"
+    assert dna.manifest["alphabet"] == "dna"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "counted"),
+    [
+        (["--max-length", 10], {"s": b"ACGU"}, {"too_long": 1}),
+        (["--min-length", 5], {"l": b"ACGUACGUACGUA"}, {"too_short": 1}),
+        (["--max-length", 10, "--long", "crop"], {"s": b"ACGU", "l": b"ACGUACGUAC"}, {}),
+        (
+            ["--max-length", 5, "--long", "pieces", "--min-length", 4, "--duplicates", "keep"],
+            {"s": b"ACGU", "l:1-5": b"ACGUA", "l:6-10": b"CGUAC"},
+            {"too_short": 1},
+        ),
+    ],
+)
+def test_length_policies(tmp_path, arguments, expected, counted):
+    (tmp_path / "a.fa").write_text(">s\nACGT\n>l\nACGTACGTACGTA\n")
+    corpus = build(tmp_path / "c", tmp_path / "a.fa", *arguments, "--validation", 0)
+    assert records(corpus) == expected
+    assert dropped(corpus) == counted
+
+
+def test_types_come_from_the_header(tmp_path):
+    (tmp_path / "a.fa").write_text(">a tRNA x\nACGT\n>b\nGGGG\n")
+    table = build(tmp_path / "c", tmp_path / "a.fa", "--type-field", 2, "--validation", 0).split("train")
+    assert table.rna_type(np.arange(2)) == ["tRNA", None]
+
+
+def test_duplicates_never_straddle_the_splits(tmp_path):
+    text = random_fasta(300) * 3
+    (tmp_path / "a.fa").write_bytes(text)
+    corpus = build(tmp_path / "c", tmp_path / "a.fa", "--duplicates", "keep", "--validation", 0.3)
+    splits = [set(corpus.split(s).gather(np.arange(len(corpus.split(s)))).rows()) for s in corpus.splits]
+    assert len(corpus.split("train")) + len(corpus.split("validation")) == 900
+    assert not splits[0] & splits[1]
+    assert 40 < len(splits[1]) < 140
+
+
+def test_the_real_file_keeps_every_record(shared, tmp_path):
+    corpus = build(tmp_path / "c", shared / "data/ncrna/nRC_test.fa", "--max-ambiguous", 1, "--type-field", 2)
+    train, held_out = (corpus.manifest["splits"][split] for split in corpus.splits)
+    assert train["sequences"] + held_out["sequences"] == 2600
+    assert train["nucleotides"] + held_out["nucleotides"] == 387_780
+    assert train["composition"]["A"] + held_out["composition"]["A"] == 102_919
+    assert train["rna_type"]["tRNA"] + held_out["rna_type"]["tRNA"] == 200
+
+
+def gzip_cut(path):
+    path.write_bytes(gzip.compress(random_fasta(2000))[:5000])
+
+
+def gzip_damaged(path):
+    content = bytearray(gzip.compress(random_fasta(2000)))
+    content[3000] ^= 0xFF
+    path.write_bytes(content)
+
+
+def bgzip_cut(path):
+    path.write_bytes(bgzip(random_fasta(200))[:-28])
+
+
+# name of the broken input -> (its bytes or what writes it, arguments, what the one line must say)
+BROKEN = {
+    "empty": (b"", [], "empty, no FASTA record"),
+    "blank lines": (b"\n\n  \n", [], "empty, no FASTA record"),
+    "empty gzip": (gzip.compress(b""), [], "empty, no FASTA record"),
+    "binary": (bytes(range(256)) * 20, [], "x.fa: "),
+    "binary after records": (b">a\nACGT\n>b\nAC\0GT\n", [], "binary data"),
+    "UTF-16": (">a\nACGT\n".encode("utf-16"), [], "x.fa: "),
+    "truncated gzip": (gzip_cut, [], "cut off"),
+    "damaged gzip": (gzip_damaged, [], "damaged"),
+    "truncated bgzip": (bgzip_cut, [], "cut off"),
+    "sequence without header": (b"ACGT\nACGT\n", [], "sequence without header"),
+    "FASTQ": (b"@r\nACGT\n+\nIIII\n", [], "FASTQ"),
+    "record without sequence": (b">a\nACGT\n>b\n>c\nACGT\n", [], "record 2 (b): record without sequence"),
+    "last record without sequence": (b">a\nACGT\n>b\n", [], "record 2 (b): record without sequence"),
+    "record without name": (b">a\nACGT\n>\nACGT\n", [], "record 2 (without name): record without name"),
+    "name not UTF-8": (b">a\nACGT\n>caf\xe9\nACGT\n", [], "record 2 (caf\\xe9): name is not UTF-8"),
+    "protein": (b">p\nMKVLEFQW\n>q\nMEEPQSDPSV\n", [], "protein"),
+    "nothing left": (b">a\nNNNN\n", [], "no training sequence is left"),
+    "all too short": (b">a\nACGT\n", ["--min-length", "10"], "too_short 1"),
+    "lengths crossed": (b">a\nACGT\n", ["--min-length", "10", "--max-length", "5"], "--max-length 5 is below"),
+    "crop to what": (b">a\nACGT\n", ["--long", "crop"], "needs --max-length"),
+    "fraction above 1": (b">a\nACGT\n", ["--validation", "5"], "--validation must lie between 0 and 1"),
+    "type field 1": (b">a\nACGT\n", ["--type-field", "1"], "--type-field"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_input_is_one_line_and_leaves_nothing(name, tmp_path, capsys):
+    content, arguments, message = BROKEN[name]
+    source = tmp_path / "in" / "x.fa"
+    source.parent.mkdir()
+    content(source) if callable(content) else source.write_bytes(content)
+    assert main(["fasta", str(source), "--out", str(tmp_path / "out" / "c"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+# name -> (content, what is kept, what is counted) with --bad-records drop
+MENDED = {
+    "bad records": (
+        b">a\nACGT\n>b\n>caf\xe9\nACGA\n>\nGGGG\n",
+        {"a": b"ACGU"},
+        {"record_without_sequence": 1, "name_is_not_UTF-8": 1, "record_without_name": 1},
+    ),
+    "CRLF": (b">a x\r\nAC\r\nGT\r\n>b\r\nGGGG\r\n", {"a": b"ACGU", "b": b"GGGG"}, {}),
+    "lower case": (b">a\nacgt\n", {"a": b"ACGU"}, {}),
+    "byte-order mark": (b"\xef\xbb\xbf>a\nACGT\n", {"a": b"ACGU"}, {}),
+    "blanks in lines": (b">a\nAC GT\n A\t\n", {"a": b"ACGUA"}, {}),
+    "no last line end": (b">a\nACGT\n>b\nGG", {"a": b"ACGU", "b": b"GG"}, {}),
+    "blank lines": (b"\n>a\n\nAC\n\nGT\n\n", {"a": b"ACGU"}, {}),
+    "name in Unicode": (">naïve\nACGT\n".encode(), {"naïve": b"ACGU"}, {}),
+    "blank before name": (b"> a b\nACGT\n", {"a": b"ACGU"}, {}),
+    "letters not UTF-8": (b">a\nACGT\n>b\nAC\xe9T\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_odd_input_has_its_documented_outcome(name, tmp_path):
+    content, kept, counted = MENDED[name]
+    (tmp_path / "x.fa").write_bytes(content)
+    corpus = build(tmp_path / "c", tmp_path / "x.fa", "--bad-records", "drop", "--validation", 0)
+    assert records(corpus) == kept
+    assert dropped(corpus) == counted
+
+
+def test_missing_files_folders_and_places_are_one_line(tmp_path, capsys):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n")
+    (tmp_path / "file").write_text("x")
+    for source, out, message in [
+        ("missing.fa", "c", "missing.fa"),
+        (".", "c", "folder"),
+        ("a.fa", "file", "not a folder"),
+        ("a.fa", "file/c", "cannot be written"),
+    ]:
+        assert main(["fasta", str(tmp_path / source), "--out", str(tmp_path / out)]) == 2
+        error = capsys.readouterr().err
+        assert message in error.lower()
+        assert error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fa", "file"]
+
+
+def test_a_finished_corpus_is_not_built_again_nor_replaced_unasked(tmp_path, capsys):
+    source = tmp_path / "a.fa"
+    source.write_text(">a\nACGT\n")
+    first = build(tmp_path / "c", source)
+    stamp = (tmp_path / "c" / "manifest.json").stat().st_mtime_ns
+    build(tmp_path / "c", source)
+    assert (tmp_path / "c" / "manifest.json").stat().st_mtime_ns == stamp
+    source.write_text(">a\nACGTA\n")
+    assert main(["fasta", str(source), "--out", str(tmp_path / "c")]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert build(tmp_path / "c", source, "--overwrite").fingerprint != first.fingerprint
+
+
+def test_a_full_disk_is_one_line(small_disk, tmp_path, capsys):
+    (tmp_path / "a.fa").write_bytes(random_fasta(40_000))
+    assert main(["fasta", str(tmp_path / "a.fa"), "--out", str(small_disk / "c")]) == 2
+    error = capsys.readouterr().err
+    assert "No space left" in error
+    assert error.count("\n") == 1
+    assert not (small_disk / "c").exists()
+
+
+def test_a_read_only_place_is_one_line(small_disk, tmp_path, capsys, remount):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n")
+    remount("ro")
+    assert main(["fasta", str(tmp_path / "a.fa"), "--out", str(small_disk / "c")]) == 2
+    assert "Read-only" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB, where the machine lets us mount one."""
+    import subprocess
+
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def remount(small_disk):
+    import subprocess
+
+    return lambda mode: subprocess.run(["mount", "-o", f"remount,{mode}", str(small_disk)], check=True)
+
+
+def test_the_path_in_errors_is_the_one_given(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x.fa").write_bytes(b">a\nACGT\n>b\n")
+    assert main(["fasta", "x.fa", "--out", "c"]) == 2
+    assert "error: x.fa: record 2" in capsys.readouterr().err
