@@ -18,6 +18,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         PolymeraseError: ``path`` is there already and holds something, or cannot be made.
     """
+    path = path.resolve()
     refuse_existing(path)
     partial = path.parent / f".{path.name}.partial"
     try:

@@ -137,10 +137,13 @@ def _run_fresh(folder: Path, family: Family, probe: Probe, kind: Kind) -> dict[s
         }
         script = Path(__file__).with_name("fresh_process.py")
         command = [sys.executable, "-P", str(script), str(folder.resolve()), str(probe_file), str(out_file)]
-        done = subprocess.run(
-            command, cwd=scratch, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=_TIMEOUT_S, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                command, cwd=scratch, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=_TIMEOUT_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise PolymeraseError(f"export failed: loading it took more than {_TIMEOUT_S} s") from None
         if done.returncode or not out_file.is_file():
             lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
             raise PolymeraseError(f"export failed: transformers cannot load it: {lines[-1] if lines else 'no output'}")

@@ -13,8 +13,25 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.family import CONFIG_FIELDS
 from pretrain.models import EncoderSettings
+from pretrain.models.encoder import ACTIVATIONS
 
 _STATABLE = (*CONFIG_FIELDS, "rope_theta", "rope_scaling")
+_WHOLE_NUMBERS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+_NUMBERS = (
+    "layer_norm_eps",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "initializer_range",
+    "rope_theta",
+)
 _DIMENSIONS = {  # setting -> (our tensor, its dimension)
     "vocab_size": ("encoder.embeddings.word.weight", 0),
     "hidden_size": ("encoder.embeddings.word.weight", 1),
@@ -43,7 +60,10 @@ def settings_from(
         PolymeraseError: a size is stated otherwise than the tensors have it, or is neither stated nor readable.
     """
     _check_known(overrides)
-    stated = {key: value for key, value in config.items() if value is not None} | dict(overrides)
+    # the pad id belongs to the tokenizer: config classes of ports carry defaults of their own
+    stated = {key: value for key, value in config.items() if value is not None and key != "pad_token_id"}
+    stated |= overrides
+    _check_values(stated, source)
     shapes = sizes_of(state)
     if shapes["num_hidden_layers"] > len(state):
         raise PolymeraseError(f"{source}: layer {shapes['num_hidden_layers'] - 1} without the layers below it")
@@ -86,6 +106,19 @@ def _published_heads(family: Family, shapes: Mapping[str, int], source: str) -> 
             "add model.num_attention_heads=N or put the model's config.json beside the file"
         )
     return published.num_attention_heads
+
+
+def _check_values(stated: Mapping[str, Any], source: str) -> None:
+    for key in _WHOLE_NUMBERS:
+        if key in stated and (type(stated[key]) is not int or stated[key] < 1):
+            raise PolymeraseError(f"{source}: {key} is stated as {stated[key]!r}, which is no positive whole number")
+    for key in _NUMBERS:
+        if key in stated and (type(stated[key]) not in (int, float) or not 0 <= stated[key] < float("inf")):
+            raise PolymeraseError(f"{source}: {key} is stated as {stated[key]!r}, which is no number from 0 up")
+    if stated.get("hidden_act", "gelu") not in tuple(ACTIVATIONS):
+        raise PolymeraseError(
+            f"{source}: hidden_act is stated as {stated['hidden_act']!r}; there are {', '.join(ACTIVATIONS)}"
+        )
 
 
 def _check_known(overrides: Mapping[str, Any]) -> None:
