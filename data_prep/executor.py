@@ -5,6 +5,7 @@ A worker that dies (ViennaRNA can segfault, the kernel can kill for memory) cost
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeVar
@@ -23,7 +24,20 @@ def _local(rest: str) -> tuple[Executor, int]:
         raise DataPrepError(f"--executor local:{rest}: expected local:N with N processes")
     count = int(rest) if rest else len(os.sched_getaffinity(0))
     # Forked children of a process with threads (Arrow has some) can hang; spawned ones start clean.
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")), count
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent), count
+
+
+def _end_with_parent() -> None:
+    """Runs in a worker: without this, workers of a killed process wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _dask(rest: str) -> tuple[Executor, int]:

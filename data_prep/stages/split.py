@@ -121,7 +121,7 @@ def _by_cluster_file(path: str) -> Grouping:
 
     def keys(batch: pa.RecordBatch) -> list[bytes]:
         names = batch.column("id").to_pylist()
-        wanted = np.array([xxh3_64_intdigest(name) for name in names], np.uint64)
+        wanted = np.array([xxh3_64_intdigest(name.encode()) for name in names], np.uint64)
         at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
         if (missing := np.flatnonzero(ids[at] != wanted)).size:
             raise DataPrepError(f"{path}: no line for record {names[missing[0]]!r} (and {missing.size - 1} more)")
