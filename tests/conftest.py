@@ -26,3 +26,17 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs ../shared (real sequences that are not part of the repository)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory) -> dict[str, Path]:
+    """Small corpora of synthetic sequences: plain, other (another seed), labelled, alleles."""
+    from tests.training import corpora as build
+
+    folder = tmp_path_factory.mktemp("corpora")
+    return {
+        "plain": build.build_plain(folder),
+        "other": build.build_plain(folder, seed=2, count=70),
+        "labelled": build.build_labelled(folder),
+        "alleles": build.build_alleles(folder),
+    }

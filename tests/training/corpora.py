@@ -47,9 +47,7 @@ def build_labelled(folder: Path) -> Path:
                 [f"{split}-{number}" for number in range(count)],
                 [row.encode() for row in rows],
                 rna_type=[TYPES[number % 3] if number % 4 else None for number in range(count)],
-                structure=[
-                    "".join(draw.choice(list("(.)"), len(row))) if n % 5 else None for n, row in enumerate(rows)
-                ],
+                structure=[fold if number % 5 else None for number, fold in enumerate(folds)],
                 mfe_kcal_per_mol=[float(draw.normal(-8, 3)) if number % 3 else None for number in range(count)],
             )
         writer.finish(Tally())
@@ -67,7 +65,7 @@ def build_alleles(folder: Path) -> Path:
             records.append(record(at + 1, text[at], other, info=f"AF={0.1 + 0.05 * (at % 9):.2f}", contig=name))
     genome, vcf = write_fasta(folder / "genome.fa", **bases), write_vcf(folder / "variants.vcf", *records)
     arguments = ["allele-frequencies", "--genome", str(genome), "--vcf", str(vcf), "--out", str(out)]
-    assert data_prep([*arguments, "--validation-contigs", "chr2", "--window", "60", "--processes", "1"]) == 0
+    assert data_prep([*arguments, "--validation-contigs", "chr2", "--window", "60"]) == 0
     return out
 
 
