@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
+from pretrain.importing.damage import ARCHIVE_ERRORS, damaged
 from pretrain.importing.numpy_nodes import is_array, to_array
 from pretrain.importing.pickle_tree import Call, describe, read_pickle
 from pretrain.importing.torch_file import LEGACY_MAGIC, TorchTensors, read_legacy, read_zip
@@ -64,8 +65,8 @@ def _is_npz(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile as why:
-        raise PolymeraseError(f"{path.name}: damaged or cut off ({why}); download or copy it again") from None
+    except ARCHIVE_ERRORS as why:
+        raise damaged(path.name, why) from None
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
@@ -75,8 +76,8 @@ def _npz(path: Path) -> Checkpoint:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             tensors = {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as why:
-        raise PolymeraseError(f"{path.name}: damaged, or holds something else than numbers ({why})") from None
+    except ARCHIVE_ERRORS as why:
+        raise damaged(path.name, why) from None
     return Checkpoint(tensors, {})
 
 
@@ -88,7 +89,7 @@ def _safetensors(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             facts: dict[str, Fact] = dict(file.metadata() or {})
     except (SafetensorError, OSError) as why:
-        raise PolymeraseError(f"{path.name}: damaged or cut off safetensors file ({why}); copy it again") from None
+        raise damaged(path.name, why) from None
     return Checkpoint(tensors, facts)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from pretrain.errors import PolymeraseError
+from pretrain.importing.damage import damaged
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def read_pickle(file: IO[bytes], source: str) -> Any:
         MemoryError,
         RecursionError,
     ) as why:
-        raise PolymeraseError(f"{source}: not a readable checkpoint (damaged or no pickle: {_one_line(why)})") from None
+        raise damaged(source, why) from None
     return result
 
 
@@ -230,7 +230,3 @@ def describe(node: Any) -> str:
     if isinstance(node, (Name, bool, int, float, str, bytes, type(None))):
         return (str(node) if isinstance(node, Name) else repr(node))[:60]
     return type(node).__name__
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

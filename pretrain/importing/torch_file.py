@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
+from pretrain.importing.damage import ARCHIVE_ERRORS, damaged
 from pretrain.importing.pickle_tree import Call, Name, Persistent, describe, read_pickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -110,19 +111,20 @@ def read_zip(path: Path) -> tuple[Any, TorchTensors]:
             raise PolymeraseError(f"{source}: written on a big-endian machine; save it again on a little-endian one")
         with archive.open(names[0]) as file:
             tree = read_pickle(file, source)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as why:
-        raise PolymeraseError(f"{source}: damaged or cut off ({why}); download or copy it again") from None
+    except ARCHIVE_ERRORS as why:
+        raise damaged(source, why) from None
 
     def storage(key: str, needed: int) -> bytes:
+        name = f"{prefix}data/{key}"
+        if name not in archive.NameToInfo:
+            raise PolymeraseError(f"{source}: storage {key!r} is missing in the file")
         try:
-            info = archive.getinfo(f"{prefix}data/{key}")
+            info = archive.getinfo(name)
             if info.compress_type != zipfile.ZIP_STORED or info.file_size < needed:
                 raise PolymeraseError(f"{source}: storage {key!r} has {info.file_size} bytes, {needed} expected")
             return archive.read(info)[:needed]
-        except KeyError:
-            raise PolymeraseError(f"{source}: storage {key!r} is missing in the file") from None
-        except (zipfile.BadZipFile, OSError, EOFError) as why:
-            raise PolymeraseError(f"{source}: damaged or cut off ({why}); download or copy it again") from None
+        except ARCHIVE_ERRORS as why:
+            raise damaged(source, why) from None
 
     return tree, TorchTensors(source, storage)
 

@@ -148,3 +148,31 @@ def test_a_flipped_byte_in_a_zip_container_is_found(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(PolymeraseError, match=r"m\.pt.*damaged"):
         read_checkpoint_file(path)
+
+
+def test_files_damaged_at_random_are_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    """Nine hundred damaged copies: a checkpoint or one line, never another exception."""
+    whole = []
+    for zip_container in (True, False):
+        torch.save(_fairseq_checkpoint(), tmp_path / "whole", _use_new_zipfile_serialization=zip_container)
+        whole.append((tmp_path / "whole").read_bytes())
+    whole += [pickle.dumps({"w": np.arange(20, dtype="f4"), "b": np.zeros(3)}, protocol) for protocol in (2, 5)]
+    save_file({"w": torch.arange(40.0)}, tmp_path / "whole")
+    whole.append((tmp_path / "whole").read_bytes())
+    np.savez(tmp_path / "whole.npz", w=np.arange(40, dtype="f4"))
+    whole.append((tmp_path / "whole.npz").read_bytes())
+    rng = np.random.default_rng(11)
+    path = tmp_path / "damaged"
+    messages = []
+    for turn in range(900):
+        data = bytearray(whole[turn % len(whole)])
+        for place in rng.integers(len(data), size=rng.integers(1, 12)):
+            data[place] = rng.integers(256)
+        del data[(start := int(rng.integers(len(data)))) : start + int(rng.integers(0, 3))]
+        path.write_bytes(data)
+        try:
+            read_checkpoint_file(path)
+        except PolymeraseError as error:
+            messages.append(str(error))
+    assert len(messages) > 450
+    assert all("\n" not in message and len(message) < 400 for message in messages)
