@@ -10,13 +10,14 @@ import torch
 from data_prep.corpus import Corpus
 from pretrain.batching import BatchMaker
 from pretrain.config import Config
-from pretrain.data.sources import open_checked, open_source
+from pretrain.data.sources import Source, open_checked, open_source
 from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family, find_family
 from pretrain.masking import build_strategy
 from pretrain.models import EncoderSettings, pair_class_table
 from pretrain.objectives import OBJECTIVES, Context, Objective
+from pretrain.objectives.base import IGNORE
 from pretrain.objectives.model import PretrainingModel
 from pretrain.rng import derive_seed
 from pretrain.tokenizers import Tokenizer, build_tokenizer
@@ -53,21 +54,27 @@ class Parts:
             _load_initial(model, self.initial, str(self.config.model.init_from))
         return model
 
-    def batches(self, split: str) -> BatchMaker:
-        """Micro-batches of one split of all corpora."""
-        corpora = self.corpora if split == "train" else [c for c in self.corpora if split in c.splits]
+    def sources(self, split: str) -> list[tuple[int, Source]]:
+        """The corpora that have samples in a split, each with its number. All must have some to train on."""
         settings = self.config.corpus
         max_tokens = longest_input(self.config, self.family, self.settings)
-        sources = [open_source(corpus, split, self.tokenizer, settings, max_tokens) for corpus in corpora]
-        for corpus, source in zip(corpora, sources, strict=True):
-            if not source.size:
-                raise PolymeraseError(f"{corpus.folder}: no usable sample in split {split!r}: {source.skipped}")
+        found = []
+        for number, corpus in enumerate(self.corpora):
+            source = open_source(corpus, split, self.tokenizer, settings, max_tokens)
+            if source.size:
+                found.append((number, source))
+            elif split == "train":
+                raise PolymeraseError(f"{corpus.folder}: no usable sample to train on: {source.skipped}")
+        return found
+
+    def batches(self, split: str) -> BatchMaker:
+        """Micro-batches of one split of all corpora."""
+        numbers, sources = zip(*self.sources(split), strict=True)
+        settings, seed = self.config.corpus, self.config.run.seed
         weights = [settings.weight, *(extra.weight for extra in settings.extra)]
-        by_folder = dict(zip((c.folder for c in self.corpora), weights, strict=True))
-        seed = self.config.run.seed
         return BatchMaker(
-            sources,
-            SampleStream([source.size for source in sources], [by_folder[c.folder] for c in corpora], seed),
+            list(sources),
+            SampleStream([source.size for source in sources], [weights[number] for number in numbers], seed),
             self.tokenizer,
             build_strategy(self.config.masking, self.tokenizer),
             self.objectives,
@@ -81,7 +88,7 @@ def assemble(config: Config) -> Parts:
     """Open and check everything a run needs. PolymeraseError names the key at fault."""
     family = find_family(config.model.family)
     settings, initial = encoder_of(config, family)
-    tokenizer = build_tokenizer(family.tokenizer)
+    tokenizer = _tokenizer(config, family)
     if config.corpus.path is None:
         raise PolymeraseError(
             "corpus.path is not set; give the folder of a corpus, for example corpus.path=corpora/mine"
@@ -95,6 +102,17 @@ def assemble(config: Config) -> Parts:
     sizes = {name: getattr(settings, name) for name in _SIZES}
     filled = config.model_copy(update={"model": config.model.model_copy(update=sizes)})
     return Parts(filled, family, settings, tokenizer, corpora, objectives, context, initial)
+
+
+def _tokenizer(config: Config, family: Family) -> Tokenizer:
+    if not config.corpus.label_slot:
+        return build_tokenizer(family.tokenizer)
+    try:
+        return build_tokenizer(family.tokenizer, label_slot=True)
+    except PolymeraseError:
+        raise PolymeraseError(
+            f"corpus.label_slot: {family.name} has no RNA types in its vocabulary; leave it out"
+        ) from None
 
 
 def longest_input(config: Config, family: Family, settings: EncoderSettings) -> int:
@@ -143,13 +161,15 @@ def _context(config: Config, settings: EncoderSettings, tokenizer: Tokenizer, co
         (train["mfe_kcal_per_mol"] for train in trains if train.get("mfe_kcal_per_mol")), {}
     )
     parts = getattr(config.masking, "parts", None)
+    type_objective = config.objectives.rna_type
     return Context(
         hidden_size=settings.hidden_size,
         strategies=tuple(part.strategy for part in parts) if parts else (config.masking.strategy,),
         soft_labels=config.objectives.soft_label is not None,
         base_ids=settings.base_token_ids or (0, 0, 0, 0),
         rna_types=tuple(types),
-        rna_type_ids=tuple(ids.get(name, tokenizer.unk_id) for name in types),
+        rna_type_ids=tuple(ids.get(name.replace("_", ""), IGNORE) for name in types),
+        label_objective=type_objective is not None and type_objective.mode == "label_token",
         mfe_mean=energy.get("mean") or 0.0,
         mfe_std=energy.get("std") or 1.0,
     )
@@ -165,7 +185,9 @@ def _check_fit(
     columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
     named = ", ".join(str(corpus.folder) for corpus in corpora)
     limited = settings.position_embedding_type in ("learned", "sinusoidal")
-    budget = config.batch.tokens
+    budget, cells = config.batch.tokens, config.batch.pair_cells
+    most = min(longest, _longest(tokenizer, corpora))
+    by_label = config.objectives.rna_type is not None and config.objectives.rna_type.mode == "label_token"
     fold = f"fold the corpus (python -m data_prep fold {named} --out DIR)"
     problems = (
         (
@@ -173,8 +195,17 @@ def _check_fit(
             f"corpus.max_tokens={longest} exceeds model.max_position_embeddings={settings.max_position_embeddings}",
         ),
         (
-            budget is not None and budget < min(longest, _longest(tokenizer, corpora)),
-            f"batch.tokens={budget} holds no sequence of {min(longest, _longest(tokenizer, corpora))} tokens; "
+            tokenizer.max_nucleotides(longest) < tokenizer.min_nucleotides,
+            f"corpus.max_tokens={longest} leaves no room for a nucleotide; raise it",
+        ),
+        (
+            budget is not None and budget < most,
+            f"batch.tokens={budget} holds no sequence of {most} tokens; "
+            "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
+        ),
+        (
+            cells is not None and cells < most**2,
+            f"batch.pair_cells={cells} holds no sequence of {most} tokens ({most**2} cells); "
             "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
         ),
         ("structure" in active and "structure" not in columns, f"objectives.structure needs structures; {fold}"),
@@ -182,6 +213,10 @@ def _check_fit(
         (
             "rna_type" in active and "rna_type" not in columns,
             "objectives.rna_type needs a corpus with an rna_type column",
+        ),
+        (
+            by_label and not (config.corpus.label_slot and config.masking.label_rate),
+            "objectives.rna_type.mode=label_token needs corpus.label_slot=true and masking.label_rate above 0",
         ),
         (
             "soft_label" in active and "allele_frequencies" not in kinds,

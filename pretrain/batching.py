@@ -15,7 +15,7 @@ from pretrain.data.sources import Source
 from pretrain.data.stream import SampleStream
 from pretrain.masking import MaskingStrategy, SideInformation
 from pretrain.models import PackedBatch, SoftRows, pair_classes
-from pretrain.objectives import Objective, SampleView
+from pretrain.objectives import Objective, SampleView, Targets
 from pretrain.rng import SampleRng, derive_seed, sample_keys
 from pretrain.tokenizers import Tokenizer
 
@@ -97,7 +97,6 @@ class BatchMaker:
         masked = self._masking(tokens, SideInformation(variant_positions=variant_token), rng)
         view = SampleView(reads, tokens, masked, row_of_value(tokens.offsets), variant_token)
         targets = {name: objective.targets(view) for name, objective in self._objectives.items()}
-        groups = np.bincount(masked.strategy[view.sample[masked.positions]], minlength=self._strategies)
         return MicroBatch(
             packed=self._pack(view),
             targets={
@@ -105,7 +104,7 @@ class BatchMaker:
                 for name, target in targets.items()
             },
             counts={name: target.count for name, target in targets.items()},
-            groups=groups.astype(np.int64),
+            groups=self._groups(targets.get("mlm")),
             digest=zlib.crc32(masked.positions.tobytes(), zlib.crc32(masked.input_ids.tobytes())),
             dropout_seed=derive_seed("dropout", self._seed, start),
         )
@@ -122,6 +121,11 @@ class BatchMaker:
                 parts.append(source.read(samples.index[rows], SampleRng(keys[rows])))
                 rows_of_parts.append(rows)
         return merge(parts, np.argsort(np.concatenate(rows_of_parts))), SampleRng(keys)
+
+    def _groups(self, mlm: Targets | None) -> np.ndarray:
+        if mlm is None or not mlm.count:
+            return np.zeros(self._strategies, np.int64)
+        return np.bincount(mlm.arrays["group"], minlength=self._strategies).astype(np.int64)
 
     def _pack(self, view: SampleView) -> PackedBatch:
         tokens, masked = view.tokens, view.masked

@@ -39,12 +39,14 @@ class Evaluator:
 
     def __init__(self, parts: Parts, place: Place):
         self._parts, self._place = parts, place
-        self._maker: BatchMaker = parts.batches("validation")
-        limit = parts.config.train.eval_sequences
-        self.sequences = min(limit, sum(source.size for source in self._maker.sources))
+        self._maker = parts.batches("validation") if parts.sources("validation") else None
+        size = sum(source.size for source in self._maker.sources) if self._maker else 0
+        self.sequences = min(parts.config.train.eval_sequences, size)
 
     def describe(self, step: int, values: dict[str, float]) -> str:
         """One line: each held-out loss beside the loss of the trivial predictor it has to beat."""
+        if not values:
+            return f"step {step}: nothing is held out, so nothing is evaluated (python -m data_prep split)"
         parts = []
         for name, trivial in self.baselines.items():
             accuracy = values.get(f"validation/{name}/accuracy")
@@ -55,6 +57,8 @@ class Evaluator:
     @cached_property
     def baselines(self) -> dict[str, float]:
         """Loss of each objective's trivial predictor on the same held-out targets (see ``pretrain.baselines``)."""
+        if self._maker is None:
+            return {}
         alone = Place(0, 0, 1, self._place.device)
         train = self._parts.batches("train")
         seen = min(_BASELINE_SEQUENCES, sum(source.size for source in train.sources))
@@ -65,7 +69,9 @@ class Evaluator:
         )
 
     def run(self, engine: Evaluates) -> dict[str, float]:
-        """``validation/OBJECTIVE/METRIC`` -> mean. Collective."""
+        """``validation/OBJECTIVE/METRIC`` -> mean; nothing where nothing is held out. Collective."""
+        if self._maker is None:
+            return {}
         meter = Meter(self._parts.objectives, self._parts.context.strategies, self._place)
         zeros = dict.fromkeys(self._parts.objectives, 0.0)
         for batch in evaluation_batches(self._parts, self._maker, self.sequences, self._place):

@@ -56,6 +56,8 @@ def score(source: str, corpus: str, settings: list[str], sequences: int) -> dict
     parts, model = load(source, corpus, [*settings, f"train.eval_sequences={sequences}"])
     place = Place(0, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     evaluator = Evaluator(parts, place)
+    if not evaluator.sequences:
+        raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
     values = evaluator.run(PlainModel(model.to(place.device)))
     result: dict[str, Any] = {
         "model": source,

@@ -49,6 +49,7 @@ class Corpus(Section):
     too_long: Literal["crop", "skip"] = "crop"  # sequences of more tokens than max_tokens
     crop: Literal["random", "keep_start", "keep_end"] = "random"
     max_tokens: Positive | None = None  # specials included; default: model.max_position_embeddings
+    label_slot: bool = False  # RNAErnie: the RNA type stands behind each sequence, [CLS] letters [IND] TYPE [SEP]
     window: Positive | None = None  # allele-frequency corpora: bases per window; default: what max_tokens holds
     reverse_complement: Fraction = 0.0  # allele-frequency corpora: share of windows read on the other strand
     temperature: PositiveFloat = 1.0  # soft_label: see temperature_mode

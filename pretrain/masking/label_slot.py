@@ -20,8 +20,8 @@ class LabelSlotMasking:
     def __init__(self, strategy: MaskingStrategy, rate: float, tokenizer: Tokenizer):
         if not tokenizer.has_label_slot:
             raise PolymeraseError(
-                f"masking.label_rate needs a layout with an RNA type behind the sequence, which tokenizer "
-                f"{tokenizer.name} does not have here; leave it at 0"
+                "masking.label_rate needs an RNA type behind each sequence; set corpus.label_slot=true (families with "
+                "RNA types in their vocabulary), or leave it at 0"
             )
         self._strategy, self._rate, self._mask_id = strategy, rate, tokenizer.mask_id
 

@@ -24,7 +24,8 @@ class Context:
     soft_labels: bool = False  # the soft_label objective is on
     base_ids: tuple[int, int, int, int] = (0, 0, 0, 0)  # token ids of A, C, G, T/U
     rna_types: tuple[str, ...] = ()  # classes of the rna_type objective, in order
-    rna_type_ids: tuple[int, ...] = ()  # their label tokens, where the vocabulary has them
+    rna_type_ids: tuple[int, ...] = ()  # their label tokens, IGNORE for types without one
+    label_objective: bool = False  # hidden label tokens belong to the rna_type objective
     mfe_mean: float = 0.0  # kcal/mol, of the training corpus
     mfe_std: float = 1.0
 

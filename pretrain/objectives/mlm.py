@@ -24,6 +24,7 @@ class MlmObjective:
         self.weight = settings.weight
         self.metrics = {"accuracy": len(context.strategies)}
         self._skip_alleles = context.soft_labels
+        self._skip_labels = context.label_objective
 
     def head(self, context: Context) -> None:
         """Uses the model's own output head."""
@@ -32,6 +33,8 @@ class MlmObjective:
         positions = view.masked.positions
         if self._skip_alleles:  # those positions have soft labels
             positions = positions[~view.reads.has_alleles[view.sample[positions]]]
+        if self._skip_labels:  # those are of the rna_type objective
+            positions = positions[view.tokens.maskable[positions]]
         return class_targets(positions, view.tokens.ids[positions], view.masked.strategy[view.sample[positions]])
 
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
