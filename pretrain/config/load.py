@@ -63,8 +63,16 @@ def _family_quirks(tree: Mapping[str, Any]) -> dict[str, Any]:
         return {}  # reported where the family is looked up
     tree_of_quirks: dict[str, Any] = {}
     for key, value in family.quirks.items():
-        tree_of_quirks = merge(tree_of_quirks, nested(key, value))
+        if not _is_of_objective_that_is_off(key, tree):
+            tree_of_quirks = merge(tree_of_quirks, nested(key, value))
     return tree_of_quirks
+
+
+def _is_of_objective_that_is_off(key: str, tree: Mapping[str, Any]) -> bool:
+    """Setting ``objectives.NAME.KEY`` would switch NAME on."""
+    section, *path = key.split(".")
+    on = tree.get("objectives")
+    return section == "objectives" and len(path) > 1 and isinstance(on, Mapping) and on.get(path[0]) is None
 
 
 def _check_combinations(config: Config, where: str) -> None:

@@ -112,6 +112,15 @@ def test_quirks_replace_what_the_file_itself_says(write):
     assert load_config(write(text), ["quirks=upstream"]).objectives.reduction == "sequence_weighted"
 
 
+def test_quirks_of_an_objective_that_is_off_leave_it_off(write):
+    path = write(WHOLE)
+    words = ["quirks=upstream", "model.family=utr_lm"]
+    assert load_config(path, words).objectives.structure is None
+    assert load_config(path, [*words, "objectives.structure={}"]).objectives.structure.label_shift == -1
+    off = [*words, "objectives.structure=null"]
+    assert load_config(write(WHOLE.replace("mlm: {}", "mlm: {}, structure: {}")), off).objectives.structure is None
+
+
 @pytest.mark.parametrize("words", [[], ["quirks=upstream"], ["quirks=upstream", "objectives.reduction=global_mean"]])
 def test_a_saved_config_reads_back_as_it_was(write, tmp_path, words):
     words = [*words, "optimizer.betas=[0.9, 0.98]", "corpus.extra=[{path: x, weight: 2}]", "optimizer.lr=1e-4"]
