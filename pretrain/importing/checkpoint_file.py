@@ -87,7 +87,7 @@ def _safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            facts: dict[str, Fact] = dict(file.metadata() or {})
+            facts: dict[str, Fact] = {k: v for k, v in (file.metadata() or {}).items() if k != "format"}
     except (SafetensorError, OSError) as why:
         raise damaged(path.name, why) from None
     return Checkpoint(tensors, facts)

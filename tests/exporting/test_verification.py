@@ -80,8 +80,10 @@ def test_the_config_says_how_to_load_the_folder(ernie: Path, utr_lm: Path) -> No
     assert json.loads((utr_lm / "config.json").read_text())["layer_norm_eps"] == 1e-5
 
 
-def test_the_card_of_utr_lm_says_where_the_structure_head_reads(utr_lm: Path) -> None:
+def test_cards_say_what_their_release_does_differently(utr_lm: Path, utrbert: Path, mutbert: Path) -> None:
     assert "one column to the left" in (utr_lm / "README.md").read_text()
+    assert "adds its output bias twice" in (utrbert / "README.md").read_text()
+    assert 'The release says "bert"' in (mutbert / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
