@@ -9,7 +9,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import argparse
 import os
 
-from pretrain.errors import PolymeraseError
+from pretrain.errors import PolymeraseError, RunError
 
 EXAMPLE = """examples:
   deepspeed launch/pretrain.py --config demo/ernie.yaml corpus.path=corpora/mine
@@ -64,10 +64,17 @@ def main() -> int:
             print(describe(config, args.ranks))
             return 0
         return _train(config, args)
+    except RunError as error:
+        return _complain(error, 1)
     except PolymeraseError as error:
-        if os.environ.get("RANK", "0") == "0":
-            print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2
+        return _complain(error, 2)
+
+
+def _complain(error: PolymeraseError, status: int) -> int:
+    """All ranks have the same to say, so the first one says it."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    return status
 
 
 def _train(config, args: argparse.Namespace) -> int:
@@ -77,8 +84,16 @@ def _train(config, args: argparse.Namespace) -> int:
     from pretrain.trainer import Trainer
 
     parts = assemble(config)
-    place = join(config.engine.timeout_s, config.engine.require_gpu)
-    done = Trainer(parts, place, args.resume, args.allow_change).run()
+    engine = config.engine
+    place = join(engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port)
+    try:
+        done = Trainer(parts, place, args.resume, args.allow_change).run()
+    except RuntimeError as error:  # what torch raises when the other side of a collective is gone
+        cause = place.watch.explain() if place.watch else None
+        if cause is None:
+            raise
+        print(f"error: {cause}\n  ({error})", file=sys.stderr, flush=True)  # ranks may see different things
+        return 1
     return 0 if done else EXIT_PREEMPTED
 
 

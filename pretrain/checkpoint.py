@@ -72,10 +72,12 @@ class Checkpoints:
         self._point_latest(step)
 
     def _publish(self, partial: Path, final: Path) -> None:
-        if final.exists():  # the same step again after a fall-back to an older checkpoint
-            shutil.rmtree(final)
+        replaced = self.folder / f"{_PARTIAL}replaced-{final.name}"
+        if final.exists():  # the same step again, after going back to an older checkpoint
+            final.rename(replaced)
         partial.rename(final)
         _flush(self.folder)
+        shutil.rmtree(replaced, ignore_errors=True)
 
     def _point_latest(self, step: int) -> None:
         pointer = self.folder / ".latest.partial"
@@ -90,6 +92,15 @@ class Checkpoints:
             if not keep_every or step % keep_every:
                 doomed = self.path(step).rename(self.folder / f"{_PARTIAL}old-{step}")  # never half a step-N
                 shutil.rmtree(doomed, ignore_errors=True)
+
+    def put_aside(self, step: int) -> Path:
+        """Take a damaged checkpoint out of the row, but keep it for whoever wants to know why."""
+        aside = self.folder / f"damaged-step-{step}"
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            return self.path(step).rename(aside)
+        except OSError:  # a read-only disk: it stays where it is
+            return self.path(step)
 
     def whole(self) -> Iterator[tuple[int, str | None]]:
         """Steps, newest first, each with what is wrong with it (None: whole)."""

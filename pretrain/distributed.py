@@ -6,11 +6,15 @@ import os
 import socket
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from pretrain.errors import PolymeraseError
+from pretrain.watch import Watch
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Place:
     world_size: int
     device: torch.device
     control: dist.ProcessGroup | None = None  # host-side group for counts and flags: no device waits for it
+    watch: Watch | None = None  # with more than one rank
 
     @property
     def is_first(self) -> bool:
@@ -29,8 +34,10 @@ class Place:
         return self.rank == 0
 
 
-def fill_environment() -> None:
+def fill_environment(port: int | None = None) -> None:
     """Set RANK and its companions where no launcher has: from SLURM, or for a single process.
+
+    ``port`` is that of the rendezvous; without one it follows from the job's number, or is any free one.
 
     ``python launch/pretrain.py`` and ``srun python launch/pretrain.py`` then work like ``deepspeed launch/pretrain.py``
     (without this DeepSpeed looks for MPI; spec environment.md, table 0, line 16).
@@ -41,18 +48,26 @@ def fill_environment() -> None:
             env["RANK"], env["WORLD_SIZE"] = env["SLURM_PROCID"], env["SLURM_NTASKS"]
             env["LOCAL_RANK"] = env.get("SLURM_LOCALID", "0")
             env.setdefault("MASTER_ADDR", _first_host(env["SLURM_JOB_NODELIST"]))
-            env.setdefault("MASTER_PORT", str(20000 + int(env.get("SLURM_JOB_ID", "0")) % 20000))
+            env.setdefault("MASTER_PORT", str(port or 20000 + int(env.get("SLURM_JOB_ID", "0")) % 20000))
         else:
             env.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
             env.setdefault("MASTER_ADDR", "127.0.0.1")
-            env.setdefault("MASTER_PORT", str(_free_port()))
+            env.setdefault("MASTER_PORT", str(port or _free_port()))
     env.setdefault("LOCAL_RANK", "0")
     env.setdefault("LOCAL_SIZE", env["WORLD_SIZE"])
 
 
-def join(timeout_s: int, require_gpu: bool) -> Place:
-    """Open the process group (NCCL on GPUs, gloo on CPU) and return this rank's place."""
-    fill_environment()
+def join(
+    timeout_s: int, require_gpu: bool, lost_rank_s: int = 120, interface: str | None = None, port: int | None = None
+) -> Place:
+    """Open the process group (NCCL on GPUs, gloo on CPU) and return this rank's place.
+
+    The arguments are the keys of the ``engine`` section.
+    """
+    fill_environment(port)
+    if interface is not None:  # a variable that is set on one host knows better than a config for all
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     gpu = torch.cuda.is_available()
     if require_gpu and not gpu:
@@ -72,7 +87,9 @@ def join(timeout_s: int, require_gpu: bool) -> Place:
     deepspeed.init_distributed("nccl" if gpu else "gloo", timeout=timeout, verbose=False)
     device = torch.device("cuda", local_rank) if gpu else torch.device("cpu")
     control = dist.new_group(backend="gloo", timeout=timeout) if gpu else dist.group.WORLD
-    return Place(rank, local_rank, int(os.environ["WORLD_SIZE"]), device, control)
+    world_size = int(os.environ["WORLD_SIZE"])
+    watch = Watch(rank, world_size, lost_rank_s) if world_size > 1 else None
+    return Place(rank, local_rank, world_size, device, control, watch)
 
 
 def sum_over_ranks(values: list[int], place: Place) -> list[int]:
@@ -97,16 +114,27 @@ def barrier(place: Place) -> None:
         dist.barrier(group=place.control)
 
 
-def agree(problem: str | None, place: Place) -> None:
-    """Raise the first rank's problem on every rank, or go on everywhere: nobody waits for a rank that has given up."""
-    problems: list[str | None] = [None] * place.world_size
+def from_all(value: T, place: Place) -> list[T]:
+    """The value of every rank, by rank."""
+    values = [value] * place.world_size
     if place.world_size > 1:
-        dist.all_gather_object(problems, problem, group=place.control)
-    else:
-        problems = [problem]
-    for found in problems:
+        dist.all_gather_object(values, value, group=place.control)
+    return values
+
+
+def from_first(value: T, place: Place) -> T:
+    """Rank 0's value on every rank."""
+    values = [value]
+    if place.world_size > 1:
+        dist.broadcast_object_list(values, src=0, group=place.control)
+    return values[0]
+
+
+def agree(problem: str | None, place: Place, error: type[PolymeraseError] = PolymeraseError) -> None:
+    """Raise the first rank's problem on every rank, or go on everywhere: nobody waits for a rank that has given up."""
+    for found in from_all(problem, place):
         if found is not None:
-            raise PolymeraseError(found)
+            raise error(found)
 
 
 def _quiet_cpu_deepspeed() -> None:

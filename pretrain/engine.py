@@ -1,4 +1,4 @@
-"""The DeepSpeed engine behind five verbs: forward-backward, update, gather, restore, norm.
+"""The DeepSpeed engine behind a few verbs: forward, backward, end of a micro-batch, evaluate.
 
 Everything that touches DeepSpeed is in this file and in ``state.py``.
 """
@@ -40,18 +40,25 @@ class Engine:
         self.deepspeed, _, _, _ = deepspeed.initialize(
             model=model, optimizer=optimizer, config=deepspeed_config(config, turns), dist_init_required=False
         )
-        self.zero_stage = config.engine.zero_stage
         self.optimizer_name = config.optimizer.name
         self.model = model
-        self._clip = config.optimizer.max_grad_norm
+        self._norm: Tensor | None = None
+        self._dropped = 0
 
-    def forward_backward(
+    @property
+    def holds_weights(self) -> bool:
+        """Whether the optimiser updates the module's own float32 parameters (stage 0), not masters cut up by ZeRO."""
+        return isinstance(self.deepspeed.optimizer, torch.optim.Optimizer)
+
+    def forward(
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
     ) -> tuple[Tensor, dict[str, Sums]]:
-        """Add the gradients of one micro-batch. The coefficients already hold every division."""
-        loss, sums = self.deepspeed(batch, targets, coefficients)
+        """Loss of one micro-batch. The coefficients already hold every division."""
+        return self.deepspeed(batch, targets, coefficients)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of one micro-batch."""
         self.deepspeed.backward(loss)
-        return loss.detach(), sums
 
     def evaluate(
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
@@ -63,20 +70,35 @@ class Engine:
         self.deepspeed.train()
         return sums
 
-    def end_micro_batch(self, learning_rate: float) -> None:
-        """Tell DeepSpeed that a micro-batch is over; at the last one of a step the parameters are updated."""
+    def end_micro_batch(self, learning_rate: float) -> bool:
+        """Tell DeepSpeed that a micro-batch is over; at the last one of a step the parameters are updated.
+
+        Returns whether that update was dropped, on all ranks alike, because its gradient was not finite. DeepSpeed
+        sees to it in its ZeRO stages, where it waits for the norm of the gradient anyway; stage 0 is ours.
+        """
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = learning_rate
+        dropped = self.dropped_updates()
+        if self.holds_weights and self.deepspeed.is_gradient_accumulation_boundary():
+            self._drop_unless_finite()
         self.deepspeed.step()
+        return self.dropped_updates() > dropped
 
-    def gradient_norm(self) -> float | None:
-        """Global norm of the last update before clipping, where DeepSpeed keeps it (not at stage 0 in fp32)."""
-        norm = self.deepspeed.get_global_grad_norm()
-        return None if norm is None else float(norm)
+    def _drop_unless_finite(self) -> None:
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        self._norm = torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(self._norm):
+            self._dropped += 1
+            for parameter in self.model.parameters():
+                parameter.grad = None  # an optimiser passes over parameters without a gradient
 
-    def skipped_updates(self) -> int:
-        """Updates that DeepSpeed dropped because of an overflow (fp16)."""
-        return int(self.deepspeed.skipped_steps)
+    def gradient_norm(self) -> float:
+        """Global norm of the last gradient before clipping."""
+        return float(self._norm if self._norm is not None else self.deepspeed.get_global_grad_norm())
+
+    def dropped_updates(self) -> int:
+        """Updates since the start of this process that were dropped because their gradient was not finite."""
+        return int(self.deepspeed.skipped_steps) + self._dropped
 
 
 def deepspeed_config(config: Config, turns: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from pretrain.batching import MicroBatch
 from pretrain.distributed import Place, sum_tensor_over_ranks
 from pretrain.objectives import Objective, Sums
+
+_log = logging.getLogger("polymerase")
 
 
 class Meter:
@@ -70,12 +73,18 @@ class MetricsFile:
 
     def __init__(self, run_dir: Path):
         self._path = run_dir / "metrics.jsonl"
+        self._failed = False
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one line. A number that is not finite is written as text, so every reader can parse the file."""
         clean = {key: repr(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(clean) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(clean) + "\n")
+        except OSError as error:  # a full disk may have room again later; the run goes on
+            if not self._failed:
+                _log.warning("%s: cannot be written: %s; lines will be missing", self._path, error.strerror)
+            self._failed = True
 
     def cut_after(self, step: int) -> None:
         """Drop the lines of steps after ``step``: a resumed run will write them again."""

@@ -41,13 +41,13 @@ class Progress:
         yield
         self._waited += time.perf_counter() - start
 
-    def advance(self, totals: StepTotals) -> None:
-        """One step is done."""
-        self._step += 1
+    def advance(self, step: int, totals: StepTotals) -> None:
+        """A step is done."""
+        self._step = step
         self._tokens += totals.tokens
 
-    def report(self, means: dict[str, float], loss: float) -> dict[str, float]:
-        """Numbers of the interval since the last report, also shown."""
+    def report(self, means: dict[str, float], loss: float, bad: dict[str, int]) -> dict[str, float]:
+        """Numbers of the interval since the last report, also shown; ``bad`` counts what went wrong so far, by kind."""
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
         values = {"tokens_per_second": self._tokens / seconds, "data_wait_fraction": self._waited / seconds}
@@ -56,9 +56,10 @@ class Progress:
         accuracy = next(
             (f"  accuracy {means[k]:.3f}" for k in ("mlm/accuracy", "soft_label/accuracy") if k in means), ""
         )
+        went_wrong = "".join(f"  {kind.replace('_', ' ')} {count}" for kind, count in bad.items() if count)
         self.say(
             f"step {self._step}/{self._steps}  loss {loss:.4f}{accuracy}  {values['tokens_per_second']:,.0f} tokens/s  "
-            f"data wait {values['data_wait_fraction']:.1%}  left {_duration(left)}",
+            f"data wait {values['data_wait_fraction']:.1%}  left {_duration(left)}{went_wrong}",
             update=True,
         )
         self._tokens, self._waited, self._since = 0, 0.0, now

@@ -2,103 +2,117 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from torch import Tensor
+from typing import Any
 
 from pretrain.assembly import Parts
-from pretrain.checkpoint import (
-    OPTIMIZER,
-    WEIGHTS,
-    Checkpoints,
-    DamagedError,
-    find_checkpoint,
-    read_state,
-    read_tensors,
-    verify,
-)
-from pretrain.distributed import Place, agree
+from pretrain.checkpoint import Checkpoints, DamagedError, read_state, verify
+from pretrain.distributed import Place, agree, from_all, from_first
 from pretrain.errors import PolymeraseError
 from pretrain.identity import check_same, identity
 
 
 @dataclass(frozen=True)
 class Start:
-    """Everything needed to go on. Rank, world size and ZeRO stage are not part of it."""
+    """Everything needed to go on. Rank, world size and ZeRO stage are not part of it.
 
-    step: int
-    position: int  # in the stream of samples
+    Attributes:
+        folder: checkpoint to continue from; None at the very beginning.
+        state: its ``train_state.json``.
+    """
+
     micro_batches_per_step: int
     message: str
-    weights: dict[str, Tensor] | None = None
-    optimizer: dict[str, Tensor] = field(default_factory=dict)
-    updates: int = 0
-    tracking_run: str | None = None
+    folder: Path | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def step(self) -> int:
+        return self.state.get("step", 0)
+
+    @property
+    def position(self) -> int:
+        """In the stream of samples."""
+        return self.state.get("position", 0)
 
 
 def find_start(parts: Parts, place: Place, run_dir: Path, resume: str, allow_change: list[str]) -> Start:
-    """Decide on rank 0's view of the disk, verified by every rank. Collective.
+    """Decide where to start; the same on every rank. Collective.
 
     ``auto`` takes the newest whole checkpoint of the run folder if there is one, and says so when a newer one is
     damaged. ``never`` refuses a run folder that has checkpoints. Anything else is a run or checkpoint folder to
     continue from, and an error if it has no whole checkpoint.
     """
-    problem, start = None, None
-    try:
-        start = _find(parts, place, run_dir, resume, allow_change)
-    except PolymeraseError as error:
-        problem = str(error)
-    agree(problem, place)
-    assert start is not None
-    return start
-
-
-def _find(parts: Parts, place: Place, run_dir: Path, resume: str, allow_change: list[str]) -> Start:
-    if resume == "never" and Checkpoints(run_dir).steps():
-        raise PolymeraseError(f"{run_dir} has checkpoints already; use --resume auto, or another run.dir")
+    checkpoints = Checkpoints(run_dir)
     warnings: list[str] = []
-    folder = _named(Path(resume)) if resume not in ("auto", "never") else _newest(run_dir, warnings)
+    if resume in ("auto", "never"):
+        there = from_first(bool(checkpoints.steps()), place)
+        if there and resume == "never":
+            raise PolymeraseError(f"{run_dir} has checkpoints already; use --resume auto, or another run.dir")
+        folder = newest_whole(checkpoints, place, warnings) if there else None
+    else:
+        folder = _named(Path(resume), place, warnings)
     if folder is None:
         own = parts.config.batch
         count = own.micro_batches_per_step or own.accumulation * place.world_size
-        return Start(0, 0, count, f"starting {run_dir} at step 0")
-    state = read_state(folder)
-    allowed = check_same(state["identity"], identity(parts), allow_change, str(folder))
-    notes = [*warnings, *(f"allowed change: {change}" for change in allowed)]
-    return Start(
-        step=state["step"],
-        position=state["position"],
-        micro_batches_per_step=state["micro_batches_per_step"],
-        message="; ".join([*notes, f"resuming {folder} at step {state['step']}"]),
-        weights=read_tensors(folder, WEIGHTS),
-        optimizer=read_tensors(folder, OPTIMIZER),
-        updates=state["updates"],
-        tracking_run=state["tracking_run"],
-    )
+        return Start(count, f"starting {run_dir} at step 0")
+    state, problem = {}, None
+    try:
+        state = read_state(folder)
+        changes = check_same(state["identity"], identity(parts), allow_change, str(folder))
+        warnings += [f"allowed change: {change}" for change in changes]
+    except PolymeraseError as error:
+        problem = str(error)
+    agree(problem, place)
+    message = "; ".join([*warnings, f"resuming {folder} at step {state['step']}"])
+    return Start(state["micro_batches_per_step"], message, folder, state)
 
 
-def _newest(run_dir: Path, warnings: list[str]) -> Path | None:
-    """The newest whole checkpoint. Having some, but none whole, is an error: silence would restart a long run."""
-    checkpoints = Checkpoints(run_dir)
-    for step, damage in checkpoints.whole():
+def newest_whole(checkpoints: Checkpoints, place: Place, warnings: list[str], own: bool = True) -> Path:
+    """The newest checkpoint that every host finds whole. Collective.
+
+    A damaged one is named in ``warnings``, and put aside if the run is our own. Having some, but none whole, is an
+    error: silence would restart a long run. Rank 0 says which checkpoints there are; the first rank of each host
+    verifies them on its own view of the disk.
+    """
+    for step in from_first(checkpoints.steps()[::-1], place):
+        damage = _damage(checkpoints.path(step), place)
         if damage is None:
             return checkpoints.path(step)
         warnings.append(f"warning: step-{step} is damaged and was passed over ({damage})")
-    if warnings:
-        raise PolymeraseError(
-            f"{run_dir}: no checkpoint is whole: {'; '.join(warnings)}; use another run.dir to start anew"
-        )
-    return None
+        if own and place.is_first:
+            checkpoints.put_aside(step)
+    raise PolymeraseError(
+        f"{checkpoints.folder}: no checkpoint is whole: {'; '.join(warnings)}; use another run.dir to start anew"
+    )
 
 
-def _named(path: Path) -> Path:
-    if (path / "checkpoints").is_dir():
-        return find_checkpoint(path)
-    if not path.is_dir():
+def _named(path: Path, place: Place, warnings: list[str]) -> Path:
+    """The checkpoint that ``--resume PATH`` means."""
+    if from_first((path / "checkpoints").is_dir(), place):
+        if not from_first(Checkpoints(path).steps(), place):
+            raise PolymeraseError(f"--resume {path}: the run has no checkpoint")
+        return newest_whole(Checkpoints(path), place, warnings, own=False)
+    if not from_first(path.is_dir(), place):
         raise PolymeraseError(f"--resume {path}: no such run or checkpoint folder")
-    try:
-        verify(path)
-    except DamagedError as damage:
-        raise PolymeraseError(f"--resume {path}: {damage}") from None
+    damage = _damage(path, place)
+    if damage is not None:
+        raise PolymeraseError(f"--resume {path}: {damage}")
     return path
+
+
+def _damage(folder: Path, place: Place) -> str | None:
+    """What is wrong with a checkpoint, on any host. Collective."""
+    found = None
+    if place.local_rank == 0:
+        try:
+            verify(folder)
+        except DamagedError as damage:
+            found = str(damage)
+            if not folder.is_dir():
+                found = (
+                    f"{folder} is not visible on {socket.gethostname()}; run.dir must be on a disk that all hosts share"
+                )
+    return next((damage for damage in from_all(found, place) if damage is not None), None)

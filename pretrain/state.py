@@ -17,6 +17,7 @@ from pretrain.engine import Engine
 from pretrain.optim import STATE_KEYS, fresh_state
 
 Tensors = dict[str, Tensor]
+_LOSS_SCALE_KEYS = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")  # of DeepSpeed's DynamicLossScaler
 
 
 def gather_weights(engine: Engine, keep: bool) -> Tensors:
@@ -36,11 +37,24 @@ def gather_optimizer(engine: Engine, keep: bool) -> tuple[Tensors, int]:
     return result, steps
 
 
-def restore(engine: Engine, weights: Tensors, optimizer: Tensors, updates: int) -> None:
+def loss_scale(engine: Engine) -> dict[str, float] | None:
+    """Where the search for the largest fp16 loss scale stands; None in other precisions."""
+    scaler = getattr(engine.deepspeed.optimizer, "loss_scaler", None)
+    if scaler is None or not scaler.dynamic:
+        return None
+    return {key: getattr(scaler, key) for key in _LOSS_SCALE_KEYS}
+
+
+def restore(
+    engine: Engine, weights: Tensors, optimizer: Tensors, updates: int, scale: dict[str, float] | None = None
+) -> None:
     """Put gathered state back. Every rank calls it with all tensors."""
     keys = STATE_KEYS[engine.optimizer_name] if optimizer else ()
-    if keys:
+    if keys or _inner(engine).state:
         _prime(engine, updates)
+    if scale is not None and loss_scale(engine) is not None:
+        for key, number in scale.items():
+            setattr(engine.deepspeed.optimizer.loss_scaler, key, number)
     for name, parameter in _parameters(engine):
         value = weights[name].to(_device(engine))
         _set(engine, parameter, value, None)
@@ -57,21 +71,16 @@ def _device(engine: Engine) -> torch.device:
     return engine.deepspeed.device
 
 
-def _plain(engine: Engine) -> bool:
-    """Whether the optimiser holds the module's own float32 parameters (stage 0 in float32)."""
-    return isinstance(engine.deepspeed.optimizer, torch.optim.Optimizer)
-
-
 def _inner(engine: Engine) -> torch.optim.Optimizer:
     """The torch optimiser inside DeepSpeed's wrapper."""
     wrapper = engine.deepspeed.optimizer
-    return wrapper if _plain(engine) else wrapper.optimizer
+    return wrapper if engine.holds_weights else wrapper.optimizer
 
 
 def _masters(engine: Engine) -> list[Tensor]:
     """What the torch optimiser updates on this rank: whole parameters, or flat float32 partitions."""
     wrapper = engine.deepspeed.optimizer
-    if _plain(engine):
+    if engine.holds_weights:
         return [p for group in wrapper.param_groups for p in group["params"]]
     for name in ("fp32_partitioned_groups_flat", "single_partition_of_fp32_groups", "fp32_groups_flat_partition"):
         if hasattr(wrapper, name):
@@ -84,7 +93,7 @@ def _gather(engine: Engine, key: str | None, keep: bool) -> list[tuple[str, Tens
 
     found = []
     for name, parameter in _parameters(engine):
-        if _plain(engine):
+        if engine.holds_weights:
             value = parameter.data if key is None else _inner(engine).state[parameter][key]
         elif key is None:
             value = safe_get_full_fp32_param(parameter)
@@ -130,7 +139,7 @@ def _link_state(engine: Engine) -> None:
 def _set(engine: Engine, parameter: nn.Parameter, value: Tensor, key: str | None) -> None:
     from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
-    if _plain(engine):
+    if engine.holds_weights:
         target = parameter.data if key is None else _inner(engine).state[parameter][key]
         target.copy_(value)
     elif key is None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +10,22 @@ import torch
 
 from pretrain.assembly import Parts
 from pretrain.batching import MicroBatch, filler_of, to_device
-from pretrain.checkpoint import Checkpoints
-from pretrain.config import notes
-from pretrain.config import save as save_config
+from pretrain.checkpoint import OPTIMIZER, WEIGHTS, Checkpoints, read_state, read_tensors
 from pretrain.data.loader import load_steps
 from pretrain.data.plan import Bounds, Plan
-from pretrain.distributed import Place, agree, barrier, sum_over_ranks
+from pretrain.distributed import Place, agree, from_first, sum_over_ranks
 from pretrain.engine import Engine
-from pretrain.errors import PolymeraseError
+from pretrain.errors import PolymeraseError, RunError
 from pretrain.evaluation import Evaluator
+from pretrain.guard import Guard, Stretch
 from pretrain.identity import identity
-from pretrain.metrics import Meter, MetricsFile
+from pretrain.metrics import Meter
 from pretrain.normalisation import StepCounts, StepTotals, coefficients
-from pretrain.progress import Progress
-from pretrain.resume import Start, find_start
+from pretrain.records import Records, claim_folder
+from pretrain.resume import find_start, newest_whole
 from pretrain.schedule import learning_rate
 from pretrain.signals import StopFlag
-from pretrain.state import gather_optimizer, gather_weights, restore
-from pretrain.tracking import Tracker
-
-_log = logging.getLogger("polymerase")
+from pretrain.state import gather_optimizer, gather_weights, loss_scale, restore
 
 
 class Trainer:
@@ -49,66 +43,105 @@ class Trainer:
         self.run_dir = Path(str(self.config.run.dir))
         self.stop = StopFlag()
         self.stop.install()
-        self._prepare_folder()
-        self.start: Start = find_start(parts, place, self.run_dir, resume, allow_change)
+        self._lock = claim_folder(self.run_dir, place)
+        start = find_start(parts, place, self.run_dir, resume, allow_change)
         batch = self.config.batch
-        self.micro_batches = self.start.micro_batches_per_step
+        self.micro_batches = start.micro_batches_per_step
         self.turns = -(-self.micro_batches // place.world_size)
         self.engine = Engine(self.config, parts.model(), self.turns)
-        if self.start.weights is not None:
-            restore(self.engine, self.start.weights, self.start.optimizer, self.start.updates)
         self.maker = parts.batches("train")
         bounds = Bounds(batch.tokens, batch.sequences, batch.pair_cells)
         self.plan = Plan(self.maker.lengths_at, bounds, self.micro_batches)
+        self.guard = Guard(self.config, place)
+        self.step, self.position, self._saved = 0, 0, -1
+        if start.folder is not None:
+            self._load(start.folder, start.state)
+            self.guard.restore(start.state["guard"])
         self.evaluator = Evaluator(parts, place)
         self.checkpoints = Checkpoints(self.run_dir)
-        self.metrics = MetricsFile(self.run_dir)
         self.meter = Meter(parts.objectives, parts.context.strategies, place)
-        self.progress = Progress(self.config.train.steps, self.start.step, place.is_first)
+        self.records = Records(parts, place, self.run_dir, start)
+        self.rate = learning_rate(self.config)
+        self._stopping = False
         self._filler: MicroBatch | None = None
 
     def run(self) -> bool:
         """Train. Returns whether the last step was reached (False: asked to stop, everything saved)."""
-        self._open_records()
-        rate, train = learning_rate(self.config), self.config.train
-        step, position = self.start.step, self.start.position
-        steps = load_steps(
-            self.plan, position, self.maker.make, self.place.rank, self.place.world_size, train.loader_workers
-        )
-        with contextlib.closing(steps), self.progress:
-            while step < train.steps and not self._asked_to_stop():
-                with self.progress.waiting():
-                    mine = next(steps)
-                totals = self._step([self._filled(turn) for turn in mine.turns], rate(step))
-                step, position = step + 1, mine.end
-                self.progress.advance(totals)
-                if step % train.log_every == 0 or step == train.steps:
-                    self._log(step, rate(step - 1), totals)
-                if train.eval_every and step % train.eval_every == 0 and step < train.steps:
-                    self._evaluate(step)
-                if train.save_every and step % train.save_every == 0 and step < train.steps:
-                    self._save(step, position)
-        done = step >= train.steps
-        if done:
-            self._evaluate(step)
-        if step > self.start.step or not self.checkpoints.steps():
-            self._save(step, position)
-        self._close_records("FINISHED" if done else "KILLED", step)
+        self.records.open(self.maker)
+        train = self.config.train
+        try:
+            with self.records.progress:
+                if "roll_back" in (train.on_bad_step, train.on_spike) and self.step == 0:
+                    self._save()  # somewhere to go back to
+                while bad := self._train_until_bad():
+                    self._go_back(bad)
+            done = self.step >= train.steps
+            if done:
+                self._evaluate()
+            if self._saved != self.step:
+                self._save(last=True)
+        except PolymeraseError:
+            self.records.failed()
+            raise
+        self.records.close(self.step, None if done else self.stop.signal_name or "another rank")
         return done
 
-    def _step(self, batches: list[MicroBatch], rate: float) -> StepTotals:
+    def _train_until_bad(self) -> list[Stretch]:
+        """Train to the end, or to a wish to stop, or to steps that call for the last checkpoint: those are returned."""
+        train, world = self.config.train, self.place.world_size
+        steps = load_steps(self.plan, self.position, self.maker.make, self.place.rank, world, train.loader_workers)
+        with contextlib.closing(steps):
+            while self.step < train.steps and not self._stopping:
+                with self.records.progress.waiting():
+                    mine = next(steps)
+                stretch = Stretch(self.step + 1, self.position, mine.end)
+                totals = self._update(stretch, [self._filled(turn) for turn in mine.turns])
+                self.step, self.position = stretch.step, stretch.end
+                if self.place.watch:
+                    self.place.watch.step = self.step
+                self.records.progress.advance(self.step, totals)
+                last = self.step == train.steps
+                logs, saves = last or self._due(train.log_every), not last and self._due(train.save_every)
+                if logs or saves:
+                    self.guard.read()
+                if logs:
+                    self._log(totals)
+                if bad := self.guard.to_undo():
+                    return bad
+                if not last and self._due(train.eval_every):
+                    self._evaluate()
+                if saves:
+                    self._save()
+        self.guard.read()
+        return self.guard.to_undo()
+
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.step % every == 0
+
+    def _update(self, stretch: Stretch, batches: list[MicroBatch]) -> StepTotals:
         """One optimiser step: every rank's micro-batches, each loss divided by what the whole step holds."""
         objectives, names = self.parts.objectives, list(self.parts.objectives)
-        totals = StepTotals(names, sum_over_ranks(StepCounts(names, batches).values, self.place))
+        # the one exchange of a step between hosts: counts, and whether any rank was asked to stop
+        *counts, asked = sum_over_ranks([*StepCounts(names, batches).values, int(bool(self.stop))], self.place)
+        totals, self._stopping = StepTotals(names, counts), asked > 0
         scale = self.place.world_size * self.turns
-        reduction = self.config.objectives.reduction
-        for batch in batches:
+        total = torch.zeros((), device=self.place.device)
+        dropped = False
+        for turn, batch in enumerate(batches, 1):
             packed, targets = to_device(batch, self.place.device)
             torch.manual_seed(batch.dropout_seed)
-            factors = coefficients(batch, totals, objectives, reduction, scale)
-            _, sums = self.engine.forward_backward(packed, targets, factors)
+            factors = coefficients(batch, totals, objectives, self.config.objectives.reduction, scale)
+            loss, sums = self.engine.forward(packed, targets, factors)
             self.meter.add(batch, sums)
-            self.engine.end_micro_batch(rate)
+            total += loss.detach() / scale
+            if turn == len(batches):
+                self.guard.note(stretch, total)
+                if self.guard.needs_every_loss and self.guard.read():
+                    loss = loss * torch.nan  # a gradient that is not finite is dropped on all ranks
+            self.engine.backward(loss)
+            dropped = self.engine.end_micro_batch(self.rate(stretch.step - 1))
+        if dropped:
+            self.guard.dropped(stretch)
         return totals
 
     def _filled(self, batch: MicroBatch | None) -> MicroBatch:
@@ -117,51 +150,59 @@ class Trainer:
         self._filler = self._filler or filler_of(self.maker.make(0, 1))
         return self._filler
 
-    def _asked_to_stop(self) -> bool:
-        """Whether any rank was signalled: all ranks leave the loop at the same step, or none."""
-        return bool(sum_over_ranks([int(bool(self.stop))], self.place)[0])
-
-    def _log(self, step: int, rate: float, totals: StepTotals) -> None:
+    def _log(self, totals: StepTotals) -> None:
         means = self.meter.report()
         loss = sum(
             objective.weight * means.get(f"{name}/loss", 0.0) for name, objective in self.parts.objectives.items()
         )
-        record: dict[str, Any] = {
+        values: dict[str, float] = {
             "loss": loss,
             **means,
-            "learning_rate": rate,
-            "skipped_updates": self.engine.skipped_updates(),
+            "learning_rate": self.rate(self.step - 1),
+            "gradient_norm": self.engine.gradient_norm(),
+            **self.guard.counts,
         }
-        norm = self.engine.gradient_norm()
-        if norm is not None:
-            record["gradient_norm"] = norm
-        record |= self.progress.report(means, loss)
-        if self.place.is_first:
-            self.metrics.append({"step": step, **record, "batch_digest": totals.digest})
-            self.tracker.metrics(record, step)
-        if not math.isfinite(loss):
-            raise PolymeraseError(
-                f"{self.run_dir}: the loss at step {step} is {loss}; lower optimizer.lr, or use engine.precision=fp32; "
-                f"the last checkpoint is step {max(self.checkpoints.steps(), default=0)}"
-            )
+        values |= self.records.progress.report(means, loss, self.guard.counts)
+        self.records.numbers(self.step, values, batch_digest=totals.digest)
 
-    def _evaluate(self, step: int) -> None:
+    def _evaluate(self) -> None:
         values = self.evaluator.run(self.engine)
+        self.records.numbers(self.step, values)
         if self.place.is_first:
-            self.metrics.append({"step": step, **values})
-            self.tracker.metrics(values, step)
-            self.progress.say(self.evaluator.describe(step, values))
+            self.records.progress.say(self.evaluator.describe(self.step, values))
 
-    def _save(self, step: int, position: int) -> None:
+    def _load(self, folder: Path, state: dict[str, Any]) -> None:
+        weights, optimizer = read_tensors(folder, WEIGHTS), read_tensors(folder, OPTIMIZER)
+        restore(self.engine, weights, optimizer, state["updates"], state["loss_scale"])
+        self.step, self.position, self._saved = state["step"], state["position"], state["step"]
+        self.plan.passed_over |= dict(state["passed_over"])
+
+    def _go_back(self, bad: list[Stretch]) -> None:
+        """To the last checkpoint; from there on without the parts of the stream that the bad steps took."""
+        warnings: list[str] = []
+        folder = newest_whole(self.checkpoints, self.place, warnings)
+        seen_at, state = self.step, read_state(folder)
+        self._load(folder, state)
+        self.plan.passed_over |= {stretch.start: stretch.end for stretch in bad}
+        self.guard.went_back(state["guard"], self.step)
+        self.meter.report()
+        steps = ", ".join(str(stretch.step) for stretch in bad)
+        back = f"bad steps {steps}: went back to step {self.step}, their batches will be passed over"
+        self.records.event(seen_at, "; ".join([*warnings, back]))
+
+    def _save(self, last: bool = False) -> None:
         """Gather on every rank, write on rank 0, and go on together, whatever happened to the disk."""
         weights = gather_weights(self.engine, self.place.is_first)
         optimizer, updates = gather_optimizer(self.engine, self.place.is_first)
         problem = None
         if self.place.is_first:
             state = {
-                "step": step,
-                "position": position,
+                "step": self.step,
+                "position": self.position,
+                "passed_over": sorted(self.plan.passed_over.items()),
                 "updates": updates,
+                "loss_scale": loss_scale(self.engine),
+                "guard": self.guard.state(),
                 "micro_batches_per_step": self.micro_batches,
                 "identity": identity(self.parts),
                 "mfe_normalisation": {
@@ -169,50 +210,18 @@ class Trainer:
                     "std_kcal_per_mol": self.parts.context.mfe_std,
                 },
                 "rna_types": list(self.parts.context.rna_types),
-                "tracking_run": self.tracker.run_id,
+                "tracking_run": self.records.tracking_run,
             }
             try:
-                self.checkpoints.save(step, weights, optimizer, state)
+                self.checkpoints.save(self.step, weights, optimizer, state)
                 self.checkpoints.retain(self.config.train.keep_last, self.config.train.keep_every)
             except OSError as error:
-                last = max(self.checkpoints.steps(), default=None)
-                problem = (
-                    f"{self.run_dir}: checkpoint of step {step} not written ({error}); the last whole one is {last}"
-                )
-        agree(problem, self.place)
-
-    def _prepare_folder(self) -> None:
-        problem = None
-        if self.place.is_first:
-            try:
-                self.run_dir.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                problem = f"run.dir: {self.run_dir}: {error.strerror}"
-        agree(problem, self.place)
-
-    def _open_records(self) -> None:
-        if not self.place.is_first:
-            return
-        save_config(self.config, self.run_dir / "config.yaml")
-        self.metrics.cut_after(self.start.step)
-        self.tracker = Tracker(self.config.tracking, self.run_dir, self.start.tracking_run)
-        self.tracker.parameters(self.config.model_dump(mode="json"))
-        for line in (self.start.message, *(f"note: {note}" for note in notes(self.config))):
-            self.progress.say(line)
-        for number, source in enumerate(self.maker.sources):
-            skipped = {reason: count for reason, count in source.skipped.items() if count}
-            self.progress.say(
-                f"{self.parts.corpora[number].folder}: {source.size:,} samples per epoch, skipped {skipped or 'none'}"
-            )
-
-    def _close_records(self, status: str, step: int) -> None:
-        if self.place.is_first:
-            self.tracker.artifact(self.run_dir / "config.yaml")
-            self.tracker.end(status)
-            if status == "FINISHED":
-                (self.run_dir / "DONE").write_text(f"{step}\n", encoding="utf-8")
-            else:
-                self.progress.say(
-                    f"stopped by {self.stop.signal_name or 'another rank'} at step {step}; saved, run again to resume"
-                )
-        barrier(self.place)
+                whole = max(self.checkpoints.steps(), default="none")
+                problem = f"{self.run_dir}: checkpoint of step {self.step} not written ({error}); last one: {whole}"
+        if last or self.config.train.on_save_failure == "stop":
+            agree(problem, self.place, RunError)
+        problem = from_first(problem, self.place)
+        if problem is None:
+            self._saved = self.step
+        else:
+            self.records.event(self.step, f"warning: {problem}; going on (train.on_save_failure)")

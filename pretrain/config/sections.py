@@ -172,7 +172,7 @@ class Engine(Section):
     require_gpu: bool = False  # refuse to run on CPU (a node with a broken driver falls back silently otherwise)
     timeout_s: Positive = 1800  # a collective that waits longer ends the run with the reason
     lost_rank_s: Positive = 120  # a rank that is silent for longer is lost: the others name it and end
-    interface: str | None = None  # network interface, such as ib0; default: GLOO_/NCCL_SOCKET_IFNAME, or their own choice
+    interface: str | None = None  # network interface, such as ib0; GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME win over it
     port: Positive | None = None  # of the rendezvous under srun; default: MASTER_PORT, or one that follows from the job
     deepspeed: str | None = None  # JSON file merged into the DeepSpeed configuration, for what has no key here
 
@@ -193,7 +193,7 @@ class Train(Section):
     on_spike: Literal["count", "skip", "stop", "roll_back"] = "count"  # skip waits for the device in every step
     spike_deviations: NonNegative = 10.0  # a loss this many running deviations above its running mean; 0: not watched
     bad_steps_in_a_row: Positive = 5  # more bad steps in a row, or roll-backs to one checkpoint, end the run
-    on_save_failure: Literal["continue", "stop"] = "continue"  # disk full: go on with the last whole checkpoint, or stop
+    on_save_failure: Literal["continue", "stop"] = "continue"  # disk full: go on without this checkpoint, or stop
 
 
 class Tracking(Section):

@@ -42,7 +42,10 @@ class Plan:
         end: stop at this stream position (evaluation); None for the endless training stream.
     """
 
+    passed_over: dict[int, int]  # start -> end of stretches of the stream that are left out (steps that went wrong)
+
     def __init__(self, lengths_at: LengthsAt, bounds: Bounds, micro_batches: int, end: int | None = None):
+        self.passed_over = {}
         self._lengths_at = lengths_at
         self._bounds = bounds
         self._end = end
@@ -50,12 +53,19 @@ class Plan:
 
     def steps(self, position: int) -> Iterator[list[Span]]:
         """Steps from a stream position on: G spans each (fewer, possibly none, only at ``end``)."""
-        spans = self._spans(position)
+        spans = self._spans(self._beyond(position))
         while True:
             step = [span for _, span in zip(range(self.micro_batches), spans, strict=False)]
             if not step:
                 return
             yield step
+            if step[-1].stop in self.passed_over:
+                spans = self._spans(self._beyond(step[-1].stop))
+
+    def _beyond(self, position: int) -> int:
+        while position in self.passed_over:
+            position = self.passed_over[position]
+        return position
 
     def _spans(self, position: int) -> Iterator[Span]:
         """Consecutive spans from a stream position on."""
