@@ -11,7 +11,7 @@ example:
 """
 
 import argparse
-import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from data_prep.corpus.files import canonical_json
 from data_prep.errors import DataPrepError
 from data_prep.genome_names import bare_name, parse_contigs
 from data_prep.tally import Tally
-from data_prep.variants.collect import CollectJob, collect_all
+from data_prep.variants.collect import CollectJob, alleles_file, collect_all
 from data_prep.variants.holdout import by_contig, last_fraction
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
 from data_prep.variants.vcf import VcfOptions
@@ -79,12 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without --validation-contigs: hold out this share at the end of the genome (default 0.01)",
     )  # fmt: skip
     parser.add_argument(
-        "--processes",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes and threads (default: all cores)",
-    )
+        "--executor", default="local:", metavar="ADDRESS",
+        help="who reads the VCFs: local:N for N processes (default: one per core), dask://HOST:PORT for a Dask cluster",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -123,9 +120,8 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("min_af", "max_ref_mismatch", "validation"):
         if not 0 <= getattr(args, name) < 1:
             raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
-    for name in ("window", "processes"):
-        if getattr(args, name) < 1:
-            raise DataPrepError(f"--{name} must be 1 or more, got {getattr(args, name)}")
+    if args.window < 1:
+        raise DataPrepError(f"--window must be 1 or more, got {args.window}")
 
 
 def _chosen(contigs: str):
@@ -143,13 +139,13 @@ def _divide(args: argparse.Namespace, genome: Genome) -> dict[str, np.ndarray]:
 
 def _store_variants(staged: StagedFolder, args: argparse.Namespace, genome: Genome, tally: Tally) -> None:
     """Collect the alleles of every VCF, then write the rows of every contig; the counts go to tally and contigs."""
-    folders = [staged.path / SCRATCH / f"vcf_{number:05d}" for number in range(len(args.vcf))]
-    for counts in _collect_all(staged, args, genome, folders):
+    collected = _collect_all(staged, args, genome)
+    for counts in collected:
         tally.keep("allele", counts["kept"])
         for reason, count in counts["dropped"].items():
             tally.drop("allele", reason, count)
     for contig in genome.contigs:
-        files = [folder / f"{Path(contig.folder).name}.alleles" for folder in folders]
+        files = [alleles_file(staged.path / SCRATCH / counts["folder"], Path(contig.folder)) for counts in collected]
         rows = store_rows(staged, contig.folder, files, drop_multiallelic=args.multiallelic == "drop")
         contig.variants = rows["variants"]
         tally.keep("site", rows["alleles"])
@@ -162,23 +158,22 @@ def _store_variants(staged: StagedFolder, args: argparse.Namespace, genome: Geno
         )
 
 
-def _collect_all(
-    staged: StagedFolder, args: argparse.Namespace, genome: Genome, folders: list[Path]
-) -> list[dict[str, Any]]:
-    """The counts of every VCF; those that an earlier run finished are not read again."""
-    notes = [f"{SCRATCH}/{folder.name}.json" for folder in folders]
+def _collect_all(staged: StagedFolder, args: argparse.Namespace, genome: Genome) -> list[dict[str, Any]]:
+    """What `collect` says of every VCF; those that an earlier run finished are not read again."""
+    notes = [f"{SCRATCH}/vcf_{number:05d}.json" for number in range(len(args.vcf))]
+    known = {staged.finished[note]["counts"]["folder"] for note in notes if note in staged.finished}
+    for folder in (staged.path / SCRATCH).glob("vcf_*/"):
+        if folder.name not in known:
+            shutil.rmtree(folder, ignore_errors=True)
     missing = [number for number, note in enumerate(notes) if note not in staged.finished]
     places = {contig.name: staged.path / contig.folder for contig in genome.contigs} | genome.unused
     options = VcfOptions(args.af_field, args.filter_pass, args.multiallelic)
-    threads = max(1, args.processes // max(1, len(missing)))
+    limits = args.min_af, args.max_ref_mismatch
     jobs = [
-        CollectJob(
-            args.vcf[number], options, places, args.match_chr, args.min_af, args.max_ref_mismatch, folders[number],
-            threads,
-        )
+        CollectJob(args.vcf[number].resolve(), options, places, args.match_chr, *limits, staged.path / SCRATCH)
         for number in missing
-    ]  # fmt: skip
-    for job, counts in collect_all(jobs, args.processes):
+    ]
+    for job, counts in collect_all(jobs, args.executor):
         staged.add(notes[missing[job]], canonical_json(counts), counts=counts)
     return [staged.finished[note]["counts"] for note in notes]
 

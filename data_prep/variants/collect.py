@@ -1,12 +1,11 @@
 """One VCF file to the alleles that the corpus uses, checked against the genome, in one scratch file per contig."""
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from data_prep.cli import progress
 from data_prep.corpus.windows import ARRAYS
 from data_prep.errors import DataPrepError
+from data_prep.executor import Workers
 from data_prep.genome_names import bare_name
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.names import some_names
@@ -30,7 +30,7 @@ class CollectJob:
     contigs: contig of the genome -> folder of its arrays, or the reason why its alleles are dropped.
     match_chr: `1` in the VCF is `chr1` of the genome, and the other way round.
     min_af: alleles must be more frequent. max_ref_mismatch: tolerated fraction of SNVs whose REF is not the genome's.
-    out: folder for one file of ALLELE records per contig, in file order; whatever lies there is removed.
+    scratch: where `collect` makes a folder of its own: a worker that outlives a killed run cannot disturb the next one.
     """
 
     vcf: Path
@@ -39,18 +39,17 @@ class CollectJob:
     match_chr: bool
     min_af: float
     max_ref_mismatch: float
-    out: Path
-    threads: int
+    scratch: Path
 
 
 def collect(job: CollectJob) -> dict[str, Any]:
-    """Write the alleles of one VCF and return its counts: records, alleles, kept, dropped by reason.
+    """Write the alleles of one VCF, a file of ALLELE records per contig in file order.
 
+    Returns {"folder" of these files, "records", "alleles", "kept", "dropped": by reason}.
     DataPrepError for a file that is not a sound VCF or was called on another assembly.
     """
-    shutil.rmtree(job.out, ignore_errors=True)
-    job.out.mkdir(parents=True)
-    reader = VcfReader(job.vcf, job.options, job.threads)
+    out = Path(mkdtemp(prefix="vcf_", dir=job.scratch))
+    reader = VcfReader(job.vcf, job.options)
     places = {bare_name(name): place for name, place in job.contigs.items()} if job.match_chr else job.contigs
     checks: dict[str, ReferenceCheck] = {}
     met: dict[str, bool] = {}  # contig of the VCF -> whether the genome has it
@@ -70,7 +69,7 @@ def collect(job: CollectJob) -> dict[str, Any]:
             alleles = checks[contig].agreeing(alleles, reader.dropped)
             common = alleles[alleles["frequency"] > job.min_af]
             reader.dropped["rare"] += len(alleles) - len(common)
-            with open(job.out / f"{place.name}.alleles", "ab") as file:
+            with open(alleles_file(out, place), "ab") as file:
                 common.tofile(file)
                 os.fsync(file.fileno())  # the caller notes the whole VCF as done
             kept += len(common)
@@ -82,24 +81,29 @@ def collect(job: CollectJob) -> dict[str, Any]:
     for contig, check in checks.items():
         if check.means_another_assembly(job.max_ref_mismatch):
             raise DataPrepError(_another_assembly(job, reader, contig, check))
-    return {"records": reader.records, "alleles": reader.alleles, "kept": kept, "dropped": dict(+reader.dropped)}
+    counts = {"records": reader.records, "alleles": reader.alleles, "kept": kept, "dropped": dict(+reader.dropped)}
+    return {"folder": out.name, **counts}
 
 
-def collect_all(jobs: Sequence[CollectJob], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number of the job, its counts) as jobs finish, in up to `processes` processes; a single job in this one."""
-    if min(len(jobs), processes) < 2:
+def alleles_file(folder: Path, contig: Path) -> Path:
+    """The file in `folder`, made by `collect`, of the contig whose arrays lie in `contig`."""
+    return folder / f"{contig.name}.alleles"
+
+
+def collect_all(jobs: Sequence[CollectJob], executor: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number of the job, its counts) as jobs finish, on the workers at this address; a single job in this process."""
+    if len(jobs) < 2 and executor.startswith("local"):
         yield from enumerate(map(collect, jobs))
         return
-    pool = ProcessPoolExecutor(min(len(jobs), processes))
-    numbers = {pool.submit(collect, job): number for number, job in enumerate(jobs)}
-    try:
-        for done in as_completed(numbers):
-            yield numbers[done], done.result()
-    except BrokenExecutor:
-        raise OSError("a process that read a VCF was killed (out of memory?)") from None
-    finally:
-        # After an error the others are not waited for: they stop when their scratch folder is gone.
-        pool.shutdown(wait=False, cancel_futures=True)
+    with Workers(executor) as workers:
+        for number, (counts,) in workers.map_chunks(_collect_each, [[job] for job in jobs]):
+            if counts is None:
+                raise OSError(f"{jobs[number].vcf}: the worker that read it was killed twice (out of memory?)")
+            yield number, counts
+
+
+def _collect_each(jobs: list[CollectJob]) -> list[dict[str, Any]]:
+    return [collect(job) for job in jobs]
 
 
 def _by_contig(reader: VcfReader) -> Iterator[tuple[str, np.ndarray]]:

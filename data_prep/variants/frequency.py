@@ -1,6 +1,5 @@
 """Allele frequencies out of the INFO column."""
 
-import math
 import re
 
 
@@ -17,6 +16,8 @@ class FrequencyField:
     def read(self, info: bytes, alleles: int) -> list[float | None]:
         """Frequencies (alleles,). ValueError if one lies outside 0..1 or their number is not that of the alleles."""
         frequencies = self._af.numbers(info, alleles)
+        if alleles == 1 and frequencies[0] is not None and 0 <= frequencies[0] <= 1:
+            return frequencies  # nearly every record
         if None in frequencies:
             (total,) = self._an.numbers(info, 1)
             if total:
@@ -55,4 +56,4 @@ class _Key:
             if text.strip() == b".":
                 return None
             raise ValueError(f"{self.name} {text.decode(errors='replace')!r} is not a number") from None
-        return None if math.isnan(number) else number
+        return None if number != number else number  # NaN

@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data_prep.errors import DataPrepError
 from data_prep.genome import Contig
@@ -16,17 +15,16 @@ for code, letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu", b"NnRrYySsWwKkMmBb
 KNOWN_STRETCH = re.compile(rb"[^Nn]+")
 
 
-def base_codes(contig: Contig, genome: str) -> NDArray[np.uint8]:
-    """uint8 (bases,): 0-3 = A, C, G, T (case ignored, U is T), 4 = any other nucleotide code.
+def base_codes(contig: Contig, genome: str) -> bytes:
+    """One byte per base: 0-3 = A, C, G, T (case ignored, U is T), OTHER_CODE = any other nucleotide code.
 
     DataPrepError naming file, contig and position for a letter that is no nucleotide code, and for a contig whose
     positions do not fit the int32 of the format.
     """
     if len(contig.sequence) > np.iinfo(np.int32).max:
         raise DataPrepError(f"{genome}: contig {contig.name} has more than 2^31 - 1 bases; divide it first")
-    codes = np.frombuffer(contig.sequence.translate(CODES), dtype=np.uint8)
-    if len(codes) and codes.max() == FOREIGN:
-        at = int(np.argmax(codes == FOREIGN))
+    codes = contig.sequence.translate(CODES)
+    if (at := codes.find(FOREIGN)) >= 0:
         letter = contig.sequence[at : at + 1].decode("ascii", "backslashreplace")
         raise DataPrepError(f"{genome}: contig {contig.name}: {letter!r} at base {at + 1} is not a nucleotide")
     return codes

@@ -72,9 +72,8 @@ def store_genome(staged: StagedFolder, fasta: Path, chosen: Callable[[str], bool
             number = len(genome.contigs)
             folder = f"contigs/{number:05d}_{re.sub(r'[^A-Za-z0-9._-]', '_', contig.name)[:64]}"
             if f"{folder}/{ARRAYS['codes']}" not in staged.finished:
-                _add_array(staged, f"{folder}/{ARRAYS['codes']}", codes)
-            other = int(np.count_nonzero(codes == OTHER_CODE))
-            genome.contigs.append(StoredContig(contig.name, folder, len(codes), other))
+                _add_array(staged, f"{folder}/{ARRAYS['codes']}", np.frombuffer(codes, np.uint8))
+            genome.contigs.append(StoredContig(contig.name, folder, len(codes), codes.count(OTHER_CODE)))
             genome.intervals += [(number, *span) for span in spans]
     if not genome.contigs:
         raise DataPrepError(f"{fasta}: no chosen contig has {window} bases in a row without N; see --contigs, --window")

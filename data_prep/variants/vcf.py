@@ -1,7 +1,7 @@
 """SNV alleles and their population frequencies from a VCF file. Genotype columns are never looked at.
 
-Each line is split at most eight times (CHROM POS ID REF ALT QUAL FILTER INFO | the rest); of INFO only the frequency
-is read. What is not a single-base substitution is dropped and counted by reason.
+Of each line the eight fixed columns are split (CHROM POS ID REF ALT QUAL FILTER INFO), of INFO only the frequency is
+read. What is not a single-base substitution is dropped and counted by reason.
 """
 
 import re
@@ -16,8 +16,10 @@ from data_prep.errors import DataPrepError
 from data_prep.variants.alleles import CODE, SEVERAL, is_snv, why_not_single_base
 from data_prep.variants.frequency import FrequencyField
 from data_prep.variants.inflate import text_blocks
+from data_prep.variants.lines import numbered_columns
 
 COLUMNS = 8
+PASSING = (b"PASS", b".")
 MAX_POS_DIGITS = 10
 CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
 
@@ -58,7 +60,6 @@ class VcfReader:
 
     path: Path
     options: VcfOptions = VcfOptions()
-    threads: int = 1
     records: int = 0
     alleles: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -68,11 +69,10 @@ class VcfReader:
         self._frequency = FrequencyField(self.options.af_field)
 
     def __iter__(self) -> Iterator[Allele]:
-        lines = self._lines()
+        lines = numbered_columns(self._text(), COLUMNS)
         self._read_header(lines)
         read = self._every_allele if self.options.multiallelic == "keep" else self._whole_record
-        for number, line in lines:
-            fields = line.split(b"\t", COLUMNS)
+        for number, fields in lines:
             if len(fields) < COLUMNS or not fields[1].isdigit() or len(fields[1]) > MAX_POS_DIGITS:
                 self._refuse_record(number, fields)
             self.records += 1
@@ -83,15 +83,16 @@ class VcfReader:
         if not self.records:
             raise DataPrepError(f"{self.path}: has a header but no records; fetch it again or leave it out")
 
-    def _every_allele(self, fields: list[bytes]) -> Iterator[Allele]:
+    def _every_allele(self, fields: list[bytes]) -> list[Allele]:
         contig, position, _, reference, alternatives, _, filters, info = fields[:COLUMNS]
         alleles = alternatives.split(b",")
         self.alleles += len(alleles)
-        if self.options.filter_pass and filters not in (b"PASS", b"."):
+        if self.options.filter_pass and filters not in PASSING:
             self.dropped["filter"] += len(alleles)
-            return
+            return []
         ref = CODE.get(reference)
         frequencies: list[float | None] = []
+        found = []
         for number, allele in enumerate(alleles):
             alt = CODE.get(allele)
             if ref is None or alt is None or ref == alt:
@@ -102,13 +103,14 @@ class VcfReader:
             if frequency is None:
                 self.dropped["no_frequency"] += 1
             else:
-                yield Allele(contig, int(position) - 1, ref, alt, frequency)
+                found.append(Allele(contig, int(position) - 1, ref, alt, frequency))
+        return found
 
-    def _whole_record(self, fields: list[bytes]) -> Iterator[Allele]:
+    def _whole_record(self, fields: list[bytes]) -> list[Allele]:
         contig, position, _, reference, alternatives, _, filters, info = fields[:COLUMNS]
         alleles = alternatives.split(b",")
         self.alleles += 1
-        if self.options.filter_pass and filters not in (b"PASS", b"."):
+        if self.options.filter_pass and filters not in PASSING:
             self.dropped["filter"] += 1
         elif not any(is_snv(reference, allele) for allele in alleles):
             self.dropped[why_not_single_base(reference, alleles[0])] += 1
@@ -117,36 +119,26 @@ class VcfReader:
             ref = CODE.get(reference, SEVERAL)
             alt = CODE.get(alternatives, SEVERAL) if ref != SEVERAL else SEVERAL
             if known:
-                yield Allele(contig, int(position) - 1, ref, alt, max(known))
-            else:
-                self.dropped["no_frequency"] += 1
+                return [Allele(contig, int(position) - 1, ref, alt, max(known))]
+            self.dropped["no_frequency"] += 1
+        return []
 
-    def _read_header(self, lines: Iterator[tuple[int, bytes]]) -> None:
+    def _read_header(self, lines: Iterator[tuple[int, list[bytes]]]) -> None:
         """Up to and with the #CHROM line."""
-        for number, line in lines:
-            if line.startswith(b"#CHROM\t"):
+        for number, fields in lines:
+            if fields[0] == b"#CHROM":
                 return
-            if not line.startswith(b"##"):
+            if not fields[0].startswith(b"##"):
                 raise DataPrepError(f"{self.path}: line {number}: expected a header line or #CHROM; the header is cut")
-            if length := CONTIG_LENGTH.match(line):
+            if length := CONTIG_LENGTH.match(fields[0]):
                 self.contig_lengths[length[1].decode(errors="replace")] = int(length[2])
         raise DataPrepError(f"{self.path}: no #CHROM line; the file is cut off or not a VCF")
 
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Lines that are not empty, without their ends, with their number from 1."""
-        before, rest = 0, b""
-        blocks = filter(None, text_blocks(self.path, self.threads))
+    def _text(self) -> Iterator[bytes]:
+        blocks = filter(None, text_blocks(self.path))
         start = next(blocks, b"")
         self._require_vcf(start)
-        for block in chain([start], blocks):
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop()
-            for number, line in enumerate(lines, before + 1):
-                if line:
-                    yield number, line
-            before += len(lines)
-        if rest:
-            yield before + 1, rest
+        return chain([start], blocks)
 
     def _require_vcf(self, start: bytes) -> None:
         if start.startswith(b"BCF"):

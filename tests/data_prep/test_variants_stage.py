@@ -1,5 +1,6 @@
 """The command `allele-frequencies`: contigs, splits, several files, kills and reruns, size."""
 
+import contextlib
 import json
 import os
 import random
@@ -93,7 +94,7 @@ def test_how_records_are_spread_over_files_does_not_matter(genome, tmp_path):
         other = build(genome, write_vcf(tmp_path / f"{name}.vcf", *records), tmp_path / name, *OPTIONS)
         assert other.fingerprint == one.fingerprint
     separate = [write_vcf(tmp_path / f"{number}.vcf", line) for number, line in enumerate(mixed)]
-    assert build(genome, separate, tmp_path / "many", *OPTIONS, "--processes", 3).fingerprint == one.fingerprint
+    assert build(genome, separate, tmp_path / "many", *OPTIONS, "--executor", "local:3").fingerprint == one.fingerprint
 
 
 def test_names_with_and_without_chr_are_matched_when_told(genome, tmp_path):
@@ -152,8 +153,20 @@ def contents(folder):
 
 
 def start(larger, out, root, **options):
-    command = [sys.executable, "-m", "data_prep", *arguments(larger[0], larger[1], out, *OPTIONS, "--processes", "1")]
-    return subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **options)
+    """The command in a session of its own, so that workers that outlive it can be ended with it."""
+    command = [
+        sys.executable,
+        "-m",
+        "data_prep",
+        *arguments(larger[0], larger[1], out, *OPTIONS, "--executor", "local:1"),
+    ]
+    with open(out.with_name("stderr"), "wb") as errors:
+        return subprocess.Popen(command, cwd=root, stderr=errors, stdout=errors, start_new_session=True, **options)
+
+
+def end_session(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def journal(out):
@@ -168,18 +181,20 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(larger, tmp_path, root, f
     process = start(larger, out, root)
     while process.poll() is None and len(journal(out)) <= finished:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()  # not its workers: what they still write must not harm the rerun
+    process.wait()
     assert not out.exists()
     partial = out.with_name(".out.partial")
     noted = [next(iter(json.loads(line))) for line in journal(out)[1 : finished + 1]]
     before = {name: os.stat(partial / name).st_ino for name in noted}
     assert start(larger, out, root).wait() == 0
+    end_session(process)
     assert contents(out) == larger[2]
     assert not partial.exists()
-    # The arrays that were whole are the very files of the killed run.
-    arrays = [name for name in noted if name.startswith("contigs/")]
-    assert [os.stat(out / name).st_ino for name in arrays] == [before[name] for name in arrays]
+    # The codes that were whole are the very files of the killed run.
+    codes = [name for name in noted if name.endswith("codes.npy")]
+    assert codes
+    assert [os.stat(out / name).st_ino for name in codes] == [before[name] for name in codes]
 
 
 def test_a_full_disk_is_one_line_and_the_rerun_goes_on(larger, tmp_path, root):
@@ -187,13 +202,21 @@ def test_a_full_disk_is_one_line_and_the_rerun_goes_on(larger, tmp_path, root):
     out = tmp_path / "out"
     limit = 50_000
     process = start(larger, out, root, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    error = process.communicate()[1].decode()
-    assert process.returncode == 2
+    assert process.wait() == 2
+    error = out.with_name("stderr").read_text()
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert not out.exists()
     assert start(larger, out, root).wait() == 0
     assert contents(out) == larger[2]
+
+
+def test_a_dask_cluster_gives_the_same_bytes(larger, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address.replace("tcp://", "dask://")
+        build(larger[0], larger[1], tmp_path / "out", *OPTIONS, "--executor", address)
+    assert contents(tmp_path / "out") == larger[2]
 
 
 def test_corpus_opens_as_windows(larger, tmp_path):
