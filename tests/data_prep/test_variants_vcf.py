@@ -2,11 +2,15 @@
 
 import gzip
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_prep.variants.frequency import FrequencyField
+from data_prep.variants.lines import numbered_columns
 from data_prep.variants.vcf import VcfOptions, VcfReader
 from tests.data_prep.variants_support import HEADER, bgzip, build, dense_contig, filters, record, write_fasta, write_vcf
 
@@ -137,6 +141,24 @@ def test_plain_gzip_and_bgzip_give_the_same_alleles(tmp_path):
         read[form] = list(reader), reader.records, reader.dropped
     assert read["plain"][1] == 3999
     assert read["plain"] == read["gzip"] == read["bgzip"]
+
+
+@given(st.lists(st.integers(0, 12_000), max_size=6), st.sampled_from([b"", b"\n"]))
+@settings(max_examples=60, deadline=None)
+def test_columns_do_not_depend_on_where_blocks_are_cut(cuts, ending):
+    lines = [
+        b"##short",
+        b"",
+        b"a\tb\tc\td",
+        b"a\tb\tc" + b"\t0|1" * 1000,
+        b"a\t" + b"b" * 3000 + b"\tc\t0|0",
+        b"x" * 3000,
+    ]
+    text = b"\n".join(lines) + ending
+    bounds = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    blocks = [text[start:stop] for start, stop in pairwise(bounds)]
+    found = [(number, fields[:3]) for number, fields in numbered_columns(blocks, 3)]
+    assert found == [(number, line.split(b"\t")[:3]) for number, line in enumerate(lines, 1) if line]
 
 
 def test_high_coverage_layout_is_read(shared):
