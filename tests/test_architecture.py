@@ -30,6 +30,7 @@ LEVELS = [
     ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "progress", "tracking", "resume"],
     ["scoring"],
     ["trainer"],
+    ["benchmarking"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 UPWARD = {("config", "families")}  # `quirks: upstream` asks the family for its values, when a run is loaded

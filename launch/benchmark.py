@@ -1,0 +1,116 @@
+"""python launch/benchmark.py [data] --config NAME [--against hf]: speed of a training step, or of the data path."""
+
+import sys
+from pathlib import Path
+
+# This script's folder comes first on sys.path, where pretrain.py hides the package `pretrain`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
+import json
+import tempfile
+
+from pretrain.errors import PolymeraseError
+
+EXAMPLE = """examples:
+  python launch/benchmark.py --config demo/ernie.yaml --against hf
+  python launch/benchmark.py --config rnaernie2.yaml --against hf --corpus corpora/mine --json engine.precision=fp32
+  python launch/benchmark.py --config ernie.yaml --against hf --length 510 --sequences 8 model.num_hidden_layers=4
+  python launch/benchmark.py --config dnabert_3mer.yaml --against loop --length 200
+
+Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,
+padded, in random order and again with group_by_length; loop is a hand-written BERT. Without --corpus and with no corpus
+at corpus.path, sequences are random letters with the lengths of non-coding RNA.
+
+exit status: 0 measured, 2 wrong input
+"""
+_AGAINST = {"hf": ["hf", "hf_grouped"], "loop": ["loop"]}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(
+        prog="python launch/benchmark.py",
+        description="Measure the training step of a config.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("--config", required=True, help="YAML file, as given or under configs/")
+    result.add_argument(
+        "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
+    )
+    result.add_argument("--against", choices=sorted(_AGAINST), help="who else runs over the same samples")
+    result.add_argument("--corpus", metavar="DIR", help="samples to run over (default: corpus.path, else made up)")
+    result.add_argument("--json", action="store_true", help="print one JSON object")
+    result.add_argument("--sequences", type=int, default=32, metavar="B", help="sequences per step (default: 32)")
+    result.add_argument("--length", type=int, metavar="NT", help="length of all made-up sequences")
+    result.add_argument("--steps", type=int, default=50, help="measured steps at most (default: 50)")
+    result.add_argument("--warmup", type=int, help="steps before (default: 20 on a GPU, 2 on a CPU)")
+    result.add_argument("--seconds", type=float, default=90.0, help="stop measuring after this time (default: 90)")
+    return result
+
+
+def main() -> int:
+    """Measure; the exit status is in the help."""
+    args = parser().parse_intermixed_args()
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+            report = _measure(args, Path(scratch))
+    except PolymeraseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps(report))
+        return 0
+    from pretrain.benchmarking.report import table
+
+    print(table(report))
+    return 0
+
+
+def _measure(args: argparse.Namespace, scratch: Path) -> dict:
+    from pretrain.config import load_config
+
+    if min(args.sequences, args.steps) < 1 or (args.length or 1) < 1 or (args.warmup or 0) < 0:
+        raise PolymeraseError("--sequences, --steps and --length count from 1, --warmup from 0")
+    config = load_config(args.config, args.settings)
+    config = _with_corpus(config, args, scratch)
+    import torch
+
+    from pretrain.benchmarking.compare import compare
+    from pretrain.benchmarking.contestants import Course
+
+    warmup = args.warmup if args.warmup is not None else 20 if torch.cuda.is_available() else 2
+    course = Course(warmup, args.steps, args.sequences)
+    return compare(config, ["ours", *_AGAINST.get(args.against, [])], course, args.seconds)
+
+
+def _with_corpus(config, args: argparse.Namespace, scratch: Path):
+    """The config with the corpus to run over."""
+    from pretrain.data.sources import open_checked
+
+    path = args.corpus or config.corpus.path
+    if args.corpus is None and (path is None or args.length or not Path(path).exists()):
+        path = str(scratch / "corpus")
+        _make_up_corpus(Path(path), max(4096, args.sequences), args.length)
+    open_checked(path)
+    return config.model_copy(update={"corpus": config.corpus.model_copy(update={"path": path})})
+
+
+def _make_up_corpus(folder: Path, count: int, length: int | None) -> None:
+    from data_prep.corpus import SequenceWriter
+    from data_prep.tally import Tally
+    from pretrain.benchmarking.synthetic import draw_lengths, random_letters
+
+    lengths = draw_lengths(count, length)
+    letters = random_letters(int(lengths.sum()))
+    ends = lengths.cumsum().tolist()
+    rows = [letters[end - size : end] for end, size in zip(ends, lengths.tolist(), strict=True)]
+    with SequenceWriter(folder, stage="benchmark", parameters={"count": count, "length": length}) as writer:
+        writer.append("train", [str(number) for number in range(count)], rows)
+        writer.append("validation", ["0"], rows[:1])
+        writer.finish(Tally())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Steps of several contestants in turn, and what they add up to."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from pretrain.benchmarking.contestants import Course
+from pretrain.benchmarking.process import PHASES, Remote, Stepped, contestant_process
+from pretrain.config import Config
+from pretrain.costs import flops_per_token
+from pretrain.families import find_family
+
+
+def compare(config: Config, names: list[str], course: Course, max_seconds: float) -> dict[str, Any]:
+    """Run the contestants over the course, one step each in turn, until it ends or time is up (after a whole round).
+
+    Returns:
+        Per contestant its measurements; ``ratios``: ours divided by each other, in tokens per second of the same rounds
+        and in peak memory; ``hardware``.
+    """
+    with ExitStack() as stack:
+        remotes = [stack.enter_context(contestant_process(name, config, course)) for name in names]
+        for remote in remotes:
+            remote.wait()
+        for _ in range(course.warmup):
+            for remote in remotes:
+                remote.step()
+        rounds: list[list[Stepped]] = []
+        end = monotonic() + max_seconds
+        while len(rounds) < course.steps and (not rounds or monotonic() < end):
+            rounds.append([remote.step() for remote in remotes])
+        hardware = remotes[0].ask("hardware")
+        peak = remotes[0].ask("peak")
+        results = {
+            remote.name: _summary(config, remote, [steps[number] for steps in rounds], peak["flops_per_second"])
+            for number, remote in enumerate(remotes)
+        }
+    hardware |= {"peak_flops_per_second": peak["flops_per_second"], "peak_source": peak["source"]}
+    return {"hardware": hardware, "rounds": len(rounds), "warmup": course.warmup, **results, **_ratios(results)}
+
+
+def _summary(config: Config, remote: Remote, steps: list[Stepped], peak: float) -> dict[str, Any]:
+    seconds = np.array([step.seconds for step in steps])  # (rounds, phases)
+    tokens, cells = sum(step.tokens for step in steps), sum(step.cells for step in steps)
+    flops = flops_per_token(
+        find_family(config.model.family).resized(config.model.model_dump()),
+        sum(step.squares for step in steps) / tokens,
+        getattr(config.masking, "rate", 0.15),
+    )
+    rate = tokens / seconds.sum()
+    per_step = seconds.sum(axis=1) * 1e3
+    return {
+        "tokens_per_second": rate,
+        "computed_tokens_per_token": cells / tokens,
+        "step_ms_median": float(np.median(per_step)),
+        "step_ms_p95": float(np.percentile(per_step, 95)),
+        "share_of_step": {
+            name: float(part) for name, part in zip(PHASES, seconds.sum(axis=0) / seconds.sum(), strict=True)
+        },
+        "model_flops_utilisation": flops * rate / peak,
+        **remote.ask("memory"),
+        **remote.facts,
+    }
+
+
+def _ratios(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    ours = results["ours"]
+    others = {name: result for name, result in results.items() if name != "ours"}
+    if not others:
+        return {}
+    speed = {name: ours["tokens_per_second"] / other["tokens_per_second"] for name, other in others.items()}
+    memory = {name: ours["peak_memory_bytes"] / other["peak_memory_bytes"] for name, other in others.items()}
+    return {"ratio": next(iter(speed.values())), "speed_ratios": speed, "memory_ratios": memory}

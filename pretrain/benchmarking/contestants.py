@@ -1,0 +1,165 @@
+"""Who steps against whom: each contestant makes its batches and computes a loss; one optimiser for all."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pretrain.assembly import Parts
+from pretrain.batching import BatchMaker, MicroBatch, to_device
+from pretrain.benchmarking.minimal import MinimalBert
+from pretrain.benchmarking.rows import Row, padded, rows_of
+from pretrain.data.loader import load_steps
+from pretrain.data.plan import Bounds, Plan
+from pretrain.families import Family
+from pretrain.models import EncoderSettings
+
+_MEGABATCH = 50  # batches that transformers' group_by_length sorts together
+
+
+@dataclass(frozen=True)
+class Course:
+    """Which samples are run over: stream positions [0, steps x sequences), the first ``warmup`` steps unmeasured."""
+
+    warmup: int
+    steps: int
+    sequences: int
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The samples of each step."""
+        return [(n * self.sequences, (n + 1) * self.sequences) for n in range(self.warmup + self.steps)]
+
+
+@dataclass(frozen=True)
+class Load:
+    """One batch: what ``loss`` reads, real tokens, and tokens that are computed (padding included)."""
+
+    data: Any
+    tokens: int
+    cells: int
+    squares: int  # sum of the squared real lengths
+
+
+class Contestant(Protocol):
+    """A model, and the batches it is fed."""
+
+    model: nn.Module
+    uses_deepspeed: bool
+
+    def loads(self) -> Iterator[Load]:
+        """The batches of the course, in order; making one counts as waiting for data."""
+
+    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+        """Forward pass through ``network`` (the model, or the engine around it)."""
+
+
+class Ours:
+    """The packed encoder, fed by the training loader."""
+
+    uses_deepspeed = True
+
+    def __init__(self, parts: Parts, course: Course):
+        self.model: nn.Module = parts.model()
+        self._maker, self._course = parts.batches("train"), course
+
+    def loads(self) -> Iterator[Load]:
+        plan = Plan(self._maker.lengths_at, Bounds(sequences=self._course.sequences), 1)
+        for step in load_steps(plan, 0, self._maker.make, 0, 1, 0):
+            batch = step.turns[0]
+            assert batch is not None
+            lengths = batch.packed.lengths
+            yield Load(batch, batch.tokens, batch.tokens, sum(length * length for length in lengths))
+
+    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+        batch: MicroBatch = load.data
+        packed, targets = to_device(batch, device)
+        torch.manual_seed(batch.dropout_seed)
+        factors = {name: 1.0 / count if count else 0.0 for name, count in batch.counts.items()}
+        return network(packed, targets, factors)[0]
+
+
+class HuggingFace:
+    """transformers' class of the family (or our code for it), every batch padded to its longest sequence."""
+
+    uses_deepspeed = True
+
+    def __init__(self, parts: Parts, course: Course):
+        self._settings, self._course = parts.settings, course
+        self.model: nn.Module = hugging_face_model(parts.family, parts.settings)
+        self._maker = parts.batches("train")
+
+    def loads(self) -> Iterator[Load]:
+        for rows in self._batches():
+            lengths = [len(row.ids) for row in rows]
+            s = self._settings
+            data = padded(rows, s.pad_token_id, s.vocab_size, s.base_token_ids, s.pairing_bias)
+            yield Load(data, sum(lengths), len(rows) * max(lengths), sum(length * length for length in lengths))
+
+    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+        return network(**{name: value.to(device, non_blocking=True) for name, value in load.data.items()}).loss
+
+    def _batches(self) -> Iterator[list[Row]]:
+        """In the order of the stream, which is random."""
+        for span in self._course.spans():
+            yield rows_of(self._maker.make(*span))
+
+
+class HuggingFaceGrouped(HuggingFace):
+    """The same with ``group_by_length``: sequences of similar length share a batch, batches come in random order."""
+
+    def _batches(self) -> Iterator[list[Row]]:
+        size, order = self._course.sequences, np.random.default_rng(0)
+        spans = self._course.spans()
+        for first in range(self._course.warmup, len(spans), _MEGABATCH):
+            rows = [row for span in spans[first : first + _MEGABATCH] for row in rows_of(self._maker.make(*span))]
+            rows.sort(key=lambda row: len(row.ids))
+            batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+            if not first > self._course.warmup:
+                yield from batches[: self._course.warmup]  # unmeasured; the pool is that of the measured steps
+            yield from (batches[n] for n in order.permutation(len(batches)))
+
+
+class MinimalLoop(HuggingFace):
+    """A hand-written BERT in a plain PyTorch loop."""
+
+    uses_deepspeed = False
+
+    def __init__(self, parts: Parts, course: Course):
+        self._settings, self._course = parts.settings, course
+        self.model = MinimalBert(parts.settings)
+        self._maker: BatchMaker = parts.batches("train")
+        self._half = parts.config.engine.precision != "fp32"
+
+    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+        names = ("input_ids", "attention_mask", "labels")
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._half):
+            return network(*(load.data[name].to(device, non_blocking=True) for name in names))
+
+
+CONTESTANTS: dict[str, Callable[[Parts, Course], Contestant]] = {
+    "ours": Ours,
+    "hf": HuggingFace,
+    "hf_grouped": HuggingFaceGrouped,
+    "loop": MinimalLoop,
+}
+
+
+def hugging_face_model(family: Family, settings: EncoderSettings) -> nn.Module:
+    """The family's masked-LM class with random weights. SDPA, except for pairing models, whose scores it hides."""
+    import transformers
+
+    form = family.hugging_face
+    if form.kind == "native":
+        config = transformers.AutoConfig.for_model(**form.config(settings))
+        model_class = getattr(transformers, form.masked_lm_class)
+    else:
+        code = importlib.import_module(f"pretrain.exporting.remote_code.modeling_{form.model_type}")
+        model_class = getattr(code, form.masked_lm_class)
+        config = model_class.config_class(**form.config(settings))
+    return model_class._from_config(config, attn_implementation="eager" if settings.pairing_bias else "sdpa")

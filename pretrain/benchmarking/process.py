@@ -1,0 +1,161 @@
+"""One contestant in a process of its own, told step by step what to do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from pretrain.config import Config
+from pretrain.errors import PolymeraseError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PHASES = ("data_wait", "forward", "backward", "optimizer")
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One optimiser step: seconds of each phase, and how much was computed."""
+
+    seconds: tuple[float, ...]
+    tokens: int
+    cells: int
+    squares: int
+
+
+class Remote:
+    """The near end of a contestant's process."""
+
+    def __init__(self, name: str, connection: Connection):
+        self.name, self._connection = name, connection
+        self.facts: dict[str, Any] = {}
+
+    def wait(self) -> None:
+        """Until it is ready to step; several are started at once and waited for afterwards."""
+        self.facts = self._receive()
+
+    def step(self) -> Stepped:
+        """Compute one step, alone on the machine; returns when it is done."""
+        return Stepped(**self.ask("step"))
+
+    def ask(self, what: str) -> Any:
+        """``step`` or ``memory``."""
+        self._connection.send(what)
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            raise PolymeraseError(f"the process of {self.name!r} ended; its messages are above") from None
+        if isinstance(answer, PolymeraseError):
+            raise answer
+        return answer
+
+
+@contextmanager
+def contestant_process(name: str, config: Config, course: Any) -> Iterator[Remote]:
+    """Start a contestant, which builds its model and waits. Ended on leaving."""
+    context = multiprocessing.get_context("spawn")
+    near, far = context.Pipe()
+    process = context.Process(target=_serve, args=(far, name, config, course), name=name)
+    process.start()
+    far.close()
+    try:
+        yield Remote(name, near)
+    finally:
+        near.close()
+        process.join(10)
+        if process.is_alive():
+            process.kill()
+
+
+def _serve(connection: Connection, name: str, config: Config, course: Any) -> None:
+    for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT"):  # each contestant is a world of its own
+        os.environ.pop(variable, None)
+    try:
+        answers = _Stepper(name, config, course)
+        connection.send(answers.facts)
+        while True:
+            connection.send(getattr(answers, connection.recv())())
+    except PolymeraseError as error:
+        connection.send(error)
+    except (EOFError, BrokenPipeError):
+        pass
+    connection.close()
+    os._exit(0)  # gloo's threads now and then abort a normal shutdown
+
+
+class _Stepper:
+    """The far end: model, engine, batches."""
+
+    def __init__(self, name: str, config: Config, course: Any):
+        from pretrain.assembly import assemble
+        from pretrain.benchmarking.contestants import CONTESTANTS
+        from pretrain.benchmarking.hardware import MemoryMeter
+        from pretrain.distributed import join
+
+        self._precision = config.engine.precision
+        self._place = join(config.engine.timeout_s, config.engine.require_gpu)
+        parts = assemble(config)
+        if name.startswith("hf"):
+            import transformers  # noqa: F401  # before memory is counted
+        self._memory = MemoryMeter(self._place.device)
+        self._contestant = CONTESTANTS[name](parts, course)
+        self._loads = self._contestant.loads()
+        self.facts = {"parameters": sum(p.numel() for p in self._contestant.model.parameters())}
+        self._prepare(config)
+
+    def _prepare(self, config: Config) -> None:
+        from pretrain.engine import Engine
+        from pretrain.optim import build_optimizer
+
+        model = self._contestant.model.train()
+        if self._contestant.uses_deepspeed:
+            engine = Engine(config, model, 1).deepspeed  # type: ignore[arg-type]
+            self._network, self._backward, self._update = engine, engine.backward, engine.step
+            return
+        model.to(self._place.device)
+        optimizer = build_optimizer(model, config.optimizer)
+
+        def update() -> None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+
+        self._network, self._backward, self._update = model, torch.Tensor.backward, update
+
+    def step(self) -> dict[str, Any]:
+        from pretrain.benchmarking.hardware import Stopwatch
+
+        watch = Stopwatch(self._place.device)
+        watch.mark()
+        load = next(self._loads)
+        watch.mark()
+        loss = self._contestant.loss(self._network, load, self._place.device)
+        watch.mark()
+        self._backward(loss)
+        watch.mark()
+        self._update()
+        watch.mark()
+        return asdict(Stepped(tuple(watch.seconds()), load.tokens, load.cells, load.squares))
+
+    def memory(self) -> dict[str, int]:
+        return {"peak_memory_bytes": self._memory.peak_bytes(), "held_memory_bytes": self._memory.now_bytes()}
+
+    def hardware(self) -> dict[str, Any]:
+        from pretrain.benchmarking.hardware import describe
+
+        return describe(self._place.device)
+
+    def peak(self) -> dict[str, Any]:
+        from pretrain.benchmarking.hardware import peak_flops
+
+        flops, source = peak_flops(self._place.device, _DTYPES[self._precision])
+        return {"flops_per_second": flops, "source": source}

@@ -1,0 +1,46 @@
+"""The table a person reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TITLES = {
+    "ours": "ours, packed",
+    "hf": "transformers, padded to the longest of the batch, random order",
+    "hf_grouped": "transformers, padded, group_by_length",
+    "loop": "hand-written loop, padded",
+}
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report of ``compare`` as text."""
+    hardware = report["hardware"]
+    lines = [
+        f"{hardware['device']}, {hardware['threads']} threads, torch {hardware['torch']}; "
+        f"{report['rounds']} rounds after {report['warmup']} to warm up, contestants in turn",
+        "",
+        f"{'tokens/s':>10} {'computed':>9} {'step ms':>9} {'p95':>9} {'MFU':>6} {'peak MiB':>9}  "
+        f"{'wait':>5} {'fwd':>5} {'bwd':>5} {'optim':>5}",
+    ]
+    for name, title in TITLES.items():
+        if name in report:
+            lines += [_line(report[name]), f"{'':>10} ^ {title}, {report[name]['parameters']:,} parameters"]
+    for name, speed in report.get("speed_ratios", {}).items():
+        lines.append(f"ours / {name}: {speed:.2f} x tokens/s, {report['memory_ratios'][name]:.2f} x peak memory")
+    lines += [
+        "",
+        "tokens/s: real tokens, padding not counted; computed: tokens computed per real token",
+        "MFU: 3 x FLOPs of the forward matrix products of the real tokens (pretrain/costs.py) per second / "
+        f"{hardware['peak_flops_per_second'] / 1e12:.2f} TFLOP/s ({hardware['peak_source']})",
+        "shares of the step: waiting for data, forward, backward, optimiser (one rank: no communication)",
+    ]
+    return "\n".join(lines)
+
+
+def _line(result: dict[str, Any]) -> str:
+    shares = " ".join(f"{share:5.1%}" for share in result["share_of_step"].values())
+    return (
+        f"{result['tokens_per_second']:10,.0f} {result['computed_tokens_per_token']:9.2f} "
+        f"{result['step_ms_median']:9,.1f} {result['step_ms_p95']:9,.1f} {result['model_flops_utilisation']:6.1%} "
+        f"{result['peak_memory_bytes'] / 2**20:9,.0f}  {shares}"
+    )
