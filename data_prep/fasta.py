@@ -19,7 +19,7 @@ class FastaBlock:
     """R consecutive records of one file.
 
     first_record: number of the first one, from 1. ids (R,): first word of each header. sequences (R,): translated,
-    without line ends and blanks; empty where a record has none. header_spans: where headers are in text.
+    without line ends and blanks; empty where a record has none. begin, end (R,): where the headers are in text.
     """
 
     file: str
@@ -27,12 +27,13 @@ class FastaBlock:
     ids: list[bytes]
     sequences: list[bytes]
     text: bytes
-    header_spans: list[tuple[int, int]]
+    begin: np.ndarray
+    end: np.ndarray
 
     @property
     def headers(self) -> list[bytes]:
         """(R,): whole header lines without '>' and line end."""
-        return [self.text[start:stop] for start, stop in self.header_spans]
+        return _slices(self.text, self.begin, self.end)
 
     def name(self, row: int) -> str:
         """How an error names a record."""
@@ -120,13 +121,16 @@ def _parse(text: bytes, table: bytes, file: str, first_record: int) -> FastaBloc
     # Without line ends, a position moves left by the number of lines before it.
     lines = np.append(header[1:], len(starts))
     joined = text.translate(table, b"\n")
-    bodies = zip((end - header).tolist(), (np.append(begin[1:] - 1, len(text)) - lines).tolist(), strict=True)
-    spans = list(zip(begin.tolist(), end.tolist(), strict=True))
+    sequences = _slices(joined, end - header, np.append(begin[1:] - 1, len(text)) - lines)
     id_ends = np.minimum(end, first_blank)
-    ids = [text[start:stop] for start, stop in zip(begin.tolist(), id_ends.tolist(), strict=True)]
+    ids = _slices(text, begin, id_ends)
     for row in np.flatnonzero(id_ends == begin).tolist():  # "> name": a blank before it
-        ids[row] = b"".join(text[slice(*spans[row])].split(None, 1)[:1])
-    return FastaBlock(file, first_record, ids, [joined[start:stop] for start, stop in bodies], text, spans)
+        ids[row] = b"".join(text[begin[row] : end[row]].split(None, 1)[:1])
+    return FastaBlock(file, first_record, ids, sequences, text, begin, end)
+
+
+def _slices(text: bytes, starts: np.ndarray, stops: np.ndarray) -> list[bytes]:
+    return [text[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
 
 
 def _without_blanks_in_sequences(

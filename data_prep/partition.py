@@ -7,12 +7,12 @@ import numpy as np
 
 
 def is_held_out(keys: Sequence[bytes], fraction: float) -> np.ndarray:
-    """bool (S,): True for about `fraction` of the keys (>= 8 uniform bytes each), the same ones in every run.
+    """bool (S,): True for about `fraction` of the keys (8 or 16 uniform bytes each), the same ones in every run.
 
     A larger fraction holds out a superset.
     """
-    words = np.frombuffer(b"".join([key[:8] for key in keys]), ">u8") >> np.uint64(11)  # 53 bits are exact in float64
-    return words.astype(np.float64) / 2.0**53 < fraction
+    words = np.frombuffer(b"".join(keys), ">u8").reshape(len(keys), -1)[:, 0] if len(keys) else np.empty(0, ">u8")
+    return (words >> np.uint64(11)).astype(np.float64) / 2.0**53 < fraction  # 53 bits are exact in float64
 
 
 def text_keys(texts: Sequence[str]) -> list[bytes]:

@@ -18,14 +18,15 @@ def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], Any]) -> dict[st
     """
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "wb", buffering=0) as file:
-        digesting = _DigestingFile(file)
-        if callable(data):
-            data(cast(BinaryIO, digesting))
-        else:
-            digesting.write(data)
+        written = _DigestingFile(file).take(data)
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    return {"bytes": digesting.bytes, "sha256": digesting.sha256.hexdigest()}
+    return written
+
+
+def digest(data: bytes | Callable[[BinaryIO], Any]) -> dict[str, Any]:
+    """What `write_atomic` would return, without writing anything."""
+    return _DigestingFile(None).take(data)
 
 
 class _DigestingFile:
@@ -33,18 +34,26 @@ class _DigestingFile:
 
     closed = False
 
-    def __init__(self, file: io.FileIO):
+    def __init__(self, file: io.FileIO | None):
         self._file = file
-        self.bytes = 0
-        self.sha256 = hashlib.sha256()
+        self._bytes = 0
+        self._sha256 = hashlib.sha256()
+
+    def take(self, data: bytes | Callable[[BinaryIO], Any]) -> dict[str, Any]:
+        if callable(data):
+            data(cast(BinaryIO, self))
+        else:
+            self.write(data)
+        return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        self.sha256.update(view)
-        self.bytes += len(view)
-        while len(view):  # an unbuffered file may take a part only
-            view = view[self._file.write(view) :]
-        return 0
+        self._sha256.update(view)
+        self._bytes += len(view)
+        rest = view
+        while self._file and len(rest):  # an unbuffered file may take a part only
+            rest = rest[self._file.write(rest) :]
+        return len(view)
 
     def flush(self) -> None:
         pass

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from data_prep.corpus import manifest as manifests
-from data_prep.corpus.files import canonical_json, pretty_json, sha256_of_file, sync_folder, write_atomic
+from data_prep.corpus.files import canonical_json, digest, pretty_json, sha256_of_file, sync_folder, write_atomic
 from data_prep.errors import DataPrepError
 
 JOURNAL = "journal.jsonl"
@@ -68,6 +68,9 @@ class StagedFolder:
         data: the content, or what writes it to a file that it is given. A file that an earlier run of this recipe
         finished with the same content is kept.
         """
+        known = self.finished.get(name)
+        if known and digest(data)["sha256"] == known["sha256"]:
+            return known
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         written = write_atomic(self.path / name, data)
         return self._note(name, {**written, **facts})

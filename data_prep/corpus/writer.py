@@ -100,8 +100,7 @@ class SequenceWriter:
         while first < len(lengths):
             rows = self._open[split].room(lengths[first:])
             last = first + rows
-            nucleotides = int(lengths[first:last].sum())
-            self._open[split].add({name: column[first:last] for name, column in values.items()}, rows, nucleotides)
+            self._open[split].add(lengths[first:last], {name: column[first:last] for name, column in values.items()})
             if self._open[split].full:
                 self._close(split)
             first = last
@@ -209,12 +208,13 @@ class _OpenShard:
         by_nucleotides = int(np.searchsorted(np.cumsum(lengths), SHARD_NUCLEOTIDES - self.nucleotides)) + 1
         return min(len(lengths), by_nucleotides, SHARD_ROWS - self.rows)
 
-    def add(self, columns: dict[str, Any], rows: int, nucleotides: int) -> None:
+    def add(self, lengths: np.ndarray, columns: dict[str, Any]) -> None:
         # Arrow arrays at once, while the strings are still in the processor's cache.
         for name, values in columns.items():
-            self._columns.setdefault(name, []).append(_array(values, COLUMNS[name]))
-        self.rows += rows
-        self.nucleotides += nucleotides
+            array = _array(values, COLUMNS[name], lengths if name == "sequence" else None)
+            self._columns.setdefault(name, []).append(array)
+        self.rows += len(lengths)
+        self.nucleotides += int(lengths.sum())
 
     def as_batch(self, schema: pa.Schema) -> pa.RecordBatch:
         """Everything as one record batch."""
@@ -227,17 +227,22 @@ def _shard_name(split: str, number: int) -> str:
     return f"{split}/shard-{number:05d}.arrow"
 
 
-def _array(values: Any, kind: pa.DataType) -> pa.Array:
-    """An Arrow column of n values; NaN and None both mean: no value."""
+def _array(values: Any, kind: pa.DataType, lengths: np.ndarray | None = None) -> pa.Array:
+    """An Arrow column of n values; NaN and None both mean: no value. lengths (n,) of texts, where they are known."""
     if isinstance(values, pa.Array):
         return values
     if kind == pa.int32():
         return pa.array(np.asarray(values, np.int32))
     if kind == pa.float32():
         return pa.array(np.array(values, np.float32), kind, from_pandas=True)
-    if kind == pa.string() and values and set(map(type, values)) == {bytes}:
+    try:
         flat = b"".join(values)
-        if flat.isascii():  # then the buffers can be made at once; pa.array would check every string
-            offsets = offsets_of(np.fromiter(map(len, values), np.int64, len(values))).astype(np.int32)
-            return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(flat))
-    return pa.array(values, kind)
+    except TypeError:  # text, or rows without value
+        return pa.array(values, kind)
+    if not flat.isascii():
+        return pa.array(values, kind)
+    # Most texts are ASCII bytes: then the buffers are made at once; pa.array would look at every string.
+    known = np.fromiter(map(len, values), np.int64, len(values)) if lengths is None else lengths
+    return pa.StringArray.from_buffers(
+        len(values), pa.py_buffer(offsets_of(known).astype(np.int32)), pa.py_buffer(flat)
+    )

@@ -111,6 +111,30 @@ def test_same_recipe_is_complete_and_another_one_needs_overwrite(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
 
 
+@pytest.mark.usefixtures("small_shards")
+def test_a_rerun_keeps_finished_shards(tmp_path):
+    """Interrupted after five shards: the rerun leaves their files alone and ends in the same corpus."""
+    columns = {"rna_type": [None] * 500, "structure": [None] * 500, "mfe_kcal_per_mol": [None] * 500}
+    straight = write_plain(tmp_path / "straight", columns, stop=False)
+    with pytest.raises(KeyboardInterrupt):
+        write_plain(tmp_path / "c", columns, stop=True)
+    shards = sorted((tmp_path / ".c.partial" / "train").glob("*.arrow"))
+    stamps = [shard.stat().st_mtime_ns for shard in shards]
+    assert len(shards) == 5
+    assert write_plain(tmp_path / "c", columns, stop=False) == straight
+    finished = [tmp_path / "c" / "train" / shard.name for shard in shards]
+    assert [shard.stat().st_mtime_ns for shard in finished] == stamps
+
+
+def write_plain(out, columns, stop):
+    with SequenceWriter(out, stage="plain", parameters={}, columns=list(columns)) as writer:
+        writer.append("train", IDS[:500], ROWS[:500], **columns)
+        if stop:
+            raise KeyboardInterrupt
+        writer.append("train", IDS[500:600], ROWS[500:600], **{name: values[:100] for name, values in columns.items()})
+        return writer.finish(Tally())
+
+
 def test_a_folder_that_is_no_corpus_is_never_replaced(tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years of work")
