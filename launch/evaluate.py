@@ -1,4 +1,4 @@
-"""python launch/evaluate.py HF_DIR_OR_RUN --corpus DIR: held-out figures of a model beside their baselines."""
+"""python launch/evaluate.py HF_DIR_OR_RUN --corpus DIR: what a model has learned, beside its baselines."""
 
 import sys
 from pathlib import Path
@@ -10,11 +10,16 @@ import argparse
 import json
 from typing import Any
 
+from data_prep.errors import DataPrepError
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
-  python launch/evaluate.py runs/mine --corpus corpora/mine
-  python launch/evaluate.py exports/mine --corpus corpora/other --json
+  python launch/evaluate.py runs/mine --corpus corpora/mine                       losses, accuracy, baselines
+  python launch/evaluate.py exports/mine --corpus corpora/other masking.rate=0.2 --json
+  python launch/evaluate.py exports/mine --fasta my.fa.gz                         pseudo-perplexity of each record
+  python launch/evaluate.py exports/mine --embed my.fa.gz --out my.npz --pool mean
+  python launch/evaluate.py exports/mutbert --vcf clinvar.vcf.gz --genome hg38.fa --out scores.tsv
+  python launch/evaluate.py exports/ernie --pairs known.dbn                       zero-shot base pairs, F1
 
 exit status: 0 evaluated, 2 wrong input
 """
@@ -24,15 +29,34 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(
         prog="python launch/evaluate.py",
-        description="Evaluate a run or a Hugging Face folder on the validation split of a corpus.",
+        description="Ask a run or a Hugging Face folder: losses, likelihoods, embeddings, variants, base pairs.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder of our families")
-    result.add_argument("--corpus", required=True, metavar="DIR", help="corpus folder")
-    result.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that differ from the run's")
-    result.add_argument("--sequences", type=int, default=2048, metavar="N", help="at most this many (default: 2048)")
+    what = result.add_mutually_exclusive_group(required=True)
+    what.add_argument("--corpus", metavar="DIR", help="held-out losses on the validation split of this corpus")
+    what.add_argument("--fasta", metavar="FILE", help="pseudo-perplexity: each nucleotide hidden once")
+    what.add_argument("--embed", metavar="FILE", help="embeddings of this FASTA, written to --out")
+    what.add_argument("--vcf", metavar="FILE", help="log P(alt) - log P(ref) of single-base variants, with --genome")
+    what.add_argument("--pairs", metavar="FILE", help="base pairs from attention scores, against dot-bracket records")
+    result.add_argument(
+        "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
+    )
+    result.add_argument("--sequences", type=int, metavar="N", help="at most this many (--corpus: 2048, else all)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    result.add_argument("--out", metavar="FILE", help="--embed: .npz or .safetensors; --vcf: table of all scores")
+    result.add_argument("--too-long", choices=("error", "crop", "skip"), default="error",
+                        help="--fasta, --embed: records that the model does not hold (default: error)")  # fmt: skip
+    embed = result.add_argument_group("--embed")
+    embed.add_argument("--pool", choices=("mean", "cls", "token"), default="mean", help="default: mean over letters")
+    embed.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    variants = result.add_argument_group("--vcf")
+    variants.add_argument("--genome", metavar="FASTA", help="reference sequence of the VCF")
+    variants.add_argument("--window", type=int, metavar="NT", help="bases around a variant (default: at most 512)")
+    variants.add_argument("--af-field", default="AF", metavar="KEY", help="INFO key of the frequency (default: AF)")
+    pairs = result.add_argument_group("--pairs")
+    pairs.add_argument("--head", type=int, metavar="H", help="attention head of the last layer (default: 5, published)")
     return result
 
 
@@ -40,27 +64,106 @@ def main() -> int:
     """Evaluate; the exit status is in the help."""
     args = parser().parse_intermixed_args()
     try:
-        from pretrain.scoring import score
+        from pretrain.evaluating import tables
 
-        result = score(args.model, args.corpus, args.settings, args.sequences)
-    except PolymeraseError as error:
+        if args.corpus:
+            from pretrain.scoring import score
+
+            result = score(args.model, args.corpus, args.settings, args.sequences or 2048)
+            text = tables.losses(result)
+        elif args.settings:
+            raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
+        elif args.fasta:
+            result = pseudo_perplexity(args)
+            text = tables.pseudo_perplexity(result)
+        elif args.embed:
+            result = embeddings(args)
+            text = "wrote {out}: {sequences:,} sequences, {pool}, {width} numbers each, left out {left_out}".format(
+                **result
+            )
+        elif args.vcf:
+            result = variants(args)
+            text = tables.variants(result)
+        else:
+            result = base_pairs(args)
+            text = tables.base_pairs(result)
+    except (PolymeraseError, DataPrepError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=1) if args.json else table(result))
+    print(json.dumps(result, indent=1) if args.json else text)
     return 0
 
 
-def table(result: dict[str, Any]) -> str:
-    """The result as aligned columns."""
-    lines = [
-        f"{result['model']} ({result['family']}) on {result['sequences']:,} held-out sequences of {result['corpus']}",
-        f"{'objective':<12} {'loss':>10} {'trivial':>10} {'perplexity':>11} {'accuracy':>9}",
-    ]
-    columns = (("loss", 10), ("trivial_loss", 10), ("perplexity", 11), ("accuracy", 9))
-    for name, figures in result["objectives"].items():
-        cells = [f"{figures[key]:>{width}.4f}" if key in figures else f"{'-':>{width}}" for key, width in columns]
-        lines.append(f"{name:<12} {' '.join(cells)}")
-    return "\n".join(lines)
+def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
+    """--fasta"""
+    from pretrain.evaluating.model import load_model
+    from pretrain.evaluating.pseudo import pseudo_likelihoods, summary
+
+    model = load_model(args.model)
+    model.require_output_head()
+    ids, sequences, left_out = _fitting(args, args.fasta, model)
+    return {"model": args.model, "fasta": args.fasta, "left_out": left_out} | summary(
+        ids, pseudo_likelihoods(model, sequences)
+    )
+
+
+def embeddings(args: argparse.Namespace) -> dict[str, Any]:
+    """--embed"""
+    from pretrain.evaluating.embeddings import check_format, embed, write_embeddings
+    from pretrain.evaluating.model import load_model
+
+    if not args.out:
+        raise PolymeraseError("--embed needs --out FILE.npz or --out FILE.safetensors")
+    check_format(Path(args.out))
+    model = load_model(args.model)
+    ids, sequences, left_out = _fitting(args, args.embed, model)
+    found = embed(model, ids, sequences, args.pool, args.layer)
+    write_embeddings(Path(args.out), found)
+    return {
+        "model": args.model, "out": args.out, "pool": args.pool, "layer": args.layer, "sequences": len(ids),
+        "width": model.settings.hidden_size, "left_out": left_out,
+    }  # fmt: skip
+
+
+def variants(args: argparse.Namespace) -> dict[str, Any]:
+    """--vcf"""
+    from data_prep.genome import read_contigs
+    from data_prep.genome_names import bare_name
+    from data_prep.variants.snvs import read_snvs
+    from pretrain.evaluating.model import load_model
+    from pretrain.evaluating.variant_table import VariantTable
+
+    if not args.genome:
+        raise PolymeraseError("--vcf needs --genome FASTA, the reference of its coordinates")
+    model = load_model(args.model)
+    model.require_output_head()
+    found, dropped = read_snvs(args.vcf, args.af_field)
+    table = VariantTable(found[: args.sequences], dropped, bare_name)
+    for contig in read_contigs(args.genome, table.wants):
+        table.score(model, contig.name, contig.sequence.upper(), args.window)
+    if args.out:
+        table.write(Path(args.out))
+    return {"model": args.model, "vcf": args.vcf, "genome": args.genome, "out": args.out} | table.summary()
+
+
+def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
+    """--pairs"""
+    from pretrain.evaluating.dotbracket import read_structures
+    from pretrain.evaluating.model import load_model
+    from pretrain.evaluating.structures import score_structures, summary
+
+    model = load_model(args.model)
+    records = read_structures(Path(args.pairs))[: args.sequences]
+    return {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
+
+
+def _fitting(args: argparse.Namespace, path: str, model: Any) -> tuple[list[str], Any, dict[str, int]]:
+    """Ids and sequences that the model holds, and how many were left out or cut, by reason."""
+    from data_prep.records import read_records
+    from pretrain.evaluating.fitting import fit
+
+    ids, _, sequences = read_records(path, args.sequences)
+    return fit(model, path, ids, sequences, args.too_long)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,16 @@ import torch
 from torch import Tensor
 
 from pretrain.assembly import Parts, assemble
+from pretrain.batching import to_device
 from pretrain.checkpoint import WEIGHTS, find_checkpoint, read_tensors
 from pretrain.config import Config, check, load_config
 from pretrain.data.sources import open_checked
 from pretrain.distributed import Place
 from pretrain.errors import PolymeraseError
-from pretrain.evaluation import Evaluator
+from pretrain.evaluating.details import MlmDetails
+from pretrain.evaluating.markov import MarkovChains, targets_of
+from pretrain.evaluating.model import is_run
+from pretrain.evaluation import Evaluator, evaluation_batches
 from pretrain.importing import load_pretrained_state
 from pretrain.models import PackedBatch
 from pretrain.objectives import Sums
@@ -24,6 +28,7 @@ from pretrain.objectives.model import PretrainingModel
 # columns (or the kind of corpus) that an objective's targets come from
 _NEEDS = {"structure": "structure", "mfe": "mfe_kcal_per_mol", "rna_type": "rna_type"}
 _LIKELIHOODS = ("mlm", "soft_label", "structure", "rna_type")  # objectives whose loss is a cross-entropy
+_CHAIN_SEQUENCES = 16384  # training samples that the Markov chains are fitted on
 
 
 class PlainModel:
@@ -40,7 +45,7 @@ class PlainModel:
             return self._model(batch, targets, coefficients)[1]
 
 
-def score(source: str, corpus: str, settings: list[str], sequences: int) -> dict[str, Any]:
+def score(source: str, corpus: str, settings: list[str], sequences: int, details: bool = True) -> dict[str, Any]:
     """Evaluate on the validation split of a corpus.
 
     Args:
@@ -48,6 +53,7 @@ def score(source: str, corpus: str, settings: list[str], sequences: int) -> dict
         corpus: corpus folder.
         settings: overrides of the run's (or the family's) config, for example ``masking.rate=0.2``.
         sequences: at most this many validation samples.
+        details: for mlm, also losses by base and by length, and Markov chains; a second pass over the samples.
 
     Returns:
         Per objective: loss, perplexity where the loss is a cross-entropy, other metrics, and the loss of the trivial
@@ -58,7 +64,8 @@ def score(source: str, corpus: str, settings: list[str], sequences: int) -> dict
     evaluator = Evaluator(parts, place)
     if not evaluator.sequences:
         raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
-    values = evaluator.run(PlainModel(model.to(place.device)))
+    model = model.to(place.device)
+    values = evaluator.run(PlainModel(model))
     result: dict[str, Any] = {
         "model": source,
         "family": parts.family.name,
@@ -73,17 +80,35 @@ def score(source: str, corpus: str, settings: list[str], sequences: int) -> dict
         if name in _LIKELIHOODS:
             figures["perplexity"] = math.exp(min(figures["loss"], 700.0))
         result["objectives"][name] = {**figures, "trivial_loss": trivial}
+    if details and "mlm" in result["objectives"]:
+        result["objectives"]["mlm"] |= _mlm_details(parts, model, place, evaluator.sequences)
     return result
+
+
+def _mlm_details(parts: Parts, model: PretrainingModel, place: Place, sequences: int) -> dict[str, Any]:
+    train = parts.batches("train")
+    seen = min(_CHAIN_SEQUENCES, sum(source.size for source in train.sources))
+    chains = MarkovChains(
+        targets_of(batch, parts.tokenizer).codes for batch in evaluation_batches(parts, train, seen, place)
+    )
+    details = MlmDetails(chains, parts.tokenizer)
+    for batch in evaluation_batches(parts, parts.batches("validation"), sequences, place):
+        packed, targets = to_device(batch, place.device)
+        with torch.no_grad():
+            hidden = model.encoder(packed).hidden[targets["mlm"]["index"]]
+            logits = model.mlm_head(hidden, model.encoder.embeddings.word.weight)
+        details.add(batch, logits.float().log_softmax(dim=-1).cpu().numpy())
+    return details.report()
 
 
 def load(source: str, corpus: str, settings: list[str]) -> tuple[Parts, PretrainingModel]:
     """The parts and the trained model of a run folder or a Hugging Face folder, for a corpus it may never have seen."""
     folder = Path(source)
-    if (folder / "checkpoints").is_dir():
+    if is_run(folder):
         return _load_run(folder, corpus, settings)
-    if not (folder / "config.json").is_file():
-        raise PolymeraseError(f"{folder}: neither a run folder (checkpoints/) nor a Hugging Face folder (config.json)")
-    family, _, _ = load_pretrained_state(source)
+    family, _, state = load_pretrained_state(source)
+    if "mlm_head.bias" not in state:
+        raise PolymeraseError(f"{source}: holds an encoder without output head; its losses cannot be measured")
     name = "ernie" if family.name == "ernie_rna" else family.name
     parts = assemble(_for_corpus(load_config(f"{name}.yaml", [*settings, f"model.init_from={source}"]), corpus))
     return parts, parts.model()

@@ -28,6 +28,7 @@ LEVELS = [
     ["assembly", "normalisation"],
     ["costs", "dry_run", "distributed", "signals", "schedule", "optim", "baselines"],
     ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "progress", "tracking", "resume"],
+    ["evaluating"],
     ["scoring"],
     ["trainer"],
     ["benchmarking"],

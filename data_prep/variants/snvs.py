@@ -1,0 +1,55 @@
+"""Single-base substitutions of a VCF as a table, with or without a frequency: for scoring them, not for corpora."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from data_prep.errors import DataPrepError
+from data_prep.textfile import numbered_lines
+from data_prep.variants.alleles import CODE, why_not_single_base
+from data_prep.variants.frequency import FrequencyField
+
+
+class Snv(NamedTuple):
+    """One alternative allele. pos0: 0-based; id: `.` if it has none; frequency: None where the record gives none."""
+
+    contig: str
+    pos0: int
+    id: str
+    ref: str
+    alt: str
+    frequency: float | None
+
+
+def read_snvs(path: str | Path, af_field: str = "AF") -> tuple[list[Snv], Counter[str]]:
+    """All substitutions in file order, and how many alleles were left out, by reason.
+
+    Errors: DataPrepError with file and line for what is not a VCF record.
+    """
+    found: list[Snv] = []
+    dropped: Counter[str] = Counter()
+    frequency = FrequencyField(af_field)
+    records = 0
+    for number, line in numbered_lines(path):
+        if line.startswith(b"#") or not line.strip():
+            continue
+        if not records and number == 1:
+            raise DataPrepError(f"{path}: not a VCF (it does not begin with ##fileformat=VCF)")
+        records += 1
+        fields = line.rstrip(b"\r\n").split(b"\t", 8)
+        if len(fields) < 8 or not fields[1].isdigit():
+            raise DataPrepError(f"{path}: line {number}: not a VCF record (eight tab-separated columns, POS a number)")
+        contig, position, name, reference, alternatives = (field.decode("utf-8", "replace") for field in fields[:5])
+        alleles = alternatives.split(",")
+        try:
+            frequencies = frequency.read(fields[7], len(alleles))
+        except ValueError as error:
+            raise DataPrepError(f"{path}: line {number}: {error}; is --af-field right?") from None
+        for allele, value in zip(alleles, frequencies, strict=True):
+            if CODE.get(reference.encode()) is None or CODE.get(allele.encode()) is None:
+                dropped[why_not_single_base(reference.encode(), allele.encode())] += 1
+            else:
+                found.append(Snv(contig, int(position) - 1, name, reference.upper(), allele.upper(), value))
+    if not records:
+        raise DataPrepError(f"{path}: no records in it")
+    return found, dropped

@@ -1,0 +1,72 @@
+"""Pseudo-perplexity of sequences: every nucleotide hidden once, predicted from all others (Salazar et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data_prep.corpus import Ragged
+from pretrain.evaluating.model import TrainedModel
+from pretrain.evaluating.passes import log_probabilities
+from pretrain.evaluating.queries import encode_rows, nucleotide_query
+
+
+@dataclass(frozen=True)
+class PseudoLikelihood:
+    """Of one sequence. nucleotides: how many were asked for (A, C, G, U/T; in k-mers without other letters)."""
+
+    nucleotides: int
+    log_likelihood: float  # nats, summed
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss; 4 is what guessing among four letters gives. NaN where nothing could be asked."""
+        return math.exp(-self.log_likelihood / self.nucleotides) if self.nucleotides else math.nan
+
+
+def pseudo_likelihoods(model: TrainedModel, sequences: Ragged) -> list[PseudoLikelihood]:
+    """One forward pass per nucleotide, so about length x length tokens per sequence.
+
+    Args:
+        sequences: ASCII, S rows that fit the model.
+    """
+    rows = encode_rows(model.tokenizer, sequences)
+    asked, targets = [], []
+    for row, (ids, length) in enumerate(zip(rows, sequences.lengths.tolist(), strict=True)):
+        for nucleotide in range(length if length >= model.tokenizer.min_nucleotides else 0):
+            query = nucleotide_query(model.tokenizer, ids, nucleotide)
+            if ids[query.read] in model.tokenizer.nucleotide_ids:
+                asked.append((row, query))
+                targets.append(int(ids[query.read]))
+    found = np.zeros(len(rows))
+    from tqdm import tqdm
+
+    answers = log_probabilities(model, (query for _, query in asked))
+    bar = tqdm(answers, total=len(asked), desc="nucleotides", disable=None)
+    for (row, _), target, log_probability in zip(asked, targets, bar, strict=True):
+        found[row] += log_probability[target]
+    counts = np.bincount([row for row, _ in asked], minlength=len(rows))
+    return [PseudoLikelihood(int(n), float(total)) for n, total in zip(counts, found, strict=True)]
+
+
+def summary(ids: list[str], found: list[PseudoLikelihood]) -> dict[str, Any]:
+    """Per record and over all nucleotides; None where a record has nothing to ask for."""
+    nucleotides = sum(one.nucleotides for one in found)
+    whole = PseudoLikelihood(nucleotides, sum(one.log_likelihood for one in found))
+    return {
+        "sequences": len(ids),
+        "nucleotides": nucleotides,
+        "pseudo_perplexity": whole.perplexity,
+        "records": [
+            {
+                "id": name,
+                "nucleotides": one.nucleotides,
+                "log_likelihood": one.log_likelihood,
+                "pseudo_perplexity": one.perplexity if one.nucleotides else None,
+            }
+            for name, one in zip(ids, found, strict=True)
+        ],
+    }
