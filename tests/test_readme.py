@@ -1,0 +1,58 @@
+"""Each command of the README runs as it is written."""
+
+import gzip
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def commands(readme: str) -> list[str]:
+    """Lines of the ```bash blocks, comments removed. (Blocks marked text need a GPU or a download.)"""
+    blocks = re.findall(r"^```bash\n(.*?)^```", readme, flags=re.S | re.M)
+    lines = [shlex.join(shlex.split(line, comments=True)) for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """A folder as the newcomer's: the project's scripts and a FASTA of their own."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    (folder / "launch").symlink_to(root / "launch")
+    rng = random.Random(3)
+    with gzip.open(folder / "my.fa.gz", "wt") as file:
+        for number in range(200):
+            file.write(f">seq{number}\n{''.join(rng.choices('ACGU', k=rng.randint(40, 120)))}\n")
+    return folder
+
+
+def test_every_command_of_the_readme_works(newcomer: Path, root: Path) -> None:
+    bin_folder = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(root),
+        "OMP_NUM_THREADS": "1",
+    }
+    found = [line for line in commands((root / "README.md").read_text()) if not line.startswith("make ")]
+    assert len(found) >= 6
+    for line in found:
+        words = shlex.split(line)
+        words[0] = str(bin_folder / words[0])
+        if words[0].endswith("deepspeed"):
+            words[1:1] = ["--master_port", "29631"]
+        done = subprocess.run(words, cwd=newcomer, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert (newcomer / "exports/mine/model.safetensors").is_file()
+    assert (newcomer / "runs/more/DONE").is_file()
+
+
+def test_both_newcomer_commands_are_targets_of_the_makefile(root: Path) -> None:
+    targets = re.findall(r"^(\w+):", (root / "Makefile").read_text(), flags=re.M)
+    wanted = [line.split()[1] for line in commands((root / "README.md").read_text()) if line.startswith("make ")]
+    assert wanted == ["demo", "test"]
+    assert set(wanted) <= set(targets)
