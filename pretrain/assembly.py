@@ -14,7 +14,7 @@ from pretrain.data.sources import Source, open_checked, open_source
 from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family, find_family
-from pretrain.masking import build_strategy
+from pretrain.masking import MaskingStrategy, build_strategy
 from pretrain.models import EncoderSettings, pair_class_table
 from pretrain.objectives import OBJECTIVES, Context, Objective
 from pretrain.objectives.base import IGNORE
@@ -42,6 +42,7 @@ class Parts:
     settings: EncoderSettings
     tokenizer: Tokenizer
     corpora: list[Corpus]
+    masking: MaskingStrategy
     objectives: dict[str, Objective]
     context: Context
     initial: dict[str, torch.Tensor] | None  # weights of model.init_from, under our names
@@ -76,7 +77,7 @@ class Parts:
             list(sources),
             SampleStream([source.size for source in sources], [weights[number] for number in numbers], seed),
             self.tokenizer,
-            build_strategy(self.config.masking, self.tokenizer),
+            self.masking,
             self.objectives,
             len(self.context.strategies),
             pair_class_table(self.tokenizer.vocab) if self.settings.pairing_bias else None,
@@ -101,7 +102,10 @@ def assemble(config: Config) -> Parts:
     }
     sizes = {name: getattr(settings, name) for name in _SIZES}
     filled = config.model_copy(update={"model": config.model.model_copy(update=sizes)})
-    return Parts(filled, family, settings, tokenizer, corpora, objectives, context, initial)
+    masking = build_strategy(config.masking, tokenizer)
+    parts = Parts(filled, family, settings, tokenizer, corpora, masking, objectives, context, initial)
+    parts.sources("train")  # complains here, before any process starts
+    return parts
 
 
 def _tokenizer(config: Config, family: Family) -> Tokenizer:

@@ -50,6 +50,7 @@ def start(world_size: int, jobs: list[Job], folder: Path) -> list[subprocess.Pop
     plan = folder / "jobs.json"
     plan.write_text(json.dumps([vars(job) for job in jobs]))
     port = str(free_port())
+    (folder / "port").write_text(port)
     command = [sys.executable, "-m", "tests.training.worker", str(plan)]
     processes = []
     for rank in range(world_size):

@@ -1,5 +1,6 @@
 """One rank of :mod:`tests.training.ranks`: trains its jobs one after another in one process group."""
 
+import gc
 import json
 import logging
 import os
@@ -10,8 +11,8 @@ from pathlib import Path
 import torch
 
 from pretrain.assembly import assemble
-from pretrain.config import check
-from pretrain.distributed import join
+from pretrain.config import Config, check
+from pretrain.distributed import Place, join
 from pretrain.errors import PolymeraseError
 from pretrain.trainer import Trainer
 
@@ -19,18 +20,25 @@ from pretrain.trainer import Trainer
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(1)
-    place = join(60, False)
-    for job in json.loads(Path(sys.argv[1]).read_text()):
-        config = check(job["config"], "job")
-        try:
-            Trainer(assemble(config), place, job["resume"], job["allow_change"]).run()
-        except PolymeraseError as error:
-            if not job["expect_error"]:
-                raise
-            if place.is_first:
-                (Path(str(config.run.dir)) / "error.txt").write_text(str(error))
-        else:
-            assert not job["expect_error"], "the job was expected to fail"
+    jobs = json.loads(Path(sys.argv[1]).read_text())
+    configs = [check(job["config"], "job") for job in jobs]
+    engine = configs[0].engine
+    place = join(engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port)
+    for job, config in zip(jobs, configs, strict=True):
+        train(job, config, place)
+        gc.collect()  # the engine of this job, and its lock on the run folder
+
+
+def train(job: dict, config: Config, place: Place) -> None:
+    try:
+        Trainer(assemble(config), place, job["resume"], job["allow_change"]).run()
+    except PolymeraseError as error:
+        if not job["expect_error"]:
+            raise
+        if place.is_first:
+            (Path(str(config.run.dir)) / "error.txt").write_text(str(error))
+    else:
+        assert not job["expect_error"], "the job was expected to fail"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,129 @@
+"""A run that is stopped, killed or damaged goes on as if nothing had happened, or says why it cannot."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pretrain.checkpoint import find_checkpoint
+from tests.training.conftest import HALF, STEPS
+from tests.training.corpora import tree, write_yaml
+from tests.training.ranks import ROOT, Job, command_line, digests, environment, losses, run_ranks, steps
+
+
+def checkpoint(run_dir, step):
+    """Every tensor of a checkpoint, and its state."""
+    folder = run_dir / "checkpoints" / f"step-{step}"
+    tensors = {**load_file(folder / "weights.safetensors"), **load_file(folder / "optimizer.safetensors")}
+    return tensors, json.loads((folder / "train_state.json").read_text())
+
+
+def assert_bitwise(run, straight, step):
+    assert losses(run) == losses(straight)
+    assert digests(run) == digests(straight)
+    (ours, state), (theirs, expected) = checkpoint(run, step), checkpoint(straight, step)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+    assert (state["step"], state["position"]) == (expected["step"], expected["position"])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_fairseq", "adam", "sgd"])
+def test_stopped_and_resumed_equals_straight_bit_for_bit(alone, optimizer):
+    """With dropout, for every optimiser, at ZeRO stages 0, 1 and 2."""
+    run, straight = alone[f"stopped {optimizer}"], alone[f"straight {optimizer}"]
+    assert len(steps(run)) == 9
+    assert_bitwise(run, straight, 9)
+
+
+def test_two_ranks_too(pair):
+    assert_bitwise(pair["stopped"], pair["straight"], 9)
+
+
+def test_a_run_of_two_ranks_goes_on_with_three_at_another_stage(alone, pair, three):
+    """With the same global batches, though the config of the second part does not name their number."""
+    whole = alone["zero 1"]
+    assert digests(pair["half"]) + digests(three["taken over"]) == digests(whole)
+    assert losses(pair["half"]) + losses(three["taken over"]) == pytest.approx(losses(whole), rel=1e-5)
+    assert [record["step"] for record in steps(three["taken over"])] == list(range(HALF + 1, STEPS + 1))
+
+
+def test_the_newest_checkpoints_and_every_so_many_are_kept(alone):
+    kept = sorted(path.name for path in (alone["retention"] / "checkpoints").iterdir())
+    assert kept == ["latest", "step-10", "step-12", "step-4", "step-8"]
+    assert (alone["retention"] / "checkpoints" / "latest").read_text() == "step-12\n"
+
+
+def test_a_run_that_became_another_is_refused_and_says_how(alone):
+    assert len(steps(alone["changed"])) == 8  # the last job was allowed its other corpus
+    refusals = alone["changed"].joinpath("error.txt").read_text()
+    assert "masking was" in refusals  # the last of them
+    assert "--allow-change masking" in refusals
+
+
+@pytest.fixture
+def interrupted(tmp_path, corpora):
+    """Config of a run of 12 steps with a checkpoint after every second, and the straight run it must equal."""
+    values = tree(tmp_path / "run", corpora["plain"], train={"steps": 12, "save_every": 2, "keep_last": 3})
+    straight = tree(tmp_path / "straight", corpora["plain"], train={"steps": 12})
+    return write_yaml(tmp_path / "run.yaml", values), tmp_path / "run", Job(straight)
+
+
+def test_killed_runs_and_damaged_checkpoints(interrupted, tmp_path):
+    """One story, for every chapter starts a process: SIGKILL in mid-run, resume; a flipped byte; nothing whole left."""
+    config, run, straight = interrupted
+    command = [sys.executable, str(ROOT / "launch" / "pretrain.py"), "--config", str(config)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (run / "checkpoints" / "step-4").exists():
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -9
+    assert not (run / "DONE").exists()
+
+    done = command_line("--config", str(config), "--resume", "auto", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "resuming" in done.stderr
+    run_ranks(1, [straight], tmp_path / "ranks")
+    assert_bitwise(run, straight.run_dir, 12)
+
+    flip_a_byte(run / "checkpoints" / "step-12" / "weights.safetensors")
+    done = command_line("--config", str(config), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step-12 is damaged" in done.stderr
+    assert "resuming" in done.stderr
+    assert "step 10" in done.stderr
+    assert_bitwise(run, straight.run_dir, 12)
+
+    for folder in (run / "checkpoints").glob("step-*"):
+        flip_a_byte(folder / "optimizer.safetensors")
+    done = command_line("--config", str(config), cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "no checkpoint is whole" in line
+    assert "step-12" in line
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "train_state.json", "integrity.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_any_damage_to_any_file_is_noticed(alone, tmp_path, file, damage):
+    run = tmp_path / "run"
+    shutil.copytree(alone["retention"], run)
+    path = run / "checkpoints" / "step-12" / file
+    if damage == "flipped":
+        flip_a_byte(path)
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-8])
+    else:
+        path.unlink()
+    assert find_checkpoint(run).name == "step-10"

@@ -1,0 +1,72 @@
+"""Clipping, metrics, tracking and the run folder."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pretrain.assembly import assemble
+from pretrain.config import load_config
+from tests.training.corpora import config
+from tests.training.ranks import losses, records, steps
+
+
+@pytest.mark.parametrize("stage", [0, 2])
+def test_the_gradient_is_clipped_to_its_global_norm(alone, corpora, stage):
+    """One step of plain SGD moves the weights by learning rate x clipped norm."""
+    run = alone[f"clipped {stage}"]
+    before = assemble(config(run, corpora["plain"])).model().state_dict()
+    after = load_file(run / "checkpoints" / "step-1" / "weights.safetensors")
+    moved = math.sqrt(sum(float((after[name] - before[name]).double().square().sum()) for name in after))
+    assert moved == pytest.approx(0.5 * 0.01, rel=1e-3)
+    assert steps(run)[0]["gradient_norm"] > 0.1  # told as it was before clipping
+
+
+def test_metrics_hold_what_a_person_wants_to_know(alone):
+    first, *_, last = steps(alone["zero 1"])
+    assert [record["step"] for record in steps(alone["zero 1"])] == list(range(1, 21))
+    for key in ("loss", "mlm/loss", "mlm/accuracy", "learning_rate", "gradient_norm", "tokens_per_second",
+                "data_wait_fraction", "batch_digest"):  # fmt: skip
+        assert key in first
+    assert first["loss"] == first["mlm/loss"]
+    assert 0 <= first["data_wait_fraction"] <= 1
+    assert (first["learning_rate"], last["learning_rate"]) == (0.0, pytest.approx(1e-3 / 16))
+    held_out = [record for record in records(alone["zero 1"]) if "validation/mlm/loss" in record]
+    assert [record["step"] for record in held_out] == [20]
+
+
+def test_the_saved_config_makes_the_same_run(alone, corpora):
+    run = alone["zero 1"]
+    saved = load_config(str(run / "config.yaml"))
+    assert saved == assemble(config(run, corpora["plain"], engine__zero_stage=1, batch__micro_batches_per_step=4)).config
+    assert (run / "DONE").read_text() == "20\n"
+
+
+def test_the_default_mlflow_store_holds_metrics_and_settings(alone):
+    from mlflow import MlflowClient
+
+    folder = alone["tracked"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    (experiment,) = [found for found in client.search_experiments() if found.name == "polymerase"]
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["batch.tokens"] == "200"
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [(metric.step, metric.value) for metric in history] == list(enumerate(losses(folder), start=1))
+    held_out = client.get_metric_history(run.info.run_id, "validation/mlm/loss")
+    assert [metric.step for metric in held_out] == [2, 4]
+    assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == ["config.yaml"]
+
+
+def test_a_broken_tracking_store_is_said_once_and_stops_nothing(alone):
+    assert len(losses(alone["broken tracking"])) == 4
+    assert alone.log.count("tracking is off from here on") == 1
+
+
+def test_weights_are_float32_and_complete(alone, corpora):
+    run = alone["zero 2"]
+    weights = load_file(run / "checkpoints" / "step-20" / "weights.safetensors")
+    model = assemble(config(run, corpora["plain"])).model()
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    model.load_state_dict(weights)
