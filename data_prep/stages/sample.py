@@ -1,7 +1,8 @@
 """A small made-up corpus of structured RNAs, for demonstrations and tests: the same bytes for the same seed.
 
-Six types with their own architecture and motifs; `structure` is the planted one. More than half of the nucleotides
-are paired, so a model that sees structure predicts masked letters that single-letter frequencies cannot.
+Six types with their own architecture and motifs; `structure` is the planted one. Half of the molecules are relatives of
+one ancestor per type (on both sides of the split, as in databases that are split at random), and more than half of the
+nucleotides are paired: a model that sees context predicts masked letters that single-letter frequencies cannot.
 
 example:
   python -m data_prep sample --out corpora/sample --sequences 4000 --seed 1

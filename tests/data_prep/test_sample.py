@@ -8,7 +8,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.sample import TYPES
+from data_prep.sample import TYPES, ancestor
 
 ALLOWED = {"GC", "CG", "AU", "UA", "GU", "UG"}
 
@@ -75,6 +75,14 @@ def test_partners_tell_what_single_letters_do_not(sample):
     for (_, partner), count in joint.items():
         given[partner] = given.get(partner, 0) + count
     assert entropy(joint) - entropy(given) < 0.4  # nats left when the partner is known
+
+
+def test_families_have_the_structure_of_their_ancestor_and_most_of_its_letters(sample):
+    records = rows(sample)
+    relatives = [(kind, sequence) for kind, sequence, structure in records if structure == ancestor(kind).structure]
+    assert 0.4 < len(relatives) / len(records) < 0.6
+    same = [a == b for kind, sequence in relatives for a, b in zip(sequence, ancestor(kind).sequence, strict=True)]
+    assert 0.8 < np.mean(same) < 0.95
 
 
 def test_there_are_several_types_and_some_unknown_letters(sample):
