@@ -77,8 +77,8 @@ class SeenKeys:
             self._filter = np.zeros(FILTER_BITS >> 3, np.uint8)
         for number in range(FILTER_HASHES):
             bit = np.sort(_filter_bit(keys, number))  # sorted, the filter is walked through and not jumped about in
-            place, first = np.unique(bit >> 3, return_index=True)
-            self._filter[place] |= np.bitwise_or.reduceat((1 << (bit & 7)).astype(np.uint8), first)
+            first = np.flatnonzero(np.diff(bit >> 3, prepend=-1))  # of the bits of one byte
+            self._filter[bit[first] >> 3] |= np.bitwise_or.reduceat((1 << (bit & 7)).astype(np.uint8), first)
         newest = self._folder / "seen.keys"
         keys[np.argsort(keys[:, 0])].tofile(newest)
         while self._files and self._files[-1].stat().st_size <= newest.stat().st_size:
