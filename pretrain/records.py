@@ -12,6 +12,7 @@ from pretrain.batching import BatchMaker
 from pretrain.config import notes
 from pretrain.config import save as save_config
 from pretrain.distributed import Place, agree, barrier
+from pretrain.environment import save_environment
 from pretrain.errors import PolymeraseError
 from pretrain.metrics import MetricsFile
 from pretrain.progress import Progress
@@ -41,6 +42,7 @@ class Records:
             return
         config = self._parts.config
         save_config(config, self._run_dir / "config.yaml")
+        save_environment(self._run_dir)
         self._metrics.cut_after(self._start.step)
         self._tracker = Tracker(config.tracking, self._run_dir, self._start.state.get("tracking_run"))
         self._tracker.parameters(config.model_dump(mode="json"))

@@ -6,10 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pretrain.assembly import Parts, assemble
+from pretrain.baselines import BASELINE
 from pretrain.batching import to_device
 from pretrain.checkpoint import WEIGHTS, find_checkpoint, read_tensors
 from pretrain.config import Config, check, load_config
@@ -17,7 +19,7 @@ from pretrain.data.sources import open_checked
 from pretrain.distributed import Place
 from pretrain.errors import PolymeraseError
 from pretrain.evaluating.details import MlmDetails
-from pretrain.evaluating.markov import MarkovChains, targets_of
+from pretrain.evaluating.markov import MarkovChains, chain_name, targets_of
 from pretrain.evaluating.model import is_run
 from pretrain.evaluation import Evaluator, evaluation_batches
 from pretrain.importing import load_pretrained_state
@@ -85,13 +87,38 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
     return result
 
 
-def _mlm_details(parts: Parts, model: PretrainingModel, place: Place, sequences: int) -> dict[str, Any]:
+def baseline_losses(config: Config) -> dict[str, dict[str, float]]:
+    """Objective -> baseline -> its loss on the held-out samples of a run: the trivial predictor, for mlm also the best
+    Markov chain. No model is needed. PolymeraseError where the corpus is not there."""
+    tree = config.model_dump(mode="json")
+    tree["model"] |= {"init_from": None}
+    parts = assemble(check(tree, str(config.run.dir)))
+    place = Place(0, 0, 1, torch.device("cpu"))
+    evaluator = Evaluator(parts, place)
+    found = {name: {BASELINE[name]: loss} for name, loss in evaluator.baselines.items()}
+    if "mlm" in found:
+        chains = _chains(parts, place)
+        losses: dict[str, list[np.ndarray]] = {}
+        for batch in evaluation_batches(parts, parts.batches("validation"), evaluator.sequences, place):
+            if batch.counts["mlm"]:
+                for name, values in chains.losses(targets_of(batch, parts.tokenizer)).items():
+                    losses.setdefault(name, []).append(values)
+        means = {name: float(np.nanmean(np.concatenate(parts))) for name, parts in losses.items()}
+        best = min(means, key=lambda name: means[name])
+        found["mlm"][chain_name(best)] = means[best]
+    return found
+
+
+def _chains(parts: Parts, place: Place) -> MarkovChains:
     train = parts.batches("train")
     seen = min(_CHAIN_SEQUENCES, sum(source.size for source in train.sources))
-    chains = MarkovChains(
+    return MarkovChains(
         targets_of(batch, parts.tokenizer).codes for batch in evaluation_batches(parts, train, seen, place)
     )
-    details = MlmDetails(chains, parts.tokenizer)
+
+
+def _mlm_details(parts: Parts, model: PretrainingModel, place: Place, sequences: int) -> dict[str, Any]:
+    details = MlmDetails(_chains(parts, place), parts.tokenizer)
     for batch in evaluation_batches(parts, parts.batches("validation"), sequences, place):
         packed, targets = to_device(batch, place.device)
         with torch.no_grad():

@@ -40,3 +40,17 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
         "labelled": build.build_labelled(folder),
         "alleles": build.build_alleles(folder),
     }
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, corpora) -> Path:
+    """A run of six steps, evaluated every third."""
+    from tests.training import corpora as build
+    from tests.training.ranks import command_line
+
+    folder = tmp_path_factory.mktemp("tiny-run")
+    changes = {"train__steps": 6, "train__eval_every": 3, "train__log_every": 1}
+    config = build.write_yaml(folder / "run.yaml", build.tree(folder / "run", corpora["labelled"], **changes))
+    done = command_line("--config", str(config), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pretrain.batching import MicroBatch
-from pretrain.evaluating.markov import ORDERS, MarkovChains, targets_of
+from pretrain.evaluating.markov import MarkovChains, targets_of
 from pretrain.tokenizers import Tokenizer
 
 LENGTH_BINS = (64, 128, 256, 512, 1024)  # last length of each bin, in nucleotides
@@ -39,11 +39,8 @@ class MlmDetails:
             "accuracy": (log_probability.argmax(axis=1) == true).astype(np.float64),
             "base": targets.codes[targets.first + middle],
             "length": targets.length,
+            **self._chains.losses(targets),
         }
-        for order in ORDERS:
-            part[f"markov_left_{order}"] = self._chains.from_left(targets, order)
-            if self._tokenizer.nucleotides_per_token == 1:
-                part[f"markov_both_{order}"] = self._chains.from_both_sides(targets, order)
         self._parts.append({name: values[targets.usable] for name, values in part.items()})
 
     def report(self) -> dict[str, Any]:

@@ -38,6 +38,12 @@ class Targets:
     length: np.ndarray
 
 
+def chain_name(key: str) -> str:
+    """``markov_both_5`` -> what a reader is told."""
+    _, side, order = key.split("_")
+    return f"Markov chain of order {order}, " + {"left": "left context", "both": "both sides"}[side]
+
+
 class MarkovChains:
     """Chains of order 0 to 5 of one set of sequences; an order falls back on the one below where it has seen little."""
 
@@ -56,6 +62,14 @@ class MarkovChains:
             below = share[np.arange(5**order) % max(1, 5 ** (order - 1))]
             share = (table + _PRIOR * below) / (table.sum(axis=1, keepdims=True) + _PRIOR)
             self._log.append(np.log(share))
+
+    def losses(self, targets: Targets) -> dict[str, np.ndarray]:
+        """Name -> loss in nats (M,), NaN where not usable: every order from the left; from both sides, single letters
+        only, where hidden letters of a k-mer would have to be summed over."""
+        found = {f"markov_left_{order}": self.from_left(targets, order) for order in ORDERS}
+        if targets.hidden.shape[1] == 1:
+            found |= {f"markov_both_{order}": self.from_both_sides(targets, order) for order in ORDERS}
+        return found
 
     def from_left(self, targets: Targets, order: int) -> np.ndarray:
         """Loss in nats (M,) of predicting the hidden letters of each target, each from the ``order`` letters before.

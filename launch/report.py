@@ -1,0 +1,99 @@
+"""python launch/report.py RUN: one HTML page about a run, and its plots as PNG files."""
+
+import sys
+from pathlib import Path
+
+# This script's folder comes first on sys.path, where pretrain.py hides the package `pretrain`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
+import json
+from typing import Any
+
+from data_prep.errors import DataPrepError
+from pretrain.errors import PolymeraseError
+
+EXAMPLE = """examples:
+  python launch/report.py runs/mine
+  python launch/report.py runs/mine --out mine.html --json
+
+The page holds its pictures and can be sent alone. Baselines are measured on the corpus of the run, where it is still
+at its place; --no-baselines leaves them out.
+
+exit status: 0 written, 2 wrong input
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(
+        prog="python launch/report.py",
+        description="Write what a run did on one page: curves, baselines, corpus, differences to the recipe.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("run_dir", metavar="RUN", help="run folder, finished or not")
+    result.add_argument("--out", metavar="FILE.html", help="default: RUN/report.html")
+    result.add_argument("--no-baselines", action="store_true", help="do not measure the baselines (saves seconds)")
+    result.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    return result
+
+
+def main() -> int:
+    """Write; the exit status is in the help."""
+    args = parser().parse_args()
+    try:
+        from pretrain.environment import describe_environment
+        from pretrain.reporting.report import verdicts, write_report
+        from pretrain.reporting.run_records import read_run
+
+        run = read_run(Path(args.run_dir))
+        out = Path(args.out or Path(args.run_dir) / "report.html")
+        if out.suffix != ".html":
+            raise PolymeraseError(f"--out {out}: the report is an .html file")
+        baselines = {} if args.no_baselines else _baselines(run)
+        figures = write_report(run, baselines, _corpora(run), describe_environment(), out)
+    except (PolymeraseError, DataPrepError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        print("\n".join([*(text for text, _ in verdicts(figures)), f"wrote {out}"]))
+    return 0
+
+
+def _baselines(run: Any) -> dict[str, dict[str, float]]:
+    """Losses that the held-out ones have to beat; a note and nothing where the corpus is gone."""
+    from pretrain.scoring import baseline_losses
+
+    try:
+        return baseline_losses(run.config)
+    except PolymeraseError as error:
+        print(f"note: no baselines: {error}", file=sys.stderr)
+        return {}
+
+
+def _corpora(run: Any) -> list[tuple[str, list[list[str]], list[list[str]]]]:
+    """Title, statistics and filters of each corpus of the run that is still at its place."""
+    from data_prep.corpus import open_corpus
+    from data_prep.inspection.describe import describe
+    from data_prep.inspection.table import filters_of, rows_of
+
+    found = []
+    for path in (run.config.corpus.path, *(extra.path for extra in run.config.corpus.extra)):
+        try:
+            description = describe(open_corpus(path))
+        except DataPrepError as error:
+            print(f"note: {error}", file=sys.stderr)
+            continue
+        title = f"Corpus {path}, fingerprint {description['fingerprint'][:16]}"
+        found.append((title, rows_of(description), filters_of(description)))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

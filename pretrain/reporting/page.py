@@ -1,0 +1,76 @@
+"""The page: one HTML file with its pictures inside, so that it can be sent alone."""
+
+from __future__ import annotations
+
+import base64
+import html
+from typing import Any
+
+STYLE = """
+body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #222; max-width: 64rem; margin: 2rem auto }
+body { padding: 0 1rem }
+h1 { margin-bottom: 0 } h2 { margin-top: 2.2rem; border-bottom: 2px solid #33658a; padding-bottom: .2rem }
+table { border-collapse: collapse; margin: .6rem 0 }
+td, th { padding: .15rem 1rem .15rem 0; text-align: left; border-bottom: 1px solid #eee; vertical-align: top }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(28rem, 1fr)); gap: .6rem }
+.plots img { width: 100%; display: block }
+.good { color: #1a7f37 } .bad { color: #b42318 } .muted { color: #666 }
+code { word-break: break-all; font-size: 90% }
+ul { padding-left: 1.2rem }
+"""
+
+
+class Page:
+    """Collects sections, then is text. Everything that comes from outside is escaped."""
+
+    def __init__(self, title: str):
+        self._title = html.escape(title)
+        self._parts = [f"<h1>{self._title}</h1>"]
+
+    def heading(self, text: str) -> None:
+        self._parts.append(f"<h2>{html.escape(text)}</h2>")
+
+    def paragraph(self, text: str, kind: str = "") -> None:
+        """``kind``: good, bad or muted."""
+        self._parts.append(f'<p class="{kind}">{html.escape(text)}</p>')
+
+    def bullets(self, items: list[tuple[str, str]]) -> None:
+        """(text, kind) each."""
+        rows = "".join(f'<li class="{kind}">{html.escape(text)}</li>' for text, kind in items)
+        self._parts.append(f"<ul>{rows}</ul>")
+
+    def table(self, rows: list[list[Any]]) -> None:
+        """The first row is the header. Columns of numbers stand to the right."""
+        head, *body = rows
+        right = [bool(body) and all(_is_number(row[column]) for row in body) for column in range(len(head))]
+        kinds = [' class="number"' if is_right else "" for is_right in right]
+        lines = ["".join(f"<th{k}>{_cell(cell)}</th>" for k, cell in zip(kinds, head, strict=True))]
+        lines += ["".join(f"<td{k}>{_cell(cell)}</td>" for k, cell in zip(kinds, row, strict=True)) for row in body]
+        self._parts.append("<table>" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>")
+
+    def pictures(self, plots: dict[str, bytes]) -> None:
+        """PNG content by file name."""
+        images = (
+            f'<img alt="{html.escape(name.removesuffix(".png"))}" '
+            f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+            for name, content in plots.items()
+        )
+        self._parts.append(f'<div class="plots">{"".join(images)}</div>')
+
+    def text(self) -> str:
+        """The whole file."""
+        head = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{self._title}</title>'
+        return "\n".join([head, f"<style>{STYLE}</style>", *self._parts, "</html>"]) + "\n"
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) or cell in ("", "-", "–")
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return html.escape(f"{cell:.6g}" if isinstance(cell, float) else "–" if cell is None else str(cell))

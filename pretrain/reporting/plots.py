@@ -1,0 +1,157 @@
+"""The curves of a run, as PNG files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pretrain.reporting.run_records import RunRecords
+
+TRAIN, HELD_OUT, BASELINE = "#33658a", "#f26419", "#666666"
+_PALETTE = ("#33658a", "#f26419", "#2a9d4a", "#8a4fa3", "#b08900")
+_TROUBLE = ("dropped_updates", "nonfinite_losses", "loss_spikes", "roll_backs")
+
+Baselines = dict[str, dict[str, float]]  # objective -> name -> loss
+
+
+def plots_of(run: RunRecords, baselines: Baselines) -> dict[str, bytes]:
+    """PNG content by file name."""
+    objectives = list(run.config.objectives.active())
+    plots = {
+        f"loss-{name}.png": _picture(_loss, run, name, baselines.get(name, {}))
+        for name in objectives
+        if run.names(f"{name}/loss") or run.names(f"validation/{name}/loss")
+    }
+    for name in objectives:
+        if run.names(f"{name}/accuracy"):
+            plots[f"accuracy-{name}.png"] = _picture(_accuracy, run, name)
+    plots["learning-rate.png"] = _picture(_line, run, "learning_rate", "Learning rate", "rate")
+    if run.names("gradient_norm"):
+        plots["gradient-norm.png"] = _picture(_gradient, run)
+    plots["throughput.png"] = _picture(_line, run, "tokens_per_second", "Throughput", "tokens per second", True)
+    plots["data-wait.png"] = _picture(_wait, run)
+    if any(run.last(name) for name in _TROUBLE):
+        plots["trouble.png"] = _picture(_trouble, run)
+    return plots
+
+
+def _picture(draw: Callable[..., None], *arguments: Any) -> bytes:
+    # The figure is made without pyplot: no window system, no global state.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#eeeeee")
+    axes.set_axisbelow(True)
+    draw(axes, *arguments)
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=130, metadata={"Software": None})
+    return content.getvalue()
+
+
+def _loss(axes: Any, run: RunRecords, name: str, baselines: dict[str, float]) -> None:
+    steps, losses = run.series(f"{name}/loss")
+    axes.plot(steps, losses, color=TRAIN, alpha=0.35 if len(steps) > 30 else 1.0, linewidth=1.2, label="training")
+    if len(steps) > 30:
+        axes.plot(steps, _smooth(losses), color=TRAIN, linewidth=1.8, label="training, smoothed")
+    held_steps, held = run.series(f"validation/{name}/loss")
+    axes.plot(held_steps, held, "o-", color=HELD_OUT, markersize=4, linewidth=1.4, label="held out")
+    for label, loss in baselines.items():
+        axes.axhline(loss, color=BASELINE, linestyle="--", linewidth=1)
+        axes.annotate(
+            f"{label} {loss:.3f}", (1.0, loss), xycoords=("axes fraction", "data"), xytext=(-2, 2),
+            textcoords="offset points", ha="right", va="bottom", fontsize=8, color=BASELINE,
+        )  # fmt: skip
+    _frame(axes, losses, np.concatenate([held, list(baselines.values())]))
+    axes.set_title(f"{name}: loss", loc="left")
+    axes.set_ylabel("squared error" if name == "mfe" else "nats")
+    _legend(axes)
+
+
+def _frame(axes: Any, losses: np.ndarray, others: np.ndarray) -> None:
+    """Let the first, very high losses leave the frame, and say so: they would press all else into one line."""
+    values = np.concatenate([losses, others])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    late = losses[len(losses) // 5 :]
+    top = np.nanquantile(late[np.isfinite(late)], 0.95) if np.isfinite(late).any() else values.max()
+    top, low = max(top, *others[np.isfinite(others)], values.min()), values.min()
+    margin = 0.08 * max(top - low, 1e-3)
+    axes.set_ylim(low - margin, top + margin)
+    above = int((values > top + margin).sum())
+    if above:
+        axes.annotate(
+            f"{above} early value{'s' if above > 1 else ''} up to {values.max():.3g} above the frame", (0.01, 0.97),
+            xycoords="axes fraction", ha="left", va="top", fontsize=8, color=TRAIN,
+        )  # fmt: skip
+
+
+def _accuracy(axes: Any, run: RunRecords, name: str) -> None:
+    for number, metric in enumerate(run.names(f"{name}/accuracy")):
+        steps, values = run.series(metric)
+        strategy = metric.removeprefix(f"{name}/accuracy").strip("/")
+        axes.plot(
+            steps, _smooth(values), color=_PALETTE[number % len(_PALETTE)], linewidth=1.6,
+            label=f"training, {strategy}" if strategy else "training",
+        )  # fmt: skip
+    steps, values = run.series(f"validation/{name}/accuracy")
+    axes.plot(steps, values, "o-", color=HELD_OUT, markersize=4, linewidth=1.4, label="held out")
+    axes.set_title(f"{name}: accuracy", loc="left")
+    axes.set_ylabel("share of targets")
+    _legend(axes)
+
+
+def _line(axes: Any, run: RunRecords, name: str, title: str, unit: str, from_zero: bool = False) -> None:
+    axes.plot(*run.series(name), color=TRAIN, linewidth=1.6)
+    axes.set_title(title, loc="left")
+    axes.set_ylabel(unit)
+    if from_zero:
+        axes.set_ylim(bottom=0)
+
+
+def _gradient(axes: Any, run: RunRecords) -> None:
+    _line(axes, run, "gradient_norm", "Gradient norm before clipping", "norm")
+    limit = run.config.optimizer.max_grad_norm
+    if limit:
+        axes.axhline(limit, color=BASELINE, linestyle="--", linewidth=1, label=f"clipped above {limit:g}")
+        _legend(axes)
+    axes.set_yscale("log")
+
+
+def _wait(axes: Any, run: RunRecords) -> None:
+    steps, share = run.series("data_wait_fraction")
+    axes.fill_between(steps, 100 * share, color=TRAIN, alpha=0.35)
+    axes.plot(steps, 100 * share, color=TRAIN, linewidth=1.4)
+    axes.set_ylim(0, max(5.0, 110 * float(share.max(initial=0))))
+    axes.set_title("Waiting for data", loc="left")
+    axes.set_ylabel("% of the time")
+
+
+def _trouble(axes: Any, run: RunRecords) -> None:
+    for name, colour in zip(_TROUBLE, _PALETTE, strict=False):
+        if run.last(name):
+            axes.plot(*run.series(name), drawstyle="steps-post", color=colour, label=name.replace("_", " "))
+    axes.set_title("Steps that went wrong, in all", loc="left")
+    axes.set_ylabel("steps")
+    _legend(axes)
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Centred running mean over about a thirtieth of the run; shorter at both ends, so nothing is made up."""
+    half = len(values) // 60
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    reach = np.minimum(np.minimum(half, at), len(values) - 1 - at)
+    return (total[at + reach + 1] - total[at - reach]) / (2 * reach + 1)
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), fontsize=8)  # above the data

@@ -1,0 +1,149 @@
+"""The report of a run: what it reached beside what it had to beat, how it went, and what it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pretrain.reporting.page import Page
+from pretrain.reporting.plots import Baselines, plots_of
+from pretrain.reporting.recipe_diff import Difference, differences, recipe_of
+from pretrain.reporting.run_records import RunRecords
+
+_TROUBLE = {
+    "dropped_updates": "updates dropped because a gradient was not finite",
+    "nonfinite_losses": "losses that were not finite",
+    "loss_spikes": "spikes of the loss",
+    "roll_backs": "returns to an older checkpoint",
+}
+
+
+def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
+    """The figures of the page, JSON-able."""
+    objectives = {}
+    for name in run.config.objectives.active():
+        prefix = f"validation/{name}/"
+        held_out = {key.removeprefix(prefix): run.last(key) for key in run.names(prefix)}
+        if held_out:
+            objectives[name] = {"held_out": held_out, "baselines": baselines.get(name, {})}
+    speed, wait = run.series("tokens_per_second")[1], run.series("data_wait_fraction")[1]
+    return {
+        "run": str(run.folder),
+        "finished": run.finished,
+        "step": run.last_step,
+        "steps": run.config.train.steps,
+        "family": run.config.model.family,
+        "objectives": objectives,
+        "tokens_per_second": float(speed.mean()) if len(speed) else None,
+        "data_wait_fraction": float(wait.mean()) if len(wait) else None,
+        "trouble": {name: int(run.last(name) or 0) for name in _TROUBLE},
+        "differences": [difference._asdict() for difference in differences(run.config)],
+    }
+
+
+def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """(sentence, good or bad or muted) per objective: is the held-out loss below each baseline?"""
+    found = []
+    for name, objective in figures["objectives"].items():
+        loss = objective["held_out"]["loss"]
+        for label, baseline in objective["baselines"].items():
+            better = loss < baseline
+            found.append(
+                (
+                    f"{name}: held-out loss {loss:.4f} is {abs(baseline - loss):.4f} "
+                    f"{'below' if better else 'above'} {label} ({baseline:.4f})",
+                    "good" if better else "bad",
+                )
+            )
+        if not objective["baselines"]:
+            found.append(
+                (f"{name}: held-out loss {loss:.4f} (the corpus is not here, so there is no baseline)", "muted")
+            )
+    return found or [("nothing was held out or evaluated", "muted")]
+
+
+def write_report(
+    run: RunRecords,
+    baselines: Baselines,
+    corpora: list[tuple[str, list[list[str]], list[list[str]]]],
+    environment: dict[str, Any],
+    out: Path,
+) -> dict[str, Any]:
+    """Write the page to ``out`` and its pictures beside it, in a folder of the same name. Returns the figures.
+
+    Args:
+        corpora: title, table of statistics, table of filters of each corpus; header rows first.
+        environment: versions of the machine that writes the report, for runs that noted none themselves.
+    """
+    figures, plots = facts(run, baselines), plots_of(run, baselines)
+    folder = out.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in plots.items():
+        _write(folder / name, content)
+    _write(out, _page(run, figures, plots, corpora, environment).text().encode())
+    return figures | {"report": str(out), "plots": sorted(str(folder / name) for name in plots)}
+
+
+def _page(
+    run: RunRecords,
+    figures: dict[str, Any],
+    plots: dict[str, bytes],
+    corpora: list[tuple[str, list[list[str]], list[list[str]]]],
+    environment: dict[str, Any],
+) -> Page:
+    page = Page(run.folder.resolve().name)
+    state = "finished" if run.finished else "not finished"
+    page.paragraph(f"{figures['family']}, step {figures['step']:,} of {figures['steps']:,}, {state}", "muted")
+    page.heading("What it reached")
+    page.bullets(verdicts(figures))
+    page.pictures({name: plot for name, plot in plots.items() if name.startswith(("loss-", "accuracy-"))})
+    page.heading("How it went")
+    page.bullets(_course(figures, run))
+    page.pictures({name: plot for name, plot in plots.items() if not name.startswith(("loss-", "accuracy-"))})
+    page.heading(f"What differs from the published recipe (configs/{recipe_of(run.config)}.yaml)")
+    _differences(page, differences(run.config))
+    for title, statistics, filters in corpora:
+        page.heading(title)
+        page.table(statistics)
+        page.table(filters)
+    page.heading("Environment")
+    if not run.environment:
+        page.paragraph("The run noted nothing about its machine; these are the versions that wrote this page.", "muted")
+    page.table([["", ""], *([key, _plain(value)] for key, value in (run.environment or environment).items())])
+    return page
+
+
+def _course(figures: dict[str, Any], run: RunRecords) -> list[tuple[str, str]]:
+    items = []
+    if figures["tokens_per_second"] is not None:
+        items.append((f"{figures['tokens_per_second']:,.0f} tokens per second on average", ""))
+    if (wait := figures["data_wait_fraction"]) is not None:
+        items.append((f"{wait:.1%} of the time went into waiting for data", "bad" if wait > 0.05 else ""))
+    trouble = {name: count for name, count in figures["trouble"].items() if count}
+    items += [(f"{count:,} {_TROUBLE[name]}", "bad") for name, count in trouble.items()]
+    if not trouble:
+        items.append(("no update was dropped, no loss was out of order", "good"))
+    return items + [(f"step {step:,}: {text}", "bad") for step, text in run.events]
+
+
+def _differences(page: Page, found: list[Difference]) -> None:
+    if not found:
+        page.paragraph("Nothing.", "good")
+        return
+    page.table([["key", "published", "here"], *([d.key, _plain(d.published), _plain(d.here)] for d in found)])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

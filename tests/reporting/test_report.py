@@ -1,0 +1,123 @@
+"""The report of a run: its figures are those of the run, its page is whole and holds its pictures."""
+
+import base64
+import json
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from pretrain.config import check, load_config, save
+from pretrain.reporting.plots import _smooth, plots_of
+from pretrain.reporting.recipe_diff import differences
+from pretrain.reporting.report import facts, verdicts
+from pretrain.reporting.run_records import read_run
+from tests.evaluating.support import error_line, in_process
+from tests.training import corpora as build
+
+
+@pytest.fixture
+def written_run(tmp_path: Path) -> Path:
+    """A run folder with chosen numbers: a start above the frame, one dropped update, one event, a torn last line."""
+    folder = tmp_path / "made-up"
+    folder.mkdir()
+    save(check(build.tree(folder, tmp_path / "gone", train__steps=100), "test"), folder / "config.yaml")
+    lines = [
+        {
+            "step": step, "loss": loss, "mlm/loss": loss, "mlm/accuracy": step / 200, "learning_rate": 1e-3 / step,
+            "gradient_norm": 2.0, "dropped_updates": int(step > 50), "tokens_per_second": 1000.0,
+            "data_wait_fraction": 0.1, "batch_digest": "00ff",
+        }
+        for step, loss in ((n, 3.0 if n < 3 else 1.5 - n / 1000) for n in range(1, 101))
+    ]  # fmt: skip
+    lines.insert(60, {"step": 60, "event": "bad steps 55: went back <b>to</b> step 50"})
+    lines.insert(61, {"step": 60, "loss": "nan", "mlm/loss": "nan"})
+    lines.append({"step": 100, "validation/mlm/loss": 1.3, "validation/mlm/accuracy": 0.4})
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines) + '{"step": 10')
+    return folder
+
+
+def test_figures_are_those_of_the_run(written_run):
+    run = read_run(written_run)
+    figures = facts(run, {"mlm": {"unigram entropy": 1.38, "chain": 1.2}})
+    assert (figures["step"], figures["finished"], figures["steps"]) == (100, False, 100)
+    assert figures["objectives"]["mlm"]["held_out"] == {"loss": 1.3, "accuracy": 0.4}
+    assert figures["tokens_per_second"] == pytest.approx(1000)
+    assert figures["trouble"]["dropped_updates"] == 1
+    assert verdicts(figures) == [
+        ("mlm: held-out loss 1.3000 is 0.0800 below unigram entropy (1.3800)", "good"),
+        ("mlm: held-out loss 1.3000 is 0.1000 above chain (1.2000)", "bad"),
+    ]
+
+
+def test_pictures_are_png_files_of_what_there_is(written_run):
+    plots = plots_of(read_run(written_run), {"mlm": {"unigram entropy": 1.38}})
+    assert set(plots) == {
+        "loss-mlm.png", "accuracy-mlm.png", "learning-rate.png", "gradient-norm.png", "throughput.png", "data-wait.png",
+        "trouble.png",
+    }  # fmt: skip
+    for content in plots.values():
+        assert content.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", content[16:24])
+        assert width > 800
+        assert height > 400
+
+
+def test_the_page_holds_its_pictures_and_escapes_what_it_quotes(written_run):
+    status, out, err = in_process("report.py", written_run)
+    assert status == 0, err
+    assert "no baselines" in err  # the corpus is gone: said, not fatal
+    page = (written_run / "report.html").read_text()
+    images = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    files = sorted(path.read_bytes() for path in (written_run / "report").glob("*.png"))
+    assert sorted(base64.b64decode(image) for image in images) == files
+    assert len(files) == 7
+    assert "<b>to</b>" not in page
+    assert "went back &lt;b&gt;to&lt;/b&gt; step 50" in page
+    assert not re.search(r'(src|href)="http', page)
+    assert out.splitlines()[-1] == f"wrote {written_run / 'report.html'}"
+
+
+def test_what_differs_from_the_recipe_is_listed_and_places_are_not(written_run):
+    found = {
+        difference.key: (difference.published, difference.here)
+        for difference in differences(read_run(written_run).config)
+    }
+    assert found["model.hidden_size"] == (768, 32)
+    assert found["engine.precision"] == ("bf16", "fp32")
+    assert not [key for key in found if key.startswith(("run.", "corpus.path", "tracking."))]
+
+
+@pytest.mark.parametrize("name", ["ernie.yaml", "utr_lm.yaml", "mutbert.yaml", "utrbert_3mer.yaml"])
+def test_the_recipe_itself_differs_in_nothing(name):
+    assert differences(load_config(name)) == []
+
+
+def test_a_real_run_is_reported_with_baselines_and_its_corpus(tiny_run, tmp_path):
+    status, out, err = in_process("report.py", tiny_run, "--out", tmp_path / "r.html", "--json")
+    assert status == 0, err
+    figures = json.loads(out)
+    assert next(iter(figures["objectives"]["mlm"]["baselines"])) == "unigram entropy"
+    assert len(figures["objectives"]["mlm"]["baselines"]) == 2
+    assert figures["finished"]
+    page = (tmp_path / "r.html").read_text()
+    assert "labelled" in page
+    assert json.loads((tiny_run / "environment.json").read_text())["python"] in page
+
+
+def test_smoothing_keeps_the_mean_and_the_ends():
+    import numpy as np
+
+    values = np.random.default_rng(1).normal(size=240)
+    smooth = _smooth(values)
+    assert smooth[0] == pytest.approx(values[0])
+    assert smooth[-1] == pytest.approx(values[-1])
+    assert smooth[120] == pytest.approx(values[116:125].mean())
+
+
+def test_a_folder_without_a_run_or_without_numbers_is_refused(tmp_path, written_run):
+    assert "no run folder" in error_line("report.py", tmp_path)
+    assert ".html file" in error_line("report.py", written_run, "--out", tmp_path / "x.pdf", "--no-baselines")
+    (written_run / "metrics.jsonl").unlink()
+    assert "nothing is logged yet" in error_line("report.py", written_run)
