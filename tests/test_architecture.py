@@ -30,9 +30,10 @@ LEVELS = [
     ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "progress", "tracking"],
     ["resume", "records"],
     ["evaluating"],
-    ["scoring", "reporting"],
+    ["scoring", "reporting", "doctor"],
     ["trainer"],
     ["benchmarking"],
+    ["__main__"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 UPWARD = {("config", "families")}  # `quirks: upstream` asks the family for its values, when a run is loaded
