@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.corpora import tree
 from tests.training.ranks import Job, run_ranks
+from tests.training.recipes import RECIPES, changes
 
 STEPS, HALF = 20, 10
 GLOBAL_BATCH = {"batch__micro_batches_per_step": 4}
@@ -30,13 +31,13 @@ class Runs:
     def __getitem__(self, name: str) -> Path:
         return self._folder / name
 
-    def add(self, name: str, corpus: str = "plain", *, expect_error: bool = False, **changes: Any) -> None:
+    def add(self, name: str, corpus: str = "plain", *, expect_error: bool = False, **values: Any) -> None:
         """A training in folder ``name``; the same folder again resumes it."""
-        allow_change, resume = changes.pop("allow_change", []), changes.pop("resume", "auto")
+        allow_change, resume = values.pop("allow_change", []), values.pop("resume", "auto")
         if corpus == "mixture":
             corpus = "labelled"
-            changes = {"corpus__extra": [{"path": str(self._corpora["alleles"]), "weight": 0.5}], **changes}
-        config = tree(self[name], self._corpora[corpus], **{"train__steps": STEPS, **changes})
+            values = {"corpus__extra": [{"path": str(self._corpora["alleles"]), "weight": 0.5}], **values}
+        config = tree(self[name], self._corpora[corpus], **{"train__steps": STEPS, **values})
         self.jobs.append(Job(config, str(resume), list(allow_change), expect_error))
 
     def run(self, world_size: int) -> None:
@@ -73,10 +74,12 @@ def alone(tmp_path_factory, corpora) -> Runs:
     runs.add("tracked", tracking__mlflow=True, train={"steps": 4, "eval_every": 2})
     runs.add("broken tracking", tracking={"mlflow": True, "uri": "sqlite:////proc/nowhere/at/all.db"}, train__steps=4)
     runs.add("changed", train__steps=4)
-    for changes in ({"corpus": "other"}, {"run__seed": 4}, {"objectives__mlm__weight": 0.5}, {"batch__tokens": 300},
+    for change in ({"corpus": "other"}, {"run__seed": 4}, {"objectives__mlm__weight": 0.5}, {"batch__tokens": 300},
                     {"model__hidden_size": 64}, {"masking__rate": 0.3}):  # fmt: skip
-        runs.add("changed", train__steps=8, expect_error=True, **changes)
+        runs.add("changed", train__steps=8, expect_error=True, **change)
     runs.add("changed", "other", train__steps=8, allow_change=["corpus"])
+    for family in RECIPES:
+        runs.add(family, **changes(family))
     runs.run(1)
     return runs
 

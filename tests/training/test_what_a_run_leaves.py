@@ -39,7 +39,9 @@ def test_metrics_hold_what_a_person_wants_to_know(alone):
 def test_the_saved_config_makes_the_same_run(alone, corpora):
     run = alone["zero 1"]
     saved = load_config(str(run / "config.yaml"))
-    assert saved == assemble(config(run, corpora["plain"], engine__zero_stage=1, batch__micro_batches_per_step=4)).config
+    assert (
+        saved == assemble(config(run, corpora["plain"], engine__zero_stage=1, batch__micro_batches_per_step=4)).config
+    )
     assert (run / "DONE").read_text() == "20\n"
 
 
