@@ -142,18 +142,35 @@ def _set(engine: Engine, parameter: nn.Parameter, value: Tensor, key: str | None
     if engine.holds_weights:
         target = parameter.data if key is None else _inner(engine).state[parameter][key]
         target.copy_(value)
+    elif hasattr(parameter, "ds_id"):
+        _set_part(parameter, value, key)
     elif key is None:
         safe_set_full_fp32_param(parameter, value)
     else:
         safe_set_full_optimizer_state(parameter, value, key)
 
 
+def _set_part(parameter: Any, value: Tensor, key: str | None) -> None:
+    """Stage 3. DeepSpeed's own functions for whole values fail where ranks do not divide the number of elements."""
+    import torch.distributed as dist
+    from deepspeed.utils import safe_set_local_fp32_param, safe_set_local_optimizer_state
+
+    size, group = parameter.ds_tensor.numel(), parameter.ds_process_group
+    padded = value.new_zeros(size * dist.get_world_size(group))
+    padded[: value.numel()] = value.flatten()
+    part = padded[size * dist.get_rank(group) :][:size]
+    if key is None:
+        safe_set_local_fp32_param(parameter, part)
+    else:
+        safe_set_local_optimizer_state(parameter, part, key)
+
+
 def _set_module_weight(engine: Engine, parameter: nn.Parameter, value: Tensor) -> None:
     """The master is not the module's copy: without this the next forward would use the old weights."""
     gathered: Any = nullcontext()
     if hasattr(parameter, "ds_id"):
-        from deepspeed.zero import GatheredParameters
+        import deepspeed
 
-        gathered = GatheredParameters([parameter], modifier_rank=0)
+        gathered = deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
     with gathered, torch.no_grad():
         parameter.data.copy_(value)
