@@ -86,10 +86,10 @@ class Checkpoints:
         pointer.replace(self.folder / "latest")
         _flush(self.folder)
 
-    def retain(self, keep_last: int, keep_every: int) -> None:
-        """Delete all but the newest ``keep_last`` and the multiples of ``keep_every`` (0: none of those)."""
+    def retain(self, keep_last: int, keep_every: int, best: int = -1) -> None:
+        """Delete all but the newest ``keep_last``, the multiples of ``keep_every`` (0: none of those) and ``best``."""
         for step in self.steps()[:-keep_last]:
-            if not keep_every or step % keep_every:
+            if step != best and (not keep_every or step % keep_every):
                 doomed = self.path(step).rename(self.folder / f"{_PARTIAL}old-{step}")  # never half a step-N
                 shutil.rmtree(doomed, ignore_errors=True)
 
@@ -117,7 +117,7 @@ def verify(folder: Path) -> None:
     """Compare every file with the integrity file. Raises DamagedError naming the file."""
     try:
         expected = json.loads((folder / INTEGRITY).read_text(encoding="utf-8"))
-        names = set(expected) | {WEIGHTS, OPTIMIZER, TRAIN_STATE}
+        names = {*expected.keys(), WEIGHTS, OPTIMIZER, TRAIN_STATE}
         for name in sorted(names):
             if _facts(folder / name) != expected.get(name):
                 raise DamagedError(f"{folder / name}: does not match its checksum")

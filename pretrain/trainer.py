@@ -21,6 +21,7 @@ from pretrain.guard import Guard, Stretch
 from pretrain.identity import identity
 from pretrain.metrics import Meter
 from pretrain.normalisation import StepCounts, StepTotals, coefficients
+from pretrain.patience import Patience
 from pretrain.records import Records, claim_folder
 from pretrain.resume import find_start, newest_whole
 from pretrain.schedule import learning_rate
@@ -53,10 +54,13 @@ class Trainer:
         bounds = Bounds(batch.tokens, batch.sequences, batch.pair_cells)
         self.plan = Plan(self.maker.lengths_at, bounds, self.micro_batches)
         self.guard = Guard(self.config, place)
+        weights = {name: objective.weight for name, objective in parts.objectives.items()}
+        self.patience = Patience(self.config.train.patience, weights)
         self.step, self.position, self._saved = 0, 0, -1
         if start.folder is not None:
             self._load(start.folder, start.state)
             self.guard.restore(start.state["guard"])
+            self.patience.restore(start.state["patience"])
         self.evaluator = Evaluator(parts, place)
         self.checkpoints = Checkpoints(self.run_dir)
         self.meter = Meter(parts.objectives, parts.context.strategies, place)
@@ -75,14 +79,14 @@ class Trainer:
                     self._save()  # somewhere to go back to
                 while bad := self._train_until_bad():
                     self._go_back(bad)
-            done = self.step >= train.steps
-            if done:
+            if self.step >= train.steps:
                 self._evaluate()
             if self._saved != self.step:
                 self._save(last=True)
         except PolymeraseError:
             self.records.failed()
             raise
+        done = self.step >= train.steps or self.patience.exhausted
         self.records.close(self.step, None if done else self.stop.signal_name or "another rank")
         return done
 
@@ -91,7 +95,7 @@ class Trainer:
         train, world = self.config.train, self.place.world_size
         steps = load_steps(self.plan, self.position, self.maker.make, self.place.rank, world, train.loader_workers)
         with contextlib.closing(steps):
-            while self.step < train.steps and not self._stopping:
+            while self.step < train.steps and not self._stopping and not self.patience.exhausted:
                 with self.records.progress.waiting():
                     mine = next(steps)
                 stretch = Stretch(self.step + 1, self.position, mine.end)
@@ -110,7 +114,7 @@ class Trainer:
                     return bad
                 if not last and self._due(train.eval_every):
                     self._evaluate()
-                if saves:
+                if saves and self._saved != self.step:
                     self._save()
         self.guard.read()
         return self.guard.to_undo()
@@ -170,6 +174,12 @@ class Trainer:
         self.records.numbers(self.step, values)
         if self.place.is_first:
             self.records.progress.say(self.evaluator.describe(self.step, values))
+        if self.step == self.config.train.steps:
+            return
+        if self.patience.note(self.step, values):
+            self._save()
+        if self.patience.exhausted:
+            self.records.event(self.step, self.patience.describe())
 
     def _load(self, folder: Path, state: dict[str, Any]) -> None:
         weights, optimizer = read_tensors(folder, WEIGHTS), read_tensors(folder, OPTIMIZER)
@@ -203,6 +213,7 @@ class Trainer:
                 "updates": updates,
                 "loss_scale": loss_scale(self.engine),
                 "guard": self.guard.state(),
+                "patience": self.patience.state(),
                 "micro_batches_per_step": self.micro_batches,
                 "identity": identity(self.parts),
                 "mfe_normalisation": {
@@ -214,7 +225,9 @@ class Trainer:
             }
             try:
                 self.checkpoints.save(self.step, weights, optimizer, state)
-                self.checkpoints.retain(self.config.train.keep_last, self.config.train.keep_every)
+                self.checkpoints.retain(
+                    self.config.train.keep_last, self.config.train.keep_every, self.patience.best_step
+                )
             except OSError as error:
                 whole = max(self.checkpoints.steps(), default="none")
                 problem = f"{self.run_dir}: checkpoint of step {self.step} not written ({error}); last one: {whole}"

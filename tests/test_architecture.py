@@ -27,11 +27,12 @@ LEVELS = [
     ["batching"],
     ["assembly", "normalisation"],
     ["environment", "costs", "dry_run", "watch", "distributed", "signals", "schedule", "optim", "baselines"],
-    ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "progress", "tracking"],
+    ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "patience", "progress", "tracking"],
     ["resume", "records"],
     ["evaluating"],
     ["scoring", "reporting", "doctor"],
     ["trainer"],
+    ["rate_finder"],
     ["benchmarking"],
     ["__main__"],
 ]

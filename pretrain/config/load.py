@@ -88,6 +88,10 @@ def _check_combinations(config: Config, where: str) -> None:
             "objectives: none is on; set for example objectives.mlm.weight=1.0",
         ),
         (
+            config.train.patience > 0 and config.train.eval_every == 0,
+            "train.patience counts evaluations; set train.eval_every too",
+        ),
+        (
             engine.offload_param == "cpu" and engine.zero_stage != 3,
             "engine.offload_param=cpu needs engine.zero_stage=3",
         ),

@@ -187,6 +187,9 @@ class Train(Section):
     keep_last: Positive = 2
     keep_every: Count = 0  # checkpoints at multiples of this stay for ever
     eval_sequences: Positive = 2048  # at most this many validation samples per evaluation
+    # Stop when so many evaluations in a row brought no lower held-out loss (weighted sum of the objectives); 0: never.
+    # The checkpoint of the best evaluation is kept.
+    patience: Count = 0
     loader_workers: Count = 0
     # Numbers that go wrong. An update whose gradient is not finite never reaches the weights, whatever is set here.
     on_bad_step: Literal["skip", "stop", "roll_back"] = "skip"  # such an update, or a loss that is not finite

@@ -1,0 +1,92 @@
+"""The learning-rate range test (Smith 2017): a short run whose rate grows geometrically, and what that suggests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pretrain.assembly import assemble
+from pretrain.config import Config, check
+from pretrain.distributed import join
+from pretrain.errors import PolymeraseError, RunError
+from pretrain.progress import Progress
+from pretrain.trainer import Trainer
+
+_SMOOTHING = 0.03  # steps on each side that go into a running mean, as a share of all
+_HOPELESS = 2.0  # times the lowest loss: what comes after it is not looked at
+_LEAST_STEPS = 20
+
+
+class Sweep(NamedTuple):
+    """rates, losses: (K,), as measured; smooth: running mean; suggested: where the loss falls fastest; lowest: where it
+    is lowest, beyond which training falls apart."""
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smooth: np.ndarray
+    suggested: float
+    lowest: float
+
+
+def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
+    """Train ``steps`` steps from ``low`` to ``high`` in a folder that is thrown away.
+
+    Raises:
+        PolymeraseError: a range that makes no sense, or losses from which nothing can be read.
+    """
+    if not 0 < low < high:
+        raise PolymeraseError(f"the range of learning rates must grow from above 0: {low:g} to {high:g}")
+    if steps < _LEAST_STEPS:
+        raise PolymeraseError(f"{steps} steps are too few to see a trend; take {_LEAST_STEPS} or more")
+    with tempfile.TemporaryDirectory(prefix="find-lr-") as folder:
+        parts = assemble(_short(config, folder, steps))
+        trainer = Trainer(parts, join(config.engine.timeout_s, config.engine.require_gpu), "never", [])
+        trainer.records.progress = Progress(steps, 0, is_first=False)  # silent
+        trainer.rate = lambda step: low * (high / low) ** (step / (steps - 1))
+        with contextlib.suppress(RunError):  # it fell apart: the range was wide enough
+            trainer.run()
+        lines = map(json.loads, (Path(folder) / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+        points = [(line["learning_rate"], float(line["loss"])) for line in lines if "loss" in line]
+    return judge(np.array([rate for rate, _ in points]), np.array([loss for _, loss in points]))
+
+
+def judge(rates: np.ndarray, losses: np.ndarray) -> Sweep:
+    """What losses (K,) at growing rates (K,) suggest."""
+    finite = np.isfinite(losses)
+    end = len(losses) if finite.all() else int(np.argmin(finite))
+    if end < _LEAST_STEPS // 2:
+        raise PolymeraseError(f"the loss was not finite after {end} steps; start from a lower rate (--low)")
+    smooth = _running_mean(losses[:end])
+    lowest = int(np.argmin(smooth))
+    hopeless = np.flatnonzero(smooth[lowest:] > _HOPELESS * smooth[lowest])
+    end = lowest + int(hopeless[0]) if len(hopeless) else end
+    slope = np.gradient(smooth[:end], np.log(rates[:end]))
+    fastest = int(np.argmin(slope[: max(lowest, 1) + 1]))
+    if slope[fastest] >= 0:
+        raise PolymeraseError("the loss fell nowhere in this range; start from a lower rate (--low), or check the data")
+    return Sweep(rates[:end], losses[:end], smooth[:end], float(rates[fastest]), float(rates[lowest]))
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """Over neighbours on both sides, fewer at the ends, so that nothing lags behind its rate."""
+    half = max(1, round(_SMOOTHING * len(values)))
+    total, at = np.concatenate([[0.0], np.cumsum(values)]), np.arange(len(values))
+    first, last = np.maximum(at - half, 0), np.minimum(at + half, len(values) - 1)
+    return (total[last + 1] - total[first]) / (last + 1 - first)
+
+
+def _short(config: Config, folder: str, steps: int) -> Config:
+    """The same run, without anything that costs time or leaves traces."""
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    tree["run"] |= {"dir": folder}
+    tree["tracking"] |= {"mlflow": False}
+    tree["train"] |= {
+        "steps": steps, "log_every": 1, "save_every": 0, "eval_every": 0, "eval_sequences": 1, "patience": 0,
+        "on_bad_step": "stop", "on_spike": "count",
+    }  # fmt: skip
+    return check(tree, "find_lr")
