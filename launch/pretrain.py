@@ -9,6 +9,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import argparse
 import os
 
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no C++ stack traces around "lost rank 3"; read by import torch
+
 from pretrain.errors import PolymeraseError, RunError
 
 EXAMPLE = """examples:

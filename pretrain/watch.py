@@ -17,6 +17,8 @@ import time
 import torch.distributed as dist
 
 _BEAT_S = 1.0
+_LINGER_S = 5.0  # several beats
+_VERDICT = "watch/verdict"
 _ADVICE = "its process ended or its host is cut off; run the same command again, on what is left"
 
 
@@ -48,14 +50,16 @@ class Watch:
     def explain(self) -> str | None:
         """Why a collective failed: who is gone, or behind. Takes some seconds; None if all ranks are well."""
         try:
+            if self._store.check([_VERDICT]):
+                return self._store.get(_VERDICT).decode()
             before = self._read_beats()
-            time.sleep(5 * _BEAT_S)
+            time.sleep(_LINGER_S)
             after = self._read_beats()
+            silent = [rank for rank in range(self._world_size) if before[rank] == after[rank]]
+            if silent:
+                return self._pass_verdict(self._lost(silent))
         except dist.DistError:
             return self._lost([0])
-        silent = [rank for rank in range(self._world_size) if before[rank] == after[rank]]
-        if silent:
-            return self._lost(silent)
         steps = [int(beat.split()[1]) for beat in after]
         behind = [rank for rank, step in enumerate(steps) if step < max(steps)]
         if behind:
@@ -91,12 +95,11 @@ class Watch:
     def _look_at_all(self) -> None:
         lost = self._silent(dict(enumerate(self._read_beats())))
         if lost:
-            self._store.set("watch/verdict", self._lost(lost))
-            self._end(self._lost(lost), linger_s=3 * _BEAT_S)
+            self._end(self._pass_verdict(self._lost(lost)))
 
     def _look_at_first(self) -> None:
-        if self._store.check(["watch/verdict"]):
-            self._end(self._store.get("watch/verdict").decode())
+        if self._store.check([_VERDICT]):
+            self._end(self._store.get(_VERDICT).decode())
         if self._silent({0: self._store.get("watch/beat/0")}):
             self._end(self._lost([0]))
 
@@ -115,8 +118,14 @@ class Watch:
     def _lost(self, ranks: list[int]) -> str:
         return f"lost {self._names(ranks)}: {_ADVICE}"
 
-    def _end(self, message: str, linger_s: float = 0.0) -> None:
+    def _pass_verdict(self, message: str) -> str:
+        """Tell the others, so that they do not take those who leave because of it for the lost ones."""
+        self._store.set(_VERDICT, message)
+        if self._rank == 0:
+            time.sleep(_LINGER_S)  # this process holds the store
+        return message
+
+    def _end(self, message: str) -> None:
         """End the process from this thread; the main thread hangs in a collective that will never come back."""
         print(f"error: {message}", file=sys.stderr, flush=True)
-        time.sleep(linger_s)  # rank 0 holds the store from which the others read the verdict
         os._exit(1)

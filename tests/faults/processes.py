@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,8 @@ def finish(processes: list[subprocess.Popen], seconds: float = 120) -> list[int]
 def kill_all(processes: list[subprocess.Popen]) -> None:
     """SIGKILL to every process and whatever it started."""
     for process in processes:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

@@ -1,0 +1,42 @@
+"""A lost rank ends the others within the configured time, and they say which it was."""
+
+import signal
+import time
+
+import pytest
+
+from tests.faults.processes import Run, finish, kill_all
+
+ENDLESS = {"train__steps": 1_000_000, "schedule__total_steps": 1_000_000, "train__save_every": 20}
+LOST_AFTER_S = 6  # engine.lost_rank_s of the runs of this folder
+
+
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_rank_that_hangs_is_named_and_the_others_end_in_time(tmp_path, corpora, victim):
+    run = Run(tmp_path, corpora["plain"], ENDLESS)
+    ranks = run.start(2)
+    try:
+        run.wait_until(lambda: len(run.steps()) > 0, ranks)
+        ranks[victim].send_signal(signal.SIGSTOP)  # like a cut cable: no error on any socket
+        began = time.monotonic()
+        assert finish([ranks[1 - victim]], 60) == [1], run.log[-3000:]
+        assert time.monotonic() - began < 2 * LOST_AFTER_S + 10
+    finally:
+        kill_all(ranks)
+    assert f"error: lost rank {victim} (host " in run.log
+    assert run.steps()[-1] <= run.last_step(), "nothing was saved without the lost rank"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_a_rank_that_is_killed_is_named_by_all_others(tmp_path, corpora, victim):
+    run = Run(tmp_path, corpora["plain"], ENDLESS)
+    ranks = run.start(3)
+    try:
+        run.wait_until(lambda: len(run.steps()) > 0, ranks)
+        ranks[victim].kill()
+        statuses = finish(ranks, 60)
+    finally:
+        kill_all(ranks)
+    assert statuses == [-9 if rank == victim else 1 for rank in range(3)]
+    assert run.log.count(f"error: lost rank {victim} (host ") >= 2, run.log[-3000:]
