@@ -1,50 +1,133 @@
-"""Self-attention over packed sequences: one function, two back-ends with the same results.
+"""Self-attention over packed sequences: one function, four back-ends with the same results.
 
-``grouped`` runs the library's SDPA on blocks of sequences of (nearly) equal length; it works everywhere and knows
-dropout. ``varlen`` is the library's flash kernel for packed sequences: CUDA, 16-bit, without dropout.
+``varlen`` is torch's flash kernel for packed sequences (CUDA, 16-bit, no dropout, no scores handed on). ``grouped`` is
+torch's SDPA on blocks of sequences of equal length (anywhere, no scores handed on). ``recomputed`` is ours: dropout
+and handed-on scores without memory for probabilities and masks. ``plain`` is what the formula says, in autograd's own
+operations; the others are held to it.
 """
 
+from __future__ import annotations
+
+import logging
 from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pretrain.models.dropout import Drop
+from pretrain.models.kernels import kernel_of
+from pretrain.models.kernels.chain import Chain, scores_dtype
 from pretrain.models.layout import Layout
+from pretrain.models.recomputed import Scores, recomputed_attention
+
+_log = logging.getLogger("polymerase")
+Backend = Callable[[Tensor, Tensor, Tensor, Scores | None, Layout, float, bool], tuple[Tensor, Scores | None]]
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, layout: Layout, *, dropout: float, backend: str) -> Tensor:
-    """softmax(q k^T / sqrt(h)) v inside each sequence: q, k, v (N, H, h) in layout order -> (N, H, h)."""
-    return BACKENDS[backend](q, k, v, layout, dropout)
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scores: Scores | None,
+    layout: Layout,
+    *,
+    dropout: float,
+    backend: str,
+    last: bool = False,
+) -> tuple[Tensor, Scores | None]:
+    """softmax(S) v inside each sequence, S = q k^T / sqrt(h), plus the scores of the layer below where there are some.
+
+    Args:
+        q, k, v: (N, H, h) in layout order.
+        scores: of the layer below; None for attention that hands nothing on.
+        dropout: rate, on the probabilities only; S itself is never dropped.
+        last: nobody reads S after this layer.
+
+    Returns:
+        (N, H, h) in layout order, and S (None if there were no scores, or after the last layer).
+    """
+    return BACKENDS[backend](q, k, v, scores, layout, dropout, last)
 
 
-def choose_backend(device: torch.device, dtype: torch.dtype, dropout: float) -> str:
-    """The fastest back-end that can do it; asked once per forward pass."""
+def choose_backend(device: torch.device, dtype: torch.dtype, dropout: float, hands_on_scores: bool) -> str:
+    """The fastest back-end that can do it; asked once per forward pass, logged once."""
     half = dtype in (torch.bfloat16, torch.float16)
-    return "varlen" if device.type == "cuda" and half and dropout == 0.0 else "grouped"
+    if not hands_on_scores and dropout == 0.0:
+        chosen = "varlen" if device.type == "cuda" and half else "grouped"
+    elif not hands_on_scores and device.type == "cuda" and kernel_of("cuda")[0] != "triton":
+        chosen = "grouped"  # SDPA's own kernels draw their dropout inside, too
+    else:
+        chosen = "recomputed"
+    _log_choice(chosen, kernel_of(device.type)[0] if chosen == "recomputed" else "torch", str(dtype), device.type)
+    return chosen
 
 
-def _grouped(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float) -> Tensor:
+@cache
+def _log_choice(backend: str, kernel: str, dtype: str, device: str) -> None:
+    _log.info("attention: %s back-end, %s kernels, %s on %s", backend, kernel, dtype.removeprefix("torch."), device)
+
+
+def _plain(
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
+) -> tuple[Tensor, Scores | None]:
+    heads, dtype = q.shape[1], scores_dtype(None if scores is None else scores.packed, q)
+    before = [None] * len(layout.groups) if scores is None else layout.split_pairs(scores.packed, heads)
+    outputs, handed_on = [], []
+    for group, previous, *rows in zip(
+        layout.groups, before, *map(layout.split, (q * q.shape[-1] ** -0.5, k, v)), strict=True
+    ):
+        q_block, k_block, v_block = (group.block(x).transpose(1, 2) for x in rows)  # (B, H, T, h)
+        current = (q_block @ k_block.transpose(-1, -2)).to(dtype)
+        if previous is not None:
+            current = previous + current
+        elif group.key_mask is not None:
+            current = current.masked_fill(~group.key_mask, float("-inf"))
+        probabilities = F.dropout(current.softmax(dim=-1).to(v.dtype), dropout)
+        outputs.append(group.tokens((probabilities @ v_block).transpose(1, 2)))
+        handed_on.append(current.flatten())
+    if scores is None:
+        return torch.cat(outputs), None
+    packed = torch.cat(handed_on)
+    return torch.cat(outputs), Scores(packed, Chain(packed.detach()), shared=scores.shared)
+
+
+def _recomputed(
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
+) -> tuple[Tensor, Scores | None]:
+    kernel = kernel_of(q.device.type)[1]
+    return recomputed_attention(q, k, v, scores, layout, Drop.draw(dropout), kernel, last=last)
+
+
+def _grouped(
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
+) -> tuple[Tensor, None]:
+    assert scores is None
     outputs = []
-    for group in layout.groups:
-        q_block, k_block, v_block = (group.block(x).transpose(1, 2) for x in (q, k, v))  # (B, H, T, h)
+    for group, *rows in zip(layout.groups, *map(layout.split, (q, k, v)), strict=True):
+        q_block, k_block, v_block = (group.block(x).transpose(1, 2) for x in rows)  # (B, H, T, h)
         block = F.scaled_dot_product_attention(q_block, k_block, v_block, attn_mask=group.key_mask, dropout_p=dropout)
         outputs.append(group.tokens(block.transpose(1, 2)))
-    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), None
 
 
-def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float) -> Tensor:
+def _varlen(
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
+) -> tuple[Tensor, None]:
     from torch.nn.attention.varlen import varlen_attn  # no CPU kernel; imported where a GPU asks for it
 
-    if dropout:
-        raise ValueError("the varlen kernel has no dropout; choose_backend takes grouped in that case")
+    if dropout or scores is not None:
+        raise ValueError("the varlen kernel has no dropout and no scores; choose_backend takes another back-end")
     bounds, longest = layout.cu_seqlens, layout.longest
     output = varlen_attn(q, k, v, bounds, bounds, longest, longest)
     assert isinstance(output, Tensor)  # a tuple only where auxiliary outputs are asked for
-    return output
+    return output, None
 
 
-BACKENDS: dict[str, Callable[[Tensor, Tensor, Tensor, Layout, float], Tensor]] = {
+BACKENDS: dict[str, Backend] = {
+    "plain": _plain,
+    "recomputed": _recomputed,
     "grouped": _grouped,
     "varlen": _varlen,
 }

@@ -1,11 +1,11 @@
 """From packed ids (and soft rows) to the encoder's first hidden state."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.errors import PolymeraseError
 from pretrain.models.batch import PackedBatch, SoftRows
+from pretrain.models.dropout import dropout
 from pretrain.models.layout import Layout
 from pretrain.models.positions import sinusoidal
 from pretrain.models.settings import EncoderSettings
@@ -51,7 +51,7 @@ class Embeddings(nn.Module):
             x = x + self.segment(torch.zeros(1, dtype=torch.int64, device=x.device))
         if settings.embedding_norm:
             x = self.norm(x)
-        return F.dropout(x, settings.hidden_dropout_prob, self.training)
+        return dropout(x, settings.hidden_dropout_prob, self.training)
 
     def _mix(self, x: Tensor, soft: SoftRows, layout: Layout) -> Tensor:
         """Replace the rows of soft tokens by their frequencies times the rows of A, C, G, U/T."""

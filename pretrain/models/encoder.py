@@ -11,24 +11,26 @@ Names of parameters (state dict of ``Encoder``; ``{i}`` counts layers from 0):
     final_norm.{weight,bias}                      final_norm only
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pretrain.models.attention import attention, choose_backend
 from pretrain.models.batch import PackedBatch
+from pretrain.models.dropout import dropout
 from pretrain.models.embeddings import Embeddings
 from pretrain.models.initialization import initialize_encoder
 from pretrain.models.layout import Layout
-from pretrain.models.pairing import PairingBias, Scores, recurrent_attention
+from pretrain.models.mlp import Mlp
+from pretrain.models.pairing import PairingBias
 from pretrain.models.positions import rotary_angles, rotate
+from pretrain.models.recomputed import Scores
 from pretrain.models.settings import EncoderSettings
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
+REBUILT_LAYERS = 2  # pairing_memory rebuild: layers between two whose scores are stored
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,15 @@ class Surroundings:
     layout: Layout
     rotary: tuple[Tensor, Tensor] | None
     backend: str
+    all_scores: bool  # somebody asked for the scores of every layer
 
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention inside each sequence; with scores, the recurrent form."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: EncoderSettings, is_last: bool) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.is_last = settings, is_last
         width = settings.hidden_size
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -68,35 +71,27 @@ class SelfAttention(nn.Module):
         q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
         if around.rotary is not None:
             q, k = rotate(q, *around.rotary), rotate(k, *around.rotary)
-        dropout = self.settings.attention_probs_dropout_prob if self.training else 0.0
-        if scores is None:
-            y = attention(q, k, v, around.layout, dropout=dropout, backend=around.backend)
-        else:
-            y, scores = recurrent_attention(q, k, v, scores, around.layout, dropout=dropout)
+        rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
+        y, scores = attention(
+            q,
+            k,
+            v,
+            scores,
+            around.layout,
+            dropout=rate,
+            backend=around.backend,
+            last=self.is_last and not around.all_scores,
+        )
         return self.output(y.reshape(x.shape)), scores
-
-
-class Mlp(nn.Module):
-    """down(act(up(x))), without dropout in between."""
-
-    def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__()
-        self.up = nn.Linear(settings.hidden_size, settings.intermediate_size)
-        self.down = nn.Linear(settings.intermediate_size, settings.hidden_size)
-        self.act = ACTIVATIONS[settings.hidden_act]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, D) -> (N, D)."""
-        return self.down(self.act(self.up(x)))
 
 
 class EncoderLayer(nn.Module):
     """Attention and MLP, each with a residual; LayerNorm after the sum (post) or before the sublayer (pre)."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: EncoderSettings, is_last: bool) -> None:
         super().__init__()
         self.settings = settings
-        self.attention = SelfAttention(settings)
+        self.attention = SelfAttention(settings, is_last)
         self.attention_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
         self.mlp = Mlp(settings)
         self.mlp_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
@@ -112,24 +107,33 @@ class EncoderLayer(nn.Module):
         return self.mlp_norm(x + self._drop(self.mlp(x))), scores
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.settings.hidden_dropout_prob, self.training)
+        return dropout(x, self.settings.hidden_dropout_prob, self.training)
 
 
 class Encoder(nn.Module):
     """Embeddings, L layers, optional final norm.
 
-    ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing it; losses and gradients
-    are bitwise the same, dropout included.
+    ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing it. ``pairing_memory``:
+    pairing models store the scores of every layer, or of every third one and rebuild the others. Either way losses and
+    gradients are bitwise the same, dropout included.
     """
 
-    def __init__(self, settings: EncoderSettings, *, checkpoint_activations: bool = False) -> None:
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        *,
+        checkpoint_activations: bool = False,
+        pairing_memory: Literal["store", "rebuild"] = "store",
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.checkpoint_activations = checkpoint_activations
+        self.pairing_memory = pairing_memory
         self.embeddings = Embeddings(settings)
         if settings.pairing_bias:
             self.pairing = PairingBias(settings.num_attention_heads)
-        self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_hidden_layers))
+        layers = settings.num_hidden_layers
+        self.layers = nn.ModuleList(EncoderLayer(settings, is_last=i == layers - 1) for i in range(layers))
         if settings.final_norm:
             self.final_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
         initialize_encoder(self, settings)
@@ -138,11 +142,12 @@ class Encoder(nn.Module):
         """Encode a packed batch; see ``EncoderOutput``. Scores exist for pairing models only."""
         layout = batch.layout
         x = self.embeddings(batch)
-        scores = self._first_scores(batch, x.dtype)
-        around = self._surroundings(batch, x)
+        again = self.checkpoint_activations and torch.is_grad_enabled()
+        scores = self._first_scores(batch, x.dtype, shared=again or return_scores)
+        around = self._surroundings(batch, x, return_scores)
         states, all_scores = [x], [scores] if scores is not None else []
         for layer in self.layers:
-            if self.checkpoint_activations and torch.is_grad_enabled():
+            if again:
                 x, scores = checkpoint(layer, x, scores, around, use_reentrant=False)
             else:
                 x, scores = layer(x, scores, around)
@@ -157,32 +162,38 @@ class Encoder(nn.Module):
         return EncoderOutput(
             hidden=layout.leave(x),
             states=[layout.leave(state) for state in states] if return_states else None,
-            scores=_scores_by_sequence([scores.groups for scores in all_scores], layout) if return_scores else None,
+            scores=_scores_by_sequence(all_scores, layout, self.settings) if return_scores else None,
         )
 
-    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype) -> Scores | None:
+    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype, *, shared: bool) -> Scores | None:
         if not self.settings.pairing_bias:
             return None
         if batch.pair_class is None:
             raise ValueError("a pairing model needs batch.pair_class (see pretrain.models.pairing.pair_classes)")
-        scores = self.pairing(batch.layout.enter(batch.pair_class), batch.layout)
-        return scores if self.settings.pairing_scores_dtype == "float32" else scores.to(dtype)
+        packed = self.pairing(batch.layout.enter(batch.pair_class), batch.layout)
+        if self.settings.pairing_scores_dtype == "activation":
+            packed = packed.to(dtype)
+        # layers that are recomputed one by one need the scores between them anyway
+        store = self.pairing_memory == "store" or self.checkpoint_activations
+        return Scores.first(packed, 1 if store else REBUILT_LAYERS + 1, shared)
 
-    def _surroundings(self, batch: PackedBatch, x: Tensor) -> Surroundings:
+    def _surroundings(self, batch: PackedBatch, x: Tensor, all_scores: bool) -> Surroundings:
         layout, rotary = batch.layout, None
         if self.settings.position_embedding_type == "rotary":
             rotary = rotary_angles(layout.enter(batch.position_ids), self.settings, layout.longest)
-        dropout = self.settings.attention_probs_dropout_prob if self.training else 0.0
+        rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        return Surroundings(layout, rotary, choose_backend(x.device, dtype, dropout))
+        backend = choose_backend(x.device, dtype, rate, self.settings.pairing_bias)
+        return Surroundings(layout, rotary, backend, all_scores)
 
 
-def _scores_by_sequence(by_layer: list[list[Tensor]], layout: Layout) -> list[Tensor]:
-    """Per layer and group (B, H, T, T) -> per sequence in batch order (L+1, H, T, T)."""
+def _scores_by_sequence(by_layer: list[Scores], layout: Layout, settings: EncoderSettings) -> list[Tensor]:
+    """Per layer flat (H * pairs,) -> per sequence in batch order (L+1, H, T, T)."""
     by_sequence: list[Tensor] = [torch.empty(0)] * len(layout.sequences)
+    blocks = [layout.split_pairs(scores.packed, settings.num_attention_heads) for scores in by_layer]
     numbers = iter(layout.sequences)
     for g, group in enumerate(layout.groups):
         for row, length in enumerate(group.lengths):
-            by_sequence[next(numbers)] = torch.stack([scores[g][row, :, :length, :length] for scores in by_layer])
+            by_sequence[next(numbers)] = torch.stack([layer[g][row, :, :length, :length] for layer in blocks])
     return by_sequence

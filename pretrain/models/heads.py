@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.models.encoder import ACTIVATIONS
 from pretrain.models.initialization import initialize_bert
+from pretrain.models.mlp import ACTIVATIONS
 from pretrain.models.settings import EncoderSettings
 
 STRUCTURE_CLASSES = ("(", ".", ")")  # rows of the structure head, in UTR-LM's order
@@ -26,7 +26,7 @@ class MlmHead(nn.Module):
         self.dense = nn.Linear(settings.hidden_size, settings.hidden_size)
         self.norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(settings.vocab_size))
-        self.act = ACTIVATIONS[settings.hidden_act]
+        self.act = ACTIVATIONS[settings.hidden_act].apply
         if settings.initialization == "bert":
             initialize_bert(self, settings)
 

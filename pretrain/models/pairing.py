@@ -5,17 +5,19 @@ network that turns values into a bias per head is evaluated on the 6 x 6 class p
 biased scores of a layer, before the softmax, are the additive bias of the next one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.models.layout import Layout
+from pretrain.models.layout import Layout, LengthGroup
 
 CLASS_OF_LETTER = {"A": 1, "C": 2, "G": 3, "U": 4, "T": 4}
 SELECTED_CLASS = 5
+CLASSES = 6
 HIDDEN = 6  # a constant of the published model, not half the number of heads
 
 # pairing values of class pairs: other, A, C, G, U, selected (rows and columns of selected positions are -1)
@@ -46,21 +48,6 @@ def pair_classes(ids: np.ndarray, table: np.ndarray, selected: np.ndarray | None
     return classes
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Scores of one layer, per length group (B, H, T, T).
-
-    An object and not a list, because ZeRO stage 3 puts a collective on every tensor that it finds in the lists handed
-    from module to module, and ranks have different numbers of length groups.
-    """
-
-    groups: list[Tensor]
-
-    def to(self, dtype: torch.dtype) -> "Scores":
-        """The same in another precision."""
-        return Scores([scores.to(dtype) for scores in self.groups])
-
-
 class Float32Linear(nn.Linear):
     """A Linear that computes in float32 (or wider), whatever its weights and the autocast around it are."""
 
@@ -84,35 +71,43 @@ class PairingBias(nn.Module):
         values = torch.tensor(PAIR_VALUES, device=device)[..., None]  # (6, 6, 1)
         return self.output(F.gelu(self.hidden(values))).permute(2, 0, 1)
 
-    def forward(self, pair_class: Tensor, layout: Layout) -> Scores:
-        """Scores before the first layer, from classes (N,) in layout order."""
-        table = self.table(pair_class.device)
-        one_hot = F.one_hot(pair_class.to(torch.int64), len(PAIR_VALUES)).to(table.dtype)  # (N, 6)
-        scores = []
-        with torch.autocast(table.device.type, enabled=False):
-            for group in layout.groups:
-                e = group.block(one_hot)[:, None]  # (B, 1, T, 6)
-                # exact: every sum has one term that is not zero; and its gradient is a product, not a scatter
-                bias = e @ table @ e.transpose(-1, -2)
-                if group.key_mask is not None:
-                    bias = bias.masked_fill(~group.key_mask, float("-inf"))
-                scores.append(bias)
-        return Scores(scores)
+    def forward(self, pair_class: Tensor, layout: Layout) -> Tensor:
+        """Scores below the first layer: classes (N,) in layout order -> flat (H * pairs,), float32."""
+        return _ClassBias.apply(self.table(pair_class.device), pair_class, layout)
 
 
-def recurrent_attention(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores, layout: Layout, *, dropout: float
-) -> tuple[Tensor, Scores]:
-    """S_l = q k^T / sqrt(h) + S_{l-1}; returns softmax(S_l) v as (N, H, h), and S_l.
+class _ClassBias(torch.autograd.Function):
+    """bias[i, j] = table[class of i, class of j] for every pair of tokens of a sequence.
 
-    Dropout acts on the probabilities only; the scores handed on are never dropped. Scores keep the dtype they have.
+    Written as one-hot products: exact, as every sum has one term that is not zero, and the gradient of the table is
+    a product too and not a scatter.
     """
-    outputs, handed_on = [], []
-    q = q * q.shape[-1] ** -0.5
-    for group, previous in zip(layout.groups, scores.groups, strict=True):
-        q_block, k_block, v_block = (group.block(x).transpose(1, 2) for x in (q, k, v))  # (B, H, T, h)
-        current = previous + (q_block @ k_block.transpose(-1, -2)).to(previous.dtype)
-        probabilities = F.dropout(current.softmax(dim=-1).to(v.dtype), dropout)
-        outputs.append(group.tokens((probabilities @ v_block).transpose(1, 2)))
-        handed_on.append(current)
-    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), Scores(handed_on)
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, classes: Tensor, layout: Layout) -> Tensor:
+        ctx.save_for_backward(classes)
+        ctx.layout, ctx.heads = layout, len(table)
+        packed = torch.empty(len(table) * layout.pairs, dtype=table.dtype, device=table.device)
+        with torch.autocast(table.device.type, enabled=False):
+            for group, e, bias in _class_blocks(classes, layout, packed, len(table)):
+                torch.matmul(e @ table, e.transpose(-1, -2), out=bias)  # (B, 1, T, C), (H, C, C), (B, 1, C, T)
+                if group.key_mask is not None:
+                    bias.masked_fill_(~group.key_mask, float("-inf"))
+        return packed
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (classes,) = ctx.saved_tensors
+        total = torch.zeros(ctx.heads, CLASSES, CLASSES, dtype=grad.dtype, device=grad.device)
+        for _, e, block in _class_blocks(classes, ctx.layout, grad, ctx.heads):
+            total += (e.transpose(-1, -2) @ (block @ e)).sum(dim=0)
+        return total, None, None
+
+
+def _class_blocks(
+    classes: Tensor, layout: Layout, packed: Tensor, heads: int
+) -> Iterator[tuple[LengthGroup, Tensor, Tensor]]:
+    """Per group: itself, its one-hot classes (B, 1, T, C), its part of the packed tensor (B, H, T, T)."""
+    one_hot = F.one_hot(classes.to(torch.int64), CLASSES).to(packed.dtype)  # (N, C)
+    for group, rows, block in zip(layout.groups, layout.split(one_hot), layout.split_pairs(packed, heads), strict=True):
+        yield group, group.block(rows)[:, None], block

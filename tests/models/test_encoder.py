@@ -10,9 +10,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel
 from pretrain.models import Encoder, EncoderSettings, PackedBatch
-from pretrain.models.attention import BACKENDS, attention, choose_backend
 from pretrain.models.layout import Layout
-from pretrain.models.pairing import Scores, recurrent_attention
 
 TINY = {
     "hidden_size": 32,
@@ -61,7 +59,8 @@ def test_groups_hold_every_token_once_and_in_order(padding):
     x = torch.arange(sum(LENGTHS))
     entered = layout.enter(x)
     assert torch.equal(layout.leave(entered), x)
-    assert torch.equal(torch.cat([group.tokens(group.block(entered)) for group in layout.groups]), entered)
+    rows = zip(layout.groups, layout.split(entered), strict=True)
+    assert torch.equal(torch.cat([group.tokens(group.block(part)) for group, part in rows]), entered)
     sequence = torch.repeat_interleave(torch.tensor(layout.sequences), layout.cu_seqlens.diff().long())
     assert torch.equal(torch.tensor(layout.sequences)[layout.sequence_of], sequence)
     for group in layout.groups:
@@ -80,49 +79,29 @@ def test_padded_groups_give_the_same_as_exact_groups(name):
         torch.testing.assert_close(gradient, expected[key], atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("padding", [0.0, 10.0])
-def test_attention_is_softmax_inside_each_sequence(padding):
-    layout = Layout.build(LENGTHS, padding=padding, device="cpu")
-    torch.manual_seed(0)
-    q, k, v = torch.randn(3, sum(LENGTHS), 2, 8)
-    got = attention(q, k, v, layout, dropout=0.0, backend="grouped")
-    zero = [torch.zeros(len(g.lengths), 2, g.width, g.width) for g in layout.groups]
-    masked = [
-        s if g.key_mask is None else s.masked_fill(~g.key_mask, -torch.inf)
-        for s, g in zip(zero, layout.groups, strict=True)
-    ]
-    recurrent, _ = recurrent_attention(q, k, v, Scores(masked), layout, dropout=0.0)
-    for start, end in zip(layout.cu_seqlens[:-1], layout.cu_seqlens[1:], strict=True):
-        part = slice(int(start), int(end))
-        scores = torch.einsum("thc,shc->hts", q[part], k[part]) / 8**0.5
-        expected = torch.einsum("hts,shc->thc", scores.softmax(-1), v[part])
-        torch.testing.assert_close(got[part], expected, atol=1e-6, rtol=1e-5)
-        torch.testing.assert_close(recurrent[part], expected, atol=1e-6, rtol=1e-5)
-
-
-def test_attention_dropout_is_unbiased():
-    layout = Layout.build([6, 6], padding=0.0, device="cpu")
-    torch.manual_seed(0)
-    q, k, v = torch.randn(3, 12, 2, 4)
-    expected = attention(q, k, v, layout, dropout=0.0, backend="grouped")
-    draws = torch.stack([attention(q, k, v, layout, dropout=0.3, backend="grouped") for _ in range(2000)])
-    assert not torch.equal(draws[0], draws[1])
-    error = (draws.mean(0) - expected).abs() / (draws.std(0) / 2000**0.5)
-    assert error.max() < 5  # standard errors
+def test_groups_are_no_larger_than_asked():
+    layout = Layout.build([8, 8, 8, 8, 8, 30], padding=0.0, pairs=150, device="cpu")
+    assert [group.lengths for group in layout.groups] == [(8, 8), (8, 8), (8,), (30,)]
+    assert [group.first_pair for group in layout.groups] == [0, 128, 256, 320]
+    assert layout.pairs == 320 + 900
 
 
 @FOUR
-def test_checkpointed_activations_change_nothing_dropout_included(name):
-    model, batch = build(name, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2).train(), batch_of(name)
-    results = []
-    for checkpointed in (False, True):
-        model.encoder.checkpoint_activations = checkpointed
-        torch.manual_seed(7)
-        results.append(gradients(model, batch))
+@pytest.mark.parametrize("change", [{"checkpoint_activations": True}, {"pairing_memory": "rebuild"}])
+def test_what_saves_memory_changes_nothing_dropout_included(name, change):
+    dropout = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2, "num_hidden_layers": 5}
+    model, batch = build(name, **dropout).train(), batch_of(name)
+    torch.manual_seed(7)
+    expected = gradients(model, batch)
+    for key, value in change.items():
+        assert getattr(model.encoder, key) != value
+        setattr(model.encoder, key, value)
+    torch.manual_seed(7)
+    got = gradients(model, batch)
     torch.manual_seed(8)
     other = gradients(model, batch)
-    assert all(torch.equal(results[0][key], results[1][key]) for key in results[0])
-    assert not all(torch.equal(results[0][key], other[key]) for key in results[0])
+    assert all(torch.equal(expected[key], got[key]) for key in expected)
+    assert not all(torch.equal(expected[key], other[key]) for key in expected)
 
 
 def test_nothing_is_dropped_in_evaluation():
@@ -209,23 +188,6 @@ def test_esm_initialisation_is_xavier_for_attention():
     assert widths["embeddings.word.weight"] == pytest.approx(1.0, rel=0.1)
     assert (encoder.embeddings.word.weight[0] == 0).all()
     assert (encoder.layers[0].attention.output.bias == 0).all()
-
-
-def test_backend_is_varlen_only_where_its_kernel_can_do_it():
-    cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    assert choose_backend(cuda, torch.bfloat16, 0.0) == "varlen"
-    assert {choose_backend(cpu, torch.bfloat16, 0.0), choose_backend(cuda, torch.float32, 0.0)} == {"grouped"}
-    assert choose_backend(cuda, torch.float16, 0.1) == "grouped"
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_back_ends_agree_on_a_gpu():
-    layout = Layout.build(LENGTHS, padding=0.2, device="cuda")
-    torch.manual_seed(0)
-    q, k, v = torch.randn(3, sum(LENGTHS), 2, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
-    outputs = [attention(q, k, v, layout, dropout=0.0, backend=backend) for backend in BACKENDS]
-    torch.testing.assert_close(outputs[0], outputs[1], atol=2e-2, rtol=2e-2)
 
 
 @pytest.mark.gpu

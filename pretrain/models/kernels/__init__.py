@@ -1,0 +1,62 @@
+"""Attention that keeps nothing per pair of tokens but the scores handed on, in two versions of the same contract.
+
+A kernel works on packed tensors, N tokens in layout order with H heads of size h; scores and their gradient are flat,
+H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``triton`` on GPUs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Protocol
+
+from torch import Tensor
+
+from pretrain.models.dropout import Drop
+from pretrain.models.kernels.chain import Chain
+from pretrain.models.kernels.torch_kernel import TorchKernel
+from pretrain.models.layout import Layout
+
+
+class Kernel(Protocol):
+    """Scores, softmax, dropout and the product with the values; and their gradient."""
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        previous: Tensor | None,
+        current: Tensor | None,
+        layout: Layout,
+        drop: Drop,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Attend with scores S = previous + q k^T / sqrt(h).
+
+        Args:
+            previous: scores of the layer below; None is zero.
+            current: where S is written, possibly ``previous`` itself; None: nowhere.
+
+        Returns:
+            (N, H, h), and what ``backward`` wants to see again.
+        """
+
+    def backward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        chain: Chain,
+        kept: tuple[Tensor, ...],
+        layout: Layout,
+        drop: Drop,
+        grad_output: Tensor,
+        grad_scores: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of q, k, v. ``grad_scores`` holds the gradient that S received from above; that of the softmax is
+        added in place, so that it becomes the gradient of ``previous``. None: nothing came and nobody asks."""
+
+
+@cache
+def kernel_of(device_type: str) -> tuple[str, Kernel]:
+    """The kernel for a kind of device, with its name."""
+    return "torch", TorchKernel()

@@ -1,0 +1,48 @@
+"""Our CPU dropout is dropout: right rate, right scale, independent values, right gradient, replayable."""
+
+import pytest
+import torch
+
+from pretrain.models.dropout import Drop, dropout, keep_mask
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.5, 0.9])
+def test_rate_scale_and_mean(rate):
+    torch.manual_seed(0)
+    x = torch.ones(1_000_003)
+    y = dropout(x, rate, training=True)
+    dropped = (y == 0).double().mean().item()
+    assert dropped == pytest.approx(rate, abs=5 * (rate * (1 - rate) / 1e6) ** 0.5)
+    assert y[y != 0].unique().item() == pytest.approx(1 / (1 - rate), rel=1e-4)
+
+
+def test_values_are_dropped_independently_of_their_neighbours():
+    torch.manual_seed(0)
+    mask = keep_mask(torch.Size([1_000_000]), 0.3, CPU, None).double() - 0.7
+    for lag in (1, 2, 3, 4, 8):
+        assert abs((mask[lag:] * mask[:-lag]).mean().item()) < 5 * 0.21 / 1000
+
+
+def test_gradient_is_scaled_where_values_were_kept():
+    torch.manual_seed(0)
+    x = torch.randn(64, 3, requires_grad=True)
+    y = dropout(x, 0.4, training=True)
+    y.sum().backward()
+    assert torch.equal(x.grad, torch.where(y == 0, 0.0, Drop(0.4).scale))
+
+
+def test_the_same_seed_gives_the_same_masks_and_another_seed_others():
+    masks = [keep_mask(torch.Size([1000]), 0.5, CPU, Drop(0.5, seed).masks(CPU)) for seed in (1, 1, 2)]
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+
+
+def test_nothing_is_drawn_where_nothing_is_dropped():
+    state = torch.get_rng_state()
+    x = torch.ones(3)
+    assert dropout(x, 0.0, training=True) is x
+    assert dropout(x, 0.5, training=False) is x
+    assert Drop.draw(0.0).masks(CPU) is None
+    assert torch.equal(torch.get_rng_state(), state)
