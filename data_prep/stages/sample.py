@@ -1,14 +1,21 @@
-"""A small made-up corpus of structured RNAs, for demonstrations and tests: the same bytes for the same seed.
+"""A small made-up corpus, for demonstrations and tests: the same bytes for the same seed.
 
-Six types with their own architecture and motifs; `structure` is the planted one. Half of the molecules are relatives of
-one ancestor per type (on both sides of the split, as in databases that are split at random), and more than half of the
-nucleotides are paired: a model that sees context predicts masked letters that single-letter frequencies cannot.
+Structured RNAs (--kind sequences): six types with their own architecture and motifs; `structure` is the planted one.
+Half of the molecules are relatives of one ancestor per type (on both sides of the split, as in databases that are split
+at random), and more than half of the nucleotides are paired: a model that sees context predicts masked letters that
+single-letter frequencies cannot.
 
-example:
-  python -m data_prep sample --out corpora/sample --sequences 4000 --seed 1
+A population on its genome (--kind allele-frequencies): repeats, stretches of other composition, variants that are
+mostly rare and like CpG sites; built by the stage allele-frequencies, with the last tenth (chr2) held out.
+
+examples:
+  python -m data_prep sample --out corpora/demo
+  python -m data_prep sample --kind allele-frequencies --out corpora/demo-variants
 """
 
 import argparse
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -18,28 +25,54 @@ from data_prep.dedup import sequence_keys
 from data_prep.errors import DataPrepError
 from data_prep.partition import is_held_out
 from data_prep.sample import sample_molecule
+from data_prep.sample.genome import fasta_text, sample_genome, vcf_text
+from data_prep.stages import allele_frequencies
 from data_prep.tally import Tally
 
 BLOCK = 1000
+VERSION = 2  # of the generator: a corpus of another one is not taken for this one's
+LEAST_BASES = 20_000  # chr2, a tenth of them in two halves, still has windows of the stage's default width
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the stage."""
     add_output_arguments(parser)
-    parser.add_argument("--sequences", type=int, default=4000, metavar="N", help="how many (default 4000)")
+    parser.add_argument(
+        "--kind", choices=("sequences", "allele-frequencies"), default="sequences", help="default: sequences"
+    )
+    parser.add_argument("--sequences", type=int, default=4000, metavar="N", help="how many RNAs (default 4000)")
+    parser.add_argument("--bases", type=int, default=200_000, metavar="N", help="of the genome (default 200000)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, another corpus (default 1)")
     parser.add_argument(
-        "--validation", type=float, default=0.1, metavar="FRACTION", help="share of held-out sequences (default 0.1)"
+        "--validation", type=float, default=0.1, metavar="FRACTION", help="share of held-out RNAs (default 0.1)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Build the corpus; exit status."""
-    if args.sequences < 1:
-        raise DataPrepError(f"--sequences must be 1 or more, got {args.sequences}")
+    for name, least in (("sequences", 1), ("bases", LEAST_BASES)):
+        if getattr(args, name) < least:
+            raise DataPrepError(f"--{name} must be {least} or more, got {getattr(args, name)}")
     if not 0 <= args.validation < 1:
         raise DataPrepError(f"--validation must lie between 0 and 1, got {args.validation}")
-    parameters = {"sequences": args.sequences, "seed": args.seed, "validation": args.validation}
+    return _molecules(args) if args.kind == "sequences" else _genome(args)
+
+
+def _genome(args: argparse.Namespace) -> int:
+    """Write FASTA and VCF, and leave the rest to the stage that reads real ones."""
+    contigs, variants = sample_genome(args.seed, args.bases)
+    parser = argparse.ArgumentParser()
+    allele_frequencies.add_arguments(parser)
+    with tempfile.TemporaryDirectory() as folder:
+        fasta, vcf = Path(folder, "genome.fa"), Path(folder, "variants.vcf")
+        fasta.write_text(fasta_text(contigs))
+        vcf.write_text(vcf_text(contigs, variants))
+        words = ["--genome", str(fasta), "--vcf", str(vcf), "--validation-contigs", "chr2", "--out", args.out]
+        return allele_frequencies.run(parser.parse_args([*words, *(["--overwrite"] if args.overwrite else [])]))
+
+
+def _molecules(args: argparse.Namespace) -> int:
+    parameters = {"sequences": args.sequences, "seed": args.seed, "validation": args.validation, "version": VERSION}
     with SequenceWriter(
         args.out, stage="sample", parameters=parameters, columns=("rna_type", "structure"), overwrite=args.overwrite
     ) as writer:

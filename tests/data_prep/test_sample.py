@@ -94,3 +94,28 @@ def test_there_are_several_types_and_some_unknown_letters(sample):
     assert lengths.min() >= 40
     assert lengths.max() <= 200
     assert len({sequence for _, sequence, _ in records}) == len(records)
+
+
+def test_a_population_is_a_corpus_of_allele_frequencies_with_more_variants_at_cpg(tmp_path):
+    words = ["sample", "--kind", "allele-frequencies", "--bases", "20000"]
+    for out in ("a", "b"):
+        assert main([*words, "--out", str(tmp_path / out)]) == 0
+    corpus, again = open_corpus(tmp_path / "a"), open_corpus(tmp_path / "b")
+    assert (corpus.kind, corpus.fingerprint) == ("allele_frequencies", again.fingerprint)
+    starts = np.arange(0, corpus.split("train").window_count(100), 100)
+    codes, row, column, frequencies = corpus.split("train").gather(starts, 100)
+    assert frequencies.sum(axis=1) == pytest.approx(np.ones(len(row)))
+    cpg = (codes[:, :-1] == 1) & (codes[:, 1:] == 2)
+    at_cpg = np.zeros(codes.shape, bool)
+    at_cpg[:, :-1] |= cpg
+    at_cpg[:, 1:] |= cpg
+    variants = np.zeros(codes.shape, bool)
+    variants[row, column] = True
+    assert variants[at_cpg].mean() > 3 * variants[~at_cpg].mean() > 0
+
+
+def test_too_small_a_sample_is_refused(tmp_path, capsys):
+    assert main(["sample", "--kind", "allele-frequencies", "--bases", "100", "--out", str(tmp_path / "c")]) == 2
+    assert "error: --bases must be 20000 or more, got 100" in capsys.readouterr().err
+    assert main(["sample", "--sequences", "0", "--out", str(tmp_path / "c")]) == 2
+    assert list(tmp_path.iterdir()) == []
