@@ -50,7 +50,10 @@ class Parts:
     def model(self) -> PretrainingModel:
         """The model before the first step; the same on every rank."""
         torch.manual_seed(derive_seed("initialisation", self.config.run.seed) % 2**63)
-        model = PretrainingModel(self.settings, self.objectives, self.context, self.config.model.checkpoint_activations)
+        memory = self.config.model
+        model = PretrainingModel(
+            self.settings, self.objectives, self.context, memory.checkpoint_activations, memory.pairing_memory
+        )
         if self.initial is not None:
             _load_initial(model, self.initial, str(self.config.model.init_from))
         return model
@@ -130,9 +133,13 @@ def encoder_of(config: Config, family: Family) -> tuple[EncoderSettings, dict[st
     if config.model.init_from is None:
         return family.resized(wanted), None
     from pretrain.importing import load_pretrained_state
+    from pretrain.importing.vocabulary import extend_vocabulary
 
     found, settings, state = load_pretrained_state(config.model.init_from)
-    if found.name != family.name:
+    if found.name != family.name and config.model.extend_vocabulary:
+        seed = derive_seed("new tokens", config.run.seed)
+        state = extend_vocabulary(state, found, settings, family, seed)
+    elif found.name != family.name:
         raise PolymeraseError(
             f"model.init_from: {config.model.init_from} is a {found.name} model, model.family is {family.name}; "
             f"set model.family={found.name} or use its config"

@@ -61,6 +61,8 @@ class Model(Section):
 
     family: str = "ernie_rna"
     init_from: str | None = None  # Hugging Face folder whose weights the run starts from
+    # init_from may be a family with fewer tokens: rows follow their tokens, new ones begin in the middle of the old
+    extend_vocabulary: bool = False
     hidden_size: Positive | None = None
     num_hidden_layers: Positive | None = None
     num_attention_heads: Positive | None = None
@@ -69,6 +71,8 @@ class Model(Section):
     hidden_dropout_prob: Fraction | None = None
     attention_probs_dropout_prob: Fraction | None = None
     checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
+    # pairing-bias models: keep the scores of every layer, or of every third and rebuild the others in the backward pass
+    pairing_memory: Literal["store", "rebuild"] = "store"
 
 
 class Mlm(Section):

@@ -14,6 +14,7 @@ from pretrain.families import FAMILIES, Family, KeyLayout
 from pretrain.importing.match import Match, check, match
 from pretrain.importing.sizes import layer_numbers, settings_from, sizes_of
 from pretrain.importing.source import FAMILY_KEY, Source, read_source
+from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside
 from pretrain.models import EncoderSettings
 
 
@@ -65,10 +66,14 @@ def load_pretrained_state(folder: str | Path) -> tuple[Family, EncoderSettings, 
     """Family, settings and weights (our names, float32) of a Hugging Face folder or a checkpoint file.
 
     Raises:
-        PolymeraseError: no family fits, several do, or the tensors are not exactly those of a model.
+        PolymeraseError: no family fits, several do, the tensors are not exactly those of a model, or the vocabulary
+            beside them gives other ids.
     """
     source = read_source(Path(folder))
     imported = import_published(source, _family_of(source))
+    vocabulary = vocabulary_beside(source.path.parent)
+    if vocabulary is not None:
+        check_vocabulary(str(folder), imported.family, vocabulary)
     return imported.family, imported.settings, imported.state
 
 
@@ -88,7 +93,7 @@ def _family_of(source: Source) -> Family:
     if isinstance(stated, str) and stated in FAMILIES:
         return FAMILIES[stated]
     alike = families_like(source)
-    if len(alike) > 1 and (vocabulary := _vocabulary_beside(source)) is not None:
+    if len(alike) > 1 and (vocabulary := vocabulary_beside(source.path.parent)) is not None:
         from pretrain.tokenizers import build_tokenizer
 
         alike = [name for name in alike if build_tokenizer(FAMILIES[name].tokenizer).vocab == vocabulary]
@@ -96,11 +101,6 @@ def _family_of(source: Source) -> Family:
         what = f"could be {' or '.join(alike)}" if alike else "no model of a known family"
         raise PolymeraseError(f"{source.path}: {what}; convert it first: python launch/convert.py --family NAME …")
     return FAMILIES[alike[0]]
-
-
-def _vocabulary_beside(source: Source) -> tuple[str, ...] | None:
-    path = source.path.parent / "vocab.txt"
-    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else None
 
 
 def _best_layout(source: Source, family: Family) -> tuple[str, Match]:

@@ -1,0 +1,115 @@
+"""Ids are never taken for other tokens, and an extended vocabulary keeps every old row."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pretrain import families, tokenizers
+from pretrain.assembly import encoder_of
+from pretrain.config import check
+from pretrain.errors import PolymeraseError
+from pretrain.exporting.export_model import config_json
+from pretrain.exporting.hf_tokenizers import write_tokenizer
+from pretrain.exporting.tensors import export_tensors
+from pretrain.families import FAMILIES, find_family
+from pretrain.families.published import PublishedModel
+from pretrain.importing import load_pretrained_state
+from pretrain.importing.vocabulary import vocabulary_beside
+from pretrain.models import PackedBatch, pair_class_table, pair_classes
+from pretrain.tokenizers import build_tokenizer
+from pretrain.tokenizers.letters import LetterTokenizer
+from tests.training import corpora as build
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+
+
+def exported(name: str, folder: Path) -> tuple[Path, PublishedModel]:
+    """A folder as the exporter writes it, without the check in a fresh process."""
+    family = find_family(name)
+    settings = family.resized(SIZES | {"max_position_embeddings": 64})
+    torch.manual_seed(1)
+    model = PublishedModel(settings)
+    torch.nn.init.normal_(model.mlm_head.bias)
+    folder.mkdir()
+    save_file(export_tensors(family, settings, model.state_dict(), "mlm").model, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config_json(family, settings, family.hugging_face.masked_lm_class)))
+    write_tokenizer(build_tokenizer(family.tokenizer), folder, max_length=64)
+    return folder, model.eval()
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_the_vocabulary_of_every_export_is_read_back(name, tmp_path):
+    folder, _ = exported(name, tmp_path / "folder")
+    found = vocabulary_beside(folder)
+    assert found is None or found == build_tokenizer(FAMILIES[name].tokenizer).vocab
+    assert load_pretrained_state(folder)[0].name == name
+
+
+def test_a_port_with_other_ids_is_refused_and_the_first_one_named(tmp_path):
+    folder, _ = exported("ernie_rna", tmp_path / "folder")
+    tree = json.loads((folder / "tokenizer.json").read_text())
+    vocab = tree["model"]["vocab"]
+    vocab["A"], vocab["G"] = vocab["G"], vocab["A"]
+    (folder / "tokenizer.json").write_text(json.dumps(tree))
+    with pytest.raises(PolymeraseError, match="has: 4 is 'A' there, 'G' here"):
+        load_pretrained_state(folder)
+
+
+@pytest.fixture
+def with_inosine(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A family with ERNIE-RNA's encoder and two more letters, one of them put before the old ones."""
+    old = build_tokenizer("ernie_rna").vocab
+    vocab = (*old[:4], "P", *old[4:], "Q")
+    special = ("<pad>", "<unk>", "<cls>", "<eos>", "<mask>")
+    monkeypatch.setitem(
+        tokenizers.TOKENIZERS, "modified", lambda: LetterTokenizer("modified", vocab, "GAUCNPQ", special)
+    )
+    settings = replace(
+        FAMILIES["ernie_rna"].settings, vocab_size=len(vocab), mask_token_id=vocab.index("<mask>"),
+        base_token_ids=tuple(vocab.index(letter) for letter in "ACGU"),
+    )  # fmt: skip
+    family = replace(FAMILIES["ernie_rna"], name="modified", settings=settings, tokenizer="modified")
+    monkeypatch.setitem(families.FAMILIES, "modified", family)
+    return "modified"
+
+
+def config(folder: Path, **model: object):
+    tree = build.tree(folder / "run", folder)
+    tree["model"] = {"init_from": str(folder), **model}
+    return check(tree, "test")
+
+
+def logits(model: PublishedModel, tokenizer: LetterTokenizer, text: str) -> torch.Tensor:
+    ids = tokenizer.encode_text(text)
+    classes = torch.from_numpy(pair_classes(ids, pair_class_table(tokenizer.vocab)))
+    with torch.no_grad():
+        return model(PackedBatch.pack(torch.from_numpy(ids), [len(ids)], pair_class=classes))
+
+
+def test_an_extended_model_says_of_old_letters_what_it_said_before(with_inosine, tmp_path):
+    folder, model = exported("ernie_rna", tmp_path / "folder")
+    settings, state = encoder_of(config(folder, family="modified", extend_vocabulary=True), find_family("modified"))
+    extended = PublishedModel(settings).eval()
+    extended.load_state_dict(state)
+    old, new = build_tokenizer("ernie_rna"), build_tokenizer("modified")
+    after = logits(extended, new, "GGAUCNUC")
+    rows = [new.vocab.index(token) for token in old.vocab]
+    torch.testing.assert_close(after[:, rows], logits(model, old, "GGAUCNUC"))
+    assert torch.isfinite(logits(extended, new, "GGPQC")).all()
+    again = encoder_of(config(folder, family="modified", extend_vocabulary=True), find_family("modified"))[1]
+    assert all(torch.equal(again[name], state[name]) for name in state)  # every rank draws the same new rows
+
+
+def test_another_family_needs_to_be_asked_for_and_must_fit(with_inosine, tmp_path):
+    folder, _ = exported("ernie_rna", tmp_path / "folder")
+    with pytest.raises(PolymeraseError, match="is a ernie_rna model"):
+        encoder_of(config(folder, family="modified"), find_family("modified"))
+    with pytest.raises(PolymeraseError, match="utr_lm has no token"):
+        encoder_of(config(folder, family="utr_lm", extend_vocabulary=True), find_family("utr_lm"))
+    folder, _ = exported("mutbert", tmp_path / "dna")
+    with pytest.raises(PolymeraseError, match="rnaernie has no token"):
+        encoder_of(config(folder, family="rnaernie", extend_vocabulary=True), find_family("rnaernie"))
