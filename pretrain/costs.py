@@ -72,13 +72,15 @@ def _activations(config: Config, settings: EncoderSettings, lengths: list[int]) 
     size = _BYTES[config.engine.precision]
     tokens, cells = sum(lengths), sum(length * length for length in lengths)
     width, inner, layers = settings.hidden_size, settings.intermediate_size, settings.num_hidden_layers
-    # per token and layer: inputs of the projections, of attention, of both norms and of the MLP, and two dropout masks
-    layer = tokens * (size * (8 * width + 2 * inner) + 2 * width)
-    handed_on = 0.0
+    # per token and layer: queries, keys, values and their mixture, inputs and outputs of both norms, the inner width of
+    # the MLP, and a byte for each of two dropout masks. Attention keeps nothing per pair of tokens.
+    layer = tokens * (size * (8 * width + inner) + 2 * width)
+    scores, stored = 0.0, 0
     if settings.pairing_bias:
-        heads = settings.num_attention_heads
-        handed_on = 4.0 * heads * cells  # float32 scores, kept by every layer
-        layer += cells * heads * (2 * size + 1)  # probabilities before and after dropout, and its mask
+        scores = 4.0 * settings.num_attention_heads * cells  # float32
+        stored = (
+            layers if config.model.pairing_memory == "store" or config.model.checkpoint_activations else -(-layers // 3)
+        )
     if config.model.checkpoint_activations:  # inputs of all layers, the inside of one
-        return layers * (tokens * width * size + handed_on) + layer
-    return layers * (layer + handed_on)
+        return layers * tokens * width * size + layer + (stored + 1) * scores
+    return layers * layer + (stored + 1) * scores  # one more: the gradient of the scores

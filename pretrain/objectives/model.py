@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ class PretrainingModel(nn.Module):
         objectives: by name.
         context: what their heads need.
         checkpoint_activations: recompute each layer in the backward pass.
+        pairing_memory: see ``Encoder``.
     """
 
     def __init__(
@@ -25,9 +28,10 @@ class PretrainingModel(nn.Module):
         objectives: dict[str, Objective],
         context: Context,
         checkpoint_activations: bool = False,
+        pairing_memory: Literal["store", "rebuild"] = "store",
     ):
         super().__init__()
-        self.encoder = Encoder(settings, checkpoint_activations=checkpoint_activations)
+        self.encoder = Encoder(settings, checkpoint_activations=checkpoint_activations, pairing_memory=pairing_memory)
         self.mlm_head = MlmHead(settings)
         heads = {name: objective.head(context) for name, objective in objectives.items()}
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
