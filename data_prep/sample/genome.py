@@ -26,7 +26,7 @@ class Variant(NamedTuple):
     pos0: int
     reference: str
     alternative: str
-    count: int  # chromosomes that carry the alternative
+    carriers: int  # chromosomes with the alternative
 
 
 def sample_genome(seed: int, bases: int) -> tuple[dict[str, str], list[Variant]]:
@@ -92,7 +92,7 @@ def vcf_text(contigs: dict[str, str], variants: list[Variant]) -> str:
     ):
         lines.append(f'##INFO=<ID={key},Number={number},Type={kind},Description="{meaning}">')
     lines.append("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO")
-    for contig, pos0, reference, alternative, count in variants:
-        info = f"AC={count};AF={count / CHROMOSOMES:g};AN={CHROMOSOMES}"
+    for contig, pos0, reference, alternative, carriers in variants:
+        info = f"AC={carriers};AF={carriers / CHROMOSOMES:g};AN={CHROMOSOMES}"
         lines.append(f"{contig}\t{pos0 + 1}\t.\t{reference}\t{alternative}\t.\tPASS\t{info}")
     return "\n".join(lines) + "\n"
