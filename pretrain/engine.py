@@ -44,6 +44,7 @@ class Engine:
         self.model = model
         self._norm: Tensor | None = None
         self._dropped = 0
+        self._max_norm = config.optimizer.max_grad_norm
 
     @property
     def holds_weights(self) -> bool:
@@ -80,17 +81,19 @@ class Engine:
             group["lr"] = learning_rate
         dropped = self.dropped_updates()
         if self.holds_weights and self.deepspeed.is_gradient_accumulation_boundary():
-            self._drop_unless_finite()
+            self._clip_or_drop()
         self.deepspeed.step()
         return self.dropped_updates() > dropped
 
-    def _drop_unless_finite(self) -> None:
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self._norm = torch.nn.utils.get_total_norm(gradients)
+    def _clip_or_drop(self) -> None:
+        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        self._norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
         if not torch.isfinite(self._norm):
             self._dropped += 1
-            for parameter in self.model.parameters():
+            for parameter in parameters:
                 parameter.grad = None  # an optimiser passes over parameters without a gradient
+        elif self._max_norm:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self._max_norm, self._norm)
 
     def gradient_norm(self) -> float:
         """Global norm of the last gradient before clipping."""
@@ -112,7 +115,7 @@ def deepspeed_config(config: Config, turns: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,  # sizes are ours; DeepSpeed only needs their product to fit
         "gradient_accumulation_steps": turns,
-        "gradient_clipping": config.optimizer.max_grad_norm,
+        "gradient_clipping": config.optimizer.max_grad_norm if engine.zero_stage else 0.0,  # stage 0: see Engine
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,

@@ -60,7 +60,6 @@ class Trainer:
         if start.folder is not None:
             self._load(start.folder, start.state)
             self.guard.restore(start.state["guard"])
-            self.patience.restore(start.state["patience"])
         self.evaluator = Evaluator(parts, place)
         self.checkpoints = Checkpoints(self.run_dir)
         self.meter = Meter(parts.objectives, parts.context.strategies, place)
@@ -105,14 +104,15 @@ class Trainer:
                     self.place.watch.step = self.step
                 self.records.progress.advance(self.step, totals)
                 last = self.step == train.steps
-                logs, saves = last or self._due(train.log_every), not last and self._due(train.save_every)
-                if logs or saves:
+                logs = last or self._due(train.log_every)
+                evaluates, saves = (not last and self._due(every) for every in (train.eval_every, train.save_every))
+                if logs or evaluates or saves:
                     self.guard.read()
                 if logs:
                     self._log(totals)
                 if bad := self.guard.to_undo():
                     return bad
-                if not last and self._due(train.eval_every):
+                if evaluates:
                     self._evaluate()
                 if saves and self._saved != self.step:
                     self._save()
@@ -186,6 +186,7 @@ class Trainer:
         restore(self.engine, weights, optimizer, state["updates"], state["loss_scale"])
         self.step, self.position, self._saved = state["step"], state["position"], state["step"]
         self.plan.passed_over |= dict(state["passed_over"])
+        self.patience.restore(state["patience"])
 
     def _go_back(self, bad: list[Stretch]) -> None:
         """To the last checkpoint; from there on without the parts of the stream that the bad steps took."""

@@ -100,6 +100,10 @@ def _check_combinations(config: Config, where: str) -> None:
             "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3",
         ),
         (
+            engine.precision == "fp16" and engine.zero_stage == 0,
+            "engine.precision=fp16 needs engine.zero_stage=1, 2 or 3 (float32 masters of the weights)",
+        ),
+        (
             config.corpus.temperature != 1.0 and config.corpus.temperature_mode == "none",
             "corpus.temperature has no effect with corpus.temperature_mode=none",
         ),
