@@ -32,6 +32,9 @@ class Tracker:
 
     def _open(self, settings: TrackingSettings, run_dir: Path) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # the default is to try a silent server for four minutes, while all ranks wait
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         logging.getLogger("alembic").setLevel(logging.ERROR)
         import mlflow
 

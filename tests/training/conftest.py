@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.training.corpora import tree
-from tests.training.ranks import Job, run_ranks
+from tests.training.ranks import Job, finish, start
 from tests.training.recipes import RECIPES, changes
 
 STEPS, HALF = 20, 10
@@ -37,11 +37,16 @@ class Runs:
         if corpus == "mixture":
             corpus = "labelled"
             values = {"corpus__extra": [{"path": str(self._corpora["alleles"]), "weight": 0.5}], **values}
+        damage = [str(self[name] / "checkpoints" / file) for file in values.pop("damage", [])]
         config = tree(self[name], self._corpora[corpus], **{"train__steps": STEPS, **values})
-        self.jobs.append(Job(config, str(resume), list(allow_change), expect_error))
+        self.jobs.append(Job(config, str(resume), list(allow_change), expect_error, damage))
 
-    def run(self, world_size: int) -> None:
-        run_ranks(world_size, self.jobs, self._folder)
+    def start(self, world_size: int) -> None:
+        self._processes = start(world_size, self.jobs, self._folder)
+
+    def finish(self) -> "Runs":
+        finish(self._processes, self._folder)
+        return self
 
     @property
     def log(self) -> str:
@@ -50,8 +55,24 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory, corpora) -> Runs:
+def started(tmp_path_factory, corpora) -> tuple[Runs, Runs]:
+    """The two groups that wait for nothing, side by side."""
+    return _start_alone(tmp_path_factory, corpora), _start_pair(tmp_path_factory, corpora)
+
+
+@pytest.fixture(scope="session")
+def alone(started) -> Runs:
     """One rank."""
+    return started[0].finish()
+
+
+@pytest.fixture(scope="session")
+def pair(started) -> Runs:
+    """Two ranks."""
+    return started[1].finish()
+
+
+def _start_alone(tmp_path_factory, corpora) -> Runs:
     runs = Runs(tmp_path_factory.mktemp("alone"), corpora)
     for stage in (0, 1, 2):
         runs.add(f"zero {stage}", engine__zero_stage=stage, **GLOBAL_BATCH)
@@ -71,6 +92,11 @@ def alone(tmp_path_factory, corpora) -> Runs:
                 runs.add(run, train__steps=stop, schedule__total_steps=9, optimizer__name=name,
                          optimizer__momentum=0.9, engine__zero_stage={"adamw": 2, "adam": 0}.get(name, 1))  # fmt: skip
     runs.add("retention", train={"steps": 12, "save_every": 2, "keep_last": 2, "keep_every": 4})
+    for name in ("to be killed", "damaged"):
+        runs.add(name, train={"steps": 12, "save_every": 2, "keep_last": 3})
+    damaged = {"train": {"steps": 12, "save_every": 2, "keep_last": 3}}
+    runs.add("damaged", damage=["step-12/weights.safetensors"], **damaged)
+    runs.add("damaged", damage=[f"step-{n}/optimizer.safetensors" for n in (8, 10, 12)], expect_error=True, **damaged)
     runs.add("tracked", tracking__mlflow=True, train={"steps": 4, "eval_every": 2})
     runs.add("broken tracking", tracking={"mlflow": True, "uri": "sqlite:////proc/nowhere/at/all.db"}, train__steps=4)
     runs.add("changed", train__steps=4)
@@ -80,13 +106,11 @@ def alone(tmp_path_factory, corpora) -> Runs:
     runs.add("changed", "other", train__steps=8, allow_change=["corpus"])
     for family in RECIPES:
         runs.add(family, **changes(family))
-    runs.run(1)
+    runs.start(1)
     return runs
 
 
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory, corpora) -> Runs:
-    """Two ranks."""
+def _start_pair(tmp_path_factory, corpora) -> Runs:
     runs = Runs(tmp_path_factory.mktemp("pair"), corpora)
     for stage in (0, 1, 2):
         runs.add(f"zero {stage}", engine__zero_stage=stage, **GLOBAL_BATCH)
@@ -97,7 +121,7 @@ def pair(tmp_path_factory, corpora) -> Runs:
     for run, steps in (("straight", (9,)), ("stopped", (4, 9))):
         for stop in steps:
             runs.add(run, train__steps=stop, schedule__total_steps=9, **GLOBAL_BATCH)
-    runs.run(2)
+    runs.start(2)
     return runs
 
 
@@ -105,9 +129,8 @@ def pair(tmp_path_factory, corpora) -> Runs:
 def three(tmp_path_factory, corpora, pair) -> Runs:
     """Three ranks, so that four micro-batches per step leave ranks with nothing to do."""
     runs = Runs(tmp_path_factory.mktemp("three"), corpora)
-    for stage in (0, 1, 2):
-        runs.add(f"zero {stage}", engine__zero_stage=stage, **GLOBAL_BATCH)
+    runs.add("zero 2", engine__zero_stage=2, **GLOBAL_BATCH)
     runs.add("everything", "mixture", **EVERYTHING)
     runs.add("taken over", resume=pair["half"], engine__zero_stage=2)
-    runs.run(3)
-    return runs
+    runs.start(3)
+    return runs.finish()

@@ -14,16 +14,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Job:
-    """One training; its config names the run folder. ``expect_error``: it must stop with a PolymeraseError."""
+    """One training; its config names the run folder.
+
+    expect_error: it must stop with a PolymeraseError, which is written to ``error.txt`` there.
+    damage: files of which one byte is changed before it starts.
+    """
 
     config: dict[str, Any]
     resume: str = "auto"
     allow_change: list[str] = field(default_factory=list)
     expect_error: bool = False
+    damage: list[str] = field(default_factory=list)
 
-    @property
-    def run_dir(self) -> Path:
-        return Path(self.config["run"]["dir"])
+
+def flip_a_byte(path: Path) -> None:
+    """Damage a file without changing its size."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -61,7 +69,7 @@ def start(world_size: int, jobs: list[Job], folder: Path) -> list[subprocess.Pop
     return processes
 
 
-def finish(processes: list[subprocess.Popen], folder: Path, timeout: float = 180) -> None:
+def finish(processes: list[subprocess.Popen], folder: Path, timeout: float = 400) -> None:
     """Wait; a rank that failed fails the test with its log."""
     try:
         codes = [process.wait(timeout) for process in processes]
@@ -70,11 +78,6 @@ def finish(processes: list[subprocess.Popen], folder: Path, timeout: float = 180
             process.kill()
     logs = "\n".join(log.read_text()[-3000:] for log in sorted(folder.glob("rank-*.log")))
     assert not any(codes), f"exit codes {codes}\n{logs}"
-
-
-def run_ranks(world_size: int, jobs: list[Job], folder: Path) -> None:
-    """Do the jobs on ``world_size`` ranks."""
-    finish(start(world_size, jobs, folder), folder)
 
 
 def command_line(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:

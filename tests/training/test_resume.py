@@ -1,6 +1,7 @@
 """A run that is stopped, killed or damaged goes on as if nothing had happened, or says why it cannot."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from pretrain.checkpoint import find_checkpoint
 from tests.training.conftest import HALF, STEPS
 from tests.training.corpora import tree, write_yaml
-from tests.training.ranks import ROOT, Job, command_line, digests, environment, losses, run_ranks, steps
+from tests.training.ranks import ROOT, command_line, digests, environment, flip_a_byte, losses, steps
 
 
 def checkpoint(run_dir, step):
@@ -66,17 +67,11 @@ def test_a_run_that_became_another_is_refused_and_says_how(alone):
     assert "--allow-change masking" in refusals
 
 
-@pytest.fixture
-def interrupted(tmp_path, corpora):
-    """Config of a run of 12 steps with a checkpoint after every second, and the straight run it must equal."""
-    values = tree(tmp_path / "run", corpora["plain"], train={"steps": 12, "save_every": 2, "keep_last": 3})
-    straight = tree(tmp_path / "straight", corpora["plain"], train={"steps": 12})
-    return write_yaml(tmp_path / "run.yaml", values), tmp_path / "run", Job(straight)
-
-
-def test_killed_runs_and_damaged_checkpoints(interrupted, tmp_path):
-    """One story, for every chapter starts a process: SIGKILL in mid-run, resume; a flipped byte; nothing whole left."""
-    config, run, straight = interrupted
+def test_a_killed_run_goes_on_from_its_last_checkpoint(alone, corpora, tmp_path):
+    """SIGKILL between checkpoints; the same command again ends like the run that was never killed."""
+    run = tmp_path / "run"
+    values = tree(run, corpora["plain"], train={"steps": 12, "save_every": 2, "keep_last": 3})
+    config = write_yaml(tmp_path / "run.yaml", values)
     command = [sys.executable, str(ROOT / "launch" / "pretrain.py"), "--config", str(config)]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
     while process.poll() is None and not (run / "checkpoints" / "step-4").exists():
@@ -84,34 +79,24 @@ def test_killed_runs_and_damaged_checkpoints(interrupted, tmp_path):
     process.kill()
     assert process.wait() == -9
     assert not (run / "DONE").exists()
-
     done = command_line("--config", str(config), "--resume", "auto", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "resuming" in done.stderr
-    run_ranks(1, [straight], tmp_path / "ranks")
-    assert_bitwise(run, straight.run_dir, 12)
-
-    flip_a_byte(run / "checkpoints" / "step-12" / "weights.safetensors")
-    done = command_line("--config", str(config), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "step-12 is damaged" in done.stderr
-    assert "resuming" in done.stderr
-    assert "step 10" in done.stderr
-    assert_bitwise(run, straight.run_dir, 12)
-
-    for folder in (run / "checkpoints").glob("step-*"):
-        flip_a_byte(folder / "optimizer.safetensors")
-    done = command_line("--config", str(config), cwd=tmp_path)
-    assert done.returncode == 2
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert "no checkpoint is whole" in line
-    assert "step-12" in line
+    assert_bitwise(run, alone["to be killed"], 12)
 
 
-def flip_a_byte(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+def test_a_flipped_byte_costs_the_newest_checkpoint_only(alone):
+    """The run says so, goes on from the one before, and ends as it had ended."""
+    assert "step-12 is damaged" in alone.log
+    assert len(re.findall(r"resuming \S*/damaged/checkpoints/step-10 at step 10", alone.log)) == 1
+    assert losses(alone["damaged"]) == losses(alone["to be killed"])
+
+
+def test_with_no_whole_checkpoint_left_a_run_refuses_to_start_over(alone):
+    text = (alone["damaged"] / "error.txt").read_text()
+    assert "no checkpoint is whole" in text
+    assert all(f"step-{step}" in text for step in (8, 10, 12))
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "train_state.json", "integrity.json"])

@@ -1,6 +1,7 @@
 """Clipping, metrics, tracking and the run folder."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from safetensors.torch import load_file
 
 from pretrain.assembly import assemble
 from pretrain.config import load_config
+from pretrain.config.sections import Tracking
+from pretrain.tracking import Tracker
 from tests.training.corpora import config
-from tests.training.ranks import losses, records, steps
+from tests.training.ranks import free_port, losses, records, steps
 
 
 @pytest.mark.parametrize("stage", [0, 2])
@@ -64,6 +67,14 @@ def test_the_default_mlflow_store_holds_metrics_and_settings(alone):
 def test_a_broken_tracking_store_is_said_once_and_stops_nothing(alone):
     assert len(losses(alone["broken tracking"])) == 4
     assert alone.log.count("tracking is off from here on") == 1
+
+
+def test_a_server_that_does_not_answer_holds_nothing_up(tmp_path):
+    began = time.monotonic()
+    tracker = Tracker(Tracking(uri=f"http://127.0.0.1:{free_port()}"), tmp_path, None)
+    tracker.metrics({"loss": 1.0}, 1)
+    tracker.end("FINISHED")
+    assert time.monotonic() - began < 45
 
 
 def test_weights_are_float32_and_complete(alone, corpora):

@@ -15,6 +15,7 @@ from pretrain.config import Config, check
 from pretrain.distributed import Place, join
 from pretrain.errors import PolymeraseError
 from pretrain.trainer import Trainer
+from tests.training.ranks import flip_a_byte
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
 
 
 def train(job: dict, config: Config, place: Place) -> None:
+    for path in job["damage"] if place.is_first else []:
+        flip_a_byte(Path(path))
     try:
         Trainer(assemble(config), place, job["resume"], job["allow_change"]).run()
     except PolymeraseError as error:
