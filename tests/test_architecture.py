@@ -31,6 +31,7 @@ LEVELS = [
     ["resume", "records"],
     ["evaluating"],
     ["scoring", "reporting", "doctor"],
+    ["comparing"],
     ["trainer"],
     ["rate_finder"],
     ["benchmarking"],
