@@ -30,7 +30,7 @@ LEVELS = [
     ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "patience", "progress", "tracking"],
     ["resume", "records"],
     ["evaluating"],
-    ["scoring", "reporting", "doctor"],
+    ["scoring", "reporting", "doctor", "probing"],
     ["comparing"],
     ["trainer"],
     ["rate_finder"],

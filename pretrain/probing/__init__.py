@@ -1,0 +1,1 @@
+"""Did pretraining help? Frozen embeddings under a linear model, beside random weights and k-mer counts."""

@@ -1,0 +1,79 @@
+"""Linear probes by k-fold cross-validation: ridge regression for values, logistic regression for classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pretrain.probing.table import LabelledSequences
+
+_STRENGTHS = np.logspace(-2, 3, 6)  # of the ridge penalty, chosen on the training folds
+_INVERSE_STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of the logistic one, chosen on a fifth of the training folds
+_ITERATIONS = 500
+
+
+def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int) -> dict[str, Any]:
+    """Mean and deviation over folds of each metric.
+
+    Args:
+        features: float (S, F), standardised within the training folds.
+
+    Returns:
+        classification: accuracy, macro_f1, mcc (Matthews). regression: spearman, r2, rmse. Each {"mean", "std"}.
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    splitter = (StratifiedKFold if table.is_classification else KFold)(folds, shuffle=True, random_state=seed)
+    results = []
+    for train, test in splitter.split(features, table.labels):
+        x, y = features[train], table.labels[train]
+        mean, deviation = x.mean(axis=0), x.std(axis=0)
+        scale = np.where(deviation > 0, deviation, 1.0)
+        x, held_out = (x - mean) / scale, (features[test] - mean) / scale
+        if table.is_classification:
+            results.append(_classes(x, y, held_out, table.labels[test], seed))
+        else:
+            results.append(_values(x, y, held_out, table.labels[test]))
+    return {
+        name: {
+            "mean": float(np.mean([result[name] for result in results])),
+            "std": float(np.std([result[name] for result in results])),
+        }
+        for name in results[0]
+    }
+
+
+def _classes(x: np.ndarray, y: np.ndarray, held_out: np.ndarray, true: np.ndarray, seed: int) -> dict[str, float]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+    from sklearn.model_selection import train_test_split
+
+    def fitted(inverse: float, rows: np.ndarray, labels: np.ndarray) -> Any:
+        return LogisticRegression(C=inverse, max_iter=_ITERATIONS).fit(rows, labels)
+
+    enough = np.bincount(y)[np.unique(y)].min() > 1
+    inner, outer, inner_y, outer_y = train_test_split(
+        x, y, test_size=max(0.2, len(np.unique(y)) / len(y)), random_state=seed, stratify=y if enough else None
+    )
+    inverse = max(_INVERSE_STRENGTHS, key=lambda c: fitted(c, inner, inner_y).score(outer, outer_y))
+    guess = fitted(inverse, x, y).predict(held_out)
+    return {
+        "accuracy": float(accuracy_score(true, guess)),
+        "macro_f1": float(f1_score(true, guess, average="macro")),
+        "mcc": float(matthews_corrcoef(true, guess)),
+    }
+
+
+def _values(x: np.ndarray, y: np.ndarray, held_out: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    from scipy.stats import spearmanr
+    from sklearn.linear_model import RidgeCV
+    from sklearn.metrics import r2_score
+
+    guess = RidgeCV(alphas=_STRENGTHS * x.shape[1]).fit(x, y).predict(held_out)
+    spearman = spearmanr(true, guess).statistic if np.ptp(guess) and np.ptp(true) else 0.0
+    return {
+        "spearman": float(spearman),
+        "r2": float(r2_score(true, guess)),
+        "rmse": float(np.sqrt(np.mean((true - guess) ** 2))),
+    }
