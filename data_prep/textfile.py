@@ -2,13 +2,19 @@
 
 import gzip
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from data_prep.errors import DataPrepError
+
+try:  # ISA-L inflates about three times as fast as zlib
+    from isal.igzip import GzipFile
+    from isal.isal_zlib import error as InflateError
+except ImportError:
+    from gzip import GzipFile
+    from zlib import error as InflateError
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 CHUNK = 1 << 22
@@ -36,7 +42,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         raise DataPrepError(f"{name}: no permission to read it") from None
     except EOFError:
         raise DataPrepError(f"{name}: compressed data end too early; the file is cut off, fetch it again") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (gzip.BadGzipFile, InflateError) as error:
         raise DataPrepError(f"{name}: damaged gzip data ({error}); fetch it again") from None
 
 
@@ -55,7 +61,7 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
 
 def _decompressed(raw: BinaryIO) -> BinaryIO:
     peeked = raw.peek(2)[:2]  # type: ignore[attr-defined]  # buffered readers have it
-    return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")) if peeked == b"\x1f\x8b" else raw
+    return cast(BinaryIO, GzipFile(fileobj=raw, mode="rb")) if peeked == b"\x1f\x8b" else raw
 
 
 def _refuse_cut_bgzip(name: str, raw: BinaryIO) -> None:
