@@ -44,7 +44,7 @@ class MixtureMasking:
 def _only(tokens: TokenBatch, samples: np.ndarray, where: np.ndarray) -> TokenBatch:
     """The batch reduced to some samples, int64 (S',), whose tokens are ``where``, int64 (N',)."""
     offsets = np.concatenate(([0], np.cumsum(tokens.lengths[samples])))
-    return TokenBatch(tokens.ids[where], offsets, tokens.maskable[where], tokens.nucleotide[where])
+    return TokenBatch(tokens.ids[where], offsets, tokens.maskable[where])
 
 
 def _only_variants(side: SideInformation, where: np.ndarray) -> SideInformation:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pretrain.tokenizers.batch import TokenBatch, spans
+from pretrain.tokenizers.batch import TokenBatch, lay_out
 from pretrain.tokenizers.text import encode_text, letter_table
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class KmerTokenizer:
         self.special = {token: i for i, token in enumerate(SPECIAL)}
         self.nucleotides_per_token = self.min_nucleotides = k
         self.nucleotide_ids = np.arange(len(SPECIAL), len(self.vocab), dtype=np.int32)
-        self._digits = letter_table({letter: i for i, letter in enumerate(alphabet)}, _NOT_A_DIGIT)
+        digits = letter_table({letter: i for i, letter in enumerate(alphabet)}, _NOT_A_DIGIT)
+        self._digits = digits.astype(np.uint8).tobytes()
 
     def token_count(self, lengths: np.ndarray) -> np.ndarray:
         return np.maximum(np.asarray(lengths, np.int64) - self.nucleotides_per_token + 1, 0) + 2
@@ -52,31 +53,30 @@ class KmerTokenizer:
         offsets = np.zeros(len(sequences.offsets), np.int64)
         np.cumsum(self.token_count(np.diff(sequences.offsets)), out=offsets[1:])
         starts, ends = offsets[:-1], offsets[1:]
-        windows = np.diff(offsets) - 2
         maskable = np.ones(offsets[-1], bool)
         maskable[starts] = maskable[ends - 1] = False
-        ids = np.empty(offsets[-1], np.int32)
         # windows that cross into the next sequence are computed too, and not taken
-        ids[maskable] = self._windows(sequences.values)[spans(sequences.offsets[:-1], windows)]
-        ids[starts], ids[ends - 1] = self.cls_id, self.eos_id
-        nucleotide = np.full(offsets[-1], -1, np.int32)
-        nucleotide[maskable] = spans(np.zeros_like(windows), windows)
-        return TokenBatch(ids, offsets, maskable, nucleotide)
+        own_ends = sequences.offsets[1:] - self.nucleotides_per_token + 1
+        own_ends = np.maximum(own_ends, sequences.offsets[:-1])
+        ids = lay_out(self._windows(sequences.values), sequences.offsets[:-1], own_ends, self.cls_id, [self.eos_id])
+        return TokenBatch(ids, offsets, maskable)
 
     def encode_text(self, text: str) -> np.ndarray:
         return encode_text(text, self.special, self._windows, self.cls_id, self.eos_id)
 
     def _windows(self, letters: np.ndarray) -> np.ndarray:
-        """Ids int32 (L - k + 1,) of all windows of one run of bytes uint8 (L,)."""
+        """Ids, as narrow as the vocabulary allows, (L - k + 1,) of all windows of one run of bytes uint8 (L,)."""
         k = self.nucleotides_per_token
         count = max(len(letters) - k + 1, 0)
-        digits = self._digits[letters]
-        ids = np.zeros(count, np.int32)
-        for j in range(k):
-            ids = (ids << 2) | (digits[j : j + count] & 3)
+        digits = letters.tobytes().translate(self._digits)
+        digit = np.frombuffer(digits, np.uint8).astype(np.min_scalar_type(len(self.vocab)), copy=False)
+        ids = digit[:count].copy()
+        for j in range(1, k):
+            ids <<= 2
+            ids += digit[j : j + count]
         ids += len(SPECIAL)
-        other = digits == _NOT_A_DIGIT
-        if other.any():
+        if _NOT_A_DIGIT in digits:
+            other = digit == _NOT_A_DIGIT
             for j in range(k):
                 ids[other[j : j + count]] = self.unk_id
         return ids

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pretrain.tokenizers.batch import TokenBatch
+from pretrain.tokenizers.batch import TokenBatch, lay_out
 from pretrain.tokenizers.text import encode_text, letter_table
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class LetterTokenizer:
         self.has_label_slot = indicator is not None
         self._tail = [self.eos_id] if indicator is None else [ids[indicator], self.unk_id, self.eos_id]
         self._table = letter_table(self.letters, self.unk_id)
+        self._narrow_table = self._table.astype(np.uint8).tobytes()  # vocabularies of letters are small
         self._text_table = self._table if fold_text else letter_table(self.letters, self.unk_id, fold=False)
 
     def token_count(self, lengths: np.ndarray) -> np.ndarray:
@@ -72,19 +73,15 @@ class LetterTokenizer:
         maskable[starts] = False
         for back in range(1, len(self._tail) + 1):
             maskable[ends - back] = False
-        ids = np.empty(offsets[-1], np.int32)
-        ids[maskable] = self._table[sequences.values[sequences.offsets[0] : sequences.offsets[-1]]]
-        ids[starts] = self.cls_id
-        for back, token in enumerate(reversed(self._tail), 1):
-            ids[ends - back] = token
+        base = sequences.offsets[0]
+        letters = sequences.values[base : sequences.offsets[-1]].tobytes().translate(self._narrow_table)
+        own = sequences.offsets - base
+        ids = lay_out(np.frombuffer(letters, np.uint8), own[:-1], own[1:], self.cls_id, self._tail)
         label_position = None
         if self.has_label_slot:
             label_position = ends - 2
             ids[label_position] = self.rna_type_ids(rna_types if rna_types is not None else [None] * len(lengths))
-        nucleotide = np.arange(-1, offsets[-1] - 1, dtype=np.int32)
-        nucleotide -= np.repeat(starts, np.diff(offsets)).astype(np.int32)
-        nucleotide[~maskable] = -1
-        return TokenBatch(ids, offsets, maskable, nucleotide, label_position)
+        return TokenBatch(ids, offsets, maskable, label_position)
 
     def rna_type_ids(self, rna_types: Sequence[str | None]) -> np.ndarray:
         """Ids int32 (S,) of RNA types in RNAcentral's spelling (``pre_miRNA``); unknown or missing: the unknown id."""

@@ -36,9 +36,8 @@ def test_upstreams_draws_give_upstreams_inputs_and_labels(golden, k):
     real = padded != tokenizer.pad_id
     ids = padded[real].astype(np.int32)
     offsets = np.concatenate(([0], np.cumsum(real.sum(axis=1))))
-    place = (np.cumsum(real, axis=1) - 1)[real]
     letters = (ids != tokenizer.cls_id) & (ids != tokenizer.eos_id)
-    tokens = TokenBatch(ids, offsets, letters, np.where(letters, place - 1, -1).astype(np.int32))
+    tokens = TokenBatch(ids, offsets, letters)
     centres = np.array([offsets[row] + c for row, columns in enumerate(case["centres"]) for c in columns], np.int64)
     positions = around(tokens, centres, int(k))
 

@@ -147,8 +147,7 @@ def test_base_span_and_motif_masking_are_upstreams(rnaernie, finders):
         ids = np.array(line["full_ids"][:-2] + line["full_ids"][-1:], np.int32)  # without the label
         letters = len(ids) - 2
         maskable = np.r_[False, np.ones(letters, bool), False]
-        nucleotide = np.r_[-1, np.arange(letters), -1].astype(np.int32)
-        tokens = TokenBatch(ids, np.array([0, len(ids)]), maskable, nucleotide)
+        tokens = TokenBatch(ids, np.array([0, len(ids)]), maskable)
         budget = int(position_counts("round", 0.15, np.array([letters]), np.zeros(1))[0])
         random = np.random.RandomState(line["seed"])
         outputs = {
