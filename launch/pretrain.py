@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
+import contextlib
 import os
 
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no C++ stack traces around "lost rank 3"; read by import torch
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--allow-change", action="append", default=[], metavar="NAME",
-        help="let a resumed run differ from its checkpoint in this (corpus, objectives, batch, masking, optimizer)",
+        help="let a resumed run differ from its checkpoint: corpus, reading, objectives, batch, masking or optimizer",
     )  # fmt: skip
     result.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)  # DeepSpeed's launcher adds it
     return result
@@ -101,8 +102,9 @@ def _train(config, args: argparse.Namespace) -> int:
 
 def leave(status: int) -> None:
     """End without the interpreter's shutdown, in which gloo's threads now and then abort a good run."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # whoever read the output may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)
 
 

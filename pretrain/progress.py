@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pretrain.normalisation import StepTotals
@@ -69,10 +69,11 @@ class Progress:
         """A line for the person watching."""
         if not self._is_first:
             return
-        if self._bar and update:
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-        else:
-            print(f"{chr(13) + chr(27) + '[K' if self._bar else ''}{text}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads any more, or the log's disk is full: no reason to stop
+            if self._bar and update:
+                print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            else:
+                print(f"{chr(13) + chr(27) + '[K' if self._bar else ''}{text}", file=sys.stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:

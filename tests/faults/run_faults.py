@@ -1,0 +1,104 @@
+"""Every fault, and how often the run survived it. Takes about half an hour on two cores.
+
+    python tests/faults/run_faults.py                 50 kills, and every other fault once per case
+    python tests/faults/run_faults.py --kills 200 --only kills --seed 2
+
+Survived means: after a kill, every published checkpoint is whole, the run takes up the newest one, and it ends in the
+same weights and optimiser state, to the last bit, as a run that was left alone; for the other faults, what the test
+of that name asserts. Exit status 1 if anything was not survived.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import pytest
+
+from tests.faults.kills import HOWS, ends_like, finish_undisturbed, kill_once, killable
+from tests.training.corpora import build_plain
+
+STEPS = 250  # of a run that is killed
+ROOT = Path(__file__).resolve().parents[2]
+OTHERS = ("tests/faults", "tests/multinode/test_hosts.py")
+
+
+class Tally:
+    """Cases tried and survived, by fault. As a pytest plugin it counts tests by their name."""
+
+    def __init__(self) -> None:
+        self.tried: Counter[str] = Counter()
+        self.survived: Counter[str] = Counter()
+        self.skipped: dict[str, str] = {}
+
+    def add(self, fault: str, survived: bool) -> None:
+        self.tried[fault] += 1
+        self.survived[fault] += survived
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
+        if report.skipped:
+            self.skipped[name] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
+        elif report.when == "call" or report.failed:
+            self.add(name, report.passed)
+
+    def table(self) -> str:
+        rows = [("fault", "tried", "survived")]
+        rows += [(fault, str(count), str(self.survived[fault])) for fault, count in self.tried.items()]
+        rows += [(fault, "0", why) for fault, why in self.skipped.items()]
+        rows.append(("all", str(self.tried.total()), str(self.survived.total())))
+        width = max(len(row[0]) for row in rows)
+        return "\n".join(f"{fault:<{width}}  {tried:>5}  {survived}" for fault, tried, survived in rows)
+
+
+def run_kills(tally: Tally, count: int, seed: int, folder: Path) -> None:
+    """Kill runs ``count`` times at random moments, until they are done, and compare their ends."""
+    rng, corpus = random.Random(seed), build_plain(folder)
+    undisturbed = killable(folder / "undisturbed", corpus, STEPS)
+    finish_undisturbed(undisturbed)
+    kills = chains = 0
+    while kills < count:
+        chains += 1
+        run = killable(folder / f"killed-{chains}", corpus, STEPS)
+        done = False
+        while kills < count and not done:
+            how = HOWS[kills % len(HOWS)]
+            try:
+                done = not kill_once(run, how, rng)
+            except AssertionError:
+                traceback.print_exc()
+                tally.add(f"SIGKILL: {how}", False)
+                kills, done = kills + 1, True
+                continue
+            if not done:
+                tally.add(f"SIGKILL: {how}", True)
+                kills += 1
+                print(f"kill {kills}/{count}: {how}, at step {run.last_step()}", flush=True)
+        finish_undisturbed(run)
+        tally.add("a killed run ends in the bits of an undisturbed one", ends_like(run, undisturbed))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50, help="how often runs are killed (default 50)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random moments")
+    parser.add_argument("--only", choices=("kills", "others"), help="half of it")
+    args = parser.parse_args()
+    tally, began = Tally(), time.monotonic()
+    if args.only != "others":
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            run_kills(tally, args.kills, args.seed, Path(folder))
+    if args.only != "kills":
+        pytest.main(["-q", "-p", "no:cacheprovider", *(str(ROOT / path) for path in OTHERS)], plugins=[tally])
+    print(f"\n{tally.table()}\n({(time.monotonic() - began) / 60:.0f} minutes)")
+    return 0 if tally.survived == tally.tried else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
