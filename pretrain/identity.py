@@ -9,7 +9,7 @@ from typing import Any
 from pretrain.assembly import Parts
 from pretrain.errors import PolymeraseError
 
-ALLOWABLE = ("corpus", "objectives", "batch", "masking", "optimizer")  # what --allow-change may name
+ALLOWABLE = ("corpus", "reading", "objectives", "batch", "masking", "optimizer")  # what --allow-change may name
 
 
 def identity(parts: Parts) -> dict[str, Any]:
@@ -21,6 +21,10 @@ def identity(parts: Parts) -> dict[str, Any]:
         "model": {key: value for key, value in asdict(parts.settings).items() if not key.endswith("_prob")},
         "seed": config.run.seed,
         "corpus": {corpus.folder.name: corpus.fingerprint for corpus in parts.corpora},
+        "reading": {  # with these the stream of samples is cut, cropped and mixed
+            **config.corpus.model_dump(mode="json", exclude={"path", "extra"}),
+            "extra_weights": [extra.weight for extra in config.corpus.extra],
+        },
         "objectives": {name: section.model_dump(mode="json") for name, section in config.objectives.active().items()},
         "masking": config.masking.model_dump(mode="json"),
         "batch": config.batch.model_dump(mode="json", exclude={"accumulation", "micro_batches_per_step"}),

@@ -101,7 +101,7 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
     runs.add("broken tracking", tracking={"mlflow": True, "uri": "sqlite:////proc/nowhere/at/all.db"}, train__steps=4)
     runs.add("changed", train__steps=4)
     for change in ({"corpus": "other"}, {"run__seed": 4}, {"objectives__mlm__weight": 0.5}, {"batch__tokens": 300},
-                    {"model__hidden_size": 64}, {"masking__rate": 0.3}):  # fmt: skip
+                    {"model__hidden_size": 64}, {"corpus__max_tokens": 40}, {"masking__rate": 0.3}):  # fmt: skip
         runs.add("changed", train__steps=8, expect_error=True, **change)
     runs.add("changed", "other", train__steps=8, allow_change=["corpus"])
     for family in RECIPES:

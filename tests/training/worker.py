@@ -39,7 +39,8 @@ def train(job: dict, config: Config, place: Place) -> None:
         if not job["expect_error"]:
             raise
         if place.is_first:
-            (Path(str(config.run.dir)) / "error.txt").write_text(str(error))
+            with (Path(str(config.run.dir)) / "error.txt").open("a") as file:
+                file.write(f"{error}\n")
     else:
         assert not job["expect_error"], "the job was expected to fail"
 
