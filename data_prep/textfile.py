@@ -13,8 +13,8 @@ try:  # ISA-L inflates about three times as fast as zlib
     from isal.igzip import GzipFile
     from isal.isal_zlib import error as InflateError
 except ImportError:
-    from gzip import GzipFile
-    from zlib import error as InflateError
+    from gzip import GzipFile  # type: ignore[assignment]
+    from zlib import error as InflateError  # type: ignore[assignment]
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 CHUNK = 1 << 22
@@ -42,7 +42,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         raise DataPrepError(f"{name}: no permission to read it") from None
     except EOFError:
         raise DataPrepError(f"{name}: compressed data end too early; the file is cut off, fetch it again") from None
-    except (gzip.BadGzipFile, InflateError) as error:
+    except (gzip.BadGzipFile, InflateError) as error:  # type: ignore[misc]
         raise DataPrepError(f"{name}: damaged gzip data ({error}); fetch it again") from None
 
 

@@ -17,6 +17,7 @@ EXAMPLE = """examples:
   python launch/benchmark.py --config rnaernie2.yaml --against hf --corpus corpora/mine --json engine.precision=fp32
   python launch/benchmark.py --config ernie.yaml --against hf --length 510 --sequences 8 model.num_hidden_layers=4
   python launch/benchmark.py --config dnabert_3mer.yaml --against loop --length 200
+  python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage tokens] [--json]
 
 Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,
 padded, in random order and again with group_by_length; loop is a hand-written BERT. Without --corpus and with no corpus
@@ -52,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Measure; the exit status is in the help."""
+    if sys.argv[1:3] == ["data", "--corpus-stages"]:
+        return _corpus_stages(sys.argv[3:])
     args = parser().parse_intermixed_args()
     try:
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
@@ -65,6 +68,30 @@ def main() -> int:
     from pretrain.benchmarking.report import table
 
     print(table(report))
+    return 0
+
+
+def _corpus_stages(arguments: list[str]) -> int:
+    """Stages of data_prep and tokenizers beside their peers; figures are in docs/corpora.md."""
+    from data_prep.benchmarks import BENCHMARKS
+    from data_prep.benchmarks.rows import hardware, table
+    from pretrain.benchmarking.tokens import tokenisation_rows
+
+    benchmarks = {**BENCHMARKS, "tokens": tokenisation_rows}
+    stages = argparse.ArgumentParser(prog="python launch/benchmark.py data --corpus-stages")
+    stages.add_argument("only", nargs="*", metavar="STAGE", help=f"{', '.join(benchmarks)} (default: all)")
+    stages.add_argument("--json", action="store_true", help="print one JSON object")
+    args = stages.parse_args(arguments)
+    if unknown := set(args.only) - set(benchmarks):
+        print(f"error: no benchmark {min(unknown)!r}; choose of {', '.join(benchmarks)}", file=sys.stderr)
+        return 2
+    rows: list[dict] = []
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+        for name in args.only or benchmarks:
+            folder = Path(scratch) / name
+            folder.mkdir()
+            rows += benchmarks[name](folder)
+    print(json.dumps({"hardware": hardware(), "rows": rows}) if args.json else f"{hardware()}\n{table(rows)}")
     return 0
 
 

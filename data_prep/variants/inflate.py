@@ -18,9 +18,9 @@ from data_prep.textfile import BGZF_END, chunks
 try:
     from deflate import crc32, deflate_decompress
 except ImportError:
-    from zlib import crc32
+    from zlib import crc32  # type: ignore[assignment]
 
-    def deflate_decompress(data: bytes, size: int) -> bytes:
+    def deflate_decompress(data: bytes, size: int) -> bytes:  # type: ignore[misc]
         """The zlib form of libdeflate's function."""
         return zlib.decompress(data, wbits=-zlib.MAX_WBITS, bufsize=size)
 

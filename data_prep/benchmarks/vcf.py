@@ -1,0 +1,71 @@
+"""A VCF with genotype columns, beside `bcftools query -f`."""
+
+import random
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.benchmarks.rows import in_turn, row
+from data_prep.textfile import BGZF_END
+from data_prep.variants.collect import CollectJob, collect
+from data_prep.variants.vcf import VcfOptions
+
+SAMPLES, RECORDS = 3202, 5000
+MEMBER_BYTES = 65280  # as `bgzip` cuts
+
+
+def vcf_rows(scratch: Path) -> list[dict[str, Any]]:
+    """Records per CPU second, from file to alleles checked against the genome."""
+    path = scratch / "benchmark.vcf.gz"
+    codes = np.random.default_rng(0).integers(0, 4, 5 * RECORDS + 10).astype(np.uint8)
+    np.save(scratch / "codes.npy", codes)
+    _write(path, codes)
+    job = CollectJob(path, VcfOptions(), {"chr1": scratch}, False, 0.0, 0.001, scratch)
+    sides: dict[str, Any] = {"ours": lambda: collect(job)}
+    if shutil.which("bcftools"):
+        command = ["bcftools", "query", "-f", "%CHROM\t%POS\t%REF\t%ALT\t%INFO/AF\n", str(path)]
+        sides["bcftools"] = lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    seconds = in_turn(sides, rounds=5)
+    rates = {name: RECORDS / value for name, value in seconds.items()}
+    return [row(f"VCF, {SAMPLES} samples", "records/CPU s", rates["ours"], "bcftools query -f", rates.get("bcftools"),
+                ">= 1.5")]  # fmt: skip
+
+
+def _write(path: Path, codes: np.ndarray) -> None:
+    """One SNV every five bases, genotypes as rare as allele frequencies are."""
+    generator = random.Random(0)
+    lines = ["##fileformat=VCFv4.2", f"##contig=<ID=chr1,length={len(codes)}>", '##FILTER=<ID=PASS,Description="x">']
+    lines += [
+        '##INFO=<ID=AF,Number=A,Type=Float,Description="x">',
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">',
+    ]
+    names = [f"S{number}" for number in range(SAMPLES)]
+    lines.append("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *names]))
+    for record in range(RECORDS):
+        pos0, frequency = 5 * record + 2, min(0.999, generator.betavariate(0.2, 2))
+        ref = int(codes[pos0])
+        genotypes = ["0|0"] * SAMPLES
+        for _ in range(int(2 * frequency * SAMPLES)):
+            genotypes[generator.randrange(SAMPLES)] = generator.choice(["0|1", "1|0", "1|1"])
+        bases = "ACGT"[ref], "ACGT"[ref - 1]
+        lines.append(
+            "\t".join(["chr1", str(pos0 + 1), ".", *bases, ".", "PASS", f"AF={frequency:.6f}", "GT", *genotypes])
+        )
+    text = ("\n".join(lines) + "\n").encode()
+    with open(path, "wb") as file:
+        for start in range(0, len(text), MEMBER_BYTES):
+            file.write(_member(text[start : start + MEMBER_BYTES]))
+        file.write(BGZF_END)
+
+
+def _member(text: bytes) -> bytes:
+    """One bgzip block (SAM specification, 4.1)."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    body = packer.compress(text) + packer.flush()
+    head = b"\x1f\x8b\x08\x04" + bytes(6) + struct.pack("<H2sHH", 6, b"BC", 2, len(body) + 25)
+    return head + body + struct.pack("<II", zlib.crc32(text), len(text))
