@@ -1,0 +1,110 @@
+"""The guide pages run as a new user would type them, and what they promise comes true."""
+
+import gzip
+import json
+import random
+import re
+
+import pytest
+
+from tests.docs.reader import ROOT, Reader, blocks
+from tests.evaluating.support import in_process
+
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+RUN_HERE = {"quickstart.md", "continue.md", "evaluate.md", "config.md", "models.md", "extend.md"}
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """Somebody in a folder with the project's scripts, who has done the quick start."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("launch", "configs"):
+        (folder / name).symlink_to(ROOT / name)
+    found = Reader(folder)
+    found.follow("quickstart.md")
+    return found
+
+
+def loss(folder: str, corpus: str, reader: Reader) -> float:
+    status, out, err = in_process("evaluate.py", reader.folder / folder, "--corpus", reader.folder / corpus, "--json")
+    assert status == 0, err
+    return json.loads(out)["objectives"]["mlm"]["loss"]
+
+
+def test_the_quick_start_ends_with_a_model_that_transformers_loads(reader):
+    assert (reader.folder / "runs/demo-ernie/report.html").is_file()
+    assert "(2, 14, 32)" in reader.outputs["python"]
+    assert "everything that is needed works" in reader.outputs["python -m pretrain doctor"]
+
+
+def test_a_config_of_ones_own_is_planned(reader):
+    reader.follow("config.md")
+    plan = reader.outputs["python launch/pretrain.py --config my_run.yaml --dry-run"]
+    assert "strategy: mixture" in plan
+    assert "first batch         input_ids" in plan
+    quirks = reader.outputs["python launch/pretrain.py --config demo/ernie.yaml quirks=upstream --dry-run"]
+    assert "specials_selectable: true" in quirks
+
+
+def test_continuing_on_real_rna_lowers_the_held_out_loss(reader, shared):
+    records = (shared / "data/ncrna/nRC_test.fa").read_text().split("\n>")
+    random.Random(0).shuffle(records)
+    with gzip.open(reader.folder / "my.fa.gz", "wt") as file:
+        file.write("".join(f">{record.lstrip('>').strip()}\n" for record in records[:500]))
+    reader.follow("continue.md")
+    before, after = loss("exports/demo-ernie", "corpora/mine", reader), loss("runs/mine", "corpora/mine", reader)
+    assert after < before - 0.02, (before, after)
+    assert (reader.folder / "exports/mine/model.safetensors").is_file()
+    (line,) = [line for line in reader.outputs if "find_lr.py" in line]
+    assert "suggested: optimizer.lr=" in reader.outputs[line]
+
+
+def test_every_kind_of_evaluation_runs(reader):
+    draw = random.Random(1)
+    rows = ["".join(draw.choices("ACGU", k=40)) for _ in range(24)]
+    names = [f">r{number} {'even' if number % 2 else 'odd'}" for number in range(24)]
+    text = "".join(f"{name}\n{row}\n" for name, row in zip(names, rows, strict=True))
+    (reader.folder / "few.fa").write_text("".join(text.splitlines(keepends=True)[:6]))
+    (reader.folder / "labelled.fa").write_text(text)
+    genome = "".join(draw.choices("ACGT", k=200))
+    (reader.folder / "genome.fa").write_text(f">chr1\n{genome}\n")
+    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    for place in range(10, 200, 20):
+        lines.append(
+            f"1\t{place + 1}\t.\t{genome[place]}\t{'ACGT'['CGTA'.index(genome[place])]}\t.\tPASS\tAF=0.{place:03d}"
+        )
+    (reader.folder / "variants.vcf").write_text("\n".join(lines) + "\n")
+    (reader.folder / "known.dbn").write_text(">hairpin\nGGGGAAAACCCC\n((((....))))\n")
+    reader.follow("evaluate.md")
+    assert len((reader.folder / "scores.tsv").read_text().splitlines()) == 11
+    compared = reader.outputs["python launch/compare.py runs/demo-ernie exports/demo-ernie --corpus corpora/demo"]
+    assert "reproduced: same tokens and sizes" in compared
+
+
+def test_the_table_of_models_lists_every_family_and_config():
+    text = (ROOT / "docs/models.md").read_text()
+    from pretrain.families import FAMILIES
+
+    missing = [name for name in FAMILIES if f"`{re.sub('_[3-6]mer$', '_3mer', name)}`" not in text]
+    assert not missing
+    assert [block.text.strip() for block in blocks(text) if block.language == "bash"] == [
+        "python -m pretrain.families --check"  # run by tests/families
+    ]
+
+
+def test_every_page_with_commands_is_run_or_marked():
+    unknown = [
+        page
+        for page in PAGES
+        if page not in RUN_HERE and any(b.language == "bash" for b in blocks((ROOT / "docs" / page).read_text()))
+    ]
+    assert not set(unknown) - {"cluster.md", "benchmarks.md"}  # of which tests/multinode and GPUs see to
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_pages_and_paths_in_them_exist(page):
+    text = (ROOT / "docs" / page).read_text()
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (ROOT / "docs" / target).exists(), target
+    for path in re.findall(r"`((?:pretrain|data_prep|launch|configs|tests)/[\w./]+)`", text):
+        assert (ROOT / path).exists(), path
