@@ -12,7 +12,7 @@ from data_prep.folding.cache import FoldCache
 from data_prep.folding.shards import fold_distinct
 from data_prep.folding.vienna import fold_chunk, parameters
 
-ROWS, PROCESSES = 200, 2
+ROWS, PROCESSES = 60, 2
 
 
 def fold_rows(scratch: Path) -> list[dict[str, Any]]:
