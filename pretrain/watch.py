@@ -44,8 +44,9 @@ class Watch:
         self._hosts = [name.decode() for name in self._store.multi_get(self._keys("host"))]
         self._seen: dict[int, tuple[bytes, float]] = {}  # rank -> its last beat, and when it was new
         self._answered = time.monotonic()
-        for work in (self._keep_beating, self._keep_asking):
-            threading.Thread(target=work, name=f"watch-{work.__name__}", daemon=True).start()
+        threading.Thread(target=self._keep_beating, name="watch-beat", daemon=True).start()
+        if rank != 0:  # rank 0 holds the store itself
+            threading.Thread(target=self._keep_asking, name="watch-store", daemon=True).start()
 
     def explain(self) -> str | None:
         """Why a collective failed: who is gone, or behind. Takes some seconds; None if all ranks are well."""

@@ -65,6 +65,14 @@ class Run:
         launcher += ["--master_port", str(free_port()), LAUNCH, "--config", str(self.config), *words]
         return self._process(launcher, 0)
 
+    def on_host(self, host: list[str], launcher: str, *words: str, **env: str) -> subprocess.Popen:
+        """``LAUNCHER WORDS launch/pretrain.py --config ...`` on a host of :class:`tests.multinode.hosts.Hosts`."""
+        script = [LAUNCH, "--config", str(self.config)]
+        if host[3].endswith("-0"):
+            self.starts += 1
+        number = int(host[3].rpartition("-")[2])
+        return self._process([*host, str(Path(sys.executable).with_name(launcher)), *words, *script], number, **env)
+
     def _process(self, command: list[str], number: int, **env: str) -> subprocess.Popen:
         with (self.folder / f"start-{self.starts}-{number}.log").open("w") as log:
             return subprocess.Popen(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.multinode.runs import BF16, OTHERWISE, SAVED, STEPS, WAYS, small_job
-from tests.training.ranks import run_ranks
+from tests.training.ranks import finish, start
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,8 @@ def runs(tmp_path_factory, corpora) -> Path:
         jobs += [job(name, engine, **short), job(f"{name} resumed", engine, saved(name, 5), **short)]
     jobs.append(job("stage 1 to 3", {"zero_stage": 3}, saved("stage 1", SAVED)))
     jobs.append(job("stage 1 to 3 to 2", {"zero_stage": 2}, saved("stage 1 to 3", STEPS), train__steps=STEPS + 2))
-    run_ranks(2, jobs, folder / "ranks-2")
+    finish(start(2, jobs, folder / "ranks-2"), folder / "ranks-2")
     for ranks, engine in OTHERWISE.items():
-        run_ranks(ranks, [job(f"on {ranks}", engine, saved("stage 1", SAVED))], folder / f"ranks-{ranks}")
+        there = folder / f"ranks-{ranks}"
+        finish(start(ranks, [job(f"on {ranks}", engine, saved("stage 1", SAVED))], there), there)
     return folder

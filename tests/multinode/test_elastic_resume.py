@@ -33,5 +33,6 @@ def test_finding_a_place_in_the_stream_costs_the_same_anywhere(position):
         return 30 + stream.at(positions).index % 1000
 
     first = next(Plan(lengths_at, Bounds(tokens=9216), micro_batches=8).steps(position))
-    assert first[0].start == position and len(first) == 8
+    assert first[0].start == position
+    assert len(first) == 8
     assert looked_at <= 1024
