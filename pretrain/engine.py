@@ -38,7 +38,10 @@ class Engine:
         warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
         optimizer = build_optimizer(model, config.optimizer)
         self.deepspeed, _, _, _ = deepspeed.initialize(
-            model=model, optimizer=optimizer, config=deepspeed_config(config, turns), dist_init_required=False
+            model=model,
+            optimizer=optimizer,
+            config=deepspeed_config(config, turns, sum(parameter.numel() for parameter in model.parameters())),
+            dist_init_required=False,
         )
         self.optimizer_name = config.optimizer.name
         self.model = model
@@ -104,10 +107,12 @@ class Engine:
         return int(self.deepspeed.skipped_steps) + self._dropped
 
 
-def deepspeed_config(config: Config, turns: int) -> dict[str, Any]:
+def deepspeed_config(config: Config, turns: int, parameters: int) -> dict[str, Any]:
     """DeepSpeed's configuration of a run. What the YAML has no key for comes from ``engine.deepspeed``."""
     engine = config.engine
-    zero: dict[str, Any] = {"stage": engine.zero_stage}
+    # DeepSpeed allocates this many elements whatever the model: by default 2 GB in float32. It wants even numbers.
+    bucket = min(parameters + parameters % 2, 500_000_000)
+    zero: dict[str, Any] = {"stage": engine.zero_stage, "reduce_bucket_size": bucket}
     if engine.offload_optimizer != "none":
         zero["offload_optimizer"] = {"device": engine.offload_optimizer}
     if engine.offload_param != "none":

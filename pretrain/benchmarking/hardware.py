@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import re
 import time
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 # dense peak of tensor cores, FLOP/s, by part of the device's name and bytes of a number (vendor data sheets)
 PEAK_FLOPS = {
@@ -88,37 +92,30 @@ class Stopwatch:
         return [end - start for start, end in pairs]
 
 
-class MemoryMeter:
-    """Peak memory since the meter was made: what CUDA's allocator handed out, or growth of the process on a CPU."""
+def peak_bytes(step: Callable[[], object], device: torch.device) -> int:
+    """Peak of what tensors hold during ``step``, weights and optimiser state included.
 
-    def __init__(self, device: torch.device):
-        self._device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        else:
-            _forget_peak()
-        self._before = 0 if device.type == "cuda" else _status_bytes("VmRSS")
-
-    def peak_bytes(self) -> int:
-        """Weights, optimiser state and activations together."""
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
-        return _status_bytes("VmHWM") - self._before
-
-    def now_bytes(self) -> int:
-        """Held at this moment; between steps that is weights and optimiser state."""
-        if self._device.type == "cuda":
-            return torch.cuda.memory_allocated(self._device)
-        return _status_bytes("VmRSS") - self._before
+    On a CPU it is counted from the allocations that the profiler sees, and not from the size of the process, because
+    what the C library keeps for later use depends on the order of sizes more than on the need.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
+        return torch.cuda.max_memory_allocated(device)
+    held = live_bytes()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    assert profiler.profiler is not None
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = (event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
+    return held + max(accumulate(changes), default=0)
 
 
-def _forget_peak() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # the peak then includes start-up
-        return
-
-
-def _status_bytes(field: str) -> int:
-    found = re.search(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found.group(1)) * 1024 if found else 0
+def live_bytes() -> int:
+    """What the tensors of this process hold on the CPU, each storage once."""
+    storages: dict[int, int] = {}
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.Tensor) and thing.device.type == "cpu":
+            storage = thing.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    return sum(storages.values())

@@ -7,13 +7,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 
+from pretrain.assembly import assemble
+from pretrain.benchmarking.contestants import CONTESTANTS, Course, Load
+from pretrain.benchmarking.hardware import Stopwatch, describe, peak_bytes, peak_flops
 from pretrain.config import Config
+from pretrain.distributed import join
+from pretrain.engine import Engine
 from pretrain.errors import PolymeraseError
+from pretrain.optim import build_optimizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PHASES = ("data_wait", "forward", "backward", "optimizer")
@@ -60,7 +67,7 @@ class Remote:
 
 
 @contextmanager
-def contestant_process(name: str, config: Config, course: Any) -> Iterator[Remote]:
+def contestant_process(name: str, config: Config, course: Course) -> Iterator[Remote]:
     """Start a contestant, which builds its model and waits. Ended on leaving."""
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe()
@@ -76,7 +83,7 @@ def contestant_process(name: str, config: Config, course: Any) -> Iterator[Remot
             process.kill()
 
 
-def _serve(connection: Connection, name: str, config: Config, course: Any) -> None:
+def _serve(connection: Connection, name: str, config: Config, course: Course) -> None:
     for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT"):  # each contestant is a world of its own
         os.environ.pop(variable, None)
     try:
@@ -95,26 +102,18 @@ def _serve(connection: Connection, name: str, config: Config, course: Any) -> No
 class _Stepper:
     """The far end: model, engine, batches."""
 
-    def __init__(self, name: str, config: Config, course: Any):
-        from pretrain.assembly import assemble
-        from pretrain.benchmarking.contestants import CONTESTANTS
-        from pretrain.benchmarking.hardware import MemoryMeter
-        from pretrain.distributed import join
+    def __init__(self, name: str, config: Config, course: Course):
 
         self._precision = config.engine.precision
         self._place = join(config.engine.timeout_s, config.engine.require_gpu)
         parts = assemble(config)
-        if name.startswith("hf"):
-            import transformers  # noqa: F401  # before memory is counted
-        self._memory = MemoryMeter(self._place.device)
         self._contestant = CONTESTANTS[name](parts, course)
         self._loads = self._contestant.loads()
+        self._heaviest: Load | None = None
         self.facts = {"parameters": sum(p.numel() for p in self._contestant.model.parameters())}
         self._prepare(config)
 
     def _prepare(self, config: Config) -> None:
-        from pretrain.engine import Engine
-        from pretrain.optim import build_optimizer
 
         model = self._contestant.model.train()
         if self._contestant.uses_deepspeed:
@@ -132,30 +131,34 @@ class _Stepper:
         self._network, self._backward, self._update = model, torch.Tensor.backward, update
 
     def step(self) -> dict[str, Any]:
-        from pretrain.benchmarking.hardware import Stopwatch
-
         watch = Stopwatch(self._place.device)
         watch.mark()
         load = next(self._loads)
         watch.mark()
+        self._compute(load, watch)
+        if self._heaviest is None or load.cells > self._heaviest.cells:
+            self._heaviest = load
+        return asdict(Stepped(tuple(watch.seconds()), load.tokens, load.cells, load.squares))
+
+    def memory(self) -> dict[str, int]:
+        """The heaviest batch so far once more, watching the memory."""
+        assert self._heaviest is not None
+        compute = partial(self._compute, self._heaviest, Stopwatch(self._place.device))
+        return {"peak_memory_bytes": peak_bytes(compute, self._place.device)}
+
+    def _compute(self, load: Load, watch: Stopwatch) -> None:
         loss = self._contestant.loss(self._network, load, self._place.device)
         watch.mark()
         self._backward(loss)
         watch.mark()
         self._update()
         watch.mark()
-        return asdict(Stepped(tuple(watch.seconds()), load.tokens, load.cells, load.squares))
-
-    def memory(self) -> dict[str, int]:
-        return {"peak_memory_bytes": self._memory.peak_bytes(), "held_memory_bytes": self._memory.now_bytes()}
 
     def hardware(self) -> dict[str, Any]:
-        from pretrain.benchmarking.hardware import describe
 
         return describe(self._place.device)
 
     def peak(self) -> dict[str, Any]:
-        from pretrain.benchmarking.hardware import peak_flops
 
         flops, source = peak_flops(self._place.device, _DTYPES[self._precision])
         return {"flops_per_second": flops, "source": source}

@@ -10,7 +10,7 @@ import torch
 
 from pretrain.assembly import assemble
 from pretrain.benchmarking.contestants import Course, HuggingFace, HuggingFaceGrouped, Ours
-from pretrain.benchmarking.hardware import MemoryMeter
+from pretrain.benchmarking.hardware import live_bytes, peak_bytes
 from pretrain.exporting.tensors import export_tensors
 from tests.training.corpora import build_alleles, build_plain, config
 
@@ -75,12 +75,19 @@ def test_grouped_batches_hold_the_same_samples_with_less_padding(plain):
     assert sum(load.cells for load in grouped) < 0.8 * sum(load.cells for load in random_order)
 
 
-def test_memory_meter_sees_what_is_allocated_and_freed():
-    meter = MemoryMeter(CPU)
-    block = torch.ones(64 << 20, dtype=torch.uint8)
-    del block
-    assert meter.peak_bytes() > 60 << 20  # the kernel counts in batches
-    assert meter.now_bytes() < 32 << 20
+def test_peak_counts_what_is_held_before_and_what_lives_at_once():
+    held = torch.ones(1 << 20, dtype=torch.uint8)
+
+    def step() -> None:
+        first = torch.ones(3 << 20, dtype=torch.uint8)
+        del first
+        second, third = torch.ones(2 << 20, dtype=torch.uint8), torch.ones(2 << 20, dtype=torch.uint8)
+        del second, third
+
+    before = live_bytes()
+    assert peak_bytes(step, CPU) == before + (4 << 20)
+    del held
+    assert live_bytes() == before - (1 << 20)
 
 
 def benchmark(*arguments: str) -> subprocess.CompletedProcess:
