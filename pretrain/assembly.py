@@ -246,5 +246,5 @@ def _check_fit(
 def _longest(tokenizer: Tokenizer, corpora: list[Corpus]) -> int:
     """Tokens of the longest sequence of the corpora (a bound: allele-frequency windows are cut to fit)."""
     splits = [split for corpus in corpora for split in corpus.manifest["splits"].values()]
-    longest = max(split.get("length_nt", {"max": 2**31})["max"] or 0 for split in splits)
+    longest = max(split.get("length_nt", {"max": 2**31}).get("max", 0) for split in splits)
     return int(tokenizer.token_count(np.array([longest]))[0])

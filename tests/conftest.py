@@ -30,13 +30,14 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory) -> dict[str, Path]:
-    """Small corpora of synthetic sequences: plain, other (another seed), labelled, alleles."""
+    """Small corpora of synthetic sequences: plain, other (another seed), single (one sequence), labelled, alleles."""
     from tests.training import corpora as build
 
     folder = tmp_path_factory.mktemp("corpora")
     return {
         "plain": build.build_plain(folder),
         "other": build.build_plain(folder, seed=2, count=70),
+        "single": build.build_plain(folder, seed=3, count=1, validation=0.0),
         "labelled": build.build_labelled(folder),
         "alleles": build.build_alleles(folder),
     }

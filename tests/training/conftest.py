@@ -29,6 +29,8 @@ class Runs:
         self.jobs: list[Job] = []
 
     def __getitem__(self, name: str) -> Path:
+        failed = self._folder / name / "failed.txt"
+        assert not failed.exists(), failed.read_text()
         return self._folder / name
 
     def add(self, name: str, corpus: str = "plain", *, expect_error: bool = False, **values: Any) -> None:
@@ -37,8 +39,8 @@ class Runs:
         if corpus == "mixture":
             corpus = "labelled"
             values = {"corpus__extra": [{"path": str(self._corpora["alleles"]), "weight": 0.5}], **values}
-        damage = [str(self[name] / "checkpoints" / file) for file in values.pop("damage", [])]
-        config = tree(self[name], self._corpora[corpus], **{"train__steps": STEPS, **values})
+        damage = [str(self._folder / name / "checkpoints" / file) for file in values.pop("damage", [])]
+        config = tree(self._folder / name, self._corpora[corpus], **{"train__steps": STEPS, **values})
         self.jobs.append(Job(config, str(resume), list(allow_change), expect_error, damage))
 
     def start(self, world_size: int) -> None:
@@ -80,8 +82,7 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
     runs.add("checkpointed activations", model__checkpoint_activations=True, **GLOBAL_BATCH)
     runs.add("workers", train__loader_workers=2, **GLOBAL_BATCH)
     runs.add("everything", "mixture", **EVERYTHING)
-    for stage in (0, 1):
-        runs.add(f"bf16 zero {stage}", engine={"zero_stage": stage, "precision": "bf16"}, **GLOBAL_BATCH)
+    runs.add("bf16 zero 0", engine={"zero_stage": 0, "precision": "bf16"}, **GLOBAL_BATCH)
     for stage in (0, 2):
         plain_sgd = {"name": "sgd", "lr": 0.5, "max_grad_norm": 0.01, "weight_decay": 0.0}
         runs.add(f"clipped {stage}", train__steps=1, optimizer=plain_sgd, schedule__warmup_steps=0,
@@ -97,6 +98,7 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
     damaged = {"train": {"steps": 12, "save_every": 2, "keep_last": 3}}
     runs.add("damaged", damage=["step-12/weights.safetensors"], **damaged)
     runs.add("damaged", damage=[f"step-{n}/optimizer.safetensors" for n in (8, 10, 12)], expect_error=True, **damaged)
+    runs.add("single", "single", train={"steps": 3, "eval_every": 1})
     runs.add("tracked", tracking__mlflow=True, train={"steps": 4, "eval_every": 2})
     runs.add("broken tracking", tracking={"mlflow": True, "uri": "sqlite:////proc/nowhere/at/all.db"}, train__steps=4)
     runs.add("changed", train__steps=4)
@@ -115,7 +117,7 @@ def _start_pair(tmp_path_factory, corpora) -> Runs:
     for stage in (0, 1, 2):
         runs.add(f"zero {stage}", engine__zero_stage=stage, **GLOBAL_BATCH)
     runs.add("everything", "mixture", **EVERYTHING)
-    for stage in (0, 1, 2):
+    for stage in (1, 2):
         runs.add(f"bf16 zero {stage}", engine={"zero_stage": stage, "precision": "bf16"}, **GLOBAL_BATCH)
     runs.add("half", train__steps=HALF, schedule__total_steps=STEPS, **GLOBAL_BATCH)
     for run, steps in (("straight", (9,)), ("stopped", (4, 9))):

@@ -23,12 +23,12 @@ def random_sequences(count: int, shortest: int, longest: int, seed: int, letters
     return [f"{row[:3]}N{row[4:]}" if number % 7 == 0 else row for number, row in enumerate(rows)]
 
 
-def build_plain(folder: Path, seed: int = 1, count: int = 120) -> Path:
+def build_plain(folder: Path, seed: int = 1, count: int = 120, validation: float = 0.2) -> Path:
     """Sequences of 8-60 nt without labels, through the command line."""
     fasta, out = folder / f"plain-{seed}.fa", folder / f"plain-{seed}"
     rows = random_sequences(count, 8, 60, seed)
     fasta.write_text("".join(f">s{number}\n{row}\n" for number, row in enumerate(rows)))
-    arguments = ["fasta", str(fasta), "--out", str(out), "--validation", "0.2", "--max-ambiguous", "0.5"]
+    arguments = ["fasta", str(fasta), "--out", str(out), "--validation", str(validation), "--max-ambiguous", "0.5"]
     assert data_prep(arguments) == 0
     return out
 
