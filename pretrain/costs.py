@@ -79,7 +79,7 @@ def _activations(config: Config, settings: EncoderSettings, lengths: list[int]) 
     if settings.pairing_bias:
         scores = 4.0 * settings.num_attention_heads * cells  # float32
         stored = (
-            layers if config.model.pairing_memory == "store" or config.model.checkpoint_activations else -(-layers // 3)
+            layers if config.model.pairing_memory == "store" or config.model.checkpoint_activations else layers // 4
         )
     if config.model.checkpoint_activations:  # inputs of all layers, the inside of one
         return layers * tokens * width * size + layer + (stored + 1) * scores

@@ -90,7 +90,7 @@ def _plain(
     if scores is None:
         return torch.cat(outputs), None
     packed = torch.cat(handed_on)
-    return torch.cat(outputs), Scores(packed, Chain(packed.detach()), shared=scores.shared)
+    return torch.cat(outputs), Scores(packed, Chain(packed.detach(), dtype=dtype), shared=scores.shared)
 
 
 def _recomputed(

@@ -30,7 +30,7 @@ from pretrain.models.positions import rotary_angles, rotate
 from pretrain.models.recomputed import Scores
 from pretrain.models.settings import EncoderSettings
 
-REBUILT_LAYERS = 2  # pairing_memory rebuild: layers between two whose scores are stored
+REBUILT_LAYERS = 3  # pairing_memory rebuild: layers between two whose scores are stored
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
     """Embeddings, L layers, optional final norm.
 
     ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing it. ``pairing_memory``:
-    pairing models store the scores of every layer, or of every third one and rebuild the others. Either way losses and
+    pairing models store the scores of every layer, or of every fourth one and rebuild the others. Either way losses and
     gradients are bitwise the same, dropout included.
     """
 
@@ -170,12 +170,17 @@ class Encoder(nn.Module):
             return None
         if batch.pair_class is None:
             raise ValueError("a pairing model needs batch.pair_class (see pretrain.models.pairing.pair_classes)")
-        packed = self.pairing(batch.layout.enter(batch.pair_class), batch.layout)
-        if self.settings.pairing_scores_dtype == "activation":
-            packed = packed.to(dtype)
         # layers that are recomputed one by one need the scores between them anyway
         store = self.pairing_memory == "store" or self.checkpoint_activations
-        return Scores.first(packed, 1 if store else REBUILT_LAYERS + 1, shared)
+        table = self.pairing(batch.pair_class.device)
+        return Scores.of_classes(
+            table,
+            batch.layout.enter(batch.pair_class),
+            batch.layout,
+            table.dtype if self.settings.pairing_scores_dtype == "float32" else dtype,
+            keep_every=1 if store else REBUILT_LAYERS + 1,
+            shared=shared,
+        )
 
     def _surroundings(self, batch: PackedBatch, x: Tensor, all_scores: bool) -> Surroundings:
         layout, rotary = batch.layout, None

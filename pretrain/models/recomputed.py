@@ -16,6 +16,7 @@ from torch import Tensor
 from pretrain.models.dropout import Drop
 from pretrain.models.kernels import Kernel
 from pretrain.models.kernels.chain import Chain
+from pretrain.models.kernels.class_bias import class_bias
 from pretrain.models.layout import Layout
 
 
@@ -37,9 +38,12 @@ class Scores:
     shared: bool = False
 
     @classmethod
-    def first(cls, packed: Tensor, keep_every: int, shared: bool) -> Scores:
-        """Scores below the first layer."""
-        return cls(packed, Chain(packed.detach()), keep_every, shared)
+    def of_classes(
+        cls, table: Tensor, classes: Tensor, layout: Layout, dtype: torch.dtype, *, keep_every: int, shared: bool
+    ) -> Scores:
+        """Scores below the first layer: pairs of tokens of classes uint8 (N,) get values of a table (H, C, C)."""
+        packed = class_bias(table, classes, layout).to(dtype)
+        return cls(packed, Chain(table.detach(), classes, (), dtype), keep_every, shared)
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ class _Call:
     kernel: Kernel
     layout: Layout
     drop: Drop
-    chain: Chain | None  # None: the scores of this very layer, which the call stores
+    chain: Chain  # how S is had again; a call that stores S replaces it
     hand_on: bool
+    store: bool
     overwrite: bool
     shared: bool
 
@@ -65,17 +70,19 @@ def recomputed_attention(
     """
     term = (q.detach(), k.detach())
     if scores is None:
-        call = _Call(kernel, layout, drop, Chain(None, (term,)), False, False, False)
+        call = _Call(kernel, layout, drop, Chain(terms=(term,)), False, False, False, False)
         return _RecomputedAttention.apply(q, k, v, None, call)[0], None
     chain = replace(scores.chain, terms=(*scores.chain.terms, term))
     hand_on = not last
     store = hand_on and len(chain.terms) >= scores.keep_every
-    disposable = not scores.shared and (len(scores.chain.terms) > 0 or not torch.is_grad_enabled())
-    call = _Call(kernel, layout, drop, None if store else chain, hand_on, hand_on and disposable, scores.shared)
+    is_kept = scores.chain.classes is None and not scores.chain.terms and torch.is_grad_enabled()
+    disposable = not scores.shared and not is_kept
+    call = _Call(kernel, layout, drop, chain, hand_on, store, hand_on and disposable, scores.shared)
     output, packed = _RecomputedAttention.apply(q, k, v, scores.packed, call)
     if not hand_on:
         return output, None
-    return output, replace(scores, packed=packed, chain=Chain(packed.detach()) if store else chain)
+    kept = Chain(packed.detach(), dtype=packed.dtype)
+    return output, replace(scores, packed=packed, chain=kept if store else chain)
 
 
 class _RecomputedAttention(torch.autograd.Function):
@@ -91,9 +98,9 @@ class _RecomputedAttention(torch.autograd.Function):
             output, kept = call.kernel.forward(q, k, v, previous, current, call.layout, call.drop)
         if call.overwrite:
             ctx.mark_dirty(current)
-        chain = call.chain or Chain(current)
+        chain = Chain(current, dtype=call.chain.dtype) if call.store else call.chain
         ctx.save_for_backward(q, k, v, *kept, *chain.tensors())
-        ctx.call, ctx.kept = replace(call, chain=None), len(kept)
+        ctx.call, ctx.kept = replace(call, chain=chain.forget()), len(kept)
         ctx.set_materialize_grads(False)
         return output, current
 
@@ -101,11 +108,11 @@ class _RecomputedAttention(torch.autograd.Function):
     def backward(ctx: Any, grad_output: Tensor | None, grad_current: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
         call: _Call = ctx.call
         q, k, v, *rest = ctx.saved_tensors
-        chain = Chain.of(rest[ctx.kept :])
+        chain = call.chain.with_tensors(rest[ctx.kept :])
         grad_scores = grad_current
         if ctx.needs_input_grad[3]:
             if grad_current is None:
-                grad_scores = torch.zeros(len(q[0]) * call.layout.pairs, dtype=_dtype_of(chain), device=q.device)
+                grad_scores = torch.zeros(q.shape[1] * call.layout.pairs, dtype=chain.dtype, device=q.device)
             elif call.shared:
                 grad_scores = grad_current.clone()
         if grad_output is None:
@@ -115,8 +122,3 @@ class _RecomputedAttention(torch.autograd.Function):
                 q, k, v, chain, tuple(rest[: ctx.kept]), call.layout, call.drop, grad_output.contiguous(), grad_scores
             )
         return *grads, grad_scores, None
-
-
-def _dtype_of(chain: Chain) -> torch.dtype:
-    assert chain.base is not None
-    return chain.base.dtype

@@ -28,7 +28,19 @@ def random_scores(layout: Layout, dtype: torch.dtype = torch.float32, keep_every
     for group, block in zip(layout.groups, layout.split_pairs(packed, HEADS), strict=True):
         if group.key_mask is not None:
             block.data.masked_fill_(~group.key_mask, float("-inf"))
-    return Scores.first(packed, keep_every, shared=False), leaf
+    return scores_of(packed, keep_every), leaf
+
+
+def scores_of(packed: Tensor, keep_every: int, shared: bool = False) -> Scores:
+    return Scores(packed, Chain(packed.detach(), dtype=packed.dtype), keep_every, shared)
+
+
+def class_scores(layout: Layout, keep_every: int) -> tuple[Scores, Tensor]:
+    """Scores that follow from classes, and their table."""
+    random = torch.Generator().manual_seed(1)
+    table = torch.randn(HEADS, 6, 6, dtype=torch.float64, generator=random).requires_grad_()
+    classes = torch.randint(6, (len(layout.sequence_of),), generator=random, dtype=torch.uint8)
+    return Scores.of_classes(table, classes, layout, torch.float64, keep_every=keep_every, shared=False), table
 
 
 @PADDING
@@ -66,16 +78,16 @@ def test_handed_on_scores_are_those_below_plus_the_product(backend, padding):
             row += 1
 
 
-def tower(backend: str, layout: Layout, layers: int, keep_every: int, dropout: float) -> list[Tensor]:
+def tower(backend: str, layout: Layout, layers: int, keep_every: int, start: str) -> list[Tensor]:
     """Layers of recurrent attention on top of each other: output, and the gradients of everything."""
     q, k, v = random_inputs(dtype=torch.float64)
-    scores, leaf = random_scores(layout, torch.float64, keep_every)
+    scores, leaf = (
+        class_scores(layout, keep_every) if start == "classes" else random_scores(layout, torch.float64, keep_every)
+    )
     x = v
     for layer in range(layers):
         last = layer == layers - 1
-        x, scores = attention(
-            q * (1 + layer), k + x, x.sin(), scores, layout, dropout=dropout, backend=backend, last=last
-        )
+        x, scores = attention(q * (1 + layer), k + x, x.sin(), scores, layout, dropout=0, backend=backend, last=last)
     x.square().sum().backward()
     return [x, q.grad, k.grad, v.grad, leaf.grad]
 
@@ -83,10 +95,11 @@ def tower(backend: str, layout: Layout, layers: int, keep_every: int, dropout: f
 @PADDING
 @pytest.mark.parametrize("keep_every", [1, 3])
 @pytest.mark.parametrize("layers", [1, 2, 5])
-def test_recomputed_gradients_through_layers_equal_autograds(padding, layers, keep_every):
+@pytest.mark.parametrize("start", ["classes", "scores"])
+def test_recomputed_gradients_through_layers_equal_autograds(padding, layers, keep_every, start):
     layout = Layout.build(LENGTHS, padding=padding, device="cpu")
-    expected = tower("plain", layout, layers, 1, 0.0)
-    for got, wanted in zip(tower("recomputed", layout, layers, keep_every, 0.0), expected, strict=True):
+    expected = tower("plain", layout, layers, 1, start)
+    for got, wanted in zip(tower("recomputed", layout, layers, keep_every, start), expected, strict=True):
         torch.testing.assert_close(got, wanted, atol=1e-10, rtol=1e-10)
 
 
@@ -100,7 +113,7 @@ def test_recomputed_gradients_with_dropout_are_those_of_the_function_computed(pa
 
     def function(q: Tensor, k: Tensor, v: Tensor, leaf: Tensor) -> Tensor:
         torch.manual_seed(3)
-        below = Scores.first(torch.where(real, leaf * 1.0, -torch.inf), 2, shared=False)
+        below = scores_of(torch.where(real, leaf * 1.0, -torch.inf), 2)
         y, above = attention(q, k, v, below, layout, dropout=0.4, backend="recomputed")
         return attention(k, q, y, above, layout, dropout=0.4, backend="recomputed", last=True)[0]
 
@@ -131,19 +144,18 @@ def saved_bytes(function) -> int:
     return sum(kept.values())
 
 
-@pytest.mark.parametrize(("keep_every", "stored"), [(1, 4), (3, 2)])
+@pytest.mark.parametrize(("keep_every", "stored"), [(1, 4), (3, 1), (5, 0)])
 def test_scores_are_all_that_is_kept_per_pair_of_tokens(keep_every, stored):
-    """Five layers: of their scores, all but the last layer's are kept; or those below the first and of the third."""
+    """Five layers: of their scores, all but the last layer's are kept; or those of the third; or none at all."""
     layout = Layout.build([128], padding=0.0, device="cpu")
-    q, k, v = random_inputs(128)
-    scores, _ = random_scores(layout, keep_every=keep_every)
+    q, k, v = (x.detach().double().requires_grad_() for x in random_inputs(128))
 
     def run() -> None:
-        handed, x = scores, v
+        handed, x = class_scores(layout, keep_every)[0], v
         for layer in range(5):
             x, handed = attention(q, k, x, handed, layout, dropout=0.1, backend="recomputed", last=layer == 4)
 
-    pairs, tokens = HEADS * 128**2 * 4, 128 * HEADS * SIZE * 4
+    pairs, tokens = HEADS * 128**2 * 8, 128 * HEADS * SIZE * 8
     assert stored * pairs <= saved_bytes(run) <= stored * pairs + 12 * tokens
 
 
@@ -158,7 +170,7 @@ def test_scores_that_others_look_at_are_not_overwritten():
     layout = Layout.build([6], padding=0.0, device="cpu")
     q, k, v = random_inputs(6)
     below, _ = random_scores(layout)
-    shared = Scores.first(below.packed, 3, shared=True)
+    shared = scores_of(below.packed, 3, shared=True)
     with torch.no_grad():
         _, first = attention(q, k, v, shared, layout, dropout=0.0, backend="recomputed")
         before = first.packed.clone()
@@ -218,8 +230,9 @@ def test_back_ends_agree_on_a_gpu():
 
 def test_a_chain_survives_what_autograd_saves():
     base, pair = torch.zeros(3), (torch.ones(1, 2, 2), torch.ones(1, 2, 2))
-    for chain in (Chain(None, (pair,)), Chain(base), Chain(base, (pair, pair))):
-        again = Chain.of(chain.tensors())
-        assert again.base is chain.base
+    for chain in (Chain(terms=(pair,)), Chain(base, dtype=base.dtype), Chain(base, torch.zeros(2), (pair, pair))):
+        again = chain.forget().with_tensors(chain.tensors())
+        assert (again.base is chain.base, again.classes is chain.classes) == (True, True)
+        assert again.dtype == chain.dtype
         assert len(again.terms) == len(chain.terms)
         assert all(a is b for x, y in zip(again.terms, chain.terms, strict=True) for a, b in zip(x, y, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,21 +12,28 @@ from torch import Tensor
 class Chain:
     """Scores S = base + sum of q k^T / sqrt(h) over ``terms``, added in this order.
 
-    base: flat scores, None is zero. terms: queries and keys (N, H, h) of consecutive layers.
+    base: flat scores; or, where ``classes`` are given, a table (H, C, C) that gives every pair of tokens the value of
+    their classes; None is zero. classes: uint8 (N,). terms: queries and keys (N, H, h) of consecutive layers. dtype:
+    what scores are kept in; None where they are not handed on.
     """
 
-    base: Tensor | None
+    base: Tensor | None = None
+    classes: Tensor | None = None
     terms: tuple[tuple[Tensor, Tensor], ...] = ()
+    dtype: torch.dtype | None = None
 
     def tensors(self) -> list[Tensor | None]:
-        """Base, then all queries and keys: what autograd has to save."""
-        return [self.base, *(tensor for term in self.terms for tensor in term)]
+        """What autograd has to save."""
+        return [self.base, self.classes, *(tensor for term in self.terms for tensor in term)]
 
-    @classmethod
-    def of(cls, tensors: list[Tensor | None]) -> Chain:
-        """The reverse of ``tensors``."""
-        rest = [tensor for tensor in tensors[1:] if tensor is not None]
-        return cls(tensors[0], tuple(zip(rest[::2], rest[1::2], strict=True)))
+    def with_tensors(self, tensors: list[Tensor | None]) -> Chain:
+        """The chain of these tensors, in the order of ``tensors``."""
+        rest = [tensor for tensor in tensors[2:] if tensor is not None]
+        return replace(self, base=tensors[0], classes=tensors[1], terms=tuple(zip(rest[::2], rest[1::2], strict=True)))
+
+    def forget(self) -> Chain:
+        """Without its tensors."""
+        return Chain(dtype=self.dtype)
 
 
 def scores_dtype(previous: Tensor | None, q: Tensor) -> torch.dtype:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pretrain.models.dropout import Drop, keep_mask
 from pretrain.models.kernels.chain import Chain, scores_dtype
+from pretrain.models.kernels.class_bias import class_bias_of_group
 from pretrain.models.layout import Layout, LengthGroup
 
 
@@ -52,10 +53,11 @@ class TorchKernel:
     ) -> tuple[Tensor, Tensor, Tensor]:
         grads = tuple(torch.empty_like(x) for x in (q, k, v))
         generator = drop.masks(q.device)
-        for group, base, above, rows in _groups(layout, q.shape[1], chain.base, grad_scores):
+        base = chain.base if chain.classes is None else None
+        for group, stored, above, rows in _groups(layout, q.shape[1], base, grad_scores):
             q_block, k_block, v_block = (_heads_first(group, x[rows]) for x in (q, k, v))
             do_block = _heads_first(group, grad_output[rows] * drop.scale, zero_padding=True)
-            p = _scores_again(chain, base, group, rows).softmax(dim=-1)
+            p = _scores_again(chain, stored, group, rows).softmax(dim=-1)
             dp, dropped = torch.bmm(do_block, v_block.transpose(1, 2)), p.to(v.dtype)
             if generator is not None:
                 mask = keep_mask(p.shape, drop.rate, p.device, generator)
@@ -115,13 +117,18 @@ def _add_product(scores: Tensor | None, q: Tensor, k: Tensor, out: Tensor | None
     return torch.add(scores, torch.bmm(q * scale, k.transpose(1, 2)), out=out)
 
 
-def _scores_again(chain: Chain, base: Tensor | None, group: LengthGroup, rows: slice) -> Tensor:
-    scores = base
+def _scores_again(chain: Chain, stored: Tensor | None, group: LengthGroup, rows: slice) -> Tensor:
+    scores = stored
+    if chain.classes is not None:
+        assert chain.base is not None
+        scores = class_bias_of_group(chain.base, chain.classes[rows], group).view(-1, group.width, group.width)
+        scores = scores.to(chain.dtype)
+    hide = scores is None and group.key_mask is not None
     for q, k in chain.terms:
         q_block, k_block = _heads_first(group, q[rows]), _heads_first(group, k[rows])
         scores = _add_product(scores, q_block, k_block, out=None)
     assert scores is not None
-    return _hide_padding(scores, group) if base is None and group.key_mask is not None else scores
+    return _hide_padding(scores, group) if hide else scores
 
 
 def _hide_padding(scores: Tensor, group: LengthGroup) -> Tensor:

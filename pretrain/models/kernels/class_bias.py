@@ -1,0 +1,53 @@
+"""Scores that depend on the classes of two tokens alone, as one-hot products.
+
+That is exact, as every sum has one term that is not zero, and the gradient of the table is a product and not a scatter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pretrain.models.layout import Layout, LengthGroup
+
+
+def class_bias(table: Tensor, classes: Tensor, layout: Layout) -> Tensor:
+    """bias[i, j] = table[class of i, class of j]: (H, C, C), uint8 (N,) in layout order -> flat (H * pairs,); minus
+    infinity at padded keys."""
+    return _ClassBias.apply(table, classes, layout)
+
+
+def class_bias_of_group(table: Tensor, classes: Tensor, group: LengthGroup, out: Tensor | None = None) -> Tensor:
+    """The same for the tokens uint8 (n,) of one length group: (B, H, T, T)."""
+    e = _one_hot(classes, group, table)
+    bias = torch.matmul(e @ table, e.transpose(-1, -2), out=out)  # (B, 1, T, C), (H, C, C), (B, 1, C, T)
+    return bias if group.key_mask is None else bias.masked_fill_(~group.key_mask, float("-inf"))
+
+
+def _one_hot(classes: Tensor, group: LengthGroup, table: Tensor) -> Tensor:
+    """(n,) -> (B, 1, T, C)."""
+    return group.block(F.one_hot(classes.to(torch.int64), table.shape[-1]).to(table.dtype))[:, None]
+
+
+class _ClassBias(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, classes: Tensor, layout: Layout) -> Tensor:
+        ctx.save_for_backward(table, classes)
+        ctx.layout = layout
+        packed = torch.empty(len(table) * layout.pairs, dtype=table.dtype, device=table.device)
+        with torch.autocast(table.device.type, enabled=False):
+            for group, block in zip(layout.groups, layout.split_pairs(packed, len(table)), strict=True):
+                class_bias_of_group(table, classes[group.start : group.stop], group, out=block)
+        return packed
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        table, classes = ctx.saved_tensors
+        total = torch.zeros_like(table)
+        for group, block in zip(ctx.layout.groups, ctx.layout.split_pairs(grad, len(table)), strict=True):
+            e = _one_hot(classes[group.start : group.stop], group, table)
+            total += (e.transpose(-1, -2) @ (block @ e)).sum(dim=0)
+        return total, None, None
