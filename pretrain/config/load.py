@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from pretrain.config.problems import first_problem
 from pretrain.config.sections import Config, Model
 from pretrain.config.yaml_file import find_config, merge, nested, parse_overrides, read_yaml
 from pretrain.errors import PolymeraseError
+from pretrain.masking.settings import MaskingSettings
 
 
 def load_config(name: str, overrides: list[str] | None = None) -> Config:
@@ -63,7 +64,7 @@ def _family_quirks(tree: Mapping[str, Any]) -> dict[str, Any]:
         return {}  # reported where the family is looked up
     tree_of_quirks: dict[str, Any] = {}
     for key, value in family.quirks.items():
-        if not _is_of_objective_that_is_off(key, tree):
+        if not (_is_of_objective_that_is_off(key, tree) or _is_of_another_strategy(key, tree)):
             tree_of_quirks = merge(tree_of_quirks, nested(key, value))
     return tree_of_quirks
 
@@ -73,6 +74,17 @@ def _is_of_objective_that_is_off(key: str, tree: Mapping[str, Any]) -> bool:
     section, *path = key.split(".")
     on = tree.get("objectives")
     return section == "objectives" and len(path) > 1 and isinstance(on, Mapping) and on.get(path[0]) is None
+
+
+def _is_of_another_strategy(key: str, tree: Mapping[str, Any]) -> bool:
+    """Quirks of ``masking`` are those of the family's own strategy; another one, or a mixture, may lack the key."""
+    section, _, name = key.partition(".")
+    masking = tree.get("masking")
+    if section != "masking" or not isinstance(masking, Mapping):
+        return False
+    strategies = {known.model_fields["strategy"].default: known for known in get_args(get_args(MaskingSettings)[0])}
+    chosen = strategies.get(masking.get("strategy"))
+    return chosen is not None and name not in chosen.model_fields
 
 
 def _check_combinations(config: Config, where: str) -> None:

@@ -55,8 +55,7 @@ def _unknown(path: list[str], tree: Mapping[str, Any]) -> str:
     known = list(dict.fromkeys(_walk(Config, "")))
     wanted = ".".join("0" if step.isdigit() else step for step in path)
     if wanted in known:
-        by = "" if tree.get("quirks", "fixed") == "fixed" else " (quirks: upstream may have set it)"
-        return f"key {key!r} does not belong to masking.strategy={tree['masking'].get('strategy')}{by}"
+        return f"key {key!r} does not belong to masking.strategy={tree['masking'].get('strategy')}"
     section = wanted.rpartition(".")[0]
     siblings = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == section}
     close = (

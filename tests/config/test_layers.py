@@ -121,6 +121,14 @@ def test_quirks_of_an_objective_that_is_off_leave_it_off(write):
     assert load_config(write(WHOLE.replace("mlm: {}", "mlm: {}, structure: {}")), off).objectives.structure is None
 
 
+def test_quirks_of_masking_apply_to_strategies_that_have_the_key(write):
+    span = load_config(write(WHOLE), ["quirks=upstream", "masking={strategy: span}"])
+    assert (span.masking.random_ids, span.objectives.reduction) == ("vocabulary_from:4", "sequence_weighted")
+    parts = "masking={strategy: mixture, parts: [{strategy: base}, {strategy: span}]}"
+    mixture = load_config(write(WHOLE), ["quirks=upstream", parts])
+    assert [part.random_ids for part in mixture.masking.parts] == ["nucleotides", "nucleotides"]
+
+
 @pytest.mark.parametrize("words", [[], ["quirks=upstream"], ["quirks=upstream", "objectives.reduction=global_mean"]])
 def test_a_saved_config_reads_back_as_it_was(write, tmp_path, words):
     words = [*words, "optimizer.betas=[0.9, 0.98]", "corpus.extra=[{path: x, weight: 2}]", "optimizer.lr=1e-4"]

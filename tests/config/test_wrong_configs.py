@@ -95,7 +95,6 @@ def test_a_setting_that_cannot_be_read_is_shown(complaint, word):
             "engine.offload_optimizer=cpu needs engine.zero_stage",
         ),
         (["corpus.temperature=0.5"], "corpus.temperature has no effect"),
-        (["quirks=upstream", "masking.strategy=span"], "(quirks: upstream may have set it)"),
         (["quirks=upstream", "model=3"], "model: input should be a valid dictionary"),
     ],
 )
