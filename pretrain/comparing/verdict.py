@@ -67,8 +67,8 @@ def page(result: dict[str, Any], found: list[tuple[str, bool | None, str]], tole
     }
     lines += ["", sentence[answer]]
     rows = result["weights"]["by_name"]
-    worst = sorted(rows, key=lambda name: -rows[name]["relative"])[:_SHOWN]
-    if worst and rows[worst[0]]["relative"] > 0:
+    worst = sorted(rows, key=lambda name: -rows[name]["largest"])[:_SHOWN]
+    if worst and rows[worst[0]]["largest"] > 0:
         lines += ["", f"{'most different tensors':<52} {'largest':>9} {'relative':>9} {'cosine':>8}"]
         for name in worst:
             row = rows[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,13 @@ def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int)
     Returns:
         classification: accuracy, macro_f1, mcc (Matthews). regression: spearman, r2, rmse. Each {"mean", "std"}.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import KFold, StratifiedKFold
 
     splitter = (StratifiedKFold if table.is_classification else KFold)(folds, shuffle=True, random_state=seed)
     results = []
+    # a fit that has not quite converged is a probe like any other
+    warnings.simplefilter("ignore", ConvergenceWarning)
     for train, test in splitter.split(features, table.labels):
         x, y = features[train], table.labels[train]
         mean, deviation = x.mean(axis=0), x.std(axis=0)

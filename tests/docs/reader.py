@@ -20,7 +20,7 @@ SMALLER = (
     "tracking.mlflow=false",
 )  # fmt: skip
 STEPS = 40
-# scripts that open a process group, or end with os._exit, need a process of their own
+# scripts that open a process group need a process of their own
 OWN_PROCESS = ("launch/pretrain.py", "launch/find_lr.py")
 
 
@@ -51,8 +51,7 @@ class Reader:
             if block.language == "bash":
                 for line in block.text.splitlines():
                     if words := shlex.split(line, comments=True):
-                        import time; t=time.time()
-                        self.outputs[line] = self.run(words); print(round(time.time()-t,1), line, flush=True)
+                        self.outputs[line] = self.run(words)
             elif first.startswith("# ") and re.match(r"# \S+\.(py|yaml)\b", first):
                 put(self.folder, first.removeprefix("# "), block.text.split("\n", 1)[1])
             elif block.language == "python":
@@ -62,7 +61,7 @@ class Reader:
     def run(self, words: list[str]) -> str:
         """One command; it must succeed."""
         assert words[0] == "python", f"pages run python, not {words[0]}"
-        if words[1] in OWN_PROCESS:
+        if words[1] in OWN_PROCESS and "--dry-run" not in words:
             return self.in_own_process([sys.executable, *self.shrunk(words[1:])])
         module = words[1] == "-m"
         name, arguments = (words[2], words[3:]) if module else (words[1], words[2:])
@@ -89,8 +88,8 @@ class Reader:
             try:
                 if module:
                     runpy.run_module(name, run_name="__main__", alter_sys=False)
-                else:
-                    runpy.run_path(str(self.folder / name), run_name="__main__")
+                else:  # a script under another name, so that it does not end this process
+                    status = runpy.run_path(str(self.folder / name), run_name="launched")["main"]()
             except SystemExit as end:
                 status = end.code if isinstance(end.code, int) else 0
         assert status == 0, f"{name} {arguments}\n{out.getvalue()[-1500:]}\n{err.getvalue()[-1500:]}"
