@@ -2,9 +2,11 @@
 # The whole path on a laptop: corpus, pretraining, export, what was learned. Called by `make demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-config=${1:-demo/ernie.yaml}
-name=$(basename "$config" .yaml)
 
+rm -rf corpora/demo corpora/demo-folded runs/demo-everything exports/demo-everything
 python -m data_prep sample --out corpora/demo
-deepspeed launch/pretrain.py --config "$config" run.dir="runs/demo-$name"
-python launch/export.py "runs/demo-$name" --out "exports/demo-$name"
+python -m data_prep fold corpora/demo --out corpora/demo-folded
+deepspeed launch/pretrain.py --config demo/everything.yaml
+python launch/export.py runs/demo-everything --out exports/demo-everything
+python launch/evaluate.py runs/demo-everything --corpus corpora/demo-folded
+python launch/report.py runs/demo-everything
