@@ -8,6 +8,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
 import json
+from typing import Any
 
 from pretrain.errors import PolymeraseError
 
@@ -84,16 +85,31 @@ def _export(args: argparse.Namespace) -> None:
     facts = CardFacts(
         origin=f"Trained by the run {run_dir.resolve().name}, step {about['step']:,}.",
         licence=args.license,
-        table={"step": about["step"], "objectives": ", ".join(config.objectives.active()), **_last_evaluation(run_dir)},
+        table={
+            "step": about["step"],
+            "objectives": ", ".join(config.objectives.active()),
+            **_evaluation(run_dir, about["step"]),
+        },
         notes=tuple(notes),
         corpora=about["identity"]["corpus"],
     )
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     print(export_model(state, family, settings, Path(args.out), facts, args.kind))
+    _note_in_mlflow(config, run_dir, about["tracking_run"], Path(args.out))
 
 
-def _last_evaluation(run_dir: Path) -> dict:
-    """The newest held-out figures of the run's metrics, as far as there are any."""
+def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
+    """The run's page in MLflow names the exported model and holds its card."""
+    from pretrain.tracking import Tracker
+
+    if run_id is not None:
+        tracker = Tracker(config.tracking, run_dir, run_id, running=False)
+        tracker.tag("exported_model", str(out.resolve()))
+        tracker.artifact(out / "README.md", "export")
+
+
+def _evaluation(run_dir: Path, step: int) -> dict:
+    """The newest held-out figures up to a step, as far as the run's metrics have any."""
     found: dict = {}
     metrics = run_dir / "metrics.jsonl"
     for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
@@ -102,7 +118,7 @@ def _last_evaluation(run_dir: Path) -> dict:
         except ValueError:  # the last line of a run that was killed
             continue
         held_out = {name: value for name, value in record.items() if name.startswith("validation/")}
-        if held_out:
+        if held_out and record["step"] <= step:
             found = {"held-out figures of step": record["step"], **held_out}
     return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in found.items()}
 

@@ -53,6 +53,7 @@ def main() -> int:
             raise PolymeraseError(f"--out {out}: the report is an .html file")
         baselines = {} if args.no_baselines else _baselines(run)
         figures = write_report(run, baselines, _corpora(run), describe_environment(), out)
+        _add_to_mlflow(run, out)
     except (PolymeraseError, DataPrepError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -64,6 +65,18 @@ def main() -> int:
     else:
         print("\n".join([*(text for text, _ in verdicts(figures)), f"wrote {out}"]))
     return 0
+
+
+def _add_to_mlflow(run: Any, page: Path) -> None:
+    """The page beside the run's other artifacts, where the run is tracked and has a checkpoint that says as what."""
+    from pretrain.checkpoint import Checkpoints, read_state
+    from pretrain.tracking import Tracker
+
+    checkpoints = Checkpoints(run.folder)
+    if steps := checkpoints.steps():
+        run_id = read_state(checkpoints.path(steps[-1]))["tracking_run"]
+        if run_id is not None:
+            Tracker(run.config.tracking, run.folder, run_id, running=False).artifact(page, "report")
 
 
 def _baselines(run: Any) -> dict[str, dict[str, float]]:

@@ -46,6 +46,8 @@ class Records:
         self._metrics.cut_after(self._start.step)
         self._tracker = Tracker(config.tracking, self._run_dir, self._start.state.get("tracking_run"))
         self._tracker.parameters(config.model_dump(mode="json"))
+        for corpus in self._parts.corpora:
+            self._tracker.corpus(corpus.folder, corpus.fingerprint, _sizes(corpus.manifest))
         for line in (self._start.message, *(f"note: {note}" for note in notes(config))):
             self.progress.say(line)
         for number, source in enumerate(maker.sources):
@@ -114,3 +116,9 @@ def _lock(path: Path) -> Any:
             time.sleep(0.5)
         except OSError:  # a file system without locks: nothing to hold on to
             return file
+
+
+def _sizes(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Of each split, its plain numbers."""
+    splits = manifest["splits"].items()
+    return {name: {key: n for key, n in split.items() if isinstance(n, int | float)} for name, split in splits}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable
@@ -22,10 +23,12 @@ class Tracker:
         settings: the ``tracking`` section.
         run_dir: run folder.
         run_id: MLflow run to go on with, from the checkpoint; None for a new one.
+        running: the run goes on; False for whoever adds something to a run afterwards.
     """
 
-    def __init__(self, settings: TrackingSettings, run_dir: Path, run_id: str | None):
+    def __init__(self, settings: TrackingSettings, run_dir: Path, run_id: str | None, *, running: bool = True):
         self.run_id = run_id
+        self._running = running
         self._client: Any = None
         if settings.mlflow:
             self._safely(lambda: self._open(settings, run_dir))
@@ -52,7 +55,7 @@ class Tracker:
         )
         if self.run_id is None:
             self.run_id = client.create_run(experiment_id, run_name=run_dir.name).info.run_id
-        else:
+        elif self._running:
             client.update_run(self.run_id, status="RUNNING")
         self._client = client
 
@@ -83,9 +86,33 @@ class Tracker:
 
         self._call(log)
 
-    def artifact(self, path: Path) -> None:
-        """A file of the run folder."""
-        self._call(lambda: self._client.log_artifact(self.run_id, str(path)))
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """A file, kept in ``folder`` of the run's artifacts."""
+        self._call(lambda: self._client.log_artifact(self.run_id, str(path), folder))
+
+    def tag(self, name: str, value: str) -> None:
+        """A note on the run."""
+        self._call(lambda: self._client.set_tag(self.run_id, name, value))
+
+    def corpus(self, folder: Path, fingerprint: str, statistics: dict[str, Any]) -> None:
+        """A corpus as an MLflow dataset, named by its content; the same one twice is logged once."""
+
+        def log() -> None:
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+
+            dataset = Dataset(
+                name=folder.name,
+                digest=fingerprint[:36],
+                source_type="local",
+                source=json.dumps({"uri": str(folder.resolve())}),
+                profile=json.dumps(statistics),
+            )
+            known = self._client.get_run(self.run_id).inputs.dataset_inputs
+            if dataset.digest not in {one.dataset.digest for one in known}:
+                inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+                self._client.log_inputs(self.run_id, inputs)
+
+        self._call(log)
 
     def end(self, status: str) -> None:
         """FINISHED, FAILED or KILLED."""
