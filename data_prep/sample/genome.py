@@ -1,18 +1,19 @@
 """A made-up genome and its variants, with what is known of real ones.
 
-Half of it is copies of a few repeats, each with mutations of its own (lower case, as repeat maskers write them); what
-lies between is rich or poor in G and C for a stretch. Variants are mostly rare, mostly transitions, and ten times as
-frequent at CpG sites.
+Some two thirds are tandem repeats of a few families, each copy with mutations of its own (lower case, as repeat maskers
+write them); what lies between is rich or poor in G and C for a stretch. Variants are mostly rare, mostly transitions,
+and ten times as frequent at CpG sites.
 """
 
 import random
 from typing import NamedTuple
 
-REPEATS = 2  # families of repeats
-REPEAT_BASES = (40, 60)
+REPEATS = 2  # families of tandem repeats
+REPEAT_BASES = (20, 30)
+COPIES = (2, 5)  # one behind the other
 DIVERGENCE = 0.06  # share of a copy's bases that were replaced
 SPACER_BASES = (15, 45)
-ISOCHORE_COPIES = 12  # repeats and spacers until the composition changes
+ISOCHORE_ARRAYS = 6  # arrays of repeats, with spacers, until the composition changes
 GC_SHARES = (0.3, 0.6)
 GAP_BASES = 150  # the run of N in the middle of a contig
 CHROMOSOMES = 2000  # in the population; 1000 people
@@ -45,9 +46,10 @@ def _contig(rng: random.Random, repeats: list[str], bases: int) -> str:
     pieces: list[str] = []
     length = 0
     while length < bases:
-        if len(pieces) % (2 * ISOCHORE_COPIES) == 0:
+        if len(pieces) % (2 * ISOCHORE_ARRAYS) == 0:
             gc = rng.choice(GC_SHARES)
-        pieces += [_letters(rng, rng.randint(*SPACER_BASES), gc), _copy(rng, rng.choice(repeats)).lower()]
+        array = rng.choice(repeats) * rng.randint(*COPIES)
+        pieces += [_letters(rng, rng.randint(*SPACER_BASES), gc), _with_mutations(rng, array).lower()]
         length += len(pieces[-1]) + len(pieces[-2])
     text = "".join(pieces)[:bases]
     return text[: bases // 2] + "N" * GAP_BASES + text[bases // 2 :]
@@ -57,7 +59,7 @@ def _letters(rng: random.Random, count: int, gc: float) -> str:
     return "".join(rng.choices("ACGT", (1 - gc, gc, gc, 1 - gc), k=count))
 
 
-def _copy(rng: random.Random, repeat: str) -> str:
+def _with_mutations(rng: random.Random, repeat: str) -> str:
     return "".join(rng.choice("ACGT") if rng.random() < DIVERGENCE else letter for letter in repeat)
 
 
