@@ -2,6 +2,7 @@
 # The whole path on a laptop: corpus, pretraining, export, what was learned. Called by `make demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}  # a model this small gains nothing from more threads
 
 rm -rf corpora/demo corpora/demo-folded runs/demo-everything exports/demo-everything
 python -m data_prep sample --out corpora/demo

@@ -76,6 +76,7 @@ def join(
         )
     if not gpu:
         _quiet_cpu_deepspeed()
+        _share_cores()
     import deepspeed
 
     timeout = timedelta(seconds=timeout_s)
@@ -135,6 +136,12 @@ def agree(problem: str | None, place: Place, error: type[PolymeraseError] = Poly
     for found in from_all(problem, place):
         if found is not None:
             raise error(found)
+
+
+def _share_cores() -> None:
+    """Ranks on one machine share its cores; each would take all of them otherwise, and wait for the others' threads."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_SIZE"])))
 
 
 def _quiet_cpu_deepspeed() -> None:

@@ -64,10 +64,11 @@ def _loss(axes: Any, run: RunRecords, name: str, baselines: dict[str, float]) ->
     held_steps, held = run.series(f"validation/{name}/loss")
     axes.plot(held_steps, held, "o-", color=HELD_OUT, markersize=4, linewidth=1.4, label="held out")
     for label, loss in baselines.items():
+        above = loss == max(baselines.values())  # labels of two lines close together stay apart
         axes.axhline(loss, color=BASELINE, linestyle="--", linewidth=1)
         axes.annotate(
-            f"{label} {loss:.3f}", (1.0, loss), xycoords=("axes fraction", "data"), xytext=(-2, 2),
-            textcoords="offset points", ha="right", va="bottom", fontsize=8, color=BASELINE,
+            f"{label} {loss:.3f}", (1.0, loss), xycoords=("axes fraction", "data"), xytext=(-2, 2 if above else -3),
+            textcoords="offset points", ha="right", va="bottom" if above else "top", fontsize=8, color=BASELINE,
         )  # fmt: skip
     _frame(axes, losses, np.concatenate([held, list(baselines.values())]))
     axes.set_title(f"{name}: loss", loc="left")
@@ -84,7 +85,7 @@ def _frame(axes: Any, losses: np.ndarray, others: np.ndarray) -> None:
     late = losses[len(losses) // 5 :]
     top = np.nanquantile(late[np.isfinite(late)], 0.95) if np.isfinite(late).any() else values.max()
     top, low = max(top, *others[np.isfinite(others)], values.min()), values.min()
-    margin = 0.08 * max(top - low, 1e-3)
+    margin = 0.1 * max(top - low, 1e-3)
     axes.set_ylim(low - margin, top + margin)
     above = int((values > top + margin).sum())
     if above:
