@@ -71,7 +71,7 @@ class Model(Section):
     hidden_dropout_prob: Fraction | None = None
     attention_probs_dropout_prob: Fraction | None = None
     checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
-    # pairing-bias models: keep the scores of every layer, or of every fourth and rebuild the others in the backward pass
+    # pairing-bias models: keep the scores of every layer, or of some and rebuild the others in the backward pass
     pairing_memory: Literal["store", "rebuild"] = "store"
 
 

@@ -33,5 +33,5 @@ def test_a_share_of_the_types_is_hidden_and_the_rest_is_as_without(settings):
 
 
 def test_a_layout_without_types_has_nothing_to_hide():
-    with pytest.raises(PolymeraseError, match="set corpus.label_slot=true"):
+    with pytest.raises(PolymeraseError, match=r"set corpus\.label_slot=true"):
         build_strategy(BaseSettings(label_rate=0.1), build_tokenizer("rnaernie"))
