@@ -17,7 +17,7 @@ demo: $(STAMP)  ## build the embedded corpus, pretrain a small model, export it,
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash launch/demo.sh
 
 test: $(STAMP) lint  ## everything that needs no GPU
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 test-slow: $(STAMP)  ## kills, memory, launchers: what takes minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
