@@ -95,7 +95,7 @@ def _export(args: argparse.Namespace) -> None:
     )
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     print(export_model(state, family, settings, Path(args.out), facts, args.kind))
-    _note_in_mlflow(config, run_dir, about["tracking_run"], Path(args.out))
+    _note_in_mlflow(config, run_dir, about.get("tracking_run"), Path(args.out))
 
 
 def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:

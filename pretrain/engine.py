@@ -90,7 +90,7 @@ class Engine:
 
     def _clip_or_drop(self) -> None:
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
-        self._norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+        self._norm = torch.nn.utils.get_total_norm([g for parameter in parameters if (g := parameter.grad) is not None])
         if not torch.isfinite(self._norm):
             self._dropped += 1
             for parameter in parameters:
