@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from pretrain.config import Config
+from pretrain.config.sections import Optimizer as OptimizerSettings
 from pretrain.models import EncoderSettings
 from pretrain.objectives import OBJECTIVES, Context
 from pretrain.objectives.model import PretrainingModel
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+BUCKET = 500_000_000  # elements of DeepSpeed's bucket for gradients, at most
 
 
 def parameter_count(config: Config, settings: EncoderSettings) -> int:
@@ -42,29 +44,41 @@ class Memory:
     weights: float
     gradients: float
     optimizer: float  # float32 master weights included where ZeRO or 16-bit training keeps them
+    buffers: float  # DeepSpeed's bucket for gradients on their way
     activations: float
 
     @property
     def total(self) -> float:
-        return self.weights + self.gradients + self.optimizer + self.activations
+        return self.weights + self.gradients + self.optimizer + self.buffers + self.activations
 
 
 def memory_per_rank(
     config: Config, settings: EncoderSettings, parameters: int, ranks: int, lengths: list[int]
 ) -> Memory:
-    """Estimate for one micro-batch of sequences of these lengths (tokens)."""
+    """Estimate for one micro-batch of sequences of these lengths (tokens), at its worst moment in a step."""
     engine = config.engine
     small = _BYTES[engine.precision] if engine.zero_stage else 4
     share = {0: (1, 1, 1), 1: (1, 1, ranks), 2: (1, ranks, ranks), 3: (ranks, ranks, ranks)}[engine.zero_stage]
-    states = {"sgd": 4 if config.optimizer.momentum else 0}.get(config.optimizer.name, 8)
+    states = optimizer_bytes(config.optimizer)
     master = 0 if engine.zero_stage == 0 else 4
     offloaded = engine.offload_optimizer == "cpu"
     return Memory(
         weights=0 if engine.offload_param == "cpu" else parameters * small / share[0],
-        gradients=parameters * (small if engine.zero_stage in (0, 3) else 4) / share[1],
+        gradients=parameters * _gradient_bytes(engine.zero_stage, small) / share[1],
         optimizer=0 if offloaded else parameters * (states + master) / share[2],
+        buffers=small * min(parameters, BUCKET) if engine.zero_stage else 0,
         activations=_activations(config, settings, lengths),
     )
+
+
+def optimizer_bytes(settings: OptimizerSettings) -> int:
+    """State per parameter, in float32: two moments, or the momentum of SGD."""
+    return (4 if settings.momentum else 0) if settings.name == "sgd" else 8
+
+
+def _gradient_bytes(stage: int, weight_bytes: int) -> int:
+    """Per parameter: float32 sums of the micro-batches, and at stages 1 and 2 the 16-bit gradients that are added."""
+    return 4 + (weight_bytes if stage == 1 and weight_bytes == 2 else 4 if stage == 2 and weight_bytes == 2 else 0)
 
 
 def _activations(config: Config, settings: EncoderSettings, lengths: list[int]) -> float:

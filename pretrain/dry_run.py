@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from pretrain.assembly import assemble, encoder_of, longest_input
 from pretrain.batching import BatchMaker, MicroBatch
+from pretrain.communication import sent_per_step
 from pretrain.config import Config, dump, notes
-from pretrain.costs import flops_per_token, memory_per_rank, parameter_count
+from pretrain.costs import flops_per_token, memory_per_rank, optimizer_bytes, parameter_count
 from pretrain.data.plan import Bounds, Plan
 from pretrain.errors import PolymeraseError
 from pretrain.families import find_family
@@ -15,10 +18,11 @@ def describe(config: Config, ranks: int) -> str:
     """The resolved plan as text. A missing corpus is said, not fatal: the sizes can be read without it."""
     family = find_family(config.model.family)
     settings, _ = encoder_of(config, family)
-    batch, problem = None, None
+    maker, batch, problem = None, None, None
     try:
         parts = assemble(config)
-        config, batch = parts.config, _first_batch(config, parts.batches("train"))
+        config, maker = parts.config, parts.batches("train")
+        batch = _first_batch(config, maker)
     except PolymeraseError as error:
         problem = str(error)
     micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
@@ -40,17 +44,24 @@ def describe(config: Config, ranks: int) -> str:
         f"FLOPs of the run    {flops * tokens * config.train.steps:.2e}",
         f"memory per rank     about {memory.total / 2**30:,.2f} GiB at ZeRO stage {config.engine.zero_stage}: "
         f"weights {memory.weights / 2**30:,.2f}, gradients {memory.gradients / 2**30:,.2f}, "
-        f"optimiser {memory.optimizer / 2**30:,.2f}, activations {memory.activations / 2**30:,.2f}",
+        f"optimiser {memory.optimizer / 2**30:,.2f}, buffers {memory.buffers / 2**30:,.2f}, "
+        f"activations {memory.activations / 2**30:,.2f}",
+        _communication(config, parameters, ranks, micro_batches),
+        _checkpoint(config, parameters),
         *(_shapes(batch) if batch else [f"first batch         not known: {problem}"]),
+        *([_sampler(config, maker, micro_batches)] if maker else []),
         *(f"note                {note}" for note in notes(config)),
     ]
     return "\n".join(lines)
 
 
-def _first_batch(config: Config, maker: BatchMaker) -> MicroBatch:
+def _plan(config: Config, maker: BatchMaker, micro_batches: int) -> Plan:
     bounds = Bounds(config.batch.tokens, config.batch.sequences, config.batch.pair_cells)
-    span = next(Plan(maker.lengths_at, bounds, 1).steps(0))[0]
-    return maker.make(*span)
+    return Plan(maker.lengths_at, bounds, micro_batches)
+
+
+def _first_batch(config: Config, maker: BatchMaker) -> MicroBatch:
+    return maker.make(*next(_plan(config, maker, 1).steps(0))[0])
 
 
 def _full_batch(config: Config, longest: int) -> list[int]:
@@ -66,3 +77,30 @@ def _shapes(batch: MicroBatch) -> list[str]:
         f"first batch         input_ids {tuple(packed.input_ids.shape)}, cu_seqlens {tuple(packed.cu_seqlens.shape)}, "
         f"sequences of {min(packed.lengths)}-{max(packed.lengths)} tokens, targets: {targets}"
     ]
+
+
+def _communication(config: Config, parameters: int, ranks: int, micro_batches: int) -> str:
+    sent = sent_per_step(config, parameters, ranks, turns=-(-micro_batches // ranks))
+    return (
+        f"communication       about {sent.total / 2**30:,.2f} GiB sent by each rank in each step: "
+        f"gradients {sent.gradients / 2**30:,.2f}, weights {sent.weights / 2**30:,.2f}"
+    )
+
+
+def _checkpoint(config: Config, parameters: int) -> str:
+    size = parameters * (4 + optimizer_bytes(config.optimizer))
+    return f"checkpoint          about {size / 2**30:,.2f} GiB, written by rank 0, verified once per host when read"
+
+
+def _sampler(config: Config, maker: BatchMaker, micro_batches: int) -> str:
+    """Every rank cuts the whole step into micro-batches; how long that takes is measured here and now."""
+    plan = _plan(config, maker, micro_batches).steps(0)
+    next(plan)
+    began = time.perf_counter()
+    step = next(plan)
+    seconds = time.perf_counter() - began
+    samples = sum(source.size for source in maker.sources)
+    return (
+        f"sampler             {samples:,} samples in an order that needs no memory; a step of "
+        f"{step[-1].stop - step[0].start:,} of them is cut in {seconds * 1e3:,.1f} ms, ahead of its turn"
+    )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pretrain.config import Config
+from pretrain.costs import BUCKET
 from pretrain.errors import PolymeraseError
 from pretrain.models import PackedBatch
 from pretrain.objectives import Sums
@@ -111,7 +112,7 @@ def deepspeed_config(config: Config, turns: int, parameters: int) -> dict[str, A
     """DeepSpeed's configuration of a run. What the YAML has no key for comes from ``engine.deepspeed``."""
     engine = config.engine
     # DeepSpeed allocates this many elements whatever the model: by default 2 GB in float32. It wants even numbers.
-    bucket = min(parameters + parameters % 2, 500_000_000)
+    bucket = min(parameters + parameters % 2, BUCKET)
     zero: dict[str, Any] = {"stage": engine.zero_stage, "reduce_bucket_size": bucket}
     if engine.offload_optimizer != "none":
         zero["offload_optimizer"] = {"device": engine.offload_optimizer}

@@ -13,6 +13,8 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL: saved, try again (launch/slurm.sh requeues on it)
 _PR_SET_PDEATHSIG = 1
+# what only a launcher sets -> its processes above a rank: deepspeed and deepspeed.launcher.launch, or torchrun
+_LAUNCHERS = {"CROSS_RANK": 2, "TORCHELASTIC_RUN_ID": 1}
 
 
 class StopFlag:
@@ -29,8 +31,9 @@ class StopFlag:
         """Handle the stop signals from now on, and a parent that vanishes."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
-        if "CROSS_RANK" in os.environ:  # only DeepSpeed's launcher sets it
-            _watch_parents()
+        generations = max((n for name, n in _LAUNCHERS.items() if name in os.environ), default=0)
+        if generations:
+            _watch_parents(generations)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signal_name = signal.Signals(number).name
@@ -39,25 +42,27 @@ class StopFlag:
         return self.signal_name is not None
 
 
-def _watch_parents() -> None:
+def _watch_parents(generations: int) -> None:
     """Stop as if asked to when the launcher dies: it ends alone on SIGTERM and leaves its ranks training
     (spec environment.md, table 0, line 3)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    family = _ancestors()
+    family = _ancestors(generations)
 
     def watch() -> None:
-        while _ancestors() == family:
+        while _ancestors(generations) == family:
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def _ancestors() -> tuple[int, int]:
-    """Parent and its parent."""
-    parent = os.getppid()
-    try:
-        fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return parent, 0
-    return parent, int(fields[1])
+def _ancestors(generations: int) -> list[int]:
+    """Process ids of the parent, its parent, ..."""
+    found = [os.getppid()]
+    while len(found) < generations:
+        try:
+            fields = Path(f"/proc/{found[-1]}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            break
+        found.append(int(fields[1]))
+    return found

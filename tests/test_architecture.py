@@ -26,7 +26,7 @@ LEVELS = [
     ["objectives"],
     ["batching"],
     ["assembly", "normalisation"],
-    ["environment", "costs", "dry_run", "watch", "distributed", "signals", "schedule", "optim", "baselines"],
+    ["environment", "costs", "communication", "dry_run", "watch", "distributed", "signals", "schedule", "optim", "baselines"],
     ["engine", "state", "checkpoint", "metrics", "identity", "guard", "evaluation", "patience", "progress", "tracking"],
     ["resume", "records"],
     ["evaluating"],

@@ -20,7 +20,8 @@ WAYS = {  # name -> engine settings of a float32 run on 2 ranks; stage 0 is plai
     "stage 3, all on the host": {"zero_stage": 3, "offload_optimizer": "cpu", "offload_param": "cpu"},
 }
 BF16 = {f"bf16, stage {stage}": {"zero_stage": stage, "precision": "bf16"} for stage in range(4)}
-OTHERWISE = {1: {"zero_stage": 2}, 3: {"zero_stage": 3}, 4: {"zero_stage": 1}}  # ranks -> how a run of stage 1 goes on
+SHORT = {"train__steps": 8, "train__save_every": 5}  # of the runs in bf16
+OTHERWISE = {1: {"zero_stage": 2}, 3: {"zero_stage": 3}}  # ranks -> how a run of stage 1 goes on
 
 
 def small_job(

@@ -1,0 +1,75 @@
+"""One rank that trains a few steps of each job and measures what the dry run predicts: peak memory and bytes sent.
+
+python -m tests.multinode.measure JOBS.json RESULTS.json
+"""
+
+import gc
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from pretrain.assembly import assemble
+from pretrain.benchmarking.hardware import live_bytes, peak_bytes
+from pretrain.communication import sent_per_step
+from pretrain.config import check
+from pretrain.costs import memory_per_rank, parameter_count
+from pretrain.distributed import Place, join
+from pretrain.trainer import Trainer
+
+WATCHED_STEP = 3
+CABLE = Path("/sys/class/net/eth0/statistics/tx_bytes")  # of the network namespace this rank lives in
+
+
+def sent_so_far() -> int:
+    return int(CABLE.read_text()) if CABLE.exists() else 0
+
+
+def measure(tree: dict, place: Place) -> dict[str, float]:
+    """One training of a few steps."""
+    parts = assemble(check(tree, "job"))
+    before = live_bytes()
+    trainer = Trainer(parts, place, "auto", [])
+    update, found, sent = trainer._update, {}, []
+
+    def watched(stretch, batches):
+        if stretch.step != WATCHED_STEP:
+            sent.append(sent_so_far())
+            return update(stretch, batches)
+        results = []
+        found["peak"] = peak_bytes(lambda: results.append(update(stretch, batches)), place.device) - before
+        heaviest = max(batches, key=lambda batch: batch.tokens)
+        found["lengths"] = heaviest.packed.lengths
+        return results[0]
+
+    trainer._update = watched
+    trainer.run()
+    parameters = parameter_count(parts.config, parts.settings)
+    memory = memory_per_rank(parts.config, parts.settings, parameters, place.world_size, found["lengths"])
+    return {
+        "peak": found["peak"],
+        "predicted peak": memory.total,
+        "sent": (sent[-1] - sent[2]) / (len(sent) - 3),  # first steps record DeepSpeed's order of gathering
+        "predicted sent": sent_per_step(parts.config, parameters, place.world_size, trainer.turns).total,
+    }
+
+
+def main() -> None:
+    jobs, results = json.loads(Path(sys.argv[1]).read_text()), {}
+    place = join(60, False, interface="eth0" if CABLE.exists() else None)
+    for name, tree in jobs.items():
+        results[name] = measure(tree, place)
+        gc.collect()
+    if place.is_first:
+        Path(sys.argv[2]).write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
