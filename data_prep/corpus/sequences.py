@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_prep.corpus.ragged import Ragged, offsets_of
 from data_prep.errors import DataPrepError
@@ -94,6 +95,12 @@ class SequenceTable:
         """The shards in order, memory-mapped: for stages that walk the whole corpus."""
         return self._batches
 
+    def check(self) -> None:
+        """DataPrepError if a structure is not as long as its sequence: its symbols would be taken for others'."""
+        folder, names = self._origin
+        for name, batch in zip(names, self._batches, strict=True):
+            check_structures(batch, str(folder / name))
+
     def _locate(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers (S,) to shard numbers (S,) and rows inside the shards (S,)."""
         indices = np.asarray(indices, np.int64)
@@ -101,6 +108,24 @@ class SequenceTable:
             raise IndexError(f"row indices must lie in [0, {len(self)}), got {indices.min()}..{indices.max()}")
         shard = np.searchsorted(self._first_row, indices, side="right") - 1
         return shard, indices - self._first_row[shard]
+
+
+def check_structures(batch: pa.RecordBatch, place: str) -> None:
+    """DataPrepError that names `place` and the first row whose structure has another length than its sequence.
+
+    Rows without a structure (null or empty) are fine.
+    """
+    if "structure" not in batch.schema.names:
+        return
+    length = batch.column("length").to_numpy()
+    symbols = pc.fill_null(pc.binary_length(batch.column("structure")), 0).to_numpy(zero_copy_only=False)
+    wrong = np.flatnonzero((symbols != 0) & (symbols != length))
+    if len(wrong):
+        row = int(wrong[0])
+        raise DataPrepError(
+            f"{place}: row {batch.column('id')[row].as_py()!r} has a structure of {symbols[row]} symbols and a "
+            f"sequence of {length[row]} nucleotides ({len(wrong):,} such rows); fold the corpus again"
+        )
 
 
 def _map_shard(path: Path) -> pa.RecordBatch:

@@ -18,7 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.errors import DataPrepError
+
 ARRAYS = {"codes": "codes.npy", "pos0": "pos0.npy", "row": "row.npy", "frequencies": "frequencies.npy"}
+SUM_TOLERANCE = 1e-3  # of a row of frequencies, which are float32
 COMPLEMENT_CODE = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 
 
@@ -137,6 +140,19 @@ class WindowTable:
             freq[turned] = freq[turned, ::-1]  # A, C, G, T backwards is T, G, C, A: the complement
         order = np.lexsort((column, row))
         return Windows(codes, row[order], column[order], freq[order])
+
+    def check(self) -> None:
+        """DataPrepError if a row of frequencies is no distribution (negative, NaN, or a sum other than 1)."""
+        folders, _ = self._origin
+        for number in np.unique(self._contig).tolist():
+            rows = self._contig_arrays(number).frequencies
+            whole = (rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE)
+            if not whole.all():
+                row = int(np.argmin(whole))
+                raise DataPrepError(
+                    f"{folders[number] / ARRAYS['frequencies']}: row {row} is {rows[row].tolist()}; the frequencies of "
+                    f"A, C, G, T must be 0 or more and sum to 1 ({(~whole).sum():,} such rows); build the corpus again"
+                )
 
     def _contig_arrays(self, number: int) -> Contig:
         if number not in self._mapped:

@@ -11,6 +11,7 @@ from data_prep.corpus.files import pretty_json
 from data_prep.corpus.manifest import tool_versions
 from data_prep.corpus.ragged import offsets_of
 from data_prep.corpus.reader import Corpus
+from data_prep.corpus.sequences import check_structures
 from data_prep.corpus.staging import StagedFolder
 from data_prep.corpus.statistics import merge_statistics, shard_statistics, summarise
 from data_prep.errors import DataPrepError
@@ -126,6 +127,7 @@ class SequenceWriter:
                 stream.write_batch(batch)
 
         name = _shard_name(split, number)
+        check_structures(batch, f"{self.out}/{name}")
         nucleotides = int(batch.column("length").to_numpy().sum(dtype=np.int64))
         statistics = shard_statistics(batch)
         facts = self._folder.add(name, write, rows=len(batch), nucleotides=nucleotides, statistics=statistics, **facts)

@@ -52,8 +52,12 @@ def open_checked(path: str) -> Corpus:
 
 
 def open_source(corpus: Corpus, split: str, tokenizer: Tokenizer, settings: CorpusSettings, max_tokens: int) -> Source:
-    """The source that fits the kind of the corpus."""
+    """The source that fits the kind of the corpus; PolymeraseError for labels that are none."""
     table = corpus.split(split)
+    try:
+        table.check()
+    except DataPrepError as error:
+        raise PolymeraseError(str(error)) from None
     if isinstance(table, WindowTable):
         return WindowSource(table, tokenizer, settings, max_tokens)
     return SequenceSource(table, tokenizer, settings, max_tokens)

@@ -227,3 +227,14 @@ def test_ragged_packs_and_unpacks_rows():
     assert packed.lengths.tolist() == [3, 0, 1]
     assert packed.rows() == [b"ACG", b"", b"U"]
     assert len(Ragged.from_rows([])) == 0
+
+
+def test_a_structure_of_another_length_is_never_written(tmp_path):
+    def write_wrong():
+        with SequenceWriter(tmp_path / "c", stage="test", parameters={}, columns=("structure",)) as writer:
+            writer.append("train", ["a", "b"], [b"ACGU", b"ACGU"], structure=["....", "..."])
+            writer.finish(Tally())
+
+    with pytest.raises(DataPrepError, match="row 'b' has a structure of 3 symbols and a sequence of 4 nucleotides"):
+        write_wrong()
+    assert list(tmp_path.iterdir()) == []

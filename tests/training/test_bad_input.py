@@ -1,11 +1,27 @@
 """Wrong input on the command line: one line that begins with ``error:``, exit status 2, nothing half-written."""
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.training.corpora import tree, write_yaml
 from tests.training.ranks import command_line
+
+
+def rewrite(shard: Path, change: Callable[[list], list]) -> None:
+    """Change the structures of a shard of a corpus, as a script of somebody's might; its size stays that of before."""
+    with pa.ipc.open_stream(shard.read_bytes()) as stream:
+        batch = stream.read_next_batch()
+    at = batch.schema.get_field_index("structure")
+    batch = batch.set_column(at, batch.schema.field(at), pa.array(change(batch.column(at).to_pylist()), pa.string()))
+    before = shard.stat().st_size
+    with pa.ipc.new_stream(shard, batch.schema) as stream:
+        stream.write_batch(batch)
+    assert shard.stat().st_size == before  # Arrow pads its buffers
 
 
 @pytest.fixture
@@ -117,3 +133,28 @@ def test_a_run_folder_that_cannot_be_made(tmp_path, corpora):
     done = command_line("--config", str(path), cwd=tmp_path)
     assert done.returncode == 2
     assert [line for line in done.stderr.splitlines() if line.startswith("error: run.dir:")] != []
+
+
+def test_structures_of_another_length_than_their_sequences(complaint, tmp_path, corpora):
+    shutil.copytree(corpora["labelled"], tmp_path / "cut")
+    shard = tmp_path / "cut" / "train" / "shard-00000.arrow"
+    rewrite(shard, lambda structures: [text and text[:-1] if row == 7 else text for row, text in enumerate(structures)])
+    text = complaint("objectives.structure={}", corpus=str(tmp_path / "cut"))
+    assert "shard-00000.arrow: row 'train-7' has a structure of" in text
+    assert "fold the corpus again" in text
+
+
+@pytest.mark.parametrize("row", [[0.5, 0.6, 0.0, 0.0], [float("nan"), 1.0, 0.0, 0.0], [1.5, -0.5, 0.0, 0.0]])
+def test_frequencies_that_are_none(tmp_path, corpora, row):
+    from pretrain.assembly import assemble
+    from pretrain.errors import PolymeraseError
+    from tests.training.corpora import config
+
+    shutil.copytree(corpora["alleles"], tmp_path / "wrong")
+    file = next((tmp_path / "wrong" / "contigs").rglob("frequencies.npy"))
+    frequencies = np.load(file)
+    frequencies[2] = row
+    np.save(file, frequencies)
+    values = {"model__family": "mutbert", "masking": {"strategy": "variant_first"}, "objectives": {"soft_label": {}}}
+    with pytest.raises(PolymeraseError, match=r"frequencies.npy: row 2 is .* must be 0 or more and sum to 1"):
+        assemble(config(tmp_path, tmp_path / "wrong", **values)).sources("train")
