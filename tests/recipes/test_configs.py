@@ -1,0 +1,68 @@
+"""The recipes that travel with the project: each one reads, is planned, and says the truth about its own size."""
+
+import re
+
+import pytest
+import yaml
+
+from pretrain.config import load_config
+from pretrain.config.yaml_file import CONFIG_FOLDER
+from pretrain.dry_run import describe
+from pretrain.families import FAMILIES, find_family
+
+PUBLISHED = {path.stem: path for path in sorted(CONFIG_FOLDER.glob("*.yaml"))}
+DEMO = {f"demo/{path.stem}": path for path in sorted((CONFIG_FOLDER / "demo").glob("*.yaml"))}
+COMBINATIONS = {"everything", "soft_structure"}
+
+
+def stem(family: str) -> str:
+    """The file name of a family's recipe."""
+    return "ernie" if family == "ernie_rna" else family
+
+
+def test_every_family_has_a_recipe_and_a_small_twin():
+    assert set(PUBLISHED) == {stem(name) for name in FAMILIES}
+    assert set(DEMO) == {f"demo/{stem(name)}" for name in FAMILIES} | {f"demo/{name}" for name in COMBINATIONS}
+    for name, family in FAMILIES.items():
+        for config in (stem(name), f"demo/{stem(name)}"):
+            assert load_config(f"{config}.yaml").model.family == family.name
+
+
+@pytest.mark.parametrize("name", [*PUBLISHED, *DEMO])
+@pytest.mark.parametrize("quirks", ["fixed", "upstream"])
+def test_a_recipe_is_planned_without_its_corpus(tmp_path, monkeypatch, name, quirks):
+    monkeypatch.chdir(tmp_path)
+    plan = describe(load_config(f"{name}.yaml", [f"quirks={quirks}", "corpus.path=nowhere"]), 1)
+    assert "first batch         not known: corpus 'nowhere' does not exist" in plan
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_plan_has_the_parameters_of_the_published_model_and_of_the_comment(name):
+    config = load_config(f"{name}.yaml", ["corpus.path=nowhere"])
+    (planned,) = re.findall(r"^parameters +([\d,]+)$", describe(config, 1), re.M)
+    family = find_family(config.model.family)
+    assert int(planned.replace(",", "")) == family.parameters
+    for stated in re.findall(r"^#   parameters +([\d,]+)", PUBLISHED[name].read_text(), re.M):
+        assert stated == planned
+
+
+@pytest.mark.parametrize("path", sorted((CONFIG_FOLDER / "corpora").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_reads_the_corpus_that_its_corpus_recipe_makes(path):
+    recipe = yaml.safe_load(path.read_text())
+    assert load_config(recipe["config"]).corpus.path == recipe["corpus"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_upstream_quirks_reach_the_recipe_of_their_family(name):
+    config = load_config(f"{stem(name)}.yaml", ["quirks=upstream"])
+    for key, value in FAMILIES[name].quirks.items():
+        node = config
+        for part in key.split("."):
+            node = getattr(node, part)
+        assert node == value, key
+
+
+def test_lines_of_recipes_fit_a_screen():
+    long = [f"{path.name}: {line}" for path in [*PUBLISHED.values(), *DEMO.values()]
+            for line in path.read_text().splitlines() if len(line) > 120]  # fmt: skip
+    assert not long
