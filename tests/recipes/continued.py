@@ -1,0 +1,96 @@
+"""What is continued: per family a checkpoint as its authors released it, tiny, and real sequences of the right kind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from data_prep.__main__ import main as data_prep
+from pretrain.families import FAMILIES, TRANSFORMS
+from pretrain.families.published import PublishedModel
+
+STEPS = 20
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A family's chain.
+
+    weights: writes the released file into a folder (golden folder, folder) -> file. sizes: what shapes cannot tell.
+    corpus: which of :func:`real_corpora`. changes: overrides of ``configs/NAME.yaml``.
+    """
+
+    weights: Callable[[Path, Path], Path]
+    sizes: tuple[str, ...]
+    corpus: str
+    changes: tuple[str, ...] = ()
+
+
+def random_release(family: str) -> Callable[[Path, Path], Path]:
+    """Random weights in the layout that the family was published in."""
+
+    def write(_: Path, folder: Path) -> Path:
+        chosen = FAMILIES[family]
+        settings = replace(chosen.settings, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+                           intermediate_size=48, max_position_embeddings=64)  # fmt: skip
+        torch.manual_seed(11)
+        tensors: dict[str, Tensor] = {}
+        for name, tensor in PublishedModel(settings, chosen.heads).state_dict().items():
+            found = chosen.upstream.to_theirs(name)
+            assert found is not None
+            tensors[found[0]] = TRANSFORMS[found[1].transform][1](tensor + 0.1 * torch.randn(tensor.shape))
+        tensors |= {copy: tensors[first] for copy, first in chosen.upstream.duplicates.items()}
+        torch.save(tensors, folder / "pytorch_model.bin")
+        return folder / "pytorch_model.bin"
+
+    return write
+
+
+def _golden(*parts: str) -> Callable[[Path, Path], Path]:
+    return lambda golden, _: golden.joinpath(*parts)
+
+
+def _utr_lm(golden: Path, folder: Path) -> Path:
+    weights = load_file(golden / "utr_lm" / "weights.safetensors")
+    torch.save({key: tensor for key, tensor in weights.items() if key.startswith("module.")}, folder / "ESM2SISS.pkl")
+    return folder / "ESM2SISS.pkl"
+
+
+_HEADS_3, _HEADS_4 = "model.num_attention_heads=3", "model.num_attention_heads=4"
+_64, _CROP = "model.max_position_embeddings=64", ("corpus.max_tokens=64", "corpus.too_long=crop")
+_BASE = "masking={strategy: base}"
+CONTINUED = {
+    "ernie_rna": Continued(_golden("ernie_rna", "weights.safetensors"), (_HEADS_4, _64), "ncrna", _CROP),
+    "rnaernie": Continued(
+        _golden("rnaernie", "tiny_rnaernie", "paddle_layout.npz"), (), "ncrna",
+        (*_CROP, "masking.parts=[{strategy: base}, {strategy: span}]"),
+    ),
+    "rnaernie2": Continued(random_release("rnaernie2"), (_HEADS_3,), "ncrna", _CROP),
+    "utr_lm": Continued(_utr_lm, (), "utr5", ("corpus.max_tokens=100",)),
+    "utrbert_4mer": Continued(random_release("utrbert_4mer"), (_HEADS_3,), "utr3", _CROP),
+    "dnabert_3mer": Continued(random_release("dnabert_3mer"), (_HEADS_3,), "genome", _CROP),
+    "mutbert": Continued(_golden("mutbert", "mlm_weights.safetensors"), (_HEADS_4, _64), "population",
+                         ("corpus.window=62", "batch.sequences=8")),
+}  # fmt: skip
+
+
+def real_corpora(data: Path, folder: Path) -> dict[str, Path]:
+    """Corpora of public sequences: non-coding RNA, 3' and folded 5' UTRs, a piece of a genome, its population."""
+
+    def make(*words: object) -> None:
+        assert data_prep([str(word) for word in words]) == 0
+
+    made = {name: folder / name for name in ("ncrna", "utr3", "utr5", "genome", "population")}
+    make("fasta", data / "ncrna/nRC_test.fa", "--out", made["ncrna"], "--max-length", 150)
+    slice_of_chr6 = ["--genome", data / "utr3/chr6_slice.fa", "--annotation", data / "utr3/chr6_slice.gff3"]
+    make("utr3", *slice_of_chr6, "--out", made["utr3"])
+    make("utr5", *slice_of_chr6, "--out", folder / "unfolded")
+    make("fold", folder / "unfolded", "--out", made["utr5"], "--executor", "local:1", "--cache", "none")
+    genome = data / "variants/chr20a.fa"
+    make("fasta", genome, "--out", made["genome"], "--alphabet", "dna", "--long", "pieces", "--max-length", 100)
+    make("allele-frequencies", "--genome", genome, "--vcf", data / "variants/chr20a.vcf.gz", "--out",
+         made["population"], "--executor", "local:1")  # fmt: skip
+    return made
