@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pretrain.config import Config
+from pretrain.costs import STAYS_GATHERED
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
-_STAYS_GATHERED = 1_000_000_000  # DeepSpeed's stage3_max_live_parameters
 
 
 class Sent(NamedTuple):
@@ -31,8 +31,8 @@ class Sent(NamedTuple):
         return self.gradients + self.weights
 
 
-def sent_per_step(config: Config, parameters: int, ranks: int, turns: int) -> Sent:
-    """For ``turns`` micro-batches on each rank per step."""
+def sent_per_step(config: Config, parameters: int, ranks: int, turns: int, gloo: bool = False) -> Sent:
+    """For ``turns`` micro-batches on each rank per step. On CPUs, gloo runs a reduce-scatter as an all-reduce."""
     stage = config.engine.zero_stage
     share = (ranks - 1) / ranks
     size = _BYTES[config.engine.precision] if stage else 4
@@ -43,5 +43,6 @@ def sent_per_step(config: Config, parameters: int, ranks: int, turns: int) -> Se
         return Sent(2 * once, once)
     if stage == 2:
         return Sent(2 * once * turns, once)
-    gathers = 1 if parameters <= _STAYS_GATHERED else 2
-    return Sent(once * turns, gathers * once * turns)
+    gathers = 1 if parameters <= STAYS_GATHERED else 2
+    scatters = 2 if gloo else 1
+    return Sent(scatters * once * turns, gathers * once * turns)

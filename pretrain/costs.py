@@ -14,6 +14,7 @@ from pretrain.objectives.model import PretrainingModel
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 BUCKET = 500_000_000  # elements of DeepSpeed's bucket for gradients, at most
+STAYS_GATHERED = 1_000_000_000  # weights that stage 3 keeps whole from forward to backward, at most
 
 
 def parameter_count(config: Config, settings: EncoderSettings) -> int:
@@ -44,7 +45,7 @@ class Memory:
     weights: float
     gradients: float
     optimizer: float  # float32 master weights included where ZeRO or 16-bit training keeps them
-    buffers: float  # DeepSpeed's bucket for gradients on their way
+    buffers: float  # what DeepSpeed holds on the way: buckets of gradients, at stage 3 also gathered weights
     activations: float
 
     @property
@@ -66,9 +67,15 @@ def memory_per_rank(
         weights=0 if engine.offload_param == "cpu" else parameters * small / share[0],
         gradients=parameters * _gradient_bytes(engine.zero_stage, small) / share[1],
         optimizer=0 if offloaded else parameters * (states + master) / share[2],
-        buffers=small * min(parameters, BUCKET) if engine.zero_stage else 0,
+        buffers=small * _buffer_elements(engine.zero_stage, parameters),
         activations=_activations(config, settings, lengths),
     )
+
+
+def _buffer_elements(stage: int, parameters: int) -> int:
+    """Stage 3 fills a second bucket for its reduce-scatter."""
+    bucket = min(parameters, BUCKET)
+    return {0: 0, 1: bucket, 2: bucket, 3: 2 * bucket + min(parameters, STAYS_GATHERED)}[stage]
 
 
 def optimizer_bytes(settings: OptimizerSettings) -> int:

@@ -51,7 +51,7 @@ def measure(tree: dict, place: Place) -> dict[str, float]:
         "peak": found["peak"],
         "predicted peak": memory.total,
         "sent": (sent[-1] - sent[2]) / (len(sent) - 3),  # first steps record DeepSpeed's order of gathering
-        "predicted sent": sent_per_step(parts.config, parameters, place.world_size, trainer.turns).total,
+        "predicted sent": sent_per_step(parts.config, parameters, place.world_size, trainer.turns, gloo=True).total,
     }
 
 
