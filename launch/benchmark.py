@@ -17,6 +17,7 @@ EXAMPLE = """examples:
   python launch/benchmark.py --config rnaernie2.yaml --against hf --corpus corpora/mine --json engine.precision=fp32
   python launch/benchmark.py --config ernie.yaml --against hf --length 510 --sequences 8 model.num_hidden_layers=4
   python launch/benchmark.py --config dnabert_3mer.yaml --against loop --length 200
+  python launch/benchmark.py data [--corpus corpora/mine] [--motifs motifs.tsv] [--json]
   python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage tokens] [--json]
 
 Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,
@@ -55,6 +56,8 @@ def main() -> int:
     """Measure; the exit status is in the help."""
     if sys.argv[1:3] == ["data", "--corpus-stages"]:
         return _corpus_stages(sys.argv[3:])
+    if sys.argv[1:2] == ["data"]:
+        return _data_path(sys.argv[2:])
     args = parser().parse_intermixed_args()
     try:
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
@@ -68,6 +71,31 @@ def main() -> int:
     from pretrain.benchmarking.report import table
 
     print(table(report))
+    return 0
+
+
+def _data_path(arguments: list[str]) -> int:
+    """From the stream to packed batches; figures are in docs/benchmarks.md."""
+    from data_prep.benchmarks.rows import hardware, table
+    from pretrain.benchmarking.datapath import data_path_rows
+    from pretrain.data.sources import open_checked
+
+    data = argparse.ArgumentParser(prog="python launch/benchmark.py data")
+    data.add_argument("--corpus", metavar="DIR", help="what to read (default: made up)")
+    data.add_argument("--motifs", nargs="+", default=[], metavar="FILE", help="motif lists; without, no motif masking")
+    data.add_argument("--json", action="store_true", help="print one JSON object")
+    args = data.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+            folder = Path(args.corpus or f"{scratch}/corpus")
+            if args.corpus is None:
+                _make_up_corpus(folder, 20_000, None)
+            open_checked(str(folder))
+            rows = data_path_rows(folder, args.motifs, Path(scratch))
+    except PolymeraseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps({"hardware": hardware(), "rows": rows}) if args.json else f"{hardware()}\n{table(rows)}")
     return 0
 
 

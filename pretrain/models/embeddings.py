@@ -1,5 +1,7 @@
 """From packed ids (and soft rows) to the encoder's first hidden state."""
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +59,7 @@ class Embeddings(nn.Module):
         """Replace the rows of soft tokens by their frequencies times the rows of A, C, G, U/T."""
         if self.settings.base_token_ids is None:
             raise PolymeraseError("this model has no token for each single base, so it cannot read allele frequencies")
-        bases = self.word(torch.tensor(self.settings.base_token_ids, device=x.device)).to(torch.float32)  # (4, D)
+        bases = self.word(_on_device(self.settings.base_token_ids, x.device)).to(torch.float32)  # (4, D)
         positions = soft.positions if layout.place is None else layout.place[soft.positions]
         return x.index_copy(0, positions, (soft.freq @ bases).to(x.dtype))
 
@@ -79,3 +81,9 @@ class Embeddings(nn.Module):
                 "(model.max_position_embeddings); crop it or use a longer table"
             )
         return offset
+
+
+@cache
+def _on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
+    """Sent once, because the host waits for what it sends from ordinary memory."""
+    return torch.tensor(ids, device=device)

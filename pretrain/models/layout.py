@@ -7,11 +7,13 @@ way: group after group, (B, H, T, T) each, in one flat tensor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from data_prep.corpus.ragged import offsets_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Layout:
     sequence_of: Tensor
     cu_seqlens: Tensor
     groups: tuple[LengthGroup, ...]
+    _tiles: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def build(
@@ -78,26 +81,55 @@ class Layout:
         """
         sizes = np.asarray(lengths, dtype=np.int64)
         by_length = np.argsort(sizes, kind="stable")
-        groups: list[LengthGroup] = []
-        start = first_pair = 0
-        for members in _members(sizes[by_length].tolist(), padding, pairs):
-            groups.append(_group(start, first_pair, members, device))
-            start, first_pair = groups[-1].stop, first_pair + groups[-1].pairs
-        starts = np.concatenate([[0], np.cumsum(sizes)])
         sorted_sizes = sizes[by_length]
-        ends = np.concatenate([[0], np.cumsum(sorted_sizes)])
+        starts, ends = offsets_of(sizes), offsets_of(sorted_sizes)
         order = np.repeat(starts[by_length] - ends[:-1], sorted_sizes) + np.arange(ends[-1])
-        same = bool((by_length == np.arange(len(sizes))).all())
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
+        upload = _Upload()
+        general = [upload.add(x) for x in (order, place, np.repeat(np.arange(len(sizes)), sorted_sizes), ends)]
+        runs = _members(sorted_sizes.tolist(), padding, pairs)
+        slots = [None if run[0] == run[-1] else [upload.add(x) for x in _cells(run)] for run in runs]
+        sent = upload.send(device)
+        groups: list[LengthGroup] = []
+        start = first_pair = 0
+        for run, slot in zip(runs, slots, strict=True):
+            index, real, lengths_of_run = (sent[n] for n in slot) if slot else (None, None, None)
+            mask = None
+            if lengths_of_run is not None:
+                mask = (torch.arange(run[-1], device=device) < lengths_of_run[:, None])[:, None, None, :]
+            groups.append(LengthGroup(start, start + sum(run), first_pair, run[-1], tuple(run), index, real, mask))
+            start, first_pair = groups[-1].stop, first_pair + groups[-1].pairs
+        same = bool((by_length == np.arange(len(sizes))).all())
         return cls(
-            order=None if same else torch.from_numpy(order).to(device),
-            place=None if same else torch.from_numpy(place).to(device),
+            order=None if same else sent[general[0]],
+            place=None if same else sent[general[1]],
             sequences=tuple(by_length.tolist()),
-            sequence_of=torch.from_numpy(np.repeat(np.arange(len(sizes)), sorted_sizes)).to(device),
-            cu_seqlens=torch.from_numpy(ends.astype(np.int32)).to(device),
+            sequence_of=sent[general[2]],
+            cu_seqlens=sent[general[3]].to(torch.int32),
             groups=tuple(groups),
         )
+
+    def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
+        """Tables for kernels that work on tiles of at most ``rows`` tokens of one sequence, made once.
+
+        Returns:
+            int64 (2, tiles): sequence in layout order, first row. int64 (4, S): first token, length, width of its
+            group, and pairs of tokens before the sequence (scores of head x begin at H times that + x width^2).
+        """
+        if rows not in self._tiles:
+            lengths = np.array([length for group in self.groups for length in group.lengths])
+            width = np.repeat([group.width for group in self.groups], [len(group.lengths) for group in self.groups])
+            spans = np.stack([offsets_of(lengths)[:-1], lengths, width, offsets_of(width**2)[:-1]])
+            count = -(-lengths // rows)
+            sequence = np.repeat(np.arange(len(lengths)), count)
+            first = (np.arange(len(sequence)) - np.repeat(offsets_of(count)[:-1], count)) * rows
+            upload = _Upload()
+            upload.add(np.concatenate([sequence, first]))
+            upload.add(spans.reshape(-1))
+            tiles, table = upload.send(self.sequence_of.device)
+            self._tiles[rows] = tiles.view(2, -1), table.view(4, -1)
+        return self._tiles[rows]
 
     @property
     def longest(self) -> int:
@@ -143,21 +175,28 @@ def _members(sorted_lengths: list[int], padding: float, pairs: int | None) -> li
     return runs
 
 
-def _group(start: int, first_pair: int, lengths: list[int], device: torch.device | str) -> LengthGroup:
-    width, total = lengths[-1], sum(lengths)
-    if lengths[0] == width:
-        return LengthGroup(start, start + total, first_pair, width, tuple(lengths), None, None, None)
-    sizes = np.asarray(lengths)
-    is_real = np.arange(width)[None, :] < sizes[:, None]  # (B, T)
-    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    index = np.where(is_real, first[:, None] + np.arange(width)[None, :], 0)  # a padded cell repeats a real token
-    return LengthGroup(
-        start=start,
-        stop=start + total,
-        first_pair=first_pair,
-        width=width,
-        lengths=tuple(lengths),
-        index=torch.from_numpy(index.reshape(-1)).to(device),
-        real=torch.from_numpy(np.flatnonzero(is_real)).to(device),
-        key_mask=torch.from_numpy(is_real).to(device)[:, None, None, :],
-    )
+def _cells(lengths: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a run of different lengths: index and real of its group, and the lengths."""
+    sizes, columns = np.asarray(lengths), np.arange(lengths[-1])
+    is_real = columns[None, :] < sizes[:, None]  # (B, T)
+    index = np.where(is_real, offsets_of(sizes)[:-1, None] + columns[None, :], 0)  # padded cells repeat a real token
+    return index.reshape(-1), np.flatnonzero(is_real), sizes
+
+
+class _Upload:
+    """Arrays of int64 that reach the device in one copy, which the host does not wait for."""
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+
+    def add(self, array: np.ndarray) -> int:
+        """Its number among those ``send`` returns."""
+        self._arrays.append(array)
+        return len(self._arrays) - 1
+
+    def send(self, device: torch.device | str) -> list[Tensor]:
+        """All arrays, as views of one tensor on the device."""
+        flat = torch.from_numpy(np.concatenate(self._arrays).astype(np.int64, copy=False))
+        if torch.device(device).type == "cuda":
+            flat = flat.pin_memory().to(device, non_blocking=True)
+        return list(flat.split([len(array) for array in self._arrays]))

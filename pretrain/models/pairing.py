@@ -5,6 +5,8 @@ network that turns values into a bias per head is evaluated on the 6 x 6 class p
 biased scores of a layer, before the softmax, are the additive bias of the next one.
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -62,5 +64,10 @@ class PairingBias(nn.Module):
 
     def forward(self, device: torch.device) -> Tensor:
         """Bias of every pair of classes, (H, 6, 6)."""
-        values = torch.tensor(PAIR_VALUES, device=device)[..., None]  # (6, 6, 1)
-        return self.output(F.gelu(self.hidden(values))).permute(2, 0, 1)
+        return self.output(F.gelu(self.hidden(_pair_values(device)))).permute(2, 0, 1)
+
+
+@cache
+def _pair_values(device: torch.device) -> Tensor:
+    """(6, 6, 1). Sent once, because the host waits for what it sends from ordinary memory."""
+    return torch.tensor(PAIR_VALUES, device=device)[..., None]

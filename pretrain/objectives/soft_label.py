@@ -52,7 +52,7 @@ class SoftLabelObjective:
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
         logits = outputs.token_logits(targets["index"]).float()
         log_probability = logits.log_softmax(dim=-1)
-        base_ids = self._base_ids.to(logits.device)
+        self._base_ids = base_ids = self._base_ids.to(logits.device)  # copied once: the host waits for that
         picked = log_probability.gather(1, targets["target"][:, None]).squeeze(1)
         soft = (log_probability[targets["soft_row"]][:, base_ids] * targets["soft_freq"]).sum(dim=-1)
         picked = picked.index_put((targets["soft_row"],), soft)

@@ -7,6 +7,7 @@ H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``tr
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from typing import Protocol
 
 from torch import Tensor
@@ -58,5 +59,9 @@ class Kernel(Protocol):
 
 @cache
 def kernel_of(device_type: str) -> tuple[str, Kernel]:
-    """The kernel for a kind of device, with its name."""
+    """The kernel for a kind of device, with its name. Triton comes with torch's builds for GPUs."""
+    if device_type == "cuda" and find_spec("triton") is not None:
+        from pretrain.models.kernels.triton_kernel import TritonKernel
+
+        return "triton", TritonKernel()
     return "torch", TorchKernel()

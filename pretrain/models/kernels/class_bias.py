@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pretrain.models.layout import Layout, LengthGroup
@@ -28,8 +27,9 @@ def class_bias_of_group(table: Tensor, classes: Tensor, group: LengthGroup, out:
 
 
 def _one_hot(classes: Tensor, group: LengthGroup, table: Tensor) -> Tensor:
-    """(n,) -> (B, 1, T, C)."""
-    return group.block(F.one_hot(classes.to(torch.int64), table.shape[-1]).to(table.dtype))[:, None]
+    """(n,) -> (B, 1, T, C). Compared and not F.one_hot, which reads the largest class on the host."""
+    every = torch.arange(table.shape[-1], dtype=classes.dtype, device=classes.device)
+    return group.block((classes[:, None] == every).to(table.dtype))[:, None]
 
 
 class _ClassBias(torch.autograd.Function):

@@ -1,0 +1,159 @@
+"""Compares the Triton kernel with its twins; run by test_triton.py, on a GPU or in Triton's interpreter.
+
+Without dropout everything is compared with autograd's own operations. With dropout both kernels draw other masks, so
+the masks of the Triton kernel are first read off (values one-hot: its output then shows each probability), and the
+formulas are applied with them.
+"""
+
+import numpy as np
+import torch
+import triton.language as tl
+from torch import Tensor
+
+from pretrain.models.attention import attention
+from pretrain.models.dropout import Drop
+from pretrain.models.kernels.chain import Chain
+from pretrain.models.kernels.triton_kernel import TritonKernel
+from pretrain.models.layout import Layout
+from pretrain.models.recomputed import Scores, recomputed_attention
+
+LENGTHS = [9, 4, 33, 1, 33]
+HEADS = 2
+
+
+def random_inputs(device: str, size: int, dtype: torch.dtype) -> list[Tensor]:
+    random = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(sum(LENGTHS), HEADS, size, generator=random).to(device, dtype).requires_grad_() for _ in range(3)
+    ]
+
+
+def first_scores(layout: Layout, device: str, keep_every: int) -> tuple[Scores, Tensor]:
+    random = torch.Generator().manual_seed(1)
+    table = torch.randn(HEADS, 6, 6, generator=random).to(device).requires_grad_()
+    classes = torch.randint(6, (sum(LENGTHS),), generator=random, dtype=torch.uint8).to(device)
+    return Scores.of_classes(table, classes, layout, torch.float32, keep_every=keep_every, shared=False), table
+
+
+def tower(
+    kernel: TritonKernel | None, layout: Layout, device: str, keep_every: int, dtype: torch.dtype
+) -> list[Tensor]:
+    """Three layers of recurrent attention: output and all gradients. No kernel: autograd's own operations."""
+    q, k, v = random_inputs(device, 8, dtype)
+    scores, table = first_scores(layout, device, keep_every)
+    x = v
+    for layer in range(3):
+        inputs = q * (1 + layer), k + x, x.sin()
+        if kernel is None:
+            x, scores = attention(*inputs, scores, layout, dropout=0.0, backend="plain")
+        else:
+            x, scores = recomputed_attention(*inputs, scores, layout, Drop(0.0), kernel, last=layer == 2)
+    x.float().square().sum().backward()
+    return [x, q.grad, k.grad, v.grad, table.grad]
+
+
+def check_recurrent(device: str, tile: int) -> int:
+    full, half = torch.float32, torch.bfloat16
+    cases = [(0.0, 1, full), (10.0, 1, full), (10.0, 2, full), (0.0, 4, full), (0.0, 1, half), (10.0, 4, half)]
+    for padding, keep_every, dtype in cases:
+        layout = Layout.build(LENGTHS, padding=padding, device=device)
+        exact = tower(None, layout, device, 1, torch.float32)
+        got = tower(TritonKernel(tile), layout, device, keep_every, dtype)
+        if dtype == torch.float32:
+            for one, other in zip(got, exact, strict=True):
+                torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
+            continue
+        rounded = tower(None, layout, device, 1, dtype)
+        for one, twin, other in zip(got, rounded, exact, strict=True):  # as exact as bf16 is in plain operations
+            assert distance(one, other) < 1.3 * distance(twin, other) < 0.03
+    return len(cases)
+
+
+def distance(x: Tensor, exact: Tensor) -> float:
+    """Relative, of all values together."""
+    return ((x.double() - exact.double()).norm() / exact.double().norm()).item()
+
+
+def check_without_scores(device: str, tile: int) -> int:
+    sizes = (8, 24, 32)
+    layout = Layout.build(LENGTHS, padding=0.0, device=device)
+    for size in sizes:
+        results = []
+        for kernel in (None, TritonKernel(tile)):
+            inputs = random_inputs(device, size, torch.float32)
+            if kernel is None:
+                y, _ = attention(*inputs, None, layout, dropout=0.0, backend="plain")
+            else:
+                y, _ = recomputed_attention(*inputs, None, layout, Drop(0.0), kernel, last=True)
+            y.square().sum().backward()
+            results.append([y, *(x.grad for x in inputs)])
+        for one, other in zip(*results, strict=True):
+            torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
+    return len(sizes)
+
+
+def check_dropout(device: str, tile: int) -> int:
+    """One sequence of T tokens with values of size T: the identity as values shows the dropped probabilities."""
+    length, rate = 40, 0.3
+    layout = Layout.build([length], padding=0.0, device=device)
+    random = torch.Generator().manual_seed(2)
+    q, k, v = (torch.randn(length, HEADS, length, generator=random).to(device).requires_grad_() for _ in range(3))
+    drop, kernel = Drop(rate, 11), TritonKernel(tile)
+    eye = torch.eye(length, device=device)[:, None, :].repeat(1, HEADS, 1)
+    shown, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, drop, kernel, last=True)
+    kept = (shown != 0).permute(1, 0, 2)  # (H, T, T)
+    assert abs(kept.float().mean().item() - (1 - rate)) < 0.03
+    assert not torch.equal(kept[0], kept[1])
+    again, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, Drop(rate, 12), kernel, last=True)
+    assert not torch.equal(shown != 0, again != 0)
+
+    results = []
+    for use_kernel in (False, True):
+        packed = torch.randn(HEADS * length**2, generator=torch.Generator().manual_seed(3)).to(device).requires_grad_()
+        if use_kernel:
+            scores = Scores(packed * 1.0, Chain(packed.detach(), dtype=packed.dtype))
+            y, _ = recomputed_attention(q, k, v, scores, layout, drop, kernel, last=True)
+        else:
+            raw = packed.view(HEADS, length, length) + torch.einsum("ihd,jhd->hij", q, k) / length**0.5
+            y = torch.einsum("hij,jhd->ihd", raw.softmax(-1) * kept / (1 - rate), v)
+        grads = torch.autograd.grad(y.square().sum(), (q, k, v, packed))
+        results.append([y, *grads])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=5e-5, rtol=1e-4)
+    return 1
+
+
+def check_everything(device: str, tile: int) -> int:
+    """Number of cases; AssertionError at the first that differs."""
+    return check_without_scores(device, tile) + check_recurrent(device, tile) + check_dropout(device, tile)
+
+
+def repair_bf16() -> None:
+    """Triton's interpreter (3.7) keeps bf16 as bits, which it truncates to and multiplies as if they were numbers."""
+    from triton.runtime import interpreter
+
+    def numbers(bits: np.ndarray) -> np.ndarray:
+        return torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16).float().numpy()
+
+    def cast(self, src, dst_type):
+        kind = dst_type.scalar
+        if src.dtype.scalar == tl.bfloat16 and kind == tl.float32:
+            return interpreter.TensorHandle(numbers(src.data), kind)
+        if src.dtype.scalar == tl.float32 and kind == tl.bfloat16:
+            bits = torch.from_numpy(src.data).bfloat16().view(torch.int16).numpy().view(np.uint16)
+            return interpreter.TensorHandle(bits, kind)
+        return usual_cast(self, src, dst_type)
+
+    def dot(self, a, b, d, *how):
+        if a.dtype.scalar == tl.bfloat16:
+            a, b = (interpreter.TensorHandle(numbers(x.data), tl.float32) for x in (a, b))
+        return usual_dot(self, a, b, d, *how)
+
+    builder = interpreter.InterpreterBuilder
+    usual_cast, usual_dot = builder.cast_impl, builder.create_dot
+    builder.cast_impl, builder.create_dot = cast, dot
+
+
+if __name__ == "__main__":
+    repair_bf16()
+    print(f"{check_everything('cpu', tile=16)} cases agree")
