@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 
+from pretrain.command import Parser, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -31,18 +32,14 @@ _AGAINST = {"hf": ["hf", "hf_grouped"], "loop": ["loop"]}
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
-        prog="python launch/benchmark.py",
-        description="Measure the training step of a config.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    result = Parser("python launch/benchmark.py", "Measure the training step of a config.", EXAMPLE)
     result.add_argument("--config", required=True, help="YAML file, as given or under configs/")
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
     )
     result.add_argument("--against", choices=sorted(_AGAINST), help="who else runs over the same samples")
     result.add_argument("--corpus", metavar="DIR", help="samples to run over (default: corpus.path, else made up)")
+    result.add_argument("--profile", action="store_true", help="add the operations of one step of ours")
     result.add_argument("--json", action="store_true", help="print one JSON object")
     result.add_argument("--sequences", type=int, default=32, metavar="B", help="sequences per step (default: 32)")
     result.add_argument("--length", type=int, metavar="NT", help="length of all made-up sequences")
@@ -52,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+@command
 def main() -> int:
     """Measure; the exit status is in the help."""
     if sys.argv[1:3] == ["data", "--corpus-stages"]:
@@ -59,12 +57,8 @@ def main() -> int:
     if sys.argv[1:2] == ["data"]:
         return _data_path(sys.argv[2:])
     args = parser().parse_intermixed_args()
-    try:
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            report = _measure(args, Path(scratch))
-    except PolymeraseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+        report = _measure(args, Path(scratch))
     if args.json:
         print(json.dumps(report))
         return 0
@@ -80,21 +74,17 @@ def _data_path(arguments: list[str]) -> int:
     from pretrain.benchmarking.datapath import data_path_rows
     from pretrain.data.sources import open_checked
 
-    data = argparse.ArgumentParser(prog="python launch/benchmark.py data")
+    data = Parser("python launch/benchmark.py data", "Measure the way from the stream to packed batches.", EXAMPLE)
     data.add_argument("--corpus", metavar="DIR", help="what to read (default: made up)")
     data.add_argument("--motifs", nargs="+", default=[], metavar="FILE", help="motif lists; without, no motif masking")
     data.add_argument("--json", action="store_true", help="print one JSON object")
     args = data.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            folder = Path(args.corpus or f"{scratch}/corpus")
-            if args.corpus is None:
-                _make_up_corpus(folder, 20_000, None)
-            open_checked(str(folder))
-            rows = data_path_rows(folder, args.motifs, Path(scratch))
-    except PolymeraseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+        folder = Path(args.corpus or f"{scratch}/corpus")
+        if args.corpus is None:
+            _make_up_corpus(folder, 20_000, None)
+        open_checked(str(folder))
+        rows = data_path_rows(folder, args.motifs, Path(scratch))
     print(json.dumps({"hardware": hardware(), "rows": rows}) if args.json else f"{hardware()}\n{table(rows)}")
     return 0
 
@@ -106,13 +96,13 @@ def _corpus_stages(arguments: list[str]) -> int:
     from pretrain.benchmarking.tokens import tokenisation_rows
 
     benchmarks = {**BENCHMARKS, "tokens": tokenisation_rows}
-    stages = argparse.ArgumentParser(prog="python launch/benchmark.py data --corpus-stages")
+    about = "Measure stages of data preparation and tokenizers beside their peers."
+    stages = Parser("python launch/benchmark.py data --corpus-stages", about, EXAMPLE)
     stages.add_argument("only", nargs="*", metavar="STAGE", help=f"{', '.join(benchmarks)} (default: all)")
     stages.add_argument("--json", action="store_true", help="print one JSON object")
     args = stages.parse_args(arguments)
     if unknown := set(args.only) - set(benchmarks):
-        print(f"error: no benchmark {min(unknown)!r}; choose of {', '.join(benchmarks)}", file=sys.stderr)
-        return 2
+        raise PolymeraseError(f"no benchmark {min(unknown)!r}; choose of {', '.join(benchmarks)}")
     rows: list[dict] = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         for name in args.only or benchmarks:
@@ -137,7 +127,7 @@ def _measure(args: argparse.Namespace, scratch: Path) -> dict:
 
     warmup = args.warmup if args.warmup is not None else 20 if torch.cuda.is_available() else 2
     course = Course(warmup, args.steps, args.sequences)
-    return compare(config, ["ours", *_AGAINST.get(args.against, [])], course, args.seconds)
+    return compare(config, ["ours", *_AGAINST.get(args.against, [])], course, args.seconds, args.profile)
 
 
 def _with_corpus(config, args: argparse.Namespace, scratch: Path):

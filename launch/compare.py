@@ -9,7 +9,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import argparse
 import json
 
-from pretrain.errors import PolymeraseError
+from pretrain.command import Parser, command, positive
 
 EXAMPLE = """examples:
   python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/rnacentral_ernie
@@ -25,35 +25,33 @@ exit status: 0 compared, whatever the verdict, 2 wrong input
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python launch/compare.py",
         description="Compare two models: tokens, sizes, weights, hidden states, losses.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("ours", metavar="OURS", help="run folder or Hugging Face folder")
     result.add_argument("published", metavar="PUBLISHED", help="run folder or Hugging Face folder")
     result.add_argument("settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from OURS'")
     result.add_argument("--corpus", metavar="DIR", help="corpus whose held-out records both read")
-    result.add_argument("--sequences", type=int, default=2048, metavar="N", help="at most this many (default: 2048)")
+    result.add_argument(
+        "--sequences", type=positive, default=2048, metavar="N", help="at most this many (default: 2048)"
+    )
     result.add_argument("--tolerance", type=float, default=0.01, metavar="NATS", help="for 'as good' (default: 0.01)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a page")
     return result
 
 
+@command
 def main() -> int:
     """Compare; the exit status is in the help."""
     args = parser().parse_intermixed_args()
-    try:
-        from pretrain.comparing import compare
-        from pretrain.comparing.verdict import page, reproduced, verdicts
-        from pretrain.evaluating.model import load_model
+    from pretrain.comparing import compare
+    from pretrain.comparing.verdict import page, reproduced, verdicts
+    from pretrain.evaluating.model import load_model
 
-        ours, published = load_model(args.ours), load_model(args.published)
-        result = compare(ours, published, args.corpus, args.settings, args.sequences)
-    except PolymeraseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    ours, published = load_model(args.ours), load_model(args.published)
+    result = compare(ours, published, args.corpus, args.settings, args.sequences)
     found = verdicts(result, args.tolerance)
     if args.json:
         answers = {question.replace(" ", "_"): answer for question, answer, _ in found}

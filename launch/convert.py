@@ -8,6 +8,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
 
+from pretrain.command import Parser, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -26,11 +27,10 @@ exit status: 0 written and verified, 2 wrong input or a folder that failed its v
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python launch/convert.py",
         description="Turn published weights into a Hugging Face folder that stock transformers loads.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("--family", required=True, help="ernie_rna, rnaernie, utr_lm, utrbert_4mer, mutbert, …")
     result.add_argument("source", metavar="SOURCE", help="checkpoint file or folder")
@@ -44,14 +44,11 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+@command
 def main() -> int:
     """Convert; the exit status is in the help."""
     args = parser().parse_intermixed_args()
-    try:
-        _convert(args)
-    except PolymeraseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    _convert(args)
     return 0
 
 

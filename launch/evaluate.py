@@ -10,7 +10,7 @@ import argparse
 import json
 from typing import Any
 
-from data_prep.errors import DataPrepError
+from pretrain.command import Parser, command, positive
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -27,11 +27,10 @@ exit status: 0 evaluated, 2 wrong input
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python launch/evaluate.py",
         description="Ask a run or a Hugging Face folder: losses, likelihoods, embeddings, variants, base pairs.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder of our families")
     what = result.add_mutually_exclusive_group(required=True)
@@ -43,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
     )
-    result.add_argument("--sequences", type=int, metavar="N", help="at most this many (--corpus: 2048, else all)")
+    result.add_argument("--sequences", type=positive, metavar="N", help="at most this many (--corpus: 2048, else all)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     result.add_argument("--out", metavar="FILE", help="--embed: .npz or .safetensors; --vcf: table of all scores")
     result.add_argument("--too-long", choices=("error", "crop", "skip"), default="error",
@@ -53,43 +52,40 @@ def parser() -> argparse.ArgumentParser:
     embed.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
     variants = result.add_argument_group("--vcf")
     variants.add_argument("--genome", metavar="FASTA", help="reference sequence of the VCF")
-    variants.add_argument("--window", type=int, metavar="NT", help="bases around a variant (default: at most 512)")
+    variants.add_argument("--window", type=positive, metavar="NT", help="bases around a variant (default: at most 512)")
+    variants.add_argument("--strand", choices=("plus", "minus", "both"), default="plus",
+                          help="that the model reads; both: the mean of two scores (default: plus)")  # fmt: skip
     variants.add_argument("--af-field", default="AF", metavar="KEY", help="INFO key of the frequency (default: AF)")
     pairs = result.add_argument_group("--pairs")
     pairs.add_argument("--head", type=int, metavar="H", help="attention head of the last layer (default: 5, published)")
     return result
 
 
+@command
 def main() -> int:
     """Evaluate; the exit status is in the help."""
     args = parser().parse_intermixed_args()
-    try:
-        from pretrain.evaluating import tables
+    from pretrain.evaluating import tables
 
-        if args.corpus:
-            from pretrain.scoring import score
+    if args.corpus:
+        from pretrain.scoring import score
 
-            result = score(args.model, args.corpus, args.settings, args.sequences or 2048)
-            text = tables.losses(result)
-        elif args.settings:
-            raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
-        elif args.fasta:
-            result = pseudo_perplexity(args)
-            text = tables.pseudo_perplexity(result)
-        elif args.embed:
-            result = embeddings(args)
-            text = "wrote {out}: {sequences:,} sequences, {pool}, {width} numbers each, left out {left_out}".format(
-                **result
-            )
-        elif args.vcf:
-            result = variants(args)
-            text = tables.variants(result)
-        else:
-            result = base_pairs(args)
-            text = tables.base_pairs(result)
-    except (PolymeraseError, DataPrepError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        result = score(args.model, args.corpus, args.settings, args.sequences or 2048)
+        text = tables.losses(result)
+    elif args.settings:
+        raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
+    elif args.fasta:
+        result = pseudo_perplexity(args)
+        text = tables.pseudo_perplexity(result)
+    elif args.embed:
+        result = embeddings(args)
+        text = tables.embeddings(result)
+    elif args.vcf:
+        result = variants(args)
+        text = tables.variants(result)
+    else:
+        result = base_pairs(args)
+        text = tables.base_pairs(result)
     print(json.dumps(result, indent=1) if args.json else text)
     return 0
 
@@ -140,7 +136,7 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
     found, dropped = read_snvs(args.vcf, args.af_field)
     table = VariantTable(found[: args.sequences], dropped, bare_name)
     for contig in read_contigs(args.genome, table.wants):
-        table.score(model, contig.name, contig.sequence.upper(), args.window)
+        table.score(model, contig.name, contig.sequence.upper(), args.window, args.strand)
     if args.out:
         table.write(Path(args.out))
     return {"model": args.model, "vcf": args.vcf, "genome": args.genome, "out": args.out} | table.summary()

@@ -7,9 +7,10 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
-from typing import Any
+from typing import Any, NamedTuple
 
+from data_prep.errors import DataPrepError
+from pretrain.command import Parser, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -22,11 +23,10 @@ exit status: 0 written and verified, 2 wrong input or a folder that failed its v
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python launch/export.py",
         description="Write a run's checkpoint as a Hugging Face folder that stock transformers loads.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
     result.add_argument("--step", type=int, metavar="N", help="checkpoint to take (default: the newest whole one)")
@@ -38,14 +38,11 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+@command
 def main() -> int:
     """Export; the exit status is in the help."""
     args = parser().parse_args()
-    try:
-        _export(args)
-    except PolymeraseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    _export(args)
     return 0
 
 
@@ -54,8 +51,9 @@ def _export(args: argparse.Namespace) -> None:
     from pretrain.config import load_config
     from pretrain.exporting import CardFacts, export_model
     from pretrain.exporting.new_folder import refuse_existing
-    from pretrain.exporting.notes import family_notes, structure_note
+    from pretrain.exporting.notes import family_notes, source_rows, structure_note
     from pretrain.families import find_family
+    from pretrain.reporting.recipe_diff import differences
 
     run_dir = Path(args.run_dir)
     if not (run_dir / "config.yaml").is_file():
@@ -82,16 +80,20 @@ def _export(args: argparse.Namespace) -> None:
         )
     if config.objectives.rna_type is not None and about["rna_types"]:
         notes.append(f"Classes of the rna_type head, in order: {', '.join(about['rna_types'])}.")
+    course = _course(run_dir, about["step"])
     facts = CardFacts(
         origin=f"Trained by the run {run_dir.resolve().name}, step {about['step']:,}.",
         licence=args.license,
         table={
             "step": about["step"],
             "objectives": ", ".join(config.objectives.active()),
-            **_evaluation(run_dir, about["step"]),
+            **course.table,
         },
         notes=tuple(notes),
         corpora=about["identity"]["corpus"],
+        sources=source_rows(_sources(config)),
+        held_out=course.held_out,
+        differences=tuple((d.key, str(d.published), str(d.here)) for d in differences(config)),
     )
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     print(export_model(state, family, settings, Path(args.out), facts, args.kind))
@@ -108,19 +110,51 @@ def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -
         tracker.artifact(out / "README.md", "export")
 
 
-def _evaluation(run_dir: Path, step: int) -> dict:
-    """The newest held-out figures up to a step, as far as the run's metrics have any."""
-    found: dict = {}
-    metrics = run_dir / "metrics.jsonl"
-    for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
+class Course(NamedTuple):
+    """What the card says of the training. held_out: (corpus, metric, value)."""
+
+    table: dict[str, Any]
+    held_out: tuple[tuple[str, str, float], ...]
+
+
+def _course(run_dir: Path, step: int) -> Course:
+    """The course of a run up to a step, as far as its records tell."""
+    from pretrain.reporting.run_records import read_run
+
+    try:
+        run = read_run(run_dir).until(step)
+    except PolymeraseError:  # a run that logged nothing
+        return Course({}, ())
+    corpus = Path(str(run.config.corpus.path)).name
+    evaluated = [line for line in run.numbers if any(name.startswith("validation/") for name in line)]
+    held_out = {name: value for name, value in (evaluated or [{}])[-1].items() if name.startswith("validation/")}
+    table: dict[str, Any] = {}
+    if tokens := run.total("tokens_per_step"):
+        table["tokens read"] = f"{tokens:,.0f}"
+    for name in run.names_ending("/target_fraction"):
+        table[f"tokens that were targets of {name.partition('/')[0]}"] = f"{run.series(name)[1].mean():.2%}"
+    if held_out:
+        table["held-out figures of step"] = int(evaluated[-1]["step"])
+        table |= {name: f"{value:.4f}" for name, value in held_out.items()}
+    versions = {
+        name: run.environment[name] for name in ("python", "torch", "deepspeed", "gpus") if name in run.environment
+    }
+    if versions:
+        table["trained with"] = ", ".join(f"{name} {value}" for name, value in versions.items())
+    return Course(table, tuple((corpus, name.removeprefix("validation/"), value) for name, value in held_out.items()))
+
+
+def _sources(config: Any) -> dict[str, list[dict[str, Any]]]:
+    """Sources of each corpus of the run that is still at its place."""
+    from data_prep.corpus import open_corpus
+
+    found = {}
+    for path in filter(None, (config.corpus.path, *(extra.path for extra in config.corpus.extra))):
         try:
-            record = json.loads(line)
-        except ValueError:  # the last line of a run that was killed
-            continue
-        held_out = {name: value for name, value in record.items() if name.startswith("validation/")}
-        if held_out and record["step"] <= step:
-            found = {"held-out figures of step": record["step"], **held_out}
-    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in found.items()}
+            found[Path(path).name] = open_corpus(path).manifest["sources"]
+        except DataPrepError as error:
+            print(f"note: the card names no sources: {error}", file=sys.stderr)
+    return found
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 
-from pretrain.errors import PolymeraseError
+from pretrain.command import Parser, command
 
 EXAMPLE = """examples:
   python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine
@@ -27,11 +27,10 @@ exit status: 0 found, 2 wrong input or no trend
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python launch/find_lr.py",
         description="Try growing learning rates on the first steps of a run, and suggest one.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("--config", required=True, help="YAML file, as given or under configs/")
     result.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the file's")
@@ -42,18 +41,15 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+@command
 def main() -> int:
     """Try; the exit status is in the help."""
     args = parser().parse_intermixed_args()
-    try:
-        from pretrain.config import load_config
-        from pretrain.rate_finder import find_rate
+    from pretrain.config import load_config
+    from pretrain.rate_finder import find_rate
 
-        config = load_config(args.config, args.settings)
-        sweep = find_rate(config, args.low, args.high, args.steps)
-    except PolymeraseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = load_config(args.config, args.settings)
+    sweep = find_rate(config, args.low, args.high, args.steps)
     if args.json:
         names = ("rates", "losses", "smooth")
         arrays = {name: getattr(sweep, name).tolist() for name in names}

@@ -10,17 +10,20 @@ import argparse
 import json
 from typing import Any
 
-from data_prep.errors import DataPrepError
+from pretrain.command import Parser, command, positive
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
   python launch/probe.py exports/mine ncrna.fa --label 2                    class = second word of each header
   python launch/probe.py runs/mine mrl.csv --sequence utr --label rl --task regression
   python launch/probe.py exports/mine ncrna.fa --label 2 --folds 10 --json
+  python launch/probe.py exports/mine ncrna.fa --label 2 --tune --epochs 10  also the published head, encoder trained
 
 A logistic (classes) or ridge (values) regression on frozen embeddings, by cross-validation with the same folds for all
-rows of the table: this model, the same encoder with random weights, and counts of k-mers. If the first row is not
-clearly above the others, pretraining has not helped this task. Relatives in different folds flatter every row.
+rows of the table: this model, the same encoder with random weights, and counts of k-mers. --tune adds the head that the
+family is published with: on the frozen encoder, and trained together with it, from these weights and from random ones.
+If the model's rows are not clearly above the others, pretraining has not helped this task. Relatives in different folds
+flatter every row.
 
 exit status: 0 probed, 2 wrong input
 """
@@ -28,11 +31,10 @@ exit status: 0 probed, 2 wrong input
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python launch/probe.py",
-        description="Tell whether pretraining helped a task, by a linear probe.",
+        description="Tell whether pretraining helped a task, by linear probes and fine-tuned heads.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("model", metavar="MODEL", help="run folder, or Hugging Face folder of our families")
     result.add_argument("table", metavar="TABLE", help=".csv or .tsv with a header line, or a FASTA")
@@ -41,24 +43,29 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--task", choices=("auto", "classification", "regression"), default="auto", help="default: by the labels"
     )
-    result.add_argument("--folds", type=int, default=5, metavar="N", help="default: 5")
+    result.add_argument("--folds", type=positive, default=5, metavar="N", help="default: 5")
     result.add_argument("--pool", choices=("mean", "cls"), default="mean", help="default: mean over letters")
     result.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
     result.add_argument("--kmer", type=int, default=4, metavar="K", help="length of the counted k-mers (default: 4)")
     result.add_argument("--too-long", choices=("error", "crop", "skip"), default="crop", help="default: crop")
     result.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and random weights (default: 0)")
+    tuning = result.add_argument_group("fine-tuning")
+    tuning.add_argument("--tune", action="store_true", help="train heads and the encoder too: minutes on a GPU")
+    tuning.add_argument(
+        "--head", choices=("pooler", "mean", "two_layers"), help="default: the one the family is published with"
+    )
+    tuning.add_argument("--epochs", type=positive, default=5, metavar="N", help="passes over the table (default: 5)")
+    tuning.add_argument("--lr", type=float, default=1e-4, metavar="RATE", help="ten times for frozen (default: 1e-4)")
+    tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     return result
 
 
+@command
 def main() -> int:
     """Probe; the exit status is in the help."""
     args = parser().parse_args()
-    try:
-        result = probe_all(args)
-    except (PolymeraseError, DataPrepError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    result = probe_all(args)
     print(json.dumps(result, indent=1) if args.json else table(result))
     return 0
 
@@ -84,11 +91,15 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     labelled = as_task(
         args.table, [ids[row] for row in rows], sequences, [texts[row] for row in rows], args.task, args.folds
     )
+    twin = random_twin(model, args.seed)
     features = {
         "model": embed(model, labelled.ids, sequences, args.pool, args.layer).values,
-        "random weights": embed(random_twin(model, args.seed), labelled.ids, sequences, args.pool, args.layer).values,
+        "random weights": embed(twin, labelled.ids, sequences, args.pool, args.layer).values,
         f"{args.kmer}-mer counts": kmer_shares(sequences, args.kmer),
     }
+    results = {name: probe(values, labelled, args.folds, args.seed) for name, values in features.items()}
+    if args.tune:
+        results |= _tuned(args, model, twin, labelled)
     return {
         "model": args.model,
         "table": args.table,
@@ -97,7 +108,23 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         "rows": len(rows),
         "left_out": left_out,
         "folds": args.folds,
-        "results": {name: probe(values, labelled, args.folds, args.seed) for name, values in features.items()},
+        "results": results,
+    }
+
+
+def _tuned(args: argparse.Namespace, model: Any, twin: Any, labelled: Any) -> dict[str, Any]:
+    """The rows of --tune."""
+    from pretrain.probing.heads import head_of
+    from pretrain.probing.tuning import Tuning, tune
+
+    if not args.lr > 0:
+        raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
+    head = args.head or head_of(model.family.name)
+    frozen, trained = (Tuning(head, args.epochs, args.lr, args.batch, frozen) for frozen in (True, False))
+    return {
+        f"model, {head} head": tune(model, labelled, frozen, args.folds, args.seed),
+        "model, fine-tuned": tune(model, labelled, trained, args.folds, args.seed),
+        "random, fine-tuned": tune(twin, labelled, trained, args.folds, args.seed),
     }
 
 
@@ -121,11 +148,11 @@ def table(result: dict[str, Any]) -> str:
     metrics = list(next(iter(result["results"].values())))
     lines = [
         f"{result['table']}: {result['rows']:,} sequences, {what}, {result['folds']} folds (mean ± deviation)",
-        f"{'features':<16} " + " ".join(f"{metric:>17}" for metric in metrics),
+        f"{'features':<22} " + " ".join(f"{metric:>17}" for metric in metrics),
     ]
     for name, figures in result["results"].items():
         cells = [f"{figures[metric]['mean']:.4f} ± {figures[metric]['std']:.4f}" for metric in metrics]
-        lines.append(f"{name:<16} " + " ".join(f"{cell:>17}" for cell in cells))
+        lines.append(f"{name:<22} " + " ".join(f"{cell:>17}" for cell in cells))
     return "\n".join([*lines, *(f"{count:,} {why}" for why, count in result["left_out"].items())])
 
 

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from data_prep.errors import DataPrepError
+from pretrain.command import Parser, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -26,11 +27,10 @@ exit status: 0 written, 2 wrong input
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python launch/report.py",
         description="Write what a run did on one page: curves, baselines, corpus, differences to the recipe.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("run_dir", metavar="RUN", help="run folder, finished or not")
     result.add_argument("--out", metavar="FILE.html", help="default: RUN/report.html")
@@ -39,27 +39,21 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+@command
 def main() -> int:
     """Write; the exit status is in the help."""
     args = parser().parse_args()
-    try:
-        from pretrain.environment import describe_environment
-        from pretrain.reporting.report import verdicts, write_report
-        from pretrain.reporting.run_records import read_run
+    from pretrain.environment import describe_environment
+    from pretrain.reporting.report import verdicts, write_report
+    from pretrain.reporting.run_records import read_run
 
-        run = read_run(Path(args.run_dir))
-        out = Path(args.out or Path(args.run_dir) / "report.html")
-        if out.suffix != ".html":
-            raise PolymeraseError(f"--out {out}: the report is an .html file")
-        baselines = {} if args.no_baselines else _baselines(run)
-        figures = write_report(run, baselines, _corpora(run), describe_environment(), out)
-        _add_to_mlflow(run, out)
-    except (PolymeraseError, DataPrepError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+    run = read_run(Path(args.run_dir))
+    out = Path(args.out or Path(args.run_dir) / "report.html")
+    if out.suffix != ".html":
+        raise PolymeraseError(f"--out {out}: the report is an .html file")
+    baselines = {} if args.no_baselines else _baselines(run)
+    figures = write_report(run, baselines, _corpora(run), describe_environment(), out)
+    _add_to_mlflow(run, out)
     if args.json:
         print(json.dumps(figures, indent=1))
     else:
@@ -90,21 +84,30 @@ def _baselines(run: Any) -> dict[str, dict[str, float]]:
         return {}
 
 
-def _corpora(run: Any) -> list[tuple[str, list[list[str]], list[list[str]]]]:
-    """Title, statistics and filters of each corpus of the run that is still at its place."""
+def _corpora(run: Any) -> list[Any]:
+    """Statistics, filters, sources and pictures of each corpus of the run that is still at its place."""
     from data_prep.corpus import open_corpus
     from data_prep.inspection.describe import describe
+    from data_prep.inspection.plots import plots_of
     from data_prep.inspection.table import filters_of, rows_of
+    from pretrain.reporting.report import CorpusSection
 
     found = []
     for path in (run.config.corpus.path, *(extra.path for extra in run.config.corpus.extra)):
         try:
-            description = describe(open_corpus(path))
+            corpus = open_corpus(path)
+            description, pictures = describe(corpus), plots_of(corpus)
         except DataPrepError as error:
             print(f"note: {error}", file=sys.stderr)
             continue
         title = f"Corpus {path}, fingerprint {description['fingerprint'][:16]}"
-        found.append((title, rows_of(description), filters_of(description)))
+        sources = [["source", "bytes", "sha256"]]
+        for source in description["sources"]:
+            name = source.get("url") or source.get("name", "?")
+            sources.append([name, f"{source.get('bytes', 0):,}", source.get("sha256", "")[:16]])
+        tables = [rows_of(description), filters_of(description), sources]
+        named = {f"{Path(path).name}-{name}": content for name, content in pictures.items()}
+        found.append(CorpusSection(title, tables, named))
     return found
 
 

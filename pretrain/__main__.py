@@ -1,9 +1,10 @@
 """``python -m pretrain doctor``: what of the installation works, what is missing, what to do about it."""
 
-import argparse
 import json
 import sys
 from pathlib import Path
+
+from pretrain.command import Parser, command
 
 EXAMPLE = """examples:
   python -m pretrain doctor
@@ -14,17 +15,14 @@ exit status: 0 everything that is needed works, 1 something is missing
 """
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Check; the exit status is in the help."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pretrain",
-        description="Check the installation.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("python -m pretrain", "Check the installation.", EXAMPLE)
     parser.add_argument("command", choices=["doctor"], help="what to do")
     parser.add_argument("--dir", default=".", metavar="DIR", help="where runs and corpora will lie (default: here)")
     parser.add_argument("--gpu", action="store_true", help="a GPU is needed; without one the check fails")
+    parser.add_argument("--no-color", action="store_true", help="no colours (default: colours on a terminal only)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     args = parser.parse_args(arguments)
 
@@ -35,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps({"healthy": healthy, "findings": [finding._asdict() for finding in findings]}, indent=1))
     else:
-        print(render(findings, color=sys.stdout.isatty()))
+        print(render(findings, color=sys.stdout.isatty() and not args.no_color))
     return 0 if healthy else 1
 
 

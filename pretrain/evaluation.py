@@ -37,8 +37,9 @@ class Evaluator:
     the weights.
     """
 
-    def __init__(self, parts: Parts, place: Place):
-        self._parts, self._place = parts, place
+    def __init__(self, parts: Parts, place: Place, shows: bool = False):
+        """shows: a bar on terminals; a training has its own line there."""
+        self._parts, self._place, self._shows = parts, place, shows
         self._maker = parts.batches("validation") if parts.sources("validation") else None
         size = sum(source.size for source in self._maker.sources) if self._maker else 0
         self.sequences = min(parts.config.train.eval_sequences, size)
@@ -63,7 +64,7 @@ class Evaluator:
         train = self._parts.batches("train")
         seen = min(_BASELINE_SEQUENCES, sum(source.size for source in train.sources))
         return trivial_losses(
-            evaluation_batches(self._parts, train, seen, alone),
+            evaluation_batches(self._parts, train, seen, alone, "training samples" if self._shows else None),
             evaluation_batches(self._parts, self._maker, self.sequences, alone),
             self._parts.context.base_ids,
         )
@@ -74,23 +75,34 @@ class Evaluator:
             return {}
         meter = Meter(self._parts.objectives, self._parts.context.strategies, self._place)
         zeros = dict.fromkeys(self._parts.objectives, 0.0)
-        for batch in evaluation_batches(self._parts, self._maker, self.sequences, self._place):
+        label = "held-out samples" if self._shows else None
+        for batch in evaluation_batches(self._parts, self._maker, self.sequences, self._place, label):
             packed, targets = to_device(batch, self._place.device)
             meter.add(batch, engine.evaluate(packed, targets, zeros))
         return {f"validation/{name}": value for name, value in meter.report().items()}
 
 
-def evaluation_batches(parts: Parts, maker: BatchMaker, sequences: int, place: Place) -> Iterator[MicroBatch]:
-    """This rank's micro-batches of the first ``sequences`` samples; every rank gets equally many, fillers included."""
+def evaluation_batches(
+    parts: Parts, maker: BatchMaker, sequences: int, place: Place, label: str | None = None
+) -> Iterator[MicroBatch]:
+    """This rank's micro-batches of the first ``sequences`` samples; every rank gets equally many, fillers included.
+
+    Args:
+        label: of a bar with the time left, on terminals only; None: no bar.
+    """
+    from tqdm import tqdm
+
     batch = parts.config.batch
     plan = Plan(
         maker.lengths_at, Bounds(batch.tokens, batch.sequences, batch.pair_cells), place.world_size, end=sequences
     )
     filler: MicroBatch | None = None
-    for step in load_steps(plan, 0, maker.make, place.rank, place.world_size, workers=0):
-        for made in step.turns:
-            if made is None:
-                filler = filler or filler_of(maker.make(0, 1))
-                yield filler
-            else:
-                yield made
+    with tqdm(total=sequences, desc=label, disable=None if label else True) as bar:
+        for step in load_steps(plan, 0, maker.make, place.rank, place.world_size, workers=0):
+            for made in step.turns:
+                if made is None:
+                    filler = filler or filler_of(maker.make(0, 1))
+                    yield filler
+                else:
+                    yield made
+            bar.update(step.end - bar.n)

@@ -21,7 +21,8 @@ class Progress:
         self._steps, self._first_step, self._step = steps, step, step
         self._is_first = is_first
         self._bar = is_first and sys.stderr.isatty()
-        self._tokens = 0
+        self._steps_since, self._tokens, self._sequences = 0, 0, 0
+        self._targets: dict[str, int] = {}
         self._waited = 0.0
         self._since = time.perf_counter()
         self._began = self._since
@@ -44,13 +45,27 @@ class Progress:
     def advance(self, step: int, totals: StepTotals) -> None:
         """A step is done."""
         self._step = step
+        self._steps_since += 1
         self._tokens += totals.tokens
+        self._sequences += totals.sequences
+        for name, count in totals.targets.items():
+            self._targets[name] = self._targets.get(name, 0) + count
 
     def report(self, means: dict[str, float], loss: float, bad: dict[str, int]) -> dict[str, float]:
-        """Numbers of the interval since the last report, also shown; ``bad`` counts what went wrong so far, by kind."""
+        """Numbers of the interval since the last report, also shown; ``bad`` counts what went wrong so far, by kind.
+
+        ``OBJECTIVE/target_fraction``: targets per token, for masked language modelling the share that was masked.
+        """
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
-        values = {"tokens_per_second": self._tokens / seconds, "data_wait_fraction": self._waited / seconds}
+        steps, tokens = max(self._steps_since, 1), max(self._tokens, 1)
+        values = {
+            "tokens_per_second": self._tokens / seconds,
+            "data_wait_fraction": self._waited / seconds,
+            "tokens_per_step": self._tokens / steps,
+            "sequences_per_step": self._sequences / steps,
+            **{f"{name}/target_fraction": count / tokens for name, count in self._targets.items()},
+        }
         done = max(self._step - self._first_step, 1)
         left = (now - self._began) / done * (self._steps - self._step)
         accuracy = next(
@@ -62,7 +77,8 @@ class Progress:
             f"data wait {values['data_wait_fraction']:.1%}  left {_duration(left)}{went_wrong}",
             update=True,
         )
-        self._tokens, self._waited, self._since = 0, 0.0, now
+        self._steps_since, self._tokens, self._sequences, self._targets = 0, 0, 0, {}
+        self._waited, self._since = 0.0, now
         return values
 
     def say(self, text: str, update: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
 
     Raises:
         PolymeraseError: a range that makes no sense, or losses from which nothing can be read.
+        KeyboardInterrupt: asked to stop.
     """
     if not 0 < low < high:
         raise PolymeraseError(f"the range of learning rates must grow from above 0: {low:g} to {high:g}")
@@ -46,10 +48,11 @@ def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
     with tempfile.TemporaryDirectory(prefix="find-lr-") as folder:
         parts = assemble(_short(config, folder, steps))
         trainer = Trainer(parts, join(config.engine.timeout_s, config.engine.require_gpu), "never", [])
-        trainer.records.progress = Progress(steps, 0, is_first=False)  # silent
+        trainer.records.progress = Progress(steps, 0, is_first=sys.stderr.isatty())  # silent in logs
         trainer.rate = lambda step: low * (high / low) ** (step / (steps - 1))
         with contextlib.suppress(RunError):  # it fell apart: the range was wide enough
-            trainer.run()
+            if not trainer.run():
+                raise KeyboardInterrupt
         lines = map(json.loads, (Path(folder) / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
         points = [(line["learning_rate"], float(line["loss"])) for line in lines if "loss" in line]
     return judge(np.array([rate for rate, _ in points]), np.array([loss for _, loss in points]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,21 @@ from torch import Tensor
 from pretrain.assembly import Parts, assemble
 from pretrain.baselines import BASELINE
 from pretrain.batching import to_device
-from pretrain.checkpoint import WEIGHTS, find_checkpoint, read_tensors
+from pretrain.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 from pretrain.config import Config, check, load_config
 from pretrain.data.sources import open_checked
 from pretrain.distributed import Place
 from pretrain.errors import PolymeraseError
-from pretrain.evaluating.details import MlmDetails
-from pretrain.evaluating.markov import MarkovChains, chain_name, targets_of
+from pretrain.evaluating.details import LetterDetails
+from pretrain.evaluating.markov import MASKED, MarkovChains, chain_name, targets_of
 from pretrain.evaluating.model import is_run
 from pretrain.evaluation import Evaluator, evaluation_batches
+from pretrain.families import Family
 from pretrain.importing import load_pretrained_state
-from pretrain.models import PackedBatch
+from pretrain.models import EncoderSettings, PackedBatch
 from pretrain.objectives import Sums
 from pretrain.objectives.model import PretrainingModel
+from pretrain.tokenizers import build_tokenizer
 
 # columns (or the kind of corpus) that an objective's targets come from
 _NEEDS = {"structure": "structure", "mfe": "mfe_kcal_per_mol", "rna_type": "rna_type"}
@@ -55,7 +58,7 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
         corpus: corpus folder.
         settings: overrides of the run's (or the family's) config, for example ``masking.rate=0.2``.
         sequences: at most this many validation samples.
-        details: for mlm, also losses by base and by length, and Markov chains; a second pass over the samples.
+        details: of hidden letters also losses by base and by length, and Markov chains; a second pass over the samples.
 
     Returns:
         Per objective: loss, perplexity where the loss is a cross-entropy, other metrics, and the loss of the trivial
@@ -63,7 +66,7 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
     """
     parts, model = load(source, corpus, [*settings, f"train.eval_sequences={sequences}"])
     place = Place(0, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    evaluator = Evaluator(parts, place)
+    evaluator = Evaluator(parts, place, shows=True)
     if not evaluator.sequences:
         raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
     model = model.to(place.device)
@@ -74,6 +77,7 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
         "corpus": corpus,
         "corpus_fingerprint": parts.corpora[0].fingerprint,
         "sequences": evaluator.sequences,
+        "masking": parts.config.masking.model_dump(mode="json"),
         "objectives": {},
     }
     for name, trivial in evaluator.baselines.items():
@@ -82,47 +86,48 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
         if name in _LIKELIHOODS:
             figures["perplexity"] = math.exp(min(figures["loss"], 700.0))
         result["objectives"][name] = {**figures, "trivial_loss": trivial}
-    if details and "mlm" in result["objectives"]:
-        result["objectives"]["mlm"] |= _mlm_details(parts, model, place, evaluator.sequences)
+    for name in MASKED:
+        if details and name in result["objectives"]:
+            result["objectives"][name] |= _letter_details(name, parts, model, place, evaluator.sequences)
     return result
 
 
 def baseline_losses(config: Config) -> dict[str, dict[str, float]]:
-    """Objective -> baseline -> its loss on the held-out samples of a run: the trivial predictor, for mlm also the best
-    Markov chain. No model is needed. PolymeraseError where the corpus is not there."""
+    """Objective -> baseline -> its loss on the held-out samples of a run: the trivial predictor, of hidden letters also
+    the best Markov chain. No model is needed. PolymeraseError where the corpus is not there."""
     tree = config.model_dump(mode="json")
     tree["model"] |= {"init_from": None}
     parts = assemble(check(tree, str(config.run.dir)))
     place = Place(0, 0, 1, torch.device("cpu"))
-    evaluator = Evaluator(parts, place)
+    evaluator = Evaluator(parts, place, shows=True)
     found = {name: {BASELINE[name]: loss} for name, loss in evaluator.baselines.items()}
-    if "mlm" in found:
-        chains = _chains(parts, place)
-        losses: dict[str, list[np.ndarray]] = {}
-        for batch in evaluation_batches(parts, parts.batches("validation"), evaluator.sequences, place):
-            if batch.counts["mlm"]:
-                for name, values in chains.losses(targets_of(batch, parts.tokenizer)).items():
-                    losses.setdefault(name, []).append(values)
-        means = {name: float(np.nanmean(np.concatenate(parts))) for name, parts in losses.items()}
-        best = min(means, key=lambda name: means[name])
-        found["mlm"][chain_name(best)] = means[best]
+    for name in MASKED:
+        if name in found:
+            details = LetterDetails(name, _chains(name, parts, place), parts.tokenizer, parts.context.base_ids)
+            uniform = np.zeros((1, len(parts.tokenizer.vocab)), np.float32)
+            for batch in evaluation_batches(parts, parts.batches("validation"), evaluator.sequences, place):
+                details.add(batch, uniform.repeat(len(batch.targets[name]["index"]), axis=0))
+            if letters := details.report().get("letters"):
+                found[name][chain_name(letters["best_baseline"])] = letters["baselines"][letters["best_baseline"]]
     return found
 
 
-def _chains(parts: Parts, place: Place) -> MarkovChains:
+def _chains(objective: str, parts: Parts, place: Place) -> MarkovChains:
     train = parts.batches("train")
     seen = min(_CHAIN_SEQUENCES, sum(source.size for source in train.sources))
-    return MarkovChains(
-        targets_of(batch, parts.tokenizer).codes for batch in evaluation_batches(parts, train, seen, place)
-    )
+    batches = evaluation_batches(parts, train, seen, place, "training samples")
+    return MarkovChains(targets_of(batch, parts.tokenizer, objective).codes for batch in batches)
 
 
-def _mlm_details(parts: Parts, model: PretrainingModel, place: Place, sequences: int) -> dict[str, Any]:
-    details = MlmDetails(_chains(parts, place), parts.tokenizer)
-    for batch in evaluation_batches(parts, parts.batches("validation"), sequences, place):
+def _letter_details(
+    objective: str, parts: Parts, model: PretrainingModel, place: Place, sequences: int
+) -> dict[str, Any]:
+    chains = _chains(objective, parts, place)
+    details = LetterDetails(objective, chains, parts.tokenizer, parts.context.base_ids)
+    for batch in evaluation_batches(parts, parts.batches("validation"), sequences, place, "held-out samples"):
         packed, targets = to_device(batch, place.device)
         with torch.no_grad():
-            hidden = model.encoder(packed).hidden[targets["mlm"]["index"]]
+            hidden = model.encoder(packed).hidden[targets[objective]["index"]]
             logits = model.mlm_head(hidden, model.encoder.embeddings.word.weight)
         details.add(batch, logits.float().log_softmax(dim=-1).cpu().numpy())
     return details.report()
@@ -133,19 +138,46 @@ def load(source: str, corpus: str, settings: list[str]) -> tuple[Parts, Pretrain
     folder = Path(source)
     if is_run(folder):
         return _load_run(folder, corpus, settings)
-    family, _, state = load_pretrained_state(source)
+    family, encoder, state = load_pretrained_state(source)
     if "mlm_head.bias" not in state:
         raise PolymeraseError(f"{source}: holds an encoder without output head; its losses cannot be measured")
-    name = "ernie" if family.name == "ernie_rna" else family.name
-    parts = assemble(_for_corpus(load_config(f"{name}.yaml", [*settings, f"model.init_from={source}"]), corpus))
+    parts = assemble(_for_corpus(_recipe_config(source, family, encoder, settings), corpus))
     return parts, parts.model()
 
 
+def _recipe_config(source: str, family: Family, encoder: EncoderSettings, settings: list[str]) -> Config:
+    """The published recipe of the folder's family, as far as this model holds its sequences.
+
+    Motif masking needs lists that only who built them has; without them letters are masked one by one.
+    """
+    name = f"{'ernie' if family.name == 'ernie_rna' else family.name}.yaml"
+    recipe = load_config(name)
+    longest = min(family.max_tokens, encoder.max_position_embeddings)
+    fitting = [f"model.init_from={source}", f"corpus.max_tokens={min(recipe.corpus.max_tokens or longest, longest)}"]
+    if recipe.corpus.window:
+        bases = build_tokenizer(family.tokenizer).max_nucleotides(longest)
+        fitting.append(f"corpus.window={min(recipe.corpus.window, bases)}")
+    lists = [
+        Path(file)
+        for part in getattr(recipe.masking, "parts", [recipe.masking])
+        for database in getattr(part, "databases", [])
+        for file in database.files
+    ]
+    if not all(path.is_file() for path in lists):
+        fitting.append("masking={strategy: base}")
+    return load_config(name, [*fitting, *settings])
+
+
 def _load_run(folder: Path, corpus: str, settings: list[str]) -> tuple[Parts, PretrainingModel]:
+    if sizes := [setting for setting in settings if setting.startswith("model.")]:
+        raise PolymeraseError(f"{sizes[0]}: the model is that of the checkpoint; leave the key out")
     config = load_config(str(folder / "config.yaml"), [*settings, "model.init_from=null"])
+    checkpoint = find_checkpoint(folder)
     parts = assemble(_for_corpus(config, corpus))
+    # what the run took over from model.init_from besides sizes stands in its checkpoint only
+    parts = replace(parts, settings=parts.family.resized(read_state(checkpoint)["identity"]["model"]))
     model = parts.model()
-    weights = read_tensors(find_checkpoint(folder), WEIGHTS)
+    weights = read_tensors(checkpoint, WEIGHTS)
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in weights]
     if missing:

@@ -51,6 +51,7 @@ class Tracker:
             else client.create_experiment(
                 settings.experiment,
                 artifact_location=None if server else (run_dir / "mlflow-artifacts").resolve().as_uri(),
+                tags={"mlflow.experimentKind": "custom_model_development"},  # which of its two layouts the page takes
             )
         )
         if self.run_id is None:

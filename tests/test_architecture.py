@@ -15,6 +15,7 @@ PACKAGES = ("data_prep", "pretrain", "launch")
 # Rooms of `pretrain`, lowest first. A room may import itself and rooms below it; rooms on one line are level.
 LEVELS = [
     ["errors"],
+    ["command"],
     ["rng"],
     ["tokenizers"],
     ["masking"],
@@ -175,6 +176,13 @@ def test_help_of_a_launch_script_has_an_example_and_starts_no_framework(script):
 @pytest.mark.parametrize("stage", ["", *STAGES])
 def test_help_of_data_preparation_has_an_example_and_starts_no_framework(stage):
     status, text, heavy = heavy_imports("-m", "data_prep", *([stage] if stage else []), "--help")
+    assert (status, heavy) == (0, set())
+    assert "example" in text
+
+
+@pytest.mark.parametrize("module", ["pretrain", "pretrain.families"])
+def test_help_of_a_module_has_an_example_and_starts_no_framework(module):
+    status, text, heavy = heavy_imports("-m", module, "--help")
     assert (status, heavy) == (0, set())
     assert "example" in text
 

@@ -29,8 +29,14 @@ def read_structures(path: Path) -> list[StructureRecord]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolymeraseError(f"{path}: cannot be read as text: {error}") from None
+    except OSError as error:
+        raise PolymeraseError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PolymeraseError(
+            f"{path}: no text; expected records of three lines: >name, sequence, dot-bracket"
+        ) from None
+    if not text.strip():
+        raise PolymeraseError(f"{path}: empty; expected records of three lines: >name, sequence, dot-bracket")
     records = []
     for number, record in enumerate(text.lstrip().removeprefix(">").split("\n>"), 1):
         lines = [line.strip() for line in record.splitlines() if line.strip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def check_format(path: Path) -> None:
     """PolymeraseError unless the name ends as a file that can be written: asked before the work is done."""
     if path.suffix not in FORMATS:
         raise PolymeraseError(f"{path}: embeddings are written as {' or '.join(FORMATS)}")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise PolymeraseError(f"{path}: {path.parent} is a file; choose another --out")
 
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:
@@ -104,5 +107,6 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise PolymeraseError(f"{path}: not written: {error.strerror}") from None

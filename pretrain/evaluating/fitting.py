@@ -33,7 +33,8 @@ def fit(
     }
     rows = np.flatnonzero(~short & ~long if too_long == "skip" else ~short)
     if not len(rows):
-        raise PolymeraseError(f"{source}: no record fits the model: {left_out}")
+        reasons = ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)
+        raise PolymeraseError(f"{source}: no record fits the model ({reasons})")
     kept = take(sequences, rows)
     if too_long == "crop":
         kept = slices(kept, np.zeros(len(rows), np.int64), np.minimum(kept.lengths, longest))

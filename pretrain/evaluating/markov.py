@@ -17,6 +17,7 @@ from pretrain.batching import MicroBatch
 from pretrain.tokenizers import Tokenizer
 
 ORDERS = (1, 2, 3, 4, 5)
+MASKED = ("mlm", "soft_label")  # objectives that ask for hidden tokens
 OTHER = 4  # any letter but A, C, G, U/T, and what lies beyond both ends
 _PRIOR = 2.0  # observations that the next lower order counts for
 
@@ -63,13 +64,24 @@ class MarkovChains:
             share = (table + _PRIOR * below) / (table.sum(axis=1, keepdims=True) + _PRIOR)
             self._log.append(np.log(share))
 
-    def losses(self, targets: Targets) -> dict[str, np.ndarray]:
+    def losses(self, targets: Targets, share: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Name -> loss in nats (M,), NaN where not usable: every order from the left; from both sides, single letters
-        only, where hidden letters of a k-mer would have to be summed over."""
-        found = {f"markov_left_{order}": self.from_left(targets, order) for order in ORDERS}
-        if targets.hidden.shape[1] == 1:
-            found |= {f"markov_both_{order}": self.from_both_sides(targets, order) for order in ORDERS}
-        return found
+        only, where hidden letters of a k-mer would have to be summed over.
+
+        Args:
+            share: float (M, 4), how often each letter is the right one; None: the letter of the sequence always is.
+        """
+        if share is None:
+            found = {f"markov_left_{order}": self.from_left(targets, order) for order in ORDERS}
+            if targets.hidden.shape[1] == 1:
+                found |= {f"markov_both_{order}": self.from_both_sides(targets, order) for order in ORDERS}
+            return found
+        left = {f"markov_left_{order}": self._log[order][self._before(targets, order)] for order in ORDERS}
+        both = {f"markov_both_{order}": self.log_shares(targets, order) for order in ORDERS}
+        return {
+            name: np.where(targets.usable, -(share * log_share).sum(axis=1), np.nan)
+            for name, log_share in (left | both).items()
+        }
 
     def from_left(self, targets: Targets, order: int) -> np.ndarray:
         """Loss in nats (M,) of predicting the hidden letters of each target, each from the ``order`` letters before.
@@ -85,8 +97,13 @@ class MarkovChains:
         return np.where(targets.usable, loss, np.nan)
 
     def from_both_sides(self, targets: Targets, order: int) -> np.ndarray:
-        """Loss in nats (M,) of single letters under P(letter | all others), which a chain of this order gives exactly:
-        proportional to the product of the order + 1 transitions that the letter takes part in. NaN: not usable."""
+        """Loss in nats (M,) of single letters given all others (see ``log_shares``). NaN: not usable."""
+        true = np.minimum(targets.codes[targets.first], 3)[:, None]
+        return np.where(targets.usable, -np.take_along_axis(self.log_shares(targets, order), true, 1)[:, 0], np.nan)
+
+    def log_shares(self, targets: Targets, order: int) -> np.ndarray:
+        """log P(letter | all others) (M, 4) of single letters, which a chain of this order gives exactly: proportional
+        to the product of the order + 1 transitions that the letter takes part in."""
         table, codes = self._log[order], targets.codes
         score = np.zeros((len(targets.first), 4))
         around = codes[targets.first[:, None] + np.arange(-order, order + 1)]  # (M, 2 order + 1)
@@ -99,16 +116,20 @@ class MarkovChains:
                     context = context * 5 + around[:, at - order + j]
                 following = around[:, at]
                 score[:, letter] += np.where(following < OTHER, table[context, np.minimum(following, 3)], 0.0)
-        log_share = score - np.logaddexp.reduce(score, axis=1, keepdims=True)
-        true = np.minimum(codes[targets.first], 3)[:, None]
-        return np.where(targets.usable, -np.take_along_axis(log_share, true, 1)[:, 0], np.nan)
+        return score - np.logaddexp.reduce(score, axis=1, keepdims=True)
+
+    def _before(self, targets: Targets, order: int) -> np.ndarray:
+        return _context(targets.codes, targets.first, order)
 
 
-def targets_of(batch: MicroBatch, tokenizer: Tokenizer) -> Targets:
-    """The mlm targets of a micro-batch, in their order."""
+def targets_of(batch: MicroBatch, tokenizer: Tokenizer, objective: str = "mlm") -> Targets:
+    """The targets of a micro-batch for an objective that asks for hidden tokens (mlm, soft_label), in their order."""
     k, margin = tokenizer.nucleotides_per_token, ORDERS[-1]
-    index, ids = batch.targets["mlm"]["index"].numpy(), batch.packed.input_ids.numpy().copy()
-    ids[index] = batch.targets["mlm"]["target"].numpy()
+    ids = batch.packed.input_ids.numpy().copy()
+    for name in MASKED:
+        if batch.counts.get(name):
+            ids[batch.targets[name]["index"].numpy()] = batch.targets[name]["target"].numpy()
+    index = batch.targets[objective]["index"].numpy()
     offsets = offsets_of(np.array(batch.packed.lengths))
     sequence = np.searchsorted(offsets, index, side="right") - 1
     letters = letters_of(Ragged(ids, offsets), tokenizer)

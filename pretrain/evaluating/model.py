@@ -43,6 +43,8 @@ class TrainedModel:
 def is_run(folder: Path) -> bool:
     """A run folder of ours (True) or a Hugging Face folder (False). PolymeraseError if neither."""
     if (folder / "checkpoints").is_dir():
+        if not (folder / "config.yaml").is_file():
+            raise PolymeraseError(f"{folder}: a run folder without config.yaml; copy that of the run")
         return True
     if not (folder / "config.json").is_file():
         raise PolymeraseError(f"{folder}: neither a run folder (checkpoints/) nor a Hugging Face folder (config.json)")

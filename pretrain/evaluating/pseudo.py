@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import tee
 from typing import Any
 
 import numpy as np
 
 from data_prep.corpus import Ragged
 from pretrain.evaluating.model import TrainedModel
-from pretrain.evaluating.passes import log_probabilities
+from pretrain.evaluating.passes import Query, log_probabilities
 from pretrain.evaluating.queries import encode_rows, nucleotide_query
 
 
@@ -33,23 +35,27 @@ def pseudo_likelihoods(model: TrainedModel, sequences: Ragged) -> list[PseudoLik
     Args:
         sequences: ASCII, S rows that fit the model.
     """
-    rows = encode_rows(model.tokenizer, sequences)
-    asked, targets = [], []
-    for row, (ids, length) in enumerate(zip(rows, sequences.lengths.tolist(), strict=True)):
-        for nucleotide in range(length if length >= model.tokenizer.min_nucleotides else 0):
-            query = nucleotide_query(model.tokenizer, ids, nucleotide)
-            if ids[query.read] in model.tokenizer.nucleotide_ids:
-                asked.append((row, query))
-                targets.append(int(ids[query.read]))
-    found = np.zeros(len(rows))
     from tqdm import tqdm
 
-    answers = log_probabilities(model, (query for _, query in asked))
-    bar = tqdm(answers, total=len(asked), desc="nucleotides", disable=None)
-    for (row, _), target, log_probability in zip(asked, targets, bar, strict=True):
-        found[row] += log_probability[target]
-    counts = np.bincount([row for row, _ in asked], minlength=len(rows))
-    return [PseudoLikelihood(int(n), float(total)) for n, total in zip(counts, found, strict=True)]
+    counts, found = np.zeros(len(sequences), np.int64), np.zeros(len(sequences))
+    first, second = tee(_questions(model, sequences))  # the second follows the first by one batch
+    answers = log_probabilities(model, (query for _, query in first))
+    bar = tqdm(answers, total=len(sequences.values), desc="nucleotides", disable=None)
+    for (row, query), log_probability in zip(second, bar, strict=True):
+        counts[row] += 1
+        found[row] += log_probability[query.ids[query.read]]
+    return [PseudoLikelihood(n, total) for n, total in zip(counts.tolist(), found.tolist(), strict=True)]
+
+
+def _questions(model: TrainedModel, sequences: Ragged) -> Iterator[tuple[int, Query]]:
+    """(row, query) for every nucleotide (or k-mer around it) of A, C, G, U/T."""
+    rows = encode_rows(model.tokenizer, sequences)
+    for row, (ids, length) in enumerate(zip(rows, sequences.lengths.tolist(), strict=True)):
+        known = np.isin(ids, model.tokenizer.nucleotide_ids)
+        for nucleotide in range(length if length >= model.tokenizer.min_nucleotides else 0):
+            query = nucleotide_query(model.tokenizer, ids, nucleotide)
+            if known[query.read]:
+                yield row, query
 
 
 def summary(ids: list[str], found: list[PseudoLikelihood]) -> dict[str, Any]:
@@ -59,7 +65,7 @@ def summary(ids: list[str], found: list[PseudoLikelihood]) -> dict[str, Any]:
     return {
         "sequences": len(ids),
         "nucleotides": nucleotides,
-        "pseudo_perplexity": whole.perplexity,
+        "pseudo_perplexity": whole.perplexity if nucleotides else None,
         "records": [
             {
                 "id": name,

@@ -17,21 +17,25 @@ def losses(result: dict[str, Any]) -> str:
     for name, figures in result["objectives"].items():
         cells = [f"{figures[key]:>{width}.4f}" if key in figures else f"{'-':>{width}}" for key, width in columns]
         lines.append(f"{name:<12} {' '.join(cells)}")
-    letters = result["objectives"].get("mlm", {}).get("letters")
-    if letters:
-        lines += ["", *_letters(result["objectives"]["mlm"], letters)]
+        by_strategy = {key: value for key, value in figures.items() if key.startswith("accuracy/")}
+        lines += [f"  {key.removeprefix('accuracy/'):<44} {value:>9.4f}" for key, value in by_strategy.items()]
+    for name, figures in result["objectives"].items():
+        if letters := figures.get("letters"):
+            lines += ["", *_letters(name, figures, letters)]
     return "\n".join(lines)
 
 
-def _letters(figures: dict[str, Any], letters: dict[str, Any]) -> list[str]:
+def _letters(name: str, figures: dict[str, Any], letters: dict[str, Any]) -> list[str]:
     best = letters["best_baseline"]
-    lines = [f"{'masked letters':<20} {'targets':>9} {'loss':>8} {best:>15} {'accuracy':>9}"]
+    lines = [f"{f'{name}, letters':<20} {'targets':>9} {'loss':>8} {best:>15} {'accuracy':>9}"]
     rows = [("all", letters), *figures["by_base"].items(), *((f"{k} nt", v) for k, v in figures["by_length"].items())]
     for name, row in rows:
         chain = row["baselines"][best]
         lines.append(f"{name:<20} {row['targets']:>9,} {row['loss']:>8.4f} {chain:>15.4f} {row['accuracy']:>9.4f}")
     lines += ["", f"{'baseline':<20} {'loss':>8}"]
     lines += [f"{name:<20} {loss:>8.4f}" for name, loss in letters["baselines"].items()]
+    if "floor" in letters:
+        lines.append(f"{'entropy of labels':<20} {letters['floor']:>8.4f}  no model can be below")
     return lines
 
 
@@ -43,8 +47,16 @@ def pseudo_perplexity(result: dict[str, Any]) -> str:
         lines.append(f"{record['id'][:30]:<30} {record['nucleotides']:>11,} {shown:>18}")
     if len(result["records"]) > _SHOWN:
         lines.append(f"… {len(result['records']) - _SHOWN:,} more (--json has all)")
-    lines.append(f"{'all':<30} {result['nucleotides']:>11,} {result['pseudo_perplexity']:>18.4f}")
+    whole = "-" if result["pseudo_perplexity"] is None else f"{result['pseudo_perplexity']:.4f}"
+    lines.append(f"{'all':<30} {result['nucleotides']:>11,} {whole:>18}")
     return "\n".join([*lines, *_left_out(result)])
+
+
+def embeddings(result: dict[str, Any]) -> str:
+    """What was written."""
+    what = "rows" if result["pool"] == "token" else f"{result['pool']} of layer {result['layer']}"
+    first = f"wrote {result['out']}: {result['sequences']:,} sequences, {what}, {result['width']} numbers each"
+    return "\n".join([first, *_left_out(result)])
 
 
 def variants(result: dict[str, Any]) -> str:

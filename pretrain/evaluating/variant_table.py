@@ -11,7 +11,7 @@ import numpy as np
 
 from pretrain.errors import PolymeraseError
 from pretrain.evaluating.model import TrainedModel
-from pretrain.evaluating.variants import Substitution, variant_scores
+from pretrain.evaluating.variants import Strand, Substitution, variant_scores
 
 _LONGEST_WINDOW = 512  # unless asked otherwise: more context costs more than it tells
 _MOST_MISMATCHES = 0.1  # of the variants of the file: more means another assembly
@@ -51,7 +51,9 @@ class VariantTable:
         """Whether any variant lies on this contig."""
         return self._bare_name(contig) in self._rows
 
-    def score(self, model: TrainedModel, contig: str, sequence: bytes, window: int | None) -> None:
+    def score(
+        self, model: TrainedModel, contig: str, sequence: bytes, window: int | None, strand: Strand = "plus"
+    ) -> None:
         """Score the variants of one contig, given by its upper-case letters."""
         holds = model.tokenizer.max_nucleotides(model.max_tokens)
         width = window or min(holds, _LONGEST_WINDOW)
@@ -63,7 +65,7 @@ class VariantTable:
         substitutions = [Substitution(v.pos0, v.ref, v.alt) for v in (self._variants[row] for row in rows)]
         from tqdm import tqdm
 
-        answers = variant_scores(model, sequence, substitutions, width)
+        answers = variant_scores(model, sequence, substitutions, width, strand)
         for row, score in zip(rows, tqdm(answers, total=len(rows), desc=contig, disable=None), strict=True):
             if score is None:
                 self._dropped["ambiguous letters around it"] += 1

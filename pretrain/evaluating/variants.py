@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from pretrain.evaluating.model import TrainedModel
 from pretrain.evaluating.passes import Query, log_probabilities
 from pretrain.evaluating.queries import encode_rows, nucleotide_query
 
+Strand = Literal["plus", "minus", "both"]
+_COMPLEMENT = bytes.maketrans(b"ACGTURYKMBDHV", b"TGCAAYRMKVHDB")
 _TOGETHER = 1024  # variants whose windows are in memory at a time
 
 
@@ -24,7 +26,7 @@ class Substitution(NamedTuple):
 
 
 def variant_scores(
-    model: TrainedModel, contig: bytes, variants: Sequence[Substitution], width: int
+    model: TrainedModel, contig: bytes, variants: Sequence[Substitution], width: int, strand: Strand = "plus"
 ) -> Iterator[float | None]:
     """log P(alt) - log P(ref) of each variant, in nats; above 0 the model prefers the alternative.
 
@@ -33,9 +35,18 @@ def variant_scores(
 
     Args:
         contig: upper-case letters of the whole contig.
+        strand: which one the model reads; ``minus``: windows and alleles as they stand in a transcript of a gene there;
+            ``both``: the mean of the two scores.
     """
+    if strand == "both":
+        sides = [variant_scores(model, contig, variants, width, side) for side in ("plus", "minus")]
+        for plus, minus in zip(*sides, strict=True):
+            yield None if plus is None or minus is None else (plus + minus) / 2
+        return
     for start in range(0, len(variants), _TOGETHER):
-        questions = [_question(model, contig, variant, width) for variant in variants[start : start + _TOGETHER]]
+        questions = [
+            _question(model, contig, variant, width, strand) for variant in variants[start : start + _TOGETHER]
+        ]
         answers = log_probabilities(model, [question.query for question in questions if question.known])
         for question in questions:
             if question.known:
@@ -54,11 +65,14 @@ class _Question(NamedTuple):
     known: bool
 
 
-def _question(model: TrainedModel, contig: bytes, variant: Substitution, width: int) -> _Question:
+def _question(model: TrainedModel, contig: bytes, variant: Substitution, width: int, strand: Strand) -> _Question:
     start = min(max(0, variant.pos0 - width // 2), max(0, len(contig) - width))
     window, place = contig[start : start + width], variant.pos0 - start
-    changed = window[:place] + variant.alt.encode() + window[place + 1 :]
+    alt = variant.alt.encode()
+    if strand == "minus":
+        window, place, alt = window[::-1].translate(_COMPLEMENT), len(window) - 1 - place, alt.translate(_COMPLEMENT)
+    changed = window[:place] + alt + window[place + 1 :]
     reference, alternative = encode_rows(model.tokenizer, Ragged.from_rows([window, changed]))
     query = nucleotide_query(model.tokenizer, reference, place)
-    ref, alt = int(reference[query.read]), int(alternative[query.read])
-    return _Question(query, ref, alt, bool(np.isin([ref, alt], model.tokenizer.nucleotide_ids).all()))
+    ids = int(reference[query.read]), int(alternative[query.read])
+    return _Question(query, *ids, bool(np.isin(ids, model.tokenizer.nucleotide_ids).all()))

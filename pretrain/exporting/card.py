@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
@@ -21,6 +21,8 @@ class CardFacts:
 
     origin: one sentence on where the weights come from. licence: a licence id of the hub, ``unknown`` if nobody said.
     table: rows for the card. notes: sentences a user must know. corpora: name -> fingerprint of what was trained on.
+    sources: what the corpora were made of, one mapping of column to text each. held_out: (dataset, metric, value) for
+    the hub's leaderboards. differences: (key, published, here) where the run differs from the published recipe.
     """
 
     origin: str
@@ -28,6 +30,9 @@ class CardFacts:
     table: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     corpora: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Mapping[str, str], ...] = ()
+    held_out: tuple[tuple[str, str, float], ...] = ()
+    differences: tuple[tuple[str, str, str], ...] = ()
 
 
 def model_card(
@@ -49,7 +54,7 @@ def model_card(
     form = family.hugging_face
     class_name = form.masked_lm_class if kind == "mlm" else form.base_class
     parts = [
-        f"---\n{yaml.safe_dump(_front_matter(family, facts), sort_keys=False)}---",
+        f"---\n{yaml.safe_dump(_front_matter(name, family, facts), sort_keys=False)}---",
         f"# {name}",
         f"A model of the family `{family.name}` ({class_name}, {_count(tensors.model)} parameters), "
         f"written by polymerase. {facts.origin}",
@@ -61,6 +66,11 @@ def model_card(
         parts.append(_PAIRS)
     parts += _side_files(name, tensors)
     parts += ["## Facts", _table(_size_rows(settings) | dict(facts.table) | _corpus_rows(facts))]
+    if facts.sources:
+        parts += ["## Data", _rows([list(facts.sources[0]), *(list(source.values()) for source in facts.sources)])]
+    if facts.differences:
+        rows = [["key", "published recipe", "here"], *(list(difference) for difference in facts.differences)]
+        parts += ["## Differences to the published recipe", _rows(rows)]
     if facts.notes:
         parts += ["## Good to know", "\n".join(f"* {note}" for note in facts.notes)]
     parts += ["## Verification", _verification(class_name, verified)]
@@ -74,7 +84,7 @@ _PAIRS = (
 )
 
 
-def _front_matter(family: Family, facts: CardFacts) -> dict[str, object]:
+def _front_matter(name: str, family: Family, facts: CardFacts) -> dict[str, object]:
     molecule = "dna" if family.name.startswith(("dnabert", "mutbert")) else "rna"
     matter: dict[str, object] = {
         "library_name": "transformers",
@@ -82,6 +92,16 @@ def _front_matter(family: Family, facts: CardFacts) -> dict[str, object]:
         "pipeline_tag": "fill-mask",
         "tags": ["biology", molecule, "masked-language-model", family.name, "polymerase"],
     }
+    if facts.held_out:
+        results = [
+            {
+                "task": {"type": "fill-mask"},
+                "dataset": {"name": dataset, "type": dataset},
+                "metrics": [{"type": metric.rpartition("/")[2], "name": metric, "value": value}],
+            }
+            for dataset, metric, value in facts.held_out
+        ]
+        matter["model-index"] = [{"name": name, "results": results}]
     return matter
 
 
@@ -132,7 +152,13 @@ def _corpus_rows(facts: CardFacts) -> dict[str, object]:
 
 
 def _table(rows: Mapping[str, object]) -> str:
-    return "\n".join(["| | |", "| --- | --- |", *(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows.items())])
+    return _rows([["", ""], *([key, value] for key, value in rows.items())])
+
+
+def _rows(rows: Sequence[Sequence[object]]) -> str:
+    """The first row is the header."""
+    lines = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 
 def _cell(value: object) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from pretrain.families import Family
 
@@ -13,6 +14,36 @@ WEIGHT_LICENCES = {
     "mutbert": "mit",
     **{f"utrbert_{k}mer": "cc-by-4.0" for k in (3, 4, 5, 6)},
 }
+
+
+# what hosts of public data say of them, by a part of the address
+_TERMS = {
+    "/RNAcentral/": "CC0 1.0",
+    "ensembl.org": "no restrictions (Ensembl)",
+    "/Gencode_": "no restrictions (GENCODE)",
+    "hgdownload.soe.ucsc.edu": "no restrictions (UCSC genome sequence)",
+    "1000genomes": "open; cite the 1000 Genomes Project (IGSR)",
+}
+
+
+def source_rows(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[dict[str, str], ...]:
+    """Rows of the card's table of sources. corpora: name -> sources of its manifest."""
+    return tuple(
+        {
+            "corpus": corpus,
+            "source": str(source.get("url") or source.get("name", "?")),
+            "release": str(source.get("release") or "-"),
+            "sha256": str(source.get("sha256", "-"))[:16],
+            "licence": terms_of(str(source.get("url") or "")),
+        }
+        for corpus, sources in corpora.items()
+        for source in sources
+    )
+
+
+def terms_of(url: str) -> str:
+    """Under which terms a public file is given away, as far as its address tells."""
+    return next((terms for part, terms in _TERMS.items() if part in url), "not stated: ask whoever gave you the file")
 
 
 def family_notes(family: Family) -> list[str]:

@@ -1,25 +1,21 @@
 """``python -m pretrain.families``: list the published models, or measure them against their references."""
 
-import argparse
 import sys
 
-from pretrain.errors import PolymeraseError
+from pretrain.command import Parser, command
 
 EXAMPLE = "example: python -m pretrain.families --check"
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status: 0 all well, 1 a figure out of bounds, 2 bad use."""
-    parser = argparse.ArgumentParser(prog="python -m pretrain.families", description=__doc__, epilog=EXAMPLE)
+    parser = Parser("python -m pretrain.families", "List the published models, or measure them.", EXAMPLE)
     parser.add_argument(
         "--check", action="store_true", help="compare parameter counts and logits with the references, print a table"
     )
     options = parser.parse_args(arguments)
-    try:
-        return _check() if options.check else _list()
-    except PolymeraseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _check() if options.check else _list()
 
 
 def _list() -> int:

@@ -1,1 +1,1 @@
-"""Did pretraining help? Frozen embeddings under a linear model, beside random weights and k-mer counts."""
+"""Did pretraining help? Linear probes and fine-tuned heads, beside random weights and k-mer counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,21 +25,33 @@ def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int)
         classification: accuracy, macro_f1, mcc (Matthews). regression: spearman, r2, rmse. Each {"mean", "std"}.
     """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import KFold, StratifiedKFold
 
-    splitter = (StratifiedKFold if table.is_classification else KFold)(folds, shuffle=True, random_state=seed)
     results = []
     # a fit that has not quite converged is a probe like any other
     warnings.simplefilter("ignore", ConvergenceWarning)
-    for train, test in splitter.split(features, table.labels):
+    for train, test in folds_of(table, folds, seed):
         x, y = features[train], table.labels[train]
         mean, deviation = x.mean(axis=0), x.std(axis=0)
         scale = np.where(deviation > 0, deviation, 1.0)
         x, held_out = (x - mean) / scale, (features[test] - mean) / scale
         if table.is_classification:
-            results.append(_classes(x, y, held_out, table.labels[test], seed))
+            guess = _classes(x, y, held_out, seed)
         else:
-            results.append(_values(x, y, held_out, table.labels[test]))
+            guess = _values(x, y, held_out)
+        results.append(score(table, table.labels[test], guess))
+    return mean_and_deviation(results)
+
+
+def folds_of(table: LabelledSequences, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of each fold; classes are spread evenly over folds."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    splitter = (StratifiedKFold if table.is_classification else KFold)(folds, shuffle=True, random_state=seed)
+    return splitter.split(np.zeros(len(table.labels)), table.labels)
+
+
+def mean_and_deviation(results: list[dict[str, float]]) -> dict[str, Any]:
+    """Metric -> {"mean", "std"} over folds."""
     return {
         name: {
             "mean": float(np.mean([result[name] for result in results])),
@@ -48,9 +61,29 @@ def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int)
     }
 
 
-def _classes(x: np.ndarray, y: np.ndarray, held_out: np.ndarray, true: np.ndarray, seed: int) -> dict[str, float]:
+def score(table: LabelledSequences, true: np.ndarray, guess: np.ndarray) -> dict[str, float]:
+    """Metrics of one fold."""
+    if table.is_classification:
+        from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+        return {
+            "accuracy": float(accuracy_score(true, guess)),
+            "macro_f1": float(f1_score(true, guess, average="macro")),
+            "mcc": float(matthews_corrcoef(true, guess)),
+        }
+    from scipy.stats import spearmanr
+    from sklearn.metrics import r2_score
+
+    spearman = spearmanr(true, guess).statistic if np.ptp(guess) and np.ptp(true) else 0.0
+    return {
+        "spearman": float(spearman),
+        "r2": float(r2_score(true, guess)),
+        "rmse": float(np.sqrt(np.mean((true - guess) ** 2))),
+    }
+
+
+def _classes(x: np.ndarray, y: np.ndarray, held_out: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
     from sklearn.model_selection import train_test_split
 
     def fitted(inverse: float, rows: np.ndarray, labels: np.ndarray) -> Any:
@@ -61,23 +94,10 @@ def _classes(x: np.ndarray, y: np.ndarray, held_out: np.ndarray, true: np.ndarra
         x, y, test_size=max(0.2, len(np.unique(y)) / len(y)), random_state=seed, stratify=y if enough else None
     )
     inverse = max(_INVERSE_STRENGTHS, key=lambda c: fitted(c, inner, inner_y).score(outer, outer_y))
-    guess = fitted(inverse, x, y).predict(held_out)
-    return {
-        "accuracy": float(accuracy_score(true, guess)),
-        "macro_f1": float(f1_score(true, guess, average="macro")),
-        "mcc": float(matthews_corrcoef(true, guess)),
-    }
+    return fitted(inverse, x, y).predict(held_out)
 
 
-def _values(x: np.ndarray, y: np.ndarray, held_out: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    from scipy.stats import spearmanr
+def _values(x: np.ndarray, y: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     from sklearn.linear_model import RidgeCV
-    from sklearn.metrics import r2_score
 
-    guess = RidgeCV(alphas=_STRENGTHS * x.shape[1]).fit(x, y).predict(held_out)
-    spearman = spearmanr(true, guess).statistic if np.ptp(guess) and np.ptp(true) else 0.0
-    return {
-        "spearman": float(spearman),
-        "r2": float(r2_score(true, guess)),
-        "rmse": float(np.sqrt(np.mean((true - guess) ** 2))),
-    }
+    return RidgeCV(alphas=_STRENGTHS * x.shape[1]).fit(x, y).predict(held_out)

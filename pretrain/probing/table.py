@@ -36,7 +36,9 @@ def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t" if path.suffix in (".tsv", ".txt") else ","))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise PolymeraseError(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise PolymeraseError(f"{path}: cannot be read as a table: {error}") from None
     if not rows:
         raise PolymeraseError(f"{path}: no rows below the header")
@@ -75,6 +77,8 @@ def as_task(
     Raises:
         PolymeraseError: a label that is no number, a class with fewer rows than folds, or one class only.
     """
+    if len(texts) < folds:
+        raise PolymeraseError(f"{source}: {len(texts)} rows, fewer than {folds} folds; lower --folds")
     numbers = [_number(text) for text in texts]
     if task == "auto":
         task = "regression" if None not in numbers and len(set(numbers)) > 20 else "classification"

@@ -7,13 +7,16 @@ import html
 from typing import Any
 
 STYLE = """
-body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #222; max-width: 64rem; margin: 2rem auto }
+:root { color-scheme: light }
+body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #222; background: #fff; max-width: 64rem }
+body { margin: 2rem auto; overflow-wrap: break-word }
 body { padding: 0 1rem }
 h1 { margin-bottom: 0 } h2 { margin-top: 2.2rem; border-bottom: 2px solid #33658a; padding-bottom: .2rem }
-table { border-collapse: collapse; margin: .6rem 0 }
+.table { overflow-x: auto; margin: .6rem 0 }
+table { border-collapse: collapse }
 td, th { padding: .15rem 1rem .15rem 0; text-align: left; border-bottom: 1px solid #eee; vertical-align: top }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(28rem, 1fr)); gap: .6rem }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(28rem, 100%), 1fr)); gap: .6rem }
 .plots img { width: 100%; display: block }
 .good { color: #1a7f37 } .bad { color: #b42318 } .muted { color: #666 }
 code { word-break: break-all; font-size: 90% }
@@ -41,13 +44,16 @@ class Page:
         self._parts.append(f"<ul>{rows}</ul>")
 
     def table(self, rows: list[list[Any]]) -> None:
-        """The first row is the header. Columns of numbers stand to the right."""
+        """The first row is the header. Columns of numbers stand to the right. Nothing where no row follows it."""
         head, *body = rows
+        if not body:
+            return
         right = [bool(body) and all(_is_number(row[column]) for row in body) for column in range(len(head))]
         kinds = [' class="number"' if is_right else "" for is_right in right]
         lines = ["".join(f"<th{k}>{_cell(cell)}</th>" for k, cell in zip(kinds, head, strict=True))]
         lines += ["".join(f"<td{k}>{_cell(cell)}</td>" for k, cell in zip(kinds, row, strict=True)) for row in body]
-        self._parts.append("<table>" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>")
+        rows_ = "\n".join(f"<tr>{line}</tr>" for line in lines)
+        self._parts.append(f'<div class="table"><table>{rows_}</table></div>')
 
     def pictures(self, plots: dict[str, bytes]) -> None:
         """PNG content by file name."""
@@ -60,7 +66,8 @@ class Page:
 
     def text(self) -> str:
         """The whole file."""
-        head = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{self._title}</title>'
+        meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        head = f'<!doctype html>\n<html lang="en">{meta}<title>{self._title}</title>'
         return "\n".join([head, f"<style>{STYLE}</style>", *self._parts, "</html>"]) + "\n"
 
 

@@ -33,6 +33,8 @@ def plots_of(run: RunRecords, baselines: Baselines) -> dict[str, bytes]:
         plots["gradient-norm.png"] = _picture(_gradient, run)
     plots["throughput.png"] = _picture(_line, run, "tokens_per_second", "Throughput", "tokens per second", True)
     plots["data-wait.png"] = _picture(_wait, run)
+    if run.names_ending("/target_fraction"):
+        plots["targets.png"] = _picture(_targets, run)
     if any(run.last(name) for name in _TROUBLE):
         plots["trouble.png"] = _picture(_trouble, run)
     return plots
@@ -50,7 +52,7 @@ def _picture(draw: Callable[..., None], *arguments: Any) -> bytes:
     axes.set_axisbelow(True)
     draw(axes, *arguments)
     axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130, metadata={"Software": None})
     return content.getvalue()
@@ -58,8 +60,12 @@ def _picture(draw: Callable[..., None], *arguments: Any) -> bytes:
 
 def _loss(axes: Any, run: RunRecords, name: str, baselines: dict[str, float]) -> None:
     steps, losses = run.series(f"{name}/loss")
-    axes.plot(steps, losses, color=TRAIN, alpha=0.35 if len(steps) > 30 else 1.0, linewidth=1.2, label="training")
-    if len(steps) > 30:
+    few = len(steps) <= 30
+    axes.plot(
+        steps, losses, "o-" if few else "-", color=TRAIN, alpha=1.0 if few else 0.35, markersize=3, linewidth=1.2,
+        label="training",
+    )  # fmt: skip
+    if not few:
         axes.plot(steps, _smooth(losses), color=TRAIN, linewidth=1.8, label="training, smoothed")
     held_steps, held = run.series(f"validation/{name}/loss")
     axes.plot(held_steps, held, "o-", color=HELD_OUT, markersize=4, linewidth=1.4, label="held out")
@@ -72,7 +78,7 @@ def _loss(axes: Any, run: RunRecords, name: str, baselines: dict[str, float]) ->
         )  # fmt: skip
     _frame(axes, losses, np.concatenate([held, list(baselines.values())]))
     axes.set_title(f"{name}: loss", loc="left")
-    axes.set_ylabel("squared error" if name == "mfe" else "nats")
+    axes.set_ylabel("squared error, in deviations" if name == "mfe" else "nats per target")
     _legend(axes)
 
 
@@ -119,12 +125,16 @@ def _line(axes: Any, run: RunRecords, name: str, title: str, unit: str, from_zer
 
 
 def _gradient(axes: Any, run: RunRecords) -> None:
+    from matplotlib.ticker import FuncFormatter
+
     _line(axes, run, "gradient_norm", "Gradient norm before clipping", "norm")
     limit = run.config.optimizer.max_grad_norm
     if limit:
         axes.axhline(limit, color=BASELINE, linestyle="--", linewidth=1, label=f"clipped above {limit:g}")
         _legend(axes)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _wait(axes: Any, run: RunRecords) -> None:
@@ -134,6 +144,17 @@ def _wait(axes: Any, run: RunRecords) -> None:
     axes.set_ylim(0, max(5.0, 110 * float(share.max(initial=0))))
     axes.set_title("Waiting for data", loc="left")
     axes.set_ylabel("% of the time")
+
+
+def _targets(axes: Any, run: RunRecords) -> None:
+    for number, metric in enumerate(run.names_ending("/target_fraction")):
+        steps, share = run.series(metric)
+        name = metric.removesuffix("/target_fraction")
+        axes.plot(steps, 100 * share, color=_PALETTE[number % len(_PALETTE)], linewidth=1.6, label=name)
+    axes.set_ylim(bottom=0)
+    axes.set_title("Targets", loc="left")
+    axes.set_ylabel("% of the tokens")
+    _legend(axes)
 
 
 def _trouble(axes: Any, run: RunRecords) -> None:

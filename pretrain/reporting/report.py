@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from pretrain.families import find_family
+from pretrain.families.published import parameter_count
 from pretrain.reporting.page import Page
 from pretrain.reporting.plots import Baselines, plots_of
 from pretrain.reporting.recipe_diff import Difference, differences, recipe_of
 from pretrain.reporting.run_records import RunRecords
 
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
+_SHARE = "/target_fraction"
 _TROUBLE = {
     "dropped_updates": "updates dropped because a gradient was not finite",
     "nonfinite_losses": "losses that were not finite",
     "loss_spikes": "spikes of the loss",
     "roll_backs": "returns to an older checkpoint",
 }
+
+
+class CorpusSection(NamedTuple):
+    """What the page says of a corpus. tables: header rows first. pictures: PNG content by file name."""
+
+    title: str
+    tables: list[list[list[str]]]
+    pictures: dict[str, bytes]
 
 
 def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
@@ -27,6 +39,7 @@ def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
         held_out = {key.removeprefix(prefix): run.last(key) for key in run.names(prefix)}
         if held_out:
             objectives[name] = {"held_out": held_out, "baselines": baselines.get(name, {})}
+    tokens, sequences = run.total("tokens_per_step"), run.total("sequences_per_step")
     speed, wait = run.series("tokens_per_second")[1], run.series("data_wait_fraction")[1]
     return {
         "run": str(run.folder),
@@ -35,11 +48,23 @@ def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
         "steps": run.config.train.steps,
         "family": run.config.model.family,
         "objectives": objectives,
+        "parameters": _parameters(run),
+        "tokens": round(tokens),
+        "sequences": round(sequences),
+        "target_fraction": {
+            name.removesuffix(_SHARE): float(run.series(name)[1].mean()) for name in run.names_ending(_SHARE)
+        },
         "tokens_per_second": float(speed.mean()) if len(speed) else None,
         "data_wait_fraction": float(wait.mean()) if len(wait) else None,
         "trouble": {name: int(run.last(name) or 0) for name in _TROUBLE},
         "differences": [difference._asdict() for difference in differences(run.config)],
     }
+
+
+def _parameters(run: RunRecords) -> int:
+    model = run.config.model
+    sizes = {name: value for name in _SIZES if (value := getattr(model, name)) is not None}
+    return parameter_count(find_family(model.family).resized(sizes), ("mlm",))
 
 
 def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:
@@ -66,35 +91,39 @@ def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:
 def write_report(
     run: RunRecords,
     baselines: Baselines,
-    corpora: list[tuple[str, list[list[str]], list[list[str]]]],
+    corpora: list[CorpusSection],
     environment: dict[str, Any],
     out: Path,
 ) -> dict[str, Any]:
     """Write the page to ``out`` and its pictures beside it, in a folder of the same name. Returns the figures.
 
     Args:
-        corpora: title, table of statistics, table of filters of each corpus; header rows first.
+        corpora: of the run, as far as they are still at their places.
         environment: versions of the machine that writes the report, for runs that noted none themselves.
     """
     figures, plots = facts(run, baselines), plots_of(run, baselines)
+    pictures = {name: content for corpus in corpora for name, content in corpus.pictures.items()}
     folder = out.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in plots.items():
+    for name, content in (plots | pictures).items():
         _write(folder / name, content)
     _write(out, _page(run, figures, plots, corpora, environment).text().encode())
-    return figures | {"report": str(out), "plots": sorted(str(folder / name) for name in plots)}
+    return figures | {"report": str(out), "plots": sorted(str(folder / name) for name in plots | pictures)}
 
 
 def _page(
     run: RunRecords,
     figures: dict[str, Any],
     plots: dict[str, bytes],
-    corpora: list[tuple[str, list[list[str]], list[list[str]]]],
+    corpora: list[CorpusSection],
     environment: dict[str, Any],
 ) -> Page:
     page = Page(run.folder.resolve().name)
     state = "finished" if run.finished else "not finished"
-    page.paragraph(f"{figures['family']}, step {figures['step']:,} of {figures['steps']:,}, {state}", "muted")
+    page.paragraph(
+        f"{figures['family']}, {figures['parameters']:,} parameters in encoder and output head, "
+        f"step {figures['step']:,} of {figures['steps']:,}, {state}", "muted",
+    )  # fmt: skip
     page.heading("What it reached")
     page.bullets(verdicts(figures))
     page.pictures({name: plot for name, plot in plots.items() if name.startswith(("loss-", "accuracy-"))})
@@ -103,10 +132,11 @@ def _page(
     page.pictures({name: plot for name, plot in plots.items() if not name.startswith(("loss-", "accuracy-"))})
     page.heading(f"What differs from the published recipe (configs/{recipe_of(run.config)}.yaml)")
     _differences(page, differences(run.config))
-    for title, statistics, filters in corpora:
-        page.heading(title)
-        page.table(statistics)
-        page.table(filters)
+    for corpus in corpora:
+        page.heading(corpus.title)
+        for table in corpus.tables:
+            page.table(table)
+        page.pictures(corpus.pictures)
     page.heading("Environment")
     if not run.environment:
         page.paragraph("The run noted nothing about its machine; these are the versions that wrote this page.", "muted")
@@ -116,6 +146,13 @@ def _page(
 
 def _course(figures: dict[str, Any], run: RunRecords) -> list[tuple[str, str]]:
     items = []
+    if figures["sequences"]:
+        each = figures["tokens"] / figures["sequences"]
+        items.append(
+            (f"{figures['tokens']:,} tokens of {figures['sequences']:,} samples were read, {each:,.1f} tokens each", "")
+        )
+    for name, share in figures["target_fraction"].items():
+        items.append((f"{name}: {share:.2%} of the tokens were targets", ""))
     if figures["tokens_per_second"] is not None:
         items.append((f"{figures['tokens_per_second']:,.0f} tokens per second on average", ""))
     if (wait := figures["data_wait_fraction"]) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ class RunRecords:
     events: list[tuple[int, str]]
     environment: dict[str, Any]
 
+    def until(self, step: int) -> RunRecords:
+        """The records up to a step."""
+        return replace(self, numbers=[line for line in self.numbers if line["step"] <= step])
+
     @property
     def last_step(self) -> int:
         """The newest step with numbers."""
@@ -50,6 +54,15 @@ class RunRecords:
         """Names of all metrics that begin so, in order of their first appearance."""
         return list(dict.fromkeys(name for line in self.numbers for name in line if name.startswith(prefix)))
 
+    def names_ending(self, suffix: str) -> list[str]:
+        """Names of all metrics that end so, in order of their first appearance."""
+        return [name for name in self.names() if name.endswith(suffix)]
+
+    def total(self, name: str) -> float:
+        """A metric of single steps, logged as means of the steps since the last line, summed over all steps."""
+        steps, values = self.series(name)
+        return float((np.diff(steps, prepend=0.0) * values).sum())
+
     def last(self, name: str) -> float | None:
         """The newest value of a metric."""
         values = self.series(name)[1]
@@ -63,10 +76,12 @@ def read_run(folder: Path) -> RunRecords:
     config = load_config(str(folder / "config.yaml"))
     numbers, events = [], []
     metrics = folder / "metrics.jsonl"
-    for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
+    for line in metrics.read_bytes().splitlines() if metrics.is_file() else ():
         try:
             record = json.loads(line)
         except ValueError:  # the last line of a run that was killed
+            continue
+        if not isinstance(record, dict) or "step" not in record:
             continue
         if "event" in record:
             events.append((int(record["step"]), str(record["event"])))
@@ -75,7 +90,10 @@ def read_run(folder: Path) -> RunRecords:
     if not numbers:
         raise PolymeraseError(f"{folder}: nothing is logged yet (metrics.jsonl); train.log_every says when it is")
     environment = folder / ENVIRONMENT
-    noted = json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {}
+    try:
+        noted = json.loads(environment.read_bytes()) if environment.is_file() else {}
+    except ValueError:
+        raise PolymeraseError(f"{environment}: no JSON; remove the file, the report goes without it") from None
     return RunRecords(folder, config, numbers, events, noted)
 
 

@@ -56,6 +56,7 @@ def in_process(script: str, *arguments: str | Path) -> tuple[int, str, str]:
     with (
         patch.object(sys, "path", ["", *sys.path]),  # the script replaces the first entry
         patch.object(sys, "argv", [script, *map(str, arguments)]),
+        patch.dict(os.environ, POLYMERASE_TRACEBACK="1"),  # what nobody foresaw fails the test with its traceback
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -57,15 +57,21 @@ def test_variants_are_scored_with_any_file_of_snvs(tiny_run, tmp_path):
         record(2, "C", "T", info="AF=0.1", contig="chr1"),
         record(5, "A", "G", info="DP=7", contig="chr1"),
         record(6, "C", "CT", info="AF=0.2", contig="chr1"),
+        record(7, "G", "A,T,<DEL>", info="DP=3", contig="chr1"),
+        record(8, "TAC", "T", contig="chr1"),
+        record(9, "A", "*", contig="chr1"),
+        record(11, "A", "C", contig="chr1"),
         record(1, "G", "A", info="AF=0.3", contig="chr2"),
     )
     files = ["--vcf", tmp_path / "v.vcf", "--genome", tmp_path / "g.fa", "--out", tmp_path / "s.tsv"]
     status, out, err = in_process("evaluate.py", tiny_run, *files, "--json")
     assert status == 0, err
     result = json.loads(out)
-    assert (result["variants"], result["scored"], result["with_frequency"]) == (3, 3, 2)
-    assert result["left_out"] == {"indel": 1}
-    assert len((tmp_path / "s.tsv").read_text().splitlines()) == 4
+    assert (result["variants"], result["scored"], result["with_frequency"]) == (6, 5, 2)
+    assert result["left_out"] == {"indel": 2, "symbolic": 1, "star": 1, "reference mismatch": 1}
+    rows = [line.split("\t") for line in (tmp_path / "s.tsv").read_text().splitlines()]
+    assert [row[3:5] for row in rows[1:]] == [["C", "T"], ["A", "G"], ["G", "A"], ["G", "T"], ["A", "C"], ["G", "A"]]
+    assert [row[-1] == "" for row in rows[1:]] == [False] * 4 + [True, False]
 
 
 def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
@@ -87,6 +93,12 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
         (["RUN", "--pairs", "few.fa"], "record 1: 2 lines, expected three"),
         (["RUN", "--fasta", "few.fa", "train.steps=3"], "settings belong to --corpus"),
         (["RUN", "--corpus", "nowhere"], "corpus 'nowhere' does not exist"),
+        (["RUN", "--pairs", "empty.fa"], "empty.fa: empty; expected records of three lines"),
+        (["RUN", "--fasta", "few.fa", "--sequences", "0"], "'0' is no number from 1 up"),
+        (["RUN", "--embed", "few.fa", "--out", "few.fa/e.npz"], "few.fa/e.npz: few.fa is a file"),
+        (["RUN", "--corpus", "few.fa"], "few.fa: no such corpus folder"),
+        (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --pairs is required"),
+        (["few.fa", "--fasta", "few.fa"], "neither a run folder"),
     ],
 )
 def test_wrong_input_is_one_line_that_says_what_to_do(tiny_run, tmp_path, monkeypatch, arguments, problem):

@@ -72,6 +72,23 @@ def test_a_variant_and_its_reverse_have_opposite_scores(name):
         assert abs(forth) > 1e-3
 
 
+@pytest.mark.parametrize("name", ["ernie_rna", "dnabert_3mer"])
+def test_the_minus_strand_is_the_plus_strand_of_the_reverse_complement(name):
+    model, draw = tiny(name), np.random.default_rng(3)
+    contig = "".join(draw.choice(list("ACGT"), 61))
+    other = contig[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    for place in (0, 7, 30, 60):
+        ref, alt = contig[place], "ACGT"[("ACGT".index(contig[place]) + 2) % 4]
+        here = [Substitution(place, ref, alt)]
+        there = [Substitution(60 - place, *(x.translate(str.maketrans("ACGT", "TGCA")) for x in (ref, alt)))]
+        (plus,), (minus,), (both,) = (
+            list(variant_scores(model, contig.encode(), here, 31, side)) for side in ("plus", "minus", "both")
+        )
+        (expected,) = variant_scores(model, other.encode(), there, 31)
+        assert minus == pytest.approx(expected, abs=1e-4)
+        assert both == pytest.approx((plus + minus) / 2, abs=1e-5)
+
+
 def test_variants_next_to_unknown_bases_have_no_score_in_kmers_and_one_in_letters():
     contig = b"ACGTACGTNACGTACGT"
     near = [Substitution(9, "A", "G"), Substitution(2, "G", "T")]

@@ -1,6 +1,7 @@
 """Markov baselines are what they say: checked against chains with known entropy and against brute force."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from data_prep.corpus import Ragged
 from pretrain.batching import MicroBatch
-from pretrain.evaluating.details import MlmDetails
+from pretrain.evaluating.details import LetterDetails
 from pretrain.evaluating.markov import ORDERS, OTHER, MarkovChains, letters_of, targets_of
 from pretrain.models import PackedBatch
 from pretrain.tokenizers import build_tokenizer
@@ -123,7 +124,7 @@ def test_parts_of_the_details_add_up_to_the_whole():
     ]
     batch, tokenizer = micro_batch("ernie_rna", rows, selected)
     logits = torch.from_numpy(draw.normal(size=(len(selected), 25)))
-    details = MlmDetails(MarkovChains([MARGIN]), tokenizer)
+    details = LetterDetails("mlm", MarkovChains([MARGIN]), tokenizer, (0, 0, 0, 0))
     details.add(batch, logits.log_softmax(-1).numpy())
     report = details.report()
     expected = torch.nn.functional.cross_entropy(logits, batch.targets["mlm"]["target"])
@@ -134,3 +135,30 @@ def test_parts_of_the_details_add_up_to_the_whole():
         total = sum(one["targets"] * one[key] for one in report[part].values())
         assert total / len(selected) == pytest.approx(report["letters"][key])
     assert report["letters"]["baselines"]["uniform"] == pytest.approx(np.log(4))
+
+
+def test_soft_labels_are_taken_apart_by_the_share_of_each_allele():
+    draw = np.random.default_rng(6)
+    training = draw.integers(0, 4, 4000).astype(np.uint8)
+    chains = MarkovChains([np.concatenate([MARGIN, training, MARGIN])])
+    batch, tokenizer = micro_batch("mutbert", ["GACGTTACGA", "ACGTNACCCA"], [3, 5, 14, 17])  # C, T; C, N
+    base_ids = tuple(tokenizer.vocab.index(letter) for letter in "ACGT")
+    share = np.array([[0, 0.75, 0.25, 0]], np.float32)
+    arrays = batch.targets["mlm"] | {"soft_row": torch.tensor([0]), "soft_freq": torch.from_numpy(share)}
+    soft = replace(batch, targets={"soft_label": arrays}, counts={"soft_label": 4})
+    log_p = torch.from_numpy(draw.normal(size=(4, len(tokenizer.vocab)))).log_softmax(-1).numpy()
+    details = LetterDetails("soft_label", chains, tokenizer, base_ids)
+    details.add(soft, log_p)
+    report = details.report()
+    hard = [chains.from_both_sides(targets_of(batch, tokenizer), 3)[row] for row in range(4)]
+    swapped, _ = micro_batch("mutbert", ["GAGGTTACGA", "ACGTNACCCA"], [3, 5, 14, 17])  # the other allele
+    expected = 0.75 * hard[0] + 0.25 * chains.from_both_sides(targets_of(swapped, tokenizer), 3)[0]
+    letters = report["letters"]
+    assert letters["targets"] == 3  # N is no letter
+    assert letters["baselines"]["markov_both_3"] == pytest.approx((expected + hard[1] + hard[2]) / 3)
+    assert letters["baselines"]["uniform"] == pytest.approx(np.log(4))
+    assert letters["floor"] == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / 3)
+    at = [base_ids["ACGT".index(letter)] for letter in "CTC"]
+    losses = [-(0.75 * log_p[0, at[0]] + 0.25 * log_p[0, base_ids[2]]), -log_p[1, at[1]], -log_p[2, at[2]]]
+    assert letters["loss"] == pytest.approx(np.mean(losses))
+    assert report["by_base"]["C"]["loss"] == pytest.approx(np.mean([losses[0], losses[2]]))

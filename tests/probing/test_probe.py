@@ -4,13 +4,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 from pretrain.probing.features import kmer_shares
+from pretrain.probing.heads import head_of
 from pretrain.probing.probe import probe
 from pretrain.probing.table import LabelledSequences, as_task, read_columns
-from tests.evaluating.support import error_line, in_process
+from pretrain.probing.tuning import Tuning, tune
+from tests.evaluating.support import error_line, in_process, tiny
 
 NOTHING = Ragged.from_rows([])
 
@@ -107,4 +110,46 @@ def test_wrong_input_is_one_line(tiny_run, fasta, tmp_path):
     assert "fewer than 50 folds" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "50")
     assert "two or more" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "1")
     assert "no such file" in error_line("probe.py", tiny_run, tmp_path / "gone.fa", "--label", "2")
-    assert "cannot be read as a table" in error_line("probe.py", tiny_run, tmp_path / "gone.csv", "--label", "y")
+    assert "gone.csv: No such file or directory" in error_line(
+        "probe.py", tiny_run, tmp_path / "gone.csv", "--label", "y"
+    )
+
+
+def rows_of_two_kinds(count: int) -> tuple[Ragged, np.ndarray]:
+    """Sequences rich in G and C, and others, in turn."""
+    draw = np.random.default_rng(4)
+    letters = ("GGCCAU", "AAUUGC")
+    rows = ["".join(draw.choice(list(letters[number % 2]), 30)).encode() for number in range(count)]
+    return Ragged.from_rows(rows), np.arange(count) % 2
+
+
+@pytest.mark.parametrize(("family", "head"), [("rnaernie2", "pooler"), ("mutbert", "mean"), ("utr_lm", "two_layers")])
+def test_fine_tuning_finds_what_a_head_on_frozen_random_weights_does_not(family, head):
+    assert head_of(family) == head
+    sequences, kinds = rows_of_two_kinds(60)
+    classes = LabelledSequences([], sequences, kinds, ("rich", "poor"))
+    model = tiny(family)
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    trained = tune(model, classes, Tuning(head, 12, 3e-3, 8), 2, 0)
+    assert trained["accuracy"]["mean"] > 0.85
+    frozen = tune(model, classes, Tuning(head, 1, 1e-6, 8, frozen=True), 2, 0)
+    assert set(frozen) == {"accuracy", "macro_f1", "mcc"}
+    assert frozen["accuracy"]["mean"] < trained["accuracy"]["mean"]
+    for name, tensor in model.network.state_dict().items():  # folds work on copies
+        assert torch.equal(tensor, before[name])
+
+
+def test_values_come_back_in_their_own_unit():
+    sequences, kinds = rows_of_two_kinds(60)
+    values = 100.0 + 10 * kinds + np.random.default_rng(0).normal(0, 0.5, 60)
+    found = tune(tiny("rnaernie2"), LabelledSequences([], sequences, values, ()), Tuning("pooler", 12, 3e-3, 8), 2, 0)
+    assert found["rmse"]["mean"] < 4.9  # 5 is what the mean of all gives
+    assert found["r2"]["mean"] > 0
+
+
+def test_tuned_rows_follow_the_linear_ones(tiny_run, fasta):
+    words = [tiny_run, fasta, "--label", "2", "--folds", "2", "--tune", "--epochs", "1", "--json"]
+    status, out, err = in_process("probe.py", *words)
+    assert status == 0, err
+    names = ["model", "random weights", "4-mer counts", "model, pooler head", "model, fine-tuned", "random, fine-tuned"]
+    assert list(json.loads(out)["results"]) == names
