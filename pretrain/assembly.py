@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ _SIZES = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
 )
+
+_OF_THE_VOCABULARY = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,22 @@ def encoder_of(config: Config, family: Family) -> tuple[EncoderSettings, dict[st
                 f"model.{name}={value}, but {config.model.init_from} has {getattr(settings, name)}; leave the key out"
             )
     dropout = {name: value for name, value in wanted.items() if name.endswith("_prob")}
-    return family.resized({name: getattr(settings, name) for name in _SIZES} | dropout), state
+    ids = {name: getattr(family.settings, name) for name in _OF_THE_VOCABULARY}
+    return replace(settings, **ids, **dropout), state
 
 
 def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], source: str) -> None:
-    """Every trunk tensor must be there; heads of objectives the source was not trained with start fresh."""
+    """Every trunk tensor must be there; heads that the source has nothing of start fresh."""
+    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    for name, tensor in state.items():
+        if name.startswith("heads.") and tensor.shape != own.get(name, tensor.shape):
+            raise PolymeraseError(
+                f"model.init_from: {source}: {name} is {tuple(tensor.shape)}, this run's corpus asks for "
+                f"{tuple(own[name])}; remove objective_heads.safetensors there to begin with a new head"
+            )
     missing, unexpected = model.load_state_dict(state, strict=False)
-    lost = [name for name in missing if not name.startswith("heads.")]
+    fresh = ("heads.",) if any(name.startswith("mlm_head.") for name in state) else ("heads.", "mlm_head.")
+    lost = [name for name in missing if not name.startswith(fresh)]
     surplus = [name for name in unexpected if not name.startswith(("unused.", "heads."))]
     if lost or surplus:
         raise PolymeraseError(

@@ -19,6 +19,8 @@ from pretrain.config.yaml_file import find_config, merge, nested, parse_override
 from pretrain.errors import PolymeraseError
 from pretrain.masking.settings import MaskingSettings
 
+_PARTS = "masking.parts."  # quirks of a strategy that is a part of a mixture: masking.parts.STRATEGY.KEY
+
 
 def load_config(name: str, overrides: list[str] | None = None) -> Config:
     """Read, merge and check. Raises PolymeraseError with one line naming the key."""
@@ -26,7 +28,9 @@ def load_config(name: str, overrides: list[str] | None = None) -> Config:
     above = parse_overrides(overrides or [])
     tree = merge(read_yaml(path), above)
     if tree.get("quirks") == "upstream":
-        tree = merge(merge(tree, _family_quirks(tree)), above) | {"quirks": "applied"}
+        quirks = _family_quirks(tree)
+        tree = merge(merge(tree, _of_sections(quirks, tree)), above) | {"quirks": "applied"}
+        tree = _with_quirks_of_parts(tree, quirks, above)
     config = check(tree, str(path))
     if config.run.dir is None:
         config = config.model_copy(update={"run": config.run.model_copy(update={"dir": f"runs/{path.stem}"})})
@@ -55,18 +59,49 @@ def save(config: Config, path: Path) -> None:
     temporary.replace(path)
 
 
-def _family_quirks(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _family_quirks(tree: Mapping[str, Any]) -> Mapping[str, Any]:
     from pretrain.families import FAMILIES
 
     model = tree.get("model", {})
     family = FAMILIES.get(model.get("family", Model().family)) if isinstance(model, Mapping) else None
-    if family is None:
-        return {}  # reported where the family is looked up
-    tree_of_quirks: dict[str, Any] = {}
-    for key, value in family.quirks.items():
-        if not (_is_of_objective_that_is_off(key, tree) or _is_of_another_strategy(key, tree)):
-            tree_of_quirks = merge(tree_of_quirks, nested(key, value))
-    return tree_of_quirks
+    return family.quirks if family else {}  # an unknown family is reported where it is looked up
+
+
+def _of_sections(quirks: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that belong to a key of this run, as a nested dictionary."""
+    found: dict[str, Any] = {}
+    for key, value in quirks.items():
+        of_parts = key.startswith(_PARTS)
+        if not (of_parts or _is_of_objective_that_is_off(key, tree) or _is_of_another_strategy(key, tree)):
+            found = merge(found, nested(key, value))
+    return found
+
+
+def _with_quirks_of_parts(tree: dict[str, Any], quirks: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``masking.parts.STRATEGY.KEY`` is of the parts of that strategy in a mixture, or of that strategy alone.
+
+    Keys that the command line gives win; a part that it gives has the quirks of its strategy besides.
+    """
+    masking, given = tree.get("masking"), above.get("masking")
+    values: dict[str, dict[str, Any]] = {}
+    for key, value in quirks.items():
+        if key.startswith(_PARTS):
+            strategy, name = key.removeprefix(_PARTS).split(".")
+            values.setdefault(strategy, {})[name] = value
+    if not isinstance(masking, Mapping) or not values:
+        return tree
+    given = given if isinstance(given, Mapping) else {}
+    parts = masking.get("parts")
+    if masking.get("strategy") != "mixture" or not isinstance(parts, list):
+        return tree | {"masking": {**masking, **values.get(str(masking.get("strategy")), {}), **given}}
+
+    def quirky(part: Any) -> Any:
+        if not isinstance(part, Mapping):
+            return part
+        own = values.get(str(part.get("strategy")), {})
+        return own | dict(part) if "parts" in given else dict(part) | own
+
+    return tree | {"masking": {**masking, "parts": [quirky(part) for part in parts]}}
 
 
 def _is_of_objective_that_is_off(key: str, tree: Mapping[str, Any]) -> bool:

@@ -1,5 +1,7 @@
 """Tensor names of ``BertForMaskedLM``, which four families share as a published or as an exported layout."""
 
+from dataclasses import replace
+
 from pretrain.families.keys import KeyLayout, KeyRule
 
 _LAYER = "bert.encoder.layer.{i}."
@@ -32,6 +34,19 @@ def bert_head_rules(bias_transform: str = "same") -> tuple[KeyRule, ...]:
         KeyRule("cls.predictions.transform.dense.{wb}", "mlm_head.dense.{wb}"),
         KeyRule("cls.predictions.transform.LayerNorm.{wb}", "mlm_head.norm.{wb}"),
         KeyRule("cls.predictions.bias", "mlm_head.bias", transform=bias_transform),
+    )
+
+
+def under_another_name(layout: KeyLayout, model: str) -> KeyLayout:
+    """The layout of a class of transformers that copies BERT's and calls its base model otherwise."""
+
+    def renamed(key: str) -> str:
+        return key.replace("bert.", f"{model}.", 1) if key.startswith("bert.") else key
+
+    return KeyLayout(
+        rules=tuple(replace(rule, theirs=renamed(rule.theirs)) for rule in layout.rules),
+        duplicates={renamed(copy): renamed(first) for copy, first in layout.duplicates.items()},
+        ignorable=tuple(map(renamed, layout.ignorable)),
     )
 
 

@@ -24,6 +24,9 @@ CONFIG_FIELDS = (
 )
 
 
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt")  # what says which id is which token; the first one found counts
+
+
 @dataclass(frozen=True)
 class HuggingFaceForm:
     """How the model looks as a Hugging Face folder.
@@ -60,8 +63,10 @@ class Family:
     settings: encoder of the published size. tokenizer: name in ``pretrain.tokenizers.TOKENIZERS``. max_tokens: longest
     input of the published pretraining, specials included. heads: objectives the published weights have heads for.
     parameters: trained ones of the published size, encoder and heads; unused_parameters: those that published files
-    hold besides (poolers and the like). upstream: names in the release's own files. quirks: config key -> the value
-    that reproduces a defect or oddity of the release (``quirks: upstream``).
+    hold besides (poolers and the like). upstream: names in the release's own files; ports: names in others that hold
+    the same model. quirks: config key -> the value that reproduces a defect or oddity of the release (``quirks:
+    upstream``); ``masking.parts.STRATEGY.KEY`` for a strategy that is a part of a mixture. vocabulary_files: those
+    beside published weights that tell the truth.
     """
 
     name: str
@@ -74,13 +79,17 @@ class Family:
     heads: tuple[str, ...] = ("mlm",)
     unused_parameters: int = 0
     quirks: Mapping[str, Any] = field(default_factory=dict)
+    ports: tuple[KeyLayout, ...] = ()
+    vocabulary_files: tuple[str, ...] = VOCABULARY_FILES
 
     def resized(self, config: Mapping[str, Any]) -> EncoderSettings:
         """This family with the sizes of a config.json (or of ``model.*`` overrides); other keys are not read."""
         names = CONFIG_FIELDS + self.hugging_face.extra_fields
         changes = {name: config[name] for name in names if config.get(name) is not None}
-        if self.settings.segment_rows and "type_vocab_size" in config:
-            changes["segment_rows"] = config["type_vocab_size"]
+        if self.settings.segment_rows:
+            changes["segment_rows"] = config.get(
+                "type_vocab_size", config.get("segment_rows", self.settings.segment_rows)
+            )
         if self.settings.position_embedding_type == "rotary":
             changes.update(_rope(config.get("rope_scaling") or config.get("rope_parameters") or {}, config))
         return replace(self.settings, **changes)

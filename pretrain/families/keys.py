@@ -1,16 +1,26 @@
 """Names of tensors: a published layout on one side, ours on the other."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:  # a second, which listing families does not need
+    from torch import Tensor
+
+
+def _transposed(tensor: Tensor) -> Tensor:
+    """A matrix the other way round; what is no matrix stays as it is, for the importer to refuse."""
+    return tensor.T.contiguous() if tensor.dim() == 2 else tensor
+
 
 # name -> (published tensor to ours, ours to published)
 TRANSFORMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "same": (lambda t: t, lambda t: t),
-    "transpose": (lambda t: t.T.contiguous(), lambda t: t.T.contiguous()),  # Paddle keeps Linear weights as (in, out)
+    "transpose": (_transposed, _transposed),  # Paddle keeps Linear weights as (in, out)
     "double": (lambda t: t * 2, lambda t: t / 2),  # DNABERT and 3UTRBERT add their output bias twice
 }
 
@@ -35,13 +45,14 @@ class KeyLayout:
     """All names of one published layout.
 
     duplicates: key -> key, tensors stored a second time that must equal the first (tied weights); may be missing.
-    ignorable: patterns of keys without information (buffers). prefixes: cut off where every key begins with one.
+    ignorable: patterns of keys without information (buffers). prefixes: cut off where every key begins with one; the
+    first is what DataParallel and DistributedDataParallel put before every name.
     """
 
     rules: tuple[KeyRule, ...]
     duplicates: dict[str, str] = field(default_factory=dict)
     ignorable: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ("module.",)
 
     def to_ours(self, key: str) -> tuple[str, KeyRule] | None:
         """Our name of a published key and the rule that gave it; None if no rule fits."""

@@ -62,5 +62,6 @@ MUTBERT = Family(
         keys=KEYS,
         constants={"tie_word_embeddings": True, "pooler_type": "mean", "classifier_dropout": None},
     ),
+    vocabulary_files=("tokenizer.json",),  # the release's vocab.txt has another order and is used by nothing
     quirks={"model.hidden_dropout_prob": 0.0, "model.attention_probs_dropout_prob": 0.0},
 )

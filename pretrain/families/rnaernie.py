@@ -5,22 +5,24 @@ Where sources disagree, and what we follow:
 * Parameters: a blog post says about 105 M; configuration and checkpoint arithmetic give 86.7 M with the pooler.
 * LayerNorm eps is 1e-12 (PaddleNLP sets it after construction); common ports of ERNIE-1.0 say 1e-5.
 * The activation is relu in the MLP **and** in the output head; a published port once used gelu in the head.
-* 513 learned positions, of which 0-511 are used. No task-type embedding, whatever newer PaddleNLP reports.
+* 513 learned positions, of which 0-511 are used. No task-type embedding, whatever newer PaddleNLP reports: so
+  transformers' BERT and ERNIE classes compute the same. Exports are BERT's; folders of either are read, and one with
+  task-type embeddings is refused.
 * Paddle keeps Linear weights as (in, out): every one is transposed, square ones too. Files converted by multimolecule
   before 2026-05-28 have untransposed q, k, v, pooler and transform.
 * Paddle returns zeros for looked-up pad ids; packed batches have none, so nothing differs.
 * Letters: tokens are A, T, C, G (some texts say A, U, C, G). The motif files mix U and T, and upstream never converts
-  them, so only 742 of 4,041 motifs can match, and its second list is never reached. Upstream's values of the motif and
-  span strategies (``alphabet``, ``order``, ``shortfall``, ``upstream_cut``) stand beside these keys; being parts of a
-  mixture they cannot be set through ``quirks``.
+  them, so only 742 of 4,041 motifs can match, and its second list is never reached. Its spans stay off the last 9
+  letters, and budget that fits no span or motif is left. ``quirks: upstream`` brings all this back in the mixture.
 * Upstream seeds an example's masks with its first letter, so equal lengths share masks in every epoch. Not reproduced.
+* Upstream divides the loss by the number of targets rounded up to a multiple of 8 (at most 7 too many). Not reproduced.
 * One of three masking strategies is drawn per example (not stages, not a curriculum), and spans are 5-8 tokens (texts:
   4-8). The label token is visible and never a target in the published checkpoint; the classifier of later code is the
   optional head ``rna_type``.
 * Optimisation: repository defaults and the paper's numbers differ in almost every item; see configs/rnaernie.yaml.
 """
 
-from pretrain.families.bert_keys import BERT_KEYS
+from pretrain.families.bert_keys import BERT_KEYS, under_another_name
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
 from pretrain.models.settings import EncoderSettings
@@ -80,6 +82,7 @@ RNAERNIE = Family(
     parameters=86_073_639,
     unused_parameters=590_592,
     upstream=PADDLE_KEYS,
+    ports=(under_another_name(BERT_KEYS, "ernie"),),
     hugging_face=HuggingFaceForm(
         kind="native",
         model_type="bert",
@@ -88,5 +91,12 @@ RNAERNIE = Family(
         keys=BERT_KEYS,
         constants={"tie_word_embeddings": True},
     ),
-    quirks={"objectives.reduction": "micro_batch_mean"},
+    quirks={
+        "objectives.reduction": "micro_batch_mean",
+        "masking.parts.span.upstream_cut": True,
+        "masking.parts.span.shortfall": "none",
+        "masking.parts.motif.alphabet": "literal",
+        "masking.parts.motif.order": "in_turn",
+        "masking.parts.motif.shortfall": "none",
+    },
 )

@@ -48,7 +48,6 @@ UPSTREAM_KEYS = KeyLayout(
     ),
     duplicates={"lm_head.weight": "embed_tokens.weight"},
     ignorable=(_THEIRS + "self_attn.rot_emb.inv_freq",),
-    prefixes=("module.",),
 )
 
 # structure and mfe heads have no place in EsmForMaskedLM; the exporter keeps them in a file of their own

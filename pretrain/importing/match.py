@@ -52,10 +52,12 @@ def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> Match:
         found = layout.to_ours(key)
         if found is not None:
             ours, rule = found
-            result.state[ours] = TRANSFORMS[rule.transform][0](tensor.to(torch.float32))
-            result.theirs[ours] = key
-            if not tensor.is_floating_point():
+            if tensor.is_floating_point():
+                tensor = TRANSFORMS[rule.transform][0](tensor.to(torch.float32))
+            else:
                 result.not_floating.append(key)
+            result.state[ours] = tensor
+            result.theirs[ours] = key
         elif (first := layout.duplicates.get(key)) is not None:
             if first in plain and not torch.equal(plain[first], tensor):
                 result.unequal.append((key, first))
@@ -76,7 +78,9 @@ def check(matched: Match, settings: EncoderSettings, source: str) -> None:
     if missing := matched.missing(settings):
         raise PolymeraseError(f"{source}: tensors are missing: {_some(missing)}")
     if matched.not_floating:
-        raise PolymeraseError(f"{source}: whole numbers where weights should be: {_some(matched.not_floating)}")
+        raise PolymeraseError(
+            f"{source}: no floating point numbers where weights should be: {_some(matched.not_floating)}"
+        )
     shapes = expected_shapes(settings)
     for name, tensor in matched.state.items():
         shape = shapes.get(name)

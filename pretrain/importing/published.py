@@ -38,7 +38,8 @@ def import_published(source: Source, family: Family, overrides: Mapping[str, Any
         overrides: settings under the names of transformers configs, for what neither shapes nor config.json tell.
 
     Raises:
-        PolymeraseError: names the tensors at fault, or the family this looks like instead.
+        PolymeraseError: names the tensors at fault, the family this looks like instead, or the id that means another
+            token in the vocabulary beside the source.
     """
     name = source.path.name
     layout, matched = _best_layout(source, family)
@@ -59,6 +60,7 @@ def import_published(source: Source, family: Family, overrides: Mapping[str, Any
         )
     settings = settings_from(family, matched.state, source.config, overrides or {}, name)
     check(matched, settings, name)
+    check_vocabulary(str(source.path.parent), family, source.path.parent)
     return Imported(family, settings, matched.state | source.side, layout)
 
 
@@ -71,9 +73,6 @@ def load_pretrained_state(folder: str | Path) -> tuple[Family, EncoderSettings, 
     """
     source = read_source(Path(folder))
     imported = import_published(source, _family_of(source))
-    vocabulary = vocabulary_beside(source.path.parent)
-    if vocabulary is not None:
-        check_vocabulary(str(folder), imported.family, vocabulary)
     return imported.family, imported.settings, imported.state
 
 
@@ -107,6 +106,7 @@ def _best_layout(source: Source, family: Family) -> tuple[str, Match]:
     """The layout with the fewest problems; of equals the one that the source's config.json suggests."""
     layouts: list[tuple[str, KeyLayout]] = [
         ("upstream", family.upstream),
+        *(("Hugging Face", port) for port in family.ports),
         ("Hugging Face", family.hugging_face.keys),
     ]
     if source.is_hugging_face:

@@ -70,6 +70,7 @@ def settings_from(
     for key, value in shapes.items():
         if key in stated and stated[key] != value:
             raise PolymeraseError(f"{source}: {key} is stated as {stated[key]}, its tensors have {value}")
+    _check_layers(family, shapes, stated, source)
     if "num_attention_heads" not in stated | shapes:
         shapes["num_attention_heads"] = _published_heads(family, shapes, source)
     try:
@@ -86,15 +87,29 @@ def sizes_of(state: Mapping[str, Tensor]) -> dict[str, int]:
         if name in state and state[name].dim() > dimension
     }
     sizes["num_hidden_layers"] = max(layer_numbers(state), default=-1) + 1
+    layers = sizes["num_hidden_layers"]
     contact = state.get("unused.contact_head.weight")  # UTR-LM: one weight per head and layer
-    if contact is not None and contact.dim() == 2 and sizes["num_hidden_layers"]:
-        sizes["num_attention_heads"] = contact.shape[1] // sizes["num_hidden_layers"]
+    if contact is not None and contact.dim() == 2 and layers and contact.shape[1] % layers == 0:
+        sizes["num_attention_heads"] = contact.shape[1] // layers
     return sizes
 
 
 def layer_numbers(state: Mapping[str, Tensor]) -> set[int]:
     """Numbers of the layers that have any tensor."""
     return {int(found[1]) for name in state if (found := re.match(r"encoder\.layers\.(\d+)\.", name))}
+
+
+def _check_layers(family: Family, shapes: Mapping[str, int], stated: Mapping[str, Any], source: str) -> None:
+    """A file that lost its last layers looks like a whole model with fewer of them."""
+    layers, published = shapes["num_hidden_layers"], family.settings
+    if not layers:
+        raise PolymeraseError(f"{source}: tensors are missing: not one layer of an encoder is among them")
+    as_wide = all(shapes.get(key) == getattr(published, key) for key in ("hidden_size", "intermediate_size"))
+    if as_wide and layers != published.num_hidden_layers and "num_hidden_layers" not in stated:
+        raise PolymeraseError(
+            f"{source}: {layers} layers, {family.name} has {published.num_hidden_layers}; "
+            f"if that is meant, say model.num_hidden_layers={layers}"
+        )
 
 
 def _published_heads(family: Family, shapes: Mapping[str, int], source: str) -> int:

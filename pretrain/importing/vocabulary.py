@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
+from pretrain.families.family import VOCABULARY_FILES
+from pretrain.importing.damage import brief
 from pretrain.models import EncoderSettings
 from pretrain.tokenizers import build_tokenizer
 
@@ -19,23 +22,42 @@ _BY_TOKEN = ("encoder.embeddings.word.weight", "mlm_head.bias")  # tensors with 
 _IDS = {"vocab_size": 0, "pad_token_id": 0, "mask_token_id": 0, "base_token_ids": None}
 
 
-def vocabulary_beside(folder: Path) -> tuple[str, ...] | None:
-    """Tokens by id of the ``vocab.txt`` or ``tokenizer.json`` in a folder; None where there is neither."""
-    if (folder / "vocab.txt").is_file():
-        return tuple((folder / "vocab.txt").read_text(encoding="utf-8").split())
-    path = folder / "tokenizer.json"
-    if not path.is_file():
+def vocabulary_beside(folder: Path, files: Sequence[str] = VOCABULARY_FILES) -> tuple[str, ...] | None:
+    """Tokens by id of the first of these files in a folder; None where there is none.
+
+    ``tokenizer.json`` goes first, as in transformers: a ``vocab.txt`` beside it is read by nobody.
+
+    Raises:
+        PolymeraseError: the file is no vocabulary.
+    """
+    path = next((folder / name for name in files if (folder / name).is_file()), None)
+    if path is None:
         return None
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        ids = dict(tree["model"]["vocab"]) | {added["content"]: added["id"] for added in tree.get("added_tokens", ())}
-        return tuple(sorted(ids, key=lambda token: ids[token]))
-    except (ValueError, KeyError, TypeError) as why:
-        raise PolymeraseError(f"{path}: not a tokenizer of the tokenizers library ({why})") from None
+        text = path.read_text(encoding="utf-8")
+        return _by_id(json.loads(text)) if path.suffix == ".json" else tuple(text.split())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as why:
+        raise PolymeraseError(f"{path}: not a vocabulary ({brief(why)})") from None
 
 
-def check_vocabulary(source: str, family: Family, found: tuple[str, ...]) -> None:
-    """PolymeraseError where ids mean other tokens than in ``family``: weights would be read row by wrong row."""
+def _by_id(tokenizer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tokens of a ``tokenizer.json``; ValueError where an id is missing or given twice."""
+    ids = dict(tokenizer["model"]["vocab"])
+    ids |= {added["content"]: added["id"] for added in tokenizer.get("added_tokens", ())}
+    if sorted(ids.values()) != list(range(len(ids))):
+        raise ValueError("its ids do not count from 0 up")
+    return tuple(sorted(ids, key=lambda token: ids[token]))
+
+
+def check_vocabulary(source: str, family: Family, folder: Path) -> None:
+    """Compare the vocabulary in a folder, if it has one, with the family's.
+
+    Raises:
+        PolymeraseError: ids mean other tokens than in ``family``, so weights would be read row by wrong row.
+    """
+    found = vocabulary_beside(folder, family.vocabulary_files)
+    if found is None:
+        return
     ours = build_tokenizer(family.tokenizer).vocab
     for number, (theirs, own) in enumerate(zip(found, ours, strict=False)):
         if theirs != own:

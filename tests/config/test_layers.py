@@ -129,6 +129,28 @@ def test_quirks_of_masking_apply_to_strategies_that_have_the_key(write):
     assert [part.random_ids for part in mixture.masking.parts] == ["nucleotides", "nucleotides"]
 
 
+def test_quirks_of_parts_reach_the_parts_of_a_mixture_and_their_strategy_alone():
+    def parts(*words):
+        return {part.strategy: part for part in load_config("rnaernie.yaml", list(words)).masking.parts}
+
+    fixed, upstream = parts(), parts("quirks=upstream")
+    assert (fixed["span"].upstream_cut, fixed["span"].shortfall, fixed["motif"].alphabet) == (
+        False,
+        "fill",
+        "normalised",
+    )
+    assert (upstream["span"].upstream_cut, upstream["span"].shortfall) == (True, "none")
+    motif = upstream["motif"]
+    assert (motif.alphabet, motif.order, motif.shortfall) == ("literal", "in_turn", "none")
+    assert upstream["base"] == fixed["base"]
+    given = parts("quirks=upstream", "masking.parts=[{strategy: span, shortfall: fill}]")["span"]
+    assert (given.upstream_cut, given.shortfall) == (True, "fill")  # what the command line says wins
+    words = ["quirks=upstream", "masking={strategy: span, min_length: 4}"]
+    alone = load_config("rnaernie.yaml", words).masking
+    assert (alone.upstream_cut, alone.min_length) == (True, 4)
+    assert load_config("rnaernie.yaml", [*words, "masking.upstream_cut=false"]).masking.upstream_cut is False
+
+
 @pytest.mark.parametrize("words", [[], ["quirks=upstream"], ["quirks=upstream", "objectives.reduction=global_mean"]])
 def test_a_saved_config_reads_back_as_it_was(write, tmp_path, words):
     words = [*words, "optimizer.betas=[0.9, 0.98]", "corpus.extra=[{path: x, weight: 2}]", "optimizer.lr=1e-4"]

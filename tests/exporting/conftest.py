@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pretrain.exporting import CardFacts, export_model
-from pretrain.exporting.published_facts import published_facts
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel
 from pretrain.importing import import_published, read_source
+
+Command = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -48,32 +51,46 @@ def ernie(exports: Path, golden: Path, root: Path) -> Path:
     return exports / "ernie"
 
 
-def _converted(source: Path, family: str, out: Path, **settings: object) -> Path:
-    found = read_source(source)
-    imported = import_published(found, FAMILIES[family], settings)
-    export_model(imported.state, imported.family, imported.settings, out, published_facts(found, imported))
-    return out
+@pytest.fixture(scope="session")
+def command(root: Path) -> Command:
+    """A script of ``launch/``, in this process; it has to end well."""
+
+    def run(script: str, *words: object) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [script, *map(str, words)])
+            patch.setattr(sys, "path", list(sys.path))  # the script replaces the first entry
+            assert runpy.run_path(str(root / "launch" / script))["main"]() == 0
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def mutbert(exports: Path, golden: Path) -> Path:
-    source = golden / "mutbert" / "mlm_weights.safetensors"
-    return _converted(source, "mutbert", exports / "mutbert", num_attention_heads=4, max_position_embeddings=64)
+def mutbert(exports: Path, golden: Path, command: Command) -> Path:
+    source, sizes = (
+        golden / "mutbert" / "mlm_weights.safetensors",
+        {"num_attention_heads": 4, "max_position_embeddings": 64},
+    )
+    words = [f"model.{key}={value}" for key, value in sizes.items()]
+    command("convert.py", "--family", "mutbert", source, "--out", exports / "mutbert", *words)
+    return exports / "mutbert"
 
 
 @pytest.fixture(scope="session")
-def rnaernie(exports: Path, golden: Path) -> Path:
-    return _converted(golden / "rnaernie" / "tiny_rnaernie" / "paddle_layout.npz", "rnaernie", exports / "rnaernie")
+def rnaernie(exports: Path, golden: Path, command: Command) -> Path:
+    source = golden / "rnaernie" / "tiny_rnaernie" / "paddle_layout.npz"
+    command("convert.py", "--family", "rnaernie", source, "--out", exports / "rnaernie")
+    return exports / "rnaernie"
 
 
 @pytest.fixture(scope="session")
-def utr_lm(exports: Path, golden: Path) -> Path:
+def utr_lm(exports: Path, golden: Path, command: Command) -> Path:
     """The golden weights with all three heads."""
     weights = load_file(golden / "utr_lm" / "weights.safetensors")
     torch.save(
         {key: tensor for key, tensor in weights.items() if key.startswith("module.")}, exports / "ESM2SISS_tiny.pkl"
     )
-    return _converted(exports / "ESM2SISS_tiny.pkl", "utr_lm", exports / "utr_lm")
+    command("convert.py", "--family", "utr_lm", exports / "ESM2SISS_tiny.pkl", "--out", exports / "utr_lm")
+    return exports / "utr_lm"
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +115,10 @@ def utrbert_upstream(exports: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def utrbert(exports: Path, utrbert_upstream: Path) -> Path:
-    return _converted(utrbert_upstream, "utrbert_4mer", exports / "UTRBERT-4mer", num_attention_heads=3)
+def utrbert(exports: Path, utrbert_upstream: Path, command: Command) -> Path:
+    words = [utrbert_upstream, "--out", exports / "UTRBERT-4mer", "model.num_attention_heads=3"]
+    command("convert.py", "--family", "utrbert_4mer", *words)
+    return exports / "UTRBERT-4mer"
 
 
 @pytest.fixture(scope="session")

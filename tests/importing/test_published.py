@@ -125,6 +125,30 @@ def test_a_folder_of_the_bare_encoder_is_read_and_has_no_output_head(tmp_path: P
     assert torch.equal(imported.state["encoder.embeddings.word.weight"], bare["embeddings.word_embeddings.weight"])
 
 
+def test_a_folder_of_transformers_ernie_class_is_an_rnaernie(tmp_path: Path) -> None:
+    from transformers import ErnieConfig, ErnieForMaskedLM
+
+    sizes = TINY | {"vocab_size": 39, "max_position_embeddings": 40, "hidden_act": "relu"}
+    ErnieForMaskedLM(ErnieConfig(**sizes)).save_pretrained(tmp_path / "ernie")
+    family, settings, state = load_pretrained_state(tmp_path / "ernie")
+    assert (family.name, settings.hidden_act, settings.num_attention_heads) == ("rnaernie", "relu", 3)
+    theirs = load_file(tmp_path / "ernie" / "model.safetensors")
+    query = theirs["ernie.encoder.layer.1.attention.self.query.weight"]
+    assert torch.equal(state["encoder.layers.1.attention.query.weight"], query)
+    ErnieForMaskedLM(ErnieConfig(**sizes, use_task_id=True)).save_pretrained(tmp_path / "tasks")
+    with pytest.raises(PolymeraseError, match="task_type_embeddings"):
+        read(tmp_path / "tasks", "rnaernie")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_names_that_a_parallel_wrapper_wrote_are_read(tmp_path: Path, name: str) -> None:
+    state = tiny_state(FAMILIES[name])
+    wrapped = {f"module.{key}": tensor for key, tensor in upstream_tensors(FAMILIES[name], state).items()}
+    torch.save(wrapped, tmp_path / "checkpoint.bin")
+    imported = read(tmp_path / "checkpoint.bin", name, num_attention_heads=3)
+    assert all(torch.equal(imported.state[key], state[key]) for key in state)
+
+
 def test_a_folder_says_which_family_it_is_or_is_recognised(tmp_path: Path) -> None:
     for name, marker in (("mutbert", {}), ("rnaernie2", {}), ("utrbert_5mer", {"polymerase_family": "utrbert_5mer"})):
         folder = tmp_path / name
@@ -189,7 +213,7 @@ Damage = Callable[[dict[str, Tensor]], object]
         (
             "mutbert",
             lambda t: t.update({"bert.embeddings.LayerNorm.weight": torch.ones(24, dtype=torch.int8)}),
-            r"whole numbers where weights should be: bert\.embeddings\.LayerNorm\.weight",
+            r"no floating point numbers where weights should be: bert\.embeddings\.LayerNorm\.weight",
         ),
         ("mutbert", lambda t: t.clear(), "no named tensors at the top"),
     ],

@@ -59,6 +59,23 @@ def test_a_port_with_other_ids_is_refused_and_the_first_one_named(tmp_path):
         load_pretrained_state(folder)
 
 
+def test_the_vocab_txt_of_the_mutbert_release_is_read_by_nobody(tmp_path):
+    """It contradicts the tokenizer.json beside it (spec mutbert.md (a))."""
+    folder, _ = exported("mutbert", tmp_path / "folder")
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nA\nT\nC\nG\n")
+    assert load_pretrained_state(folder)[0].name == "mutbert"
+    (folder / "tokenizer.json").unlink()
+    assert load_pretrained_state(folder)[0].name == "mutbert"
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff\xfe", b'{"model": {"vocab": {"A": 0, "C": 2}}}', b'{"model": 3}'])
+def test_a_broken_vocabulary_is_named(tmp_path, text):
+    folder, _ = exported("ernie_rna", tmp_path / "folder")
+    (folder / "tokenizer.json").write_bytes(text)
+    with pytest.raises(PolymeraseError, match=r"tokenizer\.json: not a vocabulary"):
+        load_pretrained_state(folder)
+
+
 @pytest.fixture
 def with_inosine(monkeypatch: pytest.MonkeyPatch) -> str:
     """A family with ERNIE-RNA's encoder and two more letters, one of them put before the old ones."""

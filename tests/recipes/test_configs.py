@@ -58,7 +58,8 @@ def test_upstream_quirks_reach_the_recipe_of_their_family(name):
     for key, value in FAMILIES[name].quirks.items():
         node = config
         for part in key.split("."):
-            node = getattr(node, part)
+            mixed = isinstance(node, list)
+            node = next(p for p in node if p.strategy == part) if mixed else getattr(node, part)
         assert node == value, key
 
 
