@@ -14,13 +14,20 @@ from pretrain.config import Config
 from pretrain.costs import flops_per_token
 from pretrain.families import find_family
 
+UTILISATION = (
+    "tokens/s x FLOPs per token / peak FLOP/s; FLOPs per token = 3 x (L x (2 x (4 D^2 + 2 D F) + 4 T D) + "
+    "selected x 2 D (D + V)), T the mean over tokens of their sequence's length; no padding"
+)
 
-def compare(config: Config, names: list[str], course: Course, max_seconds: float) -> dict[str, Any]:
+
+def compare(
+    config: Config, names: list[str], course: Course, max_seconds: float, profile: bool = False
+) -> dict[str, Any]:
     """Run the contestants over the course, one step each in turn, until it ends or time is up (after a whole round).
 
     Returns:
         Per contestant its measurements; ``ratios``: ours divided by each other, in tokens per second of the same rounds
-        and in peak memory; ``hardware``.
+        and in peak memory; ``hardware``; ``profile`` of one step of ours, where asked for.
     """
     with ExitStack() as stack:
         remotes = [stack.enter_context(contestant_process(name, config, course)) for name in names]
@@ -39,8 +46,15 @@ def compare(config: Config, names: list[str], course: Course, max_seconds: float
             remote.name: _summary(config, remote, [steps[number] for steps in rounds], peak["flops_per_second"])
             for number, remote in enumerate(remotes)
         }
+        operations = {"profile": remotes[0].ask("profile")} if profile else {}
     hardware |= {"peak_flops_per_second": peak["flops_per_second"], "peak_source": peak["source"]}
-    return {"hardware": hardware, "rounds": len(rounds), "warmup": course.warmup, **results, **_ratios(results)}
+    counted = {
+        "hardware": hardware,
+        "rounds": len(rounds),
+        "warmup": course.warmup,
+        "model_flops_utilisation": UTILISATION,
+    }
+    return {**counted, **results, **_ratios(results), **operations}
 
 
 def _summary(config: Config, remote: Remote, steps: list[Stepped], peak: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,6 +16,7 @@ import torch
 from pretrain.assembly import assemble
 from pretrain.benchmarking.contestants import CONTESTANTS, Course, Load
 from pretrain.benchmarking.hardware import Stopwatch, describe, peak_bytes, peak_flops
+from pretrain.benchmarking.profiling import operations
 from pretrain.config import Config
 from pretrain.distributed import join
 from pretrain.engine import Engine
@@ -52,7 +53,7 @@ class Remote:
         return Stepped(**self.ask("step"))
 
     def ask(self, what: str) -> Any:
-        """``step`` or ``memory``."""
+        """One of the answers of the far end: ``step``, ``memory``, ``profile``, ``hardware``, ``peak``."""
         self._connection.send(what)
         return self._receive()
 
@@ -103,7 +104,6 @@ class _Stepper:
     """The far end: model, engine, batches."""
 
     def __init__(self, name: str, config: Config, course: Course):
-
         self._precision = config.engine.precision
         self._place = join(config.engine.timeout_s, config.engine.require_gpu)
         parts = assemble(config)
@@ -114,7 +114,6 @@ class _Stepper:
         self._prepare(config)
 
     def _prepare(self, config: Config) -> None:
-
         model = self._contestant.model.train()
         if self._contestant.uses_deepspeed:
             engine = Engine(config, model, 1).deepspeed  # type: ignore[arg-type]
@@ -142,9 +141,15 @@ class _Stepper:
 
     def memory(self) -> dict[str, int]:
         """The heaviest batch so far once more, watching the memory."""
+        return {"peak_memory_bytes": peak_bytes(self._heaviest_step(), self._place.device)}
+
+    def profile(self) -> list[dict[str, Any]]:
+        """The same, watching the operations."""
+        return operations(self._heaviest_step(), self._place.device)
+
+    def _heaviest_step(self) -> Callable[[], None]:
         assert self._heaviest is not None
-        compute = partial(self._compute, self._heaviest, Stopwatch(self._place.device))
-        return {"peak_memory_bytes": peak_bytes(compute, self._place.device)}
+        return partial(self._compute, self._heaviest, Stopwatch(self._place.device))
 
     def _compute(self, load: Load, watch: Stopwatch) -> None:
         loss = self._contestant.loss(self._network, load, self._place.device)
@@ -155,10 +160,10 @@ class _Stepper:
         watch.mark()
 
     def hardware(self) -> dict[str, Any]:
-
+        """Device, threads, versions."""
         return describe(self._place.device)
 
     def peak(self) -> dict[str, Any]:
-
+        """What utilisation is a share of."""
         flops, source = peak_flops(self._place.device, _DTYPES[self._precision])
         return {"flops_per_second": flops, "source": source}

@@ -30,10 +30,16 @@ def table(report: dict[str, Any]) -> str:
     lines += [
         "",
         "tokens/s: real tokens, padding not counted; computed: tokens computed per real token",
-        "MFU: 3 x FLOPs of the forward matrix products of the real tokens (pretrain/costs.py) per second / "
-        f"{hardware['peak_flops_per_second'] / 1e12:.2f} TFLOP/s ({hardware['peak_source']})",
+        f"MFU: {report['model_flops_utilisation']}",
+        f"peak: {hardware['peak_flops_per_second'] / 1e12:.2f} TFLOP/s ({hardware['peak_source']})",
         "shares of the step: waiting for data, forward, backward, optimiser (one rank: no communication)",
     ]
+    if "profile" in report:
+        lines += ["", "the heaviest step of ours, by own time of operations", ""]
+        lines += [
+            f"{row['share']:6.1%} {row['ms']:9,.1f} ms {row['calls']:6,} x  {row['operation'][:60]:<60} {row['kind']}"
+            for row in report["profile"]
+        ]
     return "\n".join(lines)
 
 

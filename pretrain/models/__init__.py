@@ -1,14 +1,19 @@
 """The model side: packed batch, encoder, heads. No distributed code, no losses.
 
 Whole pretraining models keep the parts under ``encoder``, ``mlm_head`` and ``heads.<objective>``; the key maps of
-``pretrain.families`` name tensors accordingly.
+``pretrain.families`` name tensors accordingly. Names are found when they are asked for, because families and their
+command line need the settings alone, and torch takes a second.
 """
 
-from pretrain.models.batch import PackedBatch, SoftRows
-from pretrain.models.encoder import Encoder, EncoderOutput
-from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
-from pretrain.models.pairing import pair_class_table, pair_classes
-from pretrain.models.settings import EncoderSettings, RopeScaling
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pretrain.models.batch import PackedBatch, SoftRows
+    from pretrain.models.encoder import Encoder, EncoderOutput
+    from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
+    from pretrain.models.pairing import pair_class_table, pair_classes
+    from pretrain.models.settings import EncoderSettings, RopeScaling
 
 __all__ = [
     "Encoder",
@@ -24,3 +29,17 @@ __all__ = [
     "pair_class_table",
     "pair_classes",
 ]
+_FILES = {
+    "batch": ("PackedBatch", "SoftRows"),
+    "encoder": ("Encoder", "EncoderOutput"),
+    "heads": ("MfeHead", "MlmHead", "StructureHead", "TypeHead"),
+    "pairing": ("pair_class_table", "pair_classes"),
+    "settings": ("EncoderSettings", "RopeScaling"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for file, names in _FILES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{file}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

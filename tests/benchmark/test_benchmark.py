@@ -98,6 +98,7 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess:
 def test_one_json_object_with_speed_memory_and_ratio_of_equal_models():
     result = benchmark(
         "--config", "demo/ernie.yaml", "--against", "hf", "--json", "--steps", "2", "--warmup", "1", "--sequences", "4",
+        "--profile",
         "model.hidden_size=32", "model.intermediate_size=64", "model.num_hidden_layers=2",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -109,6 +110,8 @@ def test_one_json_object_with_speed_memory_and_ratio_of_equal_models():
         assert found["peak_memory_bytes"] > 4 * found["parameters"]
         assert sum(found["share_of_step"].values()) == pytest.approx(1.0)
         assert 0 < found["step_ms_median"] <= found["step_ms_p95"]
+    assert sum(row["share"] for row in report["profile"]) == pytest.approx(1.0)
+    assert {"matrix product", "attention", "memory"} == {row["kind"] for row in report["profile"]}
     assert report["rounds"] == 2
     assert report["ours"]["computed_tokens_per_token"] == 1.0 < report["hf"]["computed_tokens_per_token"]
     assert report["ratio"] == report["ours"]["tokens_per_second"] / report["hf"]["tokens_per_second"]
