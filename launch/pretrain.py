@@ -10,9 +10,12 @@ import argparse
 import contextlib
 import os
 
+os.environ.setdefault("POLYMERASE_TRACEBACK", "1")  # days of work cannot be repeated to see it
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no C++ stack traces around "lost rank 3"; read by import torch
 
+from pretrain.command import Parser, command, positive
 from pretrain.errors import PolymeraseError, RunError
+from pretrain.signals import EXIT_PREEMPTED, leave_when_asked
 
 EXAMPLE = """examples:
   deepspeed launch/pretrain.py --config demo/ernie.yaml corpus.path=corpora/mine
@@ -26,11 +29,10 @@ exit status: 0 finished, 75 asked to stop and saved (run the same command again)
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="deepspeed launch/pretrain.py",
         description="Pretrain a nucleotide language model from a YAML config.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("--config", required=True, help="YAML file, as given or under configs/")
     result.add_argument(
@@ -38,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--dry-run", action="store_true", help="print the resolved plan and leave")
     result.add_argument(
-        "--ranks", type=int, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for"
+        "--ranks", type=positive, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for"
     )
     result.add_argument(
         "--resume",
@@ -48,15 +50,19 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--allow-change", action="append", default=[], metavar="NAME",
-        help="let a resumed run differ from its checkpoint: corpus, reading, objectives, batch, masking or optimizer",
+        help="let a resumed run differ from its checkpoint: "
+        "family, vocabulary, corpus, reading, objectives, batch, masking or optimizer",
     )  # fmt: skip
     result.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)  # DeepSpeed's launcher adds it
     return result
 
 
+@command
 def main() -> int:
     """Run; the exit status is in the help."""
     args = parser().parse_intermixed_args()
+    if not args.dry_run:
+        leave_when_asked()
     try:
         from pretrain.config import load_config
 
@@ -67,31 +73,48 @@ def main() -> int:
             print(describe(config, args.ranks))
             return 0
         return _train(config, args)
-    except RunError as error:
-        return _complain(error, 1)
     except PolymeraseError as error:
-        return _complain(error, 2)
+        # before the ranks have met; those of one host have the same to say
+        speaks = "0" in (os.environ.get("RANK", "0"), os.environ.get("LOCAL_RANK", "0"))
+        return _end(error, speaks)
 
 
-def _complain(error: PolymeraseError, status: int) -> int:
-    """All ranks have the same to say, so the first one says it."""
-    if os.environ.get("RANK", "0") == "0":
+def _end(error: PolymeraseError, speaks: bool) -> int:
+    if speaks:
         print(f"error: {error}", file=sys.stderr, flush=True)
-    return status
+    return 1 if isinstance(error, RunError) else 2
 
 
 def _train(config, args: argparse.Namespace) -> int:
+    import torch
+
     from pretrain.assembly import assemble
-    from pretrain.distributed import join
-    from pretrain.signals import EXIT_PREEMPTED
+    from pretrain.distributed import agree, fill_environment, join
     from pretrain.trainer import Trainer
 
-    parts = assemble(config)
-    engine = config.engine
+    engine, parts, problem = config.engine, None, None
+    fill_environment(engine.port)
+    try:
+        parts = assemble(config)
+    except PolymeraseError as error:
+        if os.environ["WORLD_SIZE"] == "1":
+            raise
+        problem = str(error)  # the other ranks may be well, and would wait for this one
     place = join(engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port)
     try:
+        agree(problem, place)
         done = Trainer(parts, place, args.resume, args.allow_change).run()
+    except PolymeraseError as error:
+        return _end(error, place.watch is None or place.watch.is_first_to_say(str(error)))
+    except OSError as error:
+        return _end(RunError(str(error)), speaks=True)
+    except torch.OutOfMemoryError as error:
+        advice = "lower batch.tokens, raise engine.zero_stage or set model.checkpoint_activations=true"
+        return _end(RunError(f"{str(error).partition('. ')[0]}; {advice}"), speaks=True)
     except RuntimeError as error:  # what torch raises when the other side of a collective is gone
+        if str(error).startswith("DataLoader worker"):
+            advice = "often for want of memory; lower train.loader_workers"
+            return _end(RunError(f"lost a loader process, {advice} ({str(error).strip()})"), speaks=True)
         cause = place.watch.explain() if place.watch else None
         if cause is None:
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ WEIGHTS, OPTIMIZER, TRAIN_STATE, INTEGRITY = (
     "integrity.json",
 )
 _PARTIAL = ".partial-"
+_log = logging.getLogger("polymerase")
 
 
 class DamagedError(Exception):
@@ -139,7 +141,10 @@ def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
 
 
 def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
-    """The newest whole checkpoint of a run, or the one of a step. PolymeraseError if it is not there or damaged."""
+    """The newest whole checkpoint of a run, or the one of a step. PolymeraseError if it is not there or damaged.
+
+    Newer ones that are damaged are named on stderr.
+    """
     checkpoints = Checkpoints(run_dir)
     if step is not None:
         if step not in checkpoints.steps():
@@ -150,9 +155,11 @@ def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
         except DamagedError as damage:
             raise PolymeraseError(f"{damage}; take another step with --step") from None
         return checkpoints.path(step)
-    problems = []
+    problems: list[str] = []
     for candidate, problem in checkpoints.whole():
         if problem is None:
+            if problems:
+                _log.warning("warning: damaged: %s; taking step-%d", "; ".join(problems), candidate)
             return checkpoints.path(candidate)
         problems.append(problem)
     raise PolymeraseError(f"{run_dir}: no whole checkpoint" + (f" ({'; '.join(problems)})" if problems else ""))

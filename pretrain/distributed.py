@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from pretrain.errors import PolymeraseError
+from pretrain.errors import PolymeraseError, RunError
 from pretrain.watch import Watch
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def join(
 ) -> Place:
     """Open the process group (NCCL on GPUs, gloo on CPU) and return this rank's place.
 
-    The arguments are the keys of the ``engine`` section.
+    The arguments are the keys of the ``engine`` section. Raises RunError if not all ranks come.
     """
     fill_environment(port)
     if interface is not None:  # a variable that is set on one host knows better than a config for all
@@ -77,20 +77,32 @@ def join(
     if not gpu:
         _quiet_cpu_deepspeed()
         _share_cores()
-    import deepspeed
-
     timeout = timedelta(seconds=timeout_s)
     # groups that DeepSpeed opens later take torch's defaults, not the argument of init_distributed (table 0, line 9)
     dist.distributed_c10d.default_pg_timeout = timeout
     if gpu:
         dist.distributed_c10d.default_pg_nccl_timeout = timeout  # type: ignore[attr-defined]
         torch.cuda.set_device(local_rank)
-    deepspeed.init_distributed("nccl" if gpu else "gloo", timeout=timeout, verbose=False)
     device = torch.device("cuda", local_rank) if gpu else torch.device("cpu")
-    control = dist.new_group(backend="gloo", timeout=timeout) if gpu else dist.group.WORLD
     world_size = int(os.environ["WORLD_SIZE"])
-    watch = Watch(rank, world_size, lost_rank_s) if world_size > 1 else None
+    try:
+        control = _open_groups(gpu, timeout)
+        watch = Watch(rank, world_size, lost_rank_s) if world_size > 1 else None
+    except RuntimeError as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise RunError(
+            f"not all {world_size} ranks came together at {where}, where one waits {timeout_s} s (engine.timeout_s); "
+            f"rank {rank} on {socket.gethostname()} saw: {str(error).splitlines()[0]}"
+        ) from None
     return Place(rank, local_rank, world_size, device, control, watch)
+
+
+def _open_groups(gpu: bool, timeout: timedelta) -> dist.ProcessGroup | None:
+    """The group of devices, and the one of hosts, which is returned."""
+    import deepspeed
+
+    deepspeed.init_distributed("nccl" if gpu else "gloo", timeout=timeout, verbose=False)
+    return dist.new_group(backend="gloo", timeout=timeout) if gpu else dist.group.WORLD
 
 
 def sum_over_ranks(values: list[int], place: Place) -> list[int]:
@@ -133,9 +145,10 @@ def from_first(value: T, place: Place) -> T:
 
 def agree(problem: str | None, place: Place, error: type[PolymeraseError] = PolymeraseError) -> None:
     """Raise the first rank's problem on every rank, or go on everywhere: nobody waits for a rank that has given up."""
-    for found in from_all(problem, place):
-        if found is not None:
-            raise error(found)
+    found = from_all(None if problem is None else (problem, socket.gethostname()), place)
+    for rank, case in enumerate(found):
+        if case is not None:
+            raise error(case[0] if None not in found else f"{case[0]} (rank {rank} on {case[1]})")
 
 
 def _share_cores() -> None:

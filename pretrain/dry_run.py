@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from data_prep.corpus import Corpus
 from pretrain.assembly import assemble, encoder_of, longest_input
 from pretrain.batching import BatchMaker, MicroBatch
 from pretrain.communication import sent_per_step
@@ -18,7 +19,7 @@ def describe(config: Config, ranks: int) -> str:
     """The resolved plan as text. A missing corpus is said, not fatal: the sizes can be read without it."""
     family = find_family(config.model.family)
     settings, _ = encoder_of(config, family)
-    maker, batch, problem = None, None, None
+    parts, maker, batch, problem = None, None, None, None
     try:
         parts = assemble(config)
         config, maker = parts.config, parts.batches("train")
@@ -49,7 +50,7 @@ def describe(config: Config, ranks: int) -> str:
         _communication(config, parameters, ranks, micro_batches),
         _checkpoint(config, parameters),
         *(_shapes(batch) if batch else [f"first batch         not known: {problem}"]),
-        *([_sampler(config, maker, micro_batches)] if maker else []),
+        *([_shards(parts.corpora, maker), _sampler(config, maker, micro_batches)] if parts and maker else []),
         *(f"note                {note}" for note in notes(config)),
     ]
     return "\n".join(lines)
@@ -90,6 +91,16 @@ def _communication(config: Config, parameters: int, ranks: int, micro_batches: i
 def _checkpoint(config: Config, parameters: int) -> str:
     size = parameters * (4 + optimizer_bytes(config.optimizer))
     return f"checkpoint          about {size / 2**30:,.2f} GiB, written by rank 0, verified once per host when read"
+
+
+def _shards(corpora: list[Corpus], maker: BatchMaker) -> str:
+    """Every rank maps all files and reads what its micro-batches need: nothing is dealt out or copied."""
+    files = [path for corpus in corpora for path in corpus.folder.rglob("*") if path.is_file()]
+    size, index = sum(path.stat().st_size for path in files), sum(source.index_bytes for source in maker.sources)
+    return (
+        f"shards              {len(files)} files of {size / 2**30:,.2f} GiB, mapped into memory once per host; "
+        f"each rank keeps {index / 2**30:,.2f} GiB of sequence lengths"
+    )
 
 
 def _sampler(config: Config, maker: BatchMaker, micro_batches: int) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from pretrain.assembly import Parts
 from pretrain.errors import PolymeraseError
 
-ALLOWABLE = ("corpus", "reading", "objectives", "batch", "masking", "optimizer")  # what --allow-change may name
+# what --allow-change may name
+ALLOWABLE = ("family", "vocabulary", "corpus", "reading", "objectives", "batch", "masking", "optimizer")
 
 
 def identity(parts: Parts) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def identity(parts: Parts) -> dict[str, Any]:
     config = parts.config
     return {
         "family": parts.family.name,
-        "vocabulary": hashlib.sha256("\n".join(parts.tokenizer.vocab).encode()).hexdigest(),
+        "vocabulary": _vocabulary(parts.tokenizer.vocab),
         "model": {key: value for key, value in asdict(parts.settings).items() if not key.endswith("_prob")},
         "seed": config.run.seed,
         "corpus": {corpus.folder.name: corpus.fingerprint for corpus in parts.corpora},
@@ -35,8 +36,12 @@ def identity(parts: Parts) -> dict[str, Any]:
 def check_same(before: dict[str, Any], now: dict[str, Any], allowed: list[str], run_dir: str) -> list[str]:
     """Compare a checkpoint's identity with the run's. Returns the changes that were allowed, in words.
 
-    Raises PolymeraseError naming what differs. A corpus may move to another folder: only its content counts.
+    Raises PolymeraseError naming what differs, or a name in ``allowed`` that may not be allowed. A corpus may move to
+    another folder: only its content counts.
     """
+    unknown = sorted(set(allowed) - set(ALLOWABLE))
+    if unknown:
+        raise PolymeraseError(f"--allow-change {unknown[0]}: may name one of {', '.join(ALLOWABLE)}")
     changes = []
     for name, value in now.items():
         old = before.get(name)
@@ -44,7 +49,7 @@ def check_same(before: dict[str, Any], now: dict[str, Any], allowed: list[str], 
             old, value = sorted((old or {}).values()), sorted(value.values())
         if _plain(old) == _plain(value):
             continue
-        what = f"{name} was {_short(old)}, is now {_short(value)}"
+        what = f"{name} was {_short(_unlike(old, value))}, is now {_short(_unlike(value, old))}"
         if name not in allowed:
             hint = f"pass --allow-change {name}, " if name in ALLOWABLE else ""
             raise PolymeraseError(
@@ -55,11 +60,23 @@ def check_same(before: dict[str, Any], now: dict[str, Any], allowed: list[str], 
     return changes
 
 
+def _vocabulary(tokens: tuple[str, ...]) -> str:
+    return f"{len(tokens)} tokens with the checksum {hashlib.sha256(chr(10).join(tokens).encode()).hexdigest()[:16]}"
+
+
 def _plain(value: Any) -> Any:
     """Tuples and lists are the same after a trip through JSON."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _unlike(value: Any, other: Any) -> Any:
+    """Of a section, the keys that differ."""
+    if not isinstance(value, dict) or not isinstance(other, dict):
+        return value
+    absent = object()
+    return {key: inner for key, inner in value.items() if _plain(inner) != _plain(other.get(key, absent))}
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pretrain.distributed import Place, sum_tensor_over_ranks
 from pretrain.objectives import Objective, Sums
 
 _log = logging.getLogger("polymerase")
+_BLOCK = 1 << 16  # bytes at the end of metrics.jsonl that are looked at first
 
 
 class Meter:
@@ -78,6 +80,7 @@ class MetricsFile:
     def append(self, record: dict[str, Any]) -> None:
         """Write one line. A number that is not finite is written as text, so every reader can parse the file."""
         clean = {key: repr(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
+        size = self._path.stat().st_size if self._path.exists() else 0
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(clean) + "\n")
@@ -85,19 +88,28 @@ class MetricsFile:
             if not self._failed:
                 _log.warning("%s: cannot be written: %s; lines will be missing", self._path, error.strerror)
             self._failed = True
+            with suppress(OSError):
+                os.truncate(self._path, size)  # no half a line
 
     def cut_after(self, step: int) -> None:
-        """Drop the lines of steps after ``step``: a resumed run will write them again."""
+        """Drop the lines of later steps at the end: a resumed run will write them again. Earlier ones are not read."""
         if not self._path.exists():
             return
-        kept = []
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # the last line of a killed run may be torn
-            if record.get("step", 0) <= step:
-                kept.append(line)
-        temporary = self._path.with_name(".metrics.partial")
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self._path)
+        with self._path.open("rb+") as file:
+            size, block = file.seek(0, os.SEEK_END), _BLOCK
+            while True:
+                start = file.seek(max(0, size - block))
+                lines = file.read().splitlines(keepends=True)
+                stay = next((n for n in range(len(lines), 0, -1) if _is_of(lines[n - 1], step)), 0)
+                if stay or not start:
+                    file.truncate(start + sum(map(len, lines[:stay])))
+                    return
+                block *= 4
+
+
+def _is_of(line: bytes, step: int) -> bool:
+    """Whether a line is whole (the last one of a killed run may be torn) and of a step up to ``step``."""
+    try:
+        return line.endswith(b"\n") and json.loads(line)["step"] <= step
+    except (ValueError, TypeError, KeyError):
+        return False

@@ -41,10 +41,13 @@ class Start:
 def find_start(parts: Parts, place: Place, run_dir: Path, resume: str, allow_change: list[str]) -> Start:
     """Decide where to start; the same on every rank. Collective.
 
+    Ranks whose configs or corpora differ are refused: they would train different runs.
+
     ``auto`` takes the newest whole checkpoint of the run folder if there is one, and says so when a newer one is
     damaged. ``never`` refuses a run folder that has checkpoints. Anything else is a run or checkpoint folder to
     continue from, and an error if it has no whole checkpoint.
     """
+    _check_alike(parts, place)
     checkpoints = Checkpoints(run_dir)
     warnings: list[str] = []
     if resume in ("auto", "never"):
@@ -62,30 +65,68 @@ def find_start(parts: Parts, place: Place, run_dir: Path, resume: str, allow_cha
     try:
         state = read_state(folder)
         changes = check_same(state["identity"], identity(parts), allow_change, str(folder))
+        changes += _check_micro_batches(state["micro_batches_per_step"], parts, allow_change, folder)
         warnings += [f"allowed change: {change}" for change in changes]
     except PolymeraseError as error:
         problem = str(error)
     agree(problem, place)
+    count = parts.config.batch.micro_batches_per_step or state["micro_batches_per_step"]
+    if empty := -count % place.world_size:
+        warnings.append(
+            f"note: {count} micro-batches per step, as before, leave {empty} of {count + empty} turns of the "
+            f"{place.world_size} ranks without work"
+        )
     message = "; ".join([*warnings, f"resuming {folder} at step {state['step']}"])
-    return Start(state["micro_batches_per_step"], message, folder, state)
+    return Start(count, message, folder, state)
+
+
+def _check_micro_batches(before: int, parts: Parts, allow_change: list[str], folder: Path) -> list[str]:
+    """Their number stays as it was, so that global batches do, unless another one is asked for by name."""
+    now = parts.config.batch.micro_batches_per_step
+    if now in (None, before):
+        return []
+    what = f"batch.micro_batches_per_step was {before}, is now {now}"
+    if "batch" not in allow_change:
+        raise PolymeraseError(f"{folder}: {what}; leave it out, or pass --allow-change batch")
+    return [what]
+
+
+def _check_alike(parts: Parts, place: Place) -> None:
+    """Compare what the ranks have read. Folders and interfaces may have other names on other hosts. Collective."""
+    names = {"run": {"dir"}, "corpus": {"path", "extra"}, "model": {"init_from"}, "engine": {"interface", "deepspeed"}}
+    mine = parts.config.model_dump(mode="json", exclude=names) | {
+        "content of the corpora": [corpus.fingerprint for corpus in parts.corpora]
+    }
+    first, *others = from_all((socket.gethostname(), mine), place)
+    for rank, (host, other) in enumerate(others, 1):
+        unlike = [name for name, value in first[1].items() if other[name] != value]
+        if unlike:
+            raise PolymeraseError(
+                f"rank {rank} on {host} and rank 0 on {first[0]} have read unlike inputs: {', '.join(unlike)}; "
+                "give all hosts the same config, settings and corpora"
+            )
 
 
 def newest_whole(checkpoints: Checkpoints, place: Place, warnings: list[str], own: bool = True) -> Path:
     """The newest checkpoint that every host finds whole. Collective.
 
     A damaged one is named in ``warnings``, and put aside if the run is our own. Having some, but none whole, is an
-    error: silence would restart a long run. Rank 0 says which checkpoints there are; the first rank of each host
-    verifies them on its own view of the disk.
+    error, now and the next time: silence would restart a long run. Rank 0 says which checkpoints there are; the first
+    rank of each host verifies them on its own view of the disk.
     """
+    damaged: dict[int, str] = {}
     for step in from_first(checkpoints.steps()[::-1], place):
         damage = _damage(checkpoints.path(step), place)
         if damage is None:
+            warnings += [f"warning: {text}" for text in damaged.values()]
+            if own and place.is_first:
+                for other in damaged:
+                    checkpoints.put_aside(other)
             return checkpoints.path(step)
-        warnings.append(f"warning: step-{step} is damaged and was passed over ({damage})")
-        if own and place.is_first:
-            checkpoints.put_aside(step)
+        damaged[step] = f"step-{step} is damaged and was passed over ({damage})"
+    problems = "; ".join(damaged.values())
     raise PolymeraseError(
-        f"{checkpoints.folder}: no checkpoint is whole: {'; '.join(warnings)}; use another run.dir to start anew"
+        f"{checkpoints.folder}: no checkpoint is whole: {problems}; use another run.dir to start anew"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -28,18 +29,41 @@ class StopFlag:
         self.signal_name: str | None = None
 
     def install(self) -> None:
-        """Handle the stop signals from now on, and a parent that vanishes."""
+        """Handle the stop signals from now on; what :func:`leave_when_asked` began is over."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
-        generations = max((n for name, n in _LAUNCHERS.items() if name in os.environ), default=0)
-        if generations:
-            _watch_parents(generations)
+        signal.set_wakeup_fd(-1)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signal_name = signal.Signals(number).name
 
     def __bool__(self) -> bool:
         return self.signal_name is not None
+
+
+def leave_when_asked() -> None:
+    """End at once, with status 75, on a stop signal or when the launcher vanishes: a starting run has nothing to save.
+
+    A thread does it, because the main thread may hang in a rendezvous, where Python runs no handlers.
+    """
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)  # the wake-up descriptor speaks only for handled signals
+    signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        while (number := os.read(ear, 1)[0]) not in STOP_SIGNALS:
+            pass
+        if os.environ.get("RANK", "0") == "0":
+            name = signal.Signals(number).name
+            print(f"stopped by {name} while starting; go on with the same command", file=sys.stderr, flush=True)
+        os._exit(EXIT_PREEMPTED)
+
+    threading.Thread(target=wait, name="leave-when-asked", daemon=True).start()
+    generations = max((n for name, n in _LAUNCHERS.items() if name in os.environ), default=0)
+    if generations:
+        _watch_parents(generations)
 
 
 def _watch_parents(generations: int) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.engine import Engine
+from pretrain.errors import PolymeraseError
 from pretrain.optim import STATE_KEYS, fresh_state
 
 Tensors = dict[str, Tensor]
@@ -47,20 +48,32 @@ def loss_scale(engine: Engine) -> dict[str, float] | None:
 
 def restore(
     engine: Engine, weights: Tensors, optimizer: Tensors, updates: int, scale: dict[str, float] | None = None
-) -> None:
-    """Put gathered state back. Every rank calls it with all tensors."""
+) -> list[str]:
+    """Put gathered state back. Every rank calls it with all tensors.
+
+    Returns the parameters that were not gathered, such as those of an objective that is new; they keep their values. So
+    does state that another optimiser left. PolymeraseError for a tensor of another shape, with nothing changed.
+    """
+    parameters = _parameters(engine)
+    for name, parameter in parameters:
+        if name in weights and weights[name].shape != _shape(parameter):
+            there, here = tuple(weights[name].shape), tuple(_shape(parameter))
+            raise PolymeraseError(f"{name} has the shape {there} in the checkpoint and {here} in this run")
     keys = STATE_KEYS[engine.optimizer_name] if optimizer else ()
     if keys or _inner(engine).state:
         _prime(engine, updates)
     if scale is not None and loss_scale(engine) is not None:
         for key, number in scale.items():
             setattr(engine.deepspeed.optimizer.loss_scaler, key, number)
-    for name, parameter in _parameters(engine):
-        value = weights[name].to(_device(engine))
-        _set(engine, parameter, value, None)
-        _set_module_weight(engine, parameter, value)
+    for name, parameter in parameters:
+        if name in weights:
+            value = weights[name].to(_device(engine))
+            _set(engine, parameter, value, None)
+            _set_module_weight(engine, parameter, value)
         for key in keys:
-            _set(engine, parameter, optimizer[f"{name}/{key}"].to(_device(engine)), key)
+            if f"{name}/{key}" in optimizer:
+                _set(engine, parameter, optimizer[f"{name}/{key}"].to(_device(engine)), key)
+    return [name for name, _ in parameters if name not in weights]
 
 
 def _parameters(engine: Engine) -> list[tuple[str, nn.Parameter]]:

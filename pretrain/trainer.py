@@ -57,6 +57,7 @@ class Trainer:
         weights = {name: objective.weight for name, objective in parts.objectives.items()}
         self.patience = Patience(self.config.train.patience, weights)
         self.step, self.position, self._saved = 0, 0, -1
+        self._untrained: list[str] = []
         if start.folder is not None:
             self._load(start.folder, start.state)
             self.guard.restore(start.state["guard"])
@@ -72,6 +73,9 @@ class Trainer:
         """Train. Returns whether the last step was reached (False: asked to stop, everything saved)."""
         self.records.open(self.maker)
         train = self.config.train
+        if self._untrained:
+            self.records.event(self.step, f"not in the checkpoint, untrained: {', '.join(self._untrained)}")
+        self._stopping = sum_over_ranks([int(bool(self.stop))], self.place)[0] > 0
         try:
             with self.records.progress:
                 if "roll_back" in (train.on_bad_step, train.on_spike) and self.step == 0:
@@ -183,7 +187,7 @@ class Trainer:
 
     def _load(self, folder: Path, state: dict[str, Any]) -> None:
         weights, optimizer = read_tensors(folder, WEIGHTS), read_tensors(folder, OPTIMIZER)
-        restore(self.engine, weights, optimizer, state["updates"], state["loss_scale"])
+        self._untrained = restore(self.engine, weights, optimizer, state["updates"], state["loss_scale"])
         self.step, self.position, self._saved = state["step"], state["position"], state["step"]
         self.plan.passed_over |= dict(state["passed_over"])
         self.patience.restore(state["patience"])

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import zlib
 
 import torch.distributed as dist
 
@@ -66,6 +67,16 @@ class Watch:
         if behind:
             return f"{self._names(behind)} stayed at step {min(steps)} while others reached step {max(steps)}"
         return None
+
+    def is_first_to_say(self, message: str) -> bool:
+        """Whether no rank has said this yet: an error may be that of all ranks, or of this one alone."""
+        try:
+            first = self._store.add(f"watch/said/{zlib.crc32(message.encode())}", 1) == 1
+        except dist.DistError:
+            return True
+        if self._rank == 0:
+            time.sleep(_BEAT_S)  # this process holds the store, and others may be about to ask
+        return first
 
     def _keys(self, kind: str) -> list[str]:
         return [f"watch/{kind}/{rank}" for rank in range(self._world_size)]

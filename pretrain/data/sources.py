@@ -30,6 +30,7 @@ class Source(Protocol):
 
     size: int  # samples per epoch
     skipped: dict[str, int]  # samples that cannot be used, by reason
+    index_bytes: int  # what every rank keeps in memory to find samples; their content is mapped from the disk
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
         """Tokens, specials included, of samples int64 (S,) -> int64 (S,)."""
@@ -73,8 +74,9 @@ class SequenceSource:
         short = lengths < tokenizer.min_nucleotides
         long = lengths > self._max_nt if settings.too_long == "skip" else np.zeros_like(short)
         self.skipped = {"shorter than one token": int(short.sum()), f"longer than {self._max_nt} nt": int(long.sum())}
-        self._rows = np.flatnonzero(~(short | long)) if short.any() or long.any() else None
+        self._rows = _small(np.flatnonzero(~(short | long))) if short.any() or long.any() else None
         self._lengths = lengths
+        self.index_bytes = lengths.nbytes + (0 if self._rows is None else self._rows.nbytes)
         self.size = len(lengths) if self._rows is None else len(self._rows)
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
@@ -138,6 +140,7 @@ class WindowSource:
             raise PolymeraseError(f"the corpus has no interval of {self._width} known bases; lower corpus.window")
         self.size = -(-self._starts // self._width)
         self.skipped: dict[str, int] = {}
+        self.index_bytes = 0
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
         return self._tokenizer.token_count(np.full(len(index), self._width, np.int64))
@@ -159,3 +162,8 @@ class WindowSource:
             ),
             np.ones(count, bool),
         )
+
+
+def _small(rows: np.ndarray) -> np.ndarray:
+    """Row numbers in half the memory, where they fit."""
+    return rows.astype(np.uint32) if not len(rows) or rows[-1] < 2**32 else rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
@@ -9,11 +10,19 @@ import time
 from pathlib import Path
 
 from pretrain.checkpoint import verify
-from tests.faults.processes import Run, finish, kill_all
+from tests.faults.processes import Run, command_of, finish, kill_all, ranks_below
 from tests.multinode.runs import checkpoint, same_bits
 
 RANKS, SAVE_EVERY = 2, 7
-HOWS = ("one rank", "all ranks", "all ranks while a checkpoint is written", "all ranks while starting")
+LAUNCHER_LOST_A_RANK = (247, 1)  # what deepspeed makes of a rank's -9, or of the 1 of those who lost it
+HOWS = (
+    "one rank",
+    "all ranks",
+    "all ranks while a checkpoint is written",
+    "all ranks while starting",
+    "one rank under deepspeed",
+    "deepspeed and all its ranks",
+)
 
 
 def killable(folder: Path, corpus: Path, steps: int) -> Run:
@@ -30,34 +39,40 @@ def kill_once(run: Run, how: str, rng: random.Random) -> bool:
     or if ranks outlive a lost one.
     """
     before = run.steps()
-    ranks = run.start(RANKS)
+    started = [run.start_launcher(RANKS)] if "deepspeed" in how else run.start(RANKS)
     try:
         if how.endswith("starting"):
             time.sleep(rng.uniform(0.0, 6.0))
         else:
             step = run.last_step() + rng.randint(1, 3 * SAVE_EVERY)
-            if step >= run.changes["train__steps"] or not _reach(run, step, ranks):
-                assert finish(ranks) == [0] * RANKS, run.log[-3000:]
+            if step >= run.changes["train__steps"] or not _reach(run, step, started):
+                assert set(finish(started)) == {0}, run.log[-3000:]
                 return False
             if how.endswith("written"):
-                _reach_a_save(run, ranks)
+                _reach_a_save(run, started)
                 time.sleep(rng.uniform(0.0, 0.03))
-        if how == "one rank":
-            victim = rng.randrange(RANKS)
-            ranks[victim].kill()
-            statuses = finish(ranks, 30)
-            assert statuses[1 - victim] == 1, f"the other rank ended with {statuses}:\n{run.log[-3000:]}"
-            assert f"lost rank {victim}" in run.log, run.log[-3000:]
-        else:
-            for process in ranks:
-                process.send_signal(signal.SIGKILL)
+        if how.startswith("one rank"):
+            _kill_one(run, started, rng.randrange(RANKS))
     finally:
-        kill_all(ranks)
+        kill_all(started)
     for step in run.steps():
         verify(run.dir / "checkpoints" / f"step-{step}")
     taken = re.search(r"resuming \S+ at step (\d+)", run.log)
     assert taken is None or int(taken[1]) == before[-1], run.log
     return True
+
+
+def _kill_one(run: Run, started: list, victim: int) -> None:
+    """The others end soon and name it."""
+    ranks = ranks_below(started[0].pid) if len(started) == 1 else [process.pid for process in started]
+    os.kill(ranks[victim], signal.SIGKILL)
+    statuses = finish(started, 45)
+    if len(started) == 1:
+        assert statuses[0] in LAUNCHER_LOST_A_RANK, f"{statuses}:\n{run.log[-3000:]}"
+    else:
+        assert statuses == [-9 if rank == victim else 1 for rank in range(RANKS)], run.log[-3000:]
+    assert f"lost rank {victim}" in run.log, run.log[-3000:]
+    assert not any("pretrain.py" in command_of(pid) for pid in ranks), "a rank outlives its launcher"
 
 
 def _reach(run: Run, step: int, ranks: list) -> bool:

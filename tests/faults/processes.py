@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,25 +46,24 @@ class Run:
         """What all processes of the latest start printed."""
         return "\n".join(path.read_text() for path in sorted(self.folder.glob(f"start-{self.starts}-*.log")))
 
-    def start(self, ranks: int, *words: str, under: list[str] | None = None) -> list[subprocess.Popen]:
+    def start(self, ranks: int, *words: str) -> list[subprocess.Popen]:
         """One process per rank, as srun would start them."""
         self.starts += 1
-        port, command = str(free_port()), [sys.executable, LAUNCH, "--config", str(self.config), *words]
-        return [
-            self._process(
-                [*(under or []), *command], rank,
-                RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks), LOCAL_SIZE=str(ranks),
-                MASTER_ADDR="127.0.0.1", MASTER_PORT=port,
-            )
-            for rank in range(ranks)
-        ]  # fmt: skip
+        port = str(free_port())
+        return [self.rank(rank, ranks, port, *words) for rank in range(ranks)]
 
-    def start_launcher(self, ranks: int, *words: str) -> subprocess.Popen:
-        """``deepspeed --num_gpus RANKS launch/pretrain.py``."""
+    def rank(self, rank: int, ranks: int, port: str, *words: str, **env: str) -> subprocess.Popen:
+        """One of them."""
+        where = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_SIZE": str(ranks)}
+        command = [sys.executable, LAUNCH, "--config", str(self.config), *words]
+        return self._process(command, rank, **(where | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} | env))
+
+    def start_launcher(self, ranks: int, *words: str, launcher: str = "deepspeed") -> subprocess.Popen:
+        """``deepspeed --num_gpus RANKS launch/pretrain.py``, or the same by ``torchrun``."""
         self.starts += 1
-        launcher = [str(Path(sys.executable).with_name("deepspeed")), "--num_gpus", str(ranks)]
-        launcher += ["--master_port", str(free_port()), LAUNCH, "--config", str(self.config), *words]
-        return self._process(launcher, 0)
+        count = "--num_gpus" if launcher == "deepspeed" else "--nproc_per_node"
+        command = [str(Path(sys.executable).with_name(launcher)), count, str(ranks), "--master_port", str(free_port())]
+        return self._process([*command, LAUNCH, "--config", str(self.config), *words], 0)
 
     def on_host(self, host: list[str], launcher: str, *words: str, **env: str) -> subprocess.Popen:
         """``LAUNCHER WORDS launch/pretrain.py --config ...`` on a host of :class:`tests.multinode.hosts.Hosts`."""
@@ -77,7 +77,7 @@ class Run:
         with (self.folder / f"start-{self.starts}-{number}.log").open("w") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=environment(DS_ACCELERATOR="cpu", **env), stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=_hear_ctrl_c,
             )  # fmt: skip
 
     def steps(self) -> list[int]:
@@ -110,6 +110,11 @@ class Run:
             assert not ended, f"ended with {ended}:\n{self.log[-4000:]}"
             assert time.monotonic() < end, f"waited {seconds} s:\n{self.log[-4000:]}"
             time.sleep(0.02)
+
+
+def _hear_ctrl_c() -> None:
+    """What a shell starts in its background ignores SIGINT, and so would everything below."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(processes: list[subprocess.Popen], seconds: float = 120) -> list[int]:
@@ -151,3 +156,18 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+def ranks_below(pid: int) -> list[int]:
+    """The ranks that a launcher has started, by rank."""
+    commands = {below: command_of(below) for below in descendants(pid)}
+    ranks = [below for below, text in commands.items() if "pretrain.py" in text and "deepspeed.launcher" not in text]
+    return sorted(ranks, key=lambda rank: int(re.search(r"--local_rank=(\d+)|$", commands[rank])[1] or 0))
+
+
+def wait_for(ready: Callable[[], bool], seconds: float) -> None:
+    """Until ``ready``; fails if that takes longer."""
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, f"waited {seconds} s"
+        time.sleep(0.05)

@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
-from tests.faults.processes import Run, command_of, descendants, finish, kill_all
+from pretrain.checkpoint import verify
+from tests.faults.processes import Run, command_of, descendants, finish, kill_all, ranks_below
+from tests.training.corpora import build_plain
 
 ENDLESS = {"train__steps": 1_000_000, "schedule__total_steps": 1_000_000}
 
@@ -38,31 +41,84 @@ def test_a_signal_to_any_rank_stops_all_ranks_at_one_step_with_status_75(tmp_pat
     assert run.last_step() == step + 2
 
 
+def evaluating(run: Run) -> bool:
+    """The step before an evaluation, which takes longer than all steps together here, was logged last."""
+    return run.last_step() % 5 == 0 and "held-out" not in run.log.rpartition("tokens/s")[2]
+
+
+def saving(run: Run) -> bool:
+    return bool(list((run.dir / "checkpoints").glob(".partial-*")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [evaluating, saving])
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM), (signal.SIGUSR1,) * 20])
+def test_signals_during_an_evaluation_or_a_save_and_many_of_them_stop_the_run_as_one_does(
+    tmp_path, validation_corpus, moment, numbers
+):
+    every = {"train__eval_every": 5, "train__eval_sequences": 600} if moment is evaluating else {"train__save_every": 1}
+    run = Run(tmp_path, validation_corpus, ENDLESS | every)
+    ranks = run.start(2)
+    try:
+        run.wait_for_step(5, ranks)
+        run.wait_until(lambda: moment(run), ranks)
+        for number in numbers:
+            for rank in ranks:
+                rank.send_signal(number)
+            time.sleep(0.01)
+        assert finish(ranks) == [75, 75], run.log[-2000:]
+    finally:
+        kill_all(ranks)
+    assert run.log.count("stopped by SIG") == 1
+    step = saved_at_last_step(run)
+    verify(run.dir / "checkpoints" / f"step-{step}")
+
+
+@pytest.fixture
+def validation_corpus(tmp_path):
+    return build_plain(tmp_path, count=800, validation=0.8)
+
+
 def launch_process(runner: int) -> int:
     """The process between the ``deepspeed`` command and the ranks."""
     return next(pid for pid in descendants(runner) if "deepspeed.launcher.launch" in command_of(pid))
 
 
+STATUSES = {  # of the command, as docs/cluster.md has them
+    (signal.SIGTERM, "deepspeed"): -signal.SIGTERM,
+    (signal.SIGINT, "deepspeed"): -signal.SIGINT,
+    (signal.SIGUSR1, "deepspeed"): -signal.SIGUSR1,
+    (signal.SIGKILL, "deepspeed"): -signal.SIGKILL,
+    (signal.SIGINT, "everyone, as Ctrl-C does"): -signal.SIGINT,
+    (signal.SIGTERM, "deepspeed.launcher.launch"): 1,
+    (signal.SIGUSR1, "deepspeed.launcher.launch"): 0,
+    (signal.SIGKILL, "deepspeed.launcher.launch"): 0,
+    (signal.SIGTERM, "torchrun"): 1,
+    (signal.SIGINT, "torchrun"): 1,
+    (signal.SIGUSR1, "torchrun"): -signal.SIGUSR1,
+    (signal.SIGKILL, "torchrun"): -signal.SIGKILL,
+}
+
+
 @pytest.mark.parametrize(
     ("number", "whom"),
     [
-        (signal.SIGTERM, "deepspeed"),
-        pytest.param(signal.SIGUSR1, "deepspeed", marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, "deepspeed", marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, "deepspeed.launcher.launch", marks=pytest.mark.slow),
-        pytest.param(signal.SIGUSR1, "deepspeed.launcher.launch", marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, "deepspeed.launcher.launch", marks=pytest.mark.slow),
+        case if case == (signal.SIGTERM, "deepspeed") else pytest.param(*case, marks=pytest.mark.slow)
+        for case in STATUSES
     ],
 )
 def test_whatever_ends_the_launcher_its_ranks_save_and_end(tmp_path, corpora, number, whom):
     run = Run(tmp_path, corpora["plain"], ENDLESS)
-    runner = run.start_launcher(2)
+    runner = run.start_launcher(2, launcher="torchrun" if whom == "torchrun" else "deepspeed")
     try:
         run.wait_for_step(5, [runner])
-        everyone = descendants(runner.pid)
-        ranks = [pid for pid in everyone if command_of(pid).count("pretrain.py") and "launcher" not in command_of(pid)]
+        ranks = ranks_below(runner.pid)
         assert len(ranks) == 2
-        os.kill(runner.pid if whom == "deepspeed" else launch_process(runner.pid), number)
+        if whom.startswith("everyone"):
+            os.killpg(runner.pid, number)
+        else:
+            os.kill(launch_process(runner.pid) if whom.endswith("launch") else runner.pid, number)
+        assert finish([runner], 40) == [STATUSES[number, whom]]
         run.wait_until(lambda: not any("pretrain.py" in command_of(pid) for pid in ranks), [], 40)
         saved_at_last_step(run)
     finally:

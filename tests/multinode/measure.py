@@ -1,6 +1,6 @@
-"""One rank that trains a few steps of each job and measures what the dry run predicts: peak memory and bytes sent.
+"""One rank that trains a few steps and measures what the dry run predicts: peak memory and bytes sent.
 
-python -m tests.multinode.measure JOBS.json RESULTS.json
+python -m tests.multinode.measure JOB.json RESULT.json
 """
 
 import gc
@@ -38,6 +38,7 @@ def measure(tree: dict, place: Place) -> dict[str, float]:
             sent.append(sent_so_far())
             return update(stretch, batches)
         results = []
+        gc.collect()  # garbage of earlier steps is no need of this one
         found["peak"] = peak_bytes(lambda: results.append(update(stretch, batches)), place.device) - before
         heaviest = max(batches, key=lambda batch: batch.tokens)
         found["lengths"] = heaviest.packed.lengths
@@ -56,13 +57,11 @@ def measure(tree: dict, place: Place) -> dict[str, float]:
 
 
 def main() -> None:
-    jobs, results = json.loads(Path(sys.argv[1]).read_text()), {}
+    job = json.loads(Path(sys.argv[1]).read_text())
     place = join(60, False, interface="eth0" if CABLE.exists() else None)
-    for name, tree in jobs.items():
-        results[name] = measure(tree, place)
-        gc.collect()
+    result = measure(job, place)
     if place.is_first:
-        Path(sys.argv[2]).write_text(json.dumps(results))
+        Path(sys.argv[2]).write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

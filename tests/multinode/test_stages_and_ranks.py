@@ -1,5 +1,8 @@
 """However a run is cut up over ranks, it trains, resumes, evaluates and goes on like plain data parallelism."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 from pretrain.data.plan import Bounds, Plan
 from pretrain.data.stream import SampleStream
 from tests.multinode.runs import BF16, OTHERWISE, SAVED, SHORT, STEPS, WAYS, checkpoint, same_bits, small_job
-from tests.training.ranks import digests, finish, losses, records, start
+from tests.training.ranks import ROOT, digests, environment, finish, losses, records, start
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,24 @@ def test_evaluation_sees_the_same_model(runs, way):
         return records(run_dir)[-1]["validation/mlm/loss"]
 
     np.testing.assert_allclose(held_out(runs / way), held_out(runs / "stage 0"), rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_is_exported_and_evaluated(runs, corpora, tmp_path, way):
+    """By the commands; the exported model and the run have the loss of plain data parallelism."""
+    launch("export.py", runs / way, "--out", tmp_path / "export")
+    for model in (tmp_path / "export", runs / way):
+        said = launch("evaluate.py", model, "--corpus", corpora["plain"], "--sequences", "12", "--json")
+        found = json.loads(said)["objectives"]["mlm"]["loss"]
+        np.testing.assert_allclose(found, records(runs / "stage 0")[-1]["validation/mlm/loss"], rtol=1e-5)
+
+
+def launch(script: str, *words: object) -> str:
+    command = [sys.executable, str(ROOT / "launch" / script), *map(str, words)]
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 @pytest.mark.parametrize("way", list(WAYS)[1:])

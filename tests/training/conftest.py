@@ -103,9 +103,18 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
     runs.add("broken tracking", tracking={"mlflow": True, "uri": "sqlite:////proc/nowhere/at/all.db"}, train__steps=4)
     runs.add("changed", train__steps=4)
     for change in ({"corpus": "other"}, {"run__seed": 4}, {"objectives__mlm__weight": 0.5}, {"batch__tokens": 300},
-                    {"model__hidden_size": 64}, {"corpus__max_tokens": 40}, {"masking__rate": 0.3}):  # fmt: skip
+                    {"model__hidden_size": 64}, {"corpus__max_tokens": 40}, {"masking__rate": 0.3},
+                    {"model__family": "rnaernie"}):  # fmt: skip
         runs.add("changed", train__steps=8, expect_error=True, **change)
+    for allowed in (["family"], ["vocabulary"], ["famly"]):
+        runs.add("changed", train__steps=8, expect_error=True, model__family="rnaernie", allow_change=allowed)
+    runs.add("changed", train__steps=8, expect_error=True, model__family="rnaernie",
+             allow_change=["family", "vocabulary"])  # fmt: skip
+    runs.add("changed", train__steps=8, expect_error=True, batch__micro_batches_per_step=3)
     runs.add("changed", "other", train__steps=8, allow_change=["corpus"])
+    runs.add("grown", "labelled", train__steps=4)
+    runs.add("grown", "labelled", train__steps=8, objectives__structure={}, optimizer__name="sgd",
+             allow_change=["objectives", "optimizer"])  # fmt: skip
     for family in RECIPES:
         runs.add(family, **changes(family))
     runs.start(1)

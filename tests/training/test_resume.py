@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from pretrain.checkpoint import find_checkpoint
 from tests.training.conftest import HALF, STEPS
 from tests.training.corpora import tree, write_yaml
-from tests.training.ranks import ROOT, command_line, digests, environment, flip_a_byte, losses, steps
+from tests.training.ranks import ROOT, command_line, digests, environment, flip_a_byte, losses, records, steps
 
 
 def checkpoint(run_dir, step):
@@ -62,11 +62,37 @@ def test_the_newest_checkpoints_and_every_so_many_are_kept(alone):
 
 def test_a_run_that_became_another_is_refused_with_what_became_other(alone):
     refusals = (alone["changed"] / "error.txt").read_text().splitlines()
+    changes = ["corpus", "seed", "objectives", "batch", "model", "reading", "masking", "family"]
     found = [re.search(r"does not fit this run: (\w+) was .*, is now .*; (?:pass (--allow-change \w+))?", line).groups()
-             for line in refusals]  # fmt: skip
-    changes = ["corpus", "seed", "objectives", "batch", "model", "reading", "masking"]
+             for line in refusals[: len(changes)]]  # fmt: skip
     never = ("seed", "model")
     assert found == [(name, None if name in never else f"--allow-change {name}") for name in changes]
+    assert "masking was {'rate': 0.15}, is now {'rate': 0.3};" in refusals[6], "no more than what differs"
+
+
+def test_a_family_or_vocabulary_changes_only_where_both_are_named_and_weights_fit(alone):
+    only_family, only_vocabulary, misspelt, both, _ = (alone["changed"] / "error.txt").read_text().splitlines()[8:]
+    assert "vocabulary was 25 tokens with the checksum" in only_family
+    assert "family was ernie_rna, is now rnaernie" in only_vocabulary
+    assert misspelt.startswith("--allow-change famly: may name one of family, vocabulary, corpus,")
+    assert re.search(r"model was .*, is now |has the shape .* in the checkpoint and .* in this run", both)
+
+
+def test_another_number_of_micro_batches_per_step_is_refused_and_idle_ranks_are_said(alone, three):
+    refusal = (alone["changed"] / "error.txt").read_text().splitlines()[-1]
+    assert "batch.micro_batches_per_step was 1, is now 3; leave it out, or pass --allow-change batch" in refusal
+    assert "note: 4 micro-batches per step, as before, leave 2 of 6 turns of the 3 ranks without work" in three.log
+
+
+def test_a_new_objective_starts_untrained_and_a_new_optimiser_without_state(alone):
+    run = alone["grown"]
+    assert len(steps(run)) == 8
+    assert "structure/loss" in steps(run)[-1]
+    events = [record["event"] for record in records(run) if "event" in record]
+    assert events == ["not in the checkpoint, untrained: heads.structure.linear.weight, heads.structure.linear.bias"]
+    tensors, state = checkpoint(run, 8)
+    assert state["updates"] == 0, "sgd counts none"
+    assert tensors["heads.structure.linear.weight"].isfinite().all()
 
 
 def test_a_change_that_is_allowed_is_said_and_made(alone):
@@ -108,7 +134,7 @@ def test_with_no_whole_checkpoint_left_a_run_refuses_to_start_over(alone):
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "train_state.json", "integrity.json"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
-def test_any_damage_to_any_file_is_noticed(alone, tmp_path, file, damage):
+def test_any_damage_to_any_file_is_noticed(alone, tmp_path, caplog, file, damage):
     run = tmp_path / "run"
     shutil.copytree(alone["retention"], run)
     path = run / "checkpoints" / "step-12" / file
@@ -119,3 +145,6 @@ def test_any_damage_to_any_file_is_noticed(alone, tmp_path, file, damage):
     else:
         path.unlink()
     assert find_checkpoint(run).name == "step-10"
+    (said,) = caplog.messages
+    assert "step-12" in said
+    assert said.endswith("taking step-10")

@@ -65,6 +65,8 @@ def test_the_default_mlflow_store_holds_metrics_and_settings(alone):
     assert run.data.params["batch.tokens"] == "200"
     history = client.get_metric_history(run.info.run_id, "loss")
     assert [(metric.step, metric.value) for metric in history] == list(enumerate(losses(folder), start=1))
+    for counter in ("dropped_updates", "nonfinite_losses", "loss_spikes", "roll_backs"):
+        assert len(client.get_metric_history(run.info.run_id, counter)) == 4, counter
     held_out = client.get_metric_history(run.info.run_id, "validation/mlm/loss")
     assert [metric.step for metric in held_out] == [2, 4]
     assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == ["config.yaml"]

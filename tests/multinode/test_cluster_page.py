@@ -1,0 +1,41 @@
+"""Every command of docs/cluster.md is run, here as it stands or, where it needs a cluster, with stand-ins elsewhere."""
+
+import re
+
+import pytest
+
+from tests.docs.reader import ROOT, Reader, blocks
+
+PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+
+
+def test_commands_that_need_no_cluster_do_what_the_page_says(tmp_path):
+    for name in ("launch", "configs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    reader = Reader(tmp_path)
+    reader.follow("cluster.md")
+    (said,) = reader.outputs.values()
+    assert "ranks               512" in said
+    assert re.search(r"^communication +about [\d.]+ GiB sent by each rank in each step", said, flags=re.M)
+
+
+@pytest.mark.parametrize("block", [block.text for block in blocks(PAGE) if block.language == "text"])
+def test_commands_that_need_a_cluster_name_the_test_that_tries_their_words(block):
+    paragraph = PAGE[: PAGE.index(block)].split("\n\n")[-2]
+    (test,) = re.findall(r"`(tests/[\w/]+\.py)`", paragraph)
+    tried = (ROOT / test).read_text(encoding="utf-8") + (ROOT / "launch" / "slurm.sh").read_text(encoding="utf-8")
+    words = set(re.findall(r"(?<=\s)--[\w-]+", block)) - {"--config"}
+    assert words
+    assert [word for word in words if word not in tried] == []
+
+
+def test_settings_of_the_page_exist_with_the_defaults_it_names():
+    from pretrain.config.sections import Engine, Train
+
+    defaults = {f"engine.{k}": f.default for k, f in Engine.model_fields.items()}
+    defaults |= {f"train.{k}": f.default for k, f in Train.model_fields.items()}
+    named = set(re.findall(r"`((?:engine|train)\.\w+)[`=:]", PAGE))
+    assert named
+    assert named - set(defaults) == set()
+    for key, number in re.findall(r"^\| `((?:engine|train)\.\w+)` \|.*\((\d+)[,);]", PAGE, flags=re.M):
+        assert float(number) == defaults[key], key
