@@ -44,6 +44,8 @@ class Progress:
 
     def advance(self, step: int, totals: StepTotals) -> None:
         """A step is done."""
+        if self._step == self._first_step:
+            self.say(f"first step done {seconds_since_start():.1f} s after the start of this process")
         self._step = step
         self._steps_since += 1
         self._tokens += totals.tokens
@@ -90,6 +92,13 @@ class Progress:
                 print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
             else:
                 print(f"{chr(13) + chr(27) + '[K' if self._bar else ''}{text}", file=sys.stderr, flush=True)
+
+
+def seconds_since_start() -> float:
+    """How long this process has been running, imports included."""
+    import psutil
+
+    return time.time() - psutil.Process().create_time()
 
 
 def _duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -73,7 +74,9 @@ def contestant_process(name: str, config: Config, course: Course) -> Iterator[Re
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe()
     process = context.Process(target=_serve, args=(far, name, config, course), name=name)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is answered here, once
     process.start()
+    signal.signal(signal.SIGINT, handler)
     far.close()
     try:
         yield Remote(name, near)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,26 +10,18 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 SHOWN = 0.01  # share of the step from which an operation has a line of its own
-KINDS = {
-    "matrix product": ("mm", "addmm", "bmm", "baddbmm", "linear", "mkldnn_linear", "gemm", "nvjet"),
-    "attention": (
-        "softmax",
-        "attention",
-        "flash",
-        "fmha",
-        "forward",
-        "backward_queries",
-        "backward_keys",
-        "add_product",
-    ),
+KINDS = {  # kind -> names of operations of a CPU and of kernels of a GPU
+    "communication": r"c10d|nccl|gloo",
+    "matrix product": r"^aten::(mm|addmm|bmm|baddbmm|linear|mkldnn_linear)$|gemm|nvjet",
+    "attention": r"softmax|attention|flash|fmha|^(forward|add_product|backward_queries|backward_keys)$",
 }
 
 
 def operations(step: Callable[[], object], device: torch.device) -> list[dict[str, Any]]:
     """Operations of one step by their own time, the largest first: operation, kind, share, milliseconds, calls.
 
-    Own time is that without operations called inside: of kernels on a GPU, of the host's operations on a CPU. What is
-    no matrix product and no attention reads and writes memory, one value after another. The last row sums up the rest.
+    Own time is that without operations called inside: of kernels on a GPU, of the host's operations on a CPU. What has
+    no other kind reads and writes memory, one value after another. The last rows sum up small operations of each kind.
     """
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
@@ -42,19 +35,17 @@ def operations(step: Callable[[], object], device: torch.device) -> list[dict[st
     ]
     total = sum(time for _, time, _ in times)
     times.sort(key=lambda row: -row[1])
-    shown = [row for row in times if row[1] >= SHOWN * total]
+    shown = [(kind(name), name, time, count) for name, time, count in times if time >= SHOWN * total]
     rest = times[len(shown) :]
-    shown.append((f"{len(rest)} others", sum(time for _, time, _ in rest), sum(count for _, _, count in rest)))
+    for group in (*KINDS, "memory"):
+        small = [(time, count) for name, time, count in rest if kind(name) == group]
+        shown.append((group, f"{len(small)} others", sum(t for t, _ in small), sum(count for _, count in small)))
     return [
-        {"operation": name, "kind": kind(name), "share": time / total, "ms": time / 1e3, "calls": count}
-        for name, time, count in shown
+        {"operation": name, "kind": group, "share": time / total, "ms": time / 1e3, "calls": count}
+        for group, name, time, count in shown
     ]
 
 
 def kind(operation: str) -> str:
-    """Matrix product, attention, or everything else."""
-    words = operation.removeprefix("aten::").lower()
-    for name, parts in KINDS.items():
-        if words in parts or any(len(part) > 4 and part in words for part in parts):
-            return name
-    return "memory"
+    """Matrix product, attention, communication, or everything else."""
+    return next((name for name, names in KINDS.items() if re.search(names, operation)), "memory")

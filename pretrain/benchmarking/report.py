@@ -35,7 +35,11 @@ def table(report: dict[str, Any]) -> str:
         "shares of the step: waiting for data, forward, backward, optimiser (one rank: no communication)",
     ]
     if "profile" in report:
-        lines += ["", "the heaviest step of ours, by own time of operations", ""]
+        shares: dict[str, float] = {}
+        for row in report["profile"]:
+            shares[row["kind"]] = shares.get(row["kind"], 0.0) + row["share"]
+        kinds = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
+        lines += ["", f"the heaviest step of ours, by own time of operations: {kinds}", ""]
         lines += [
             f"{row['share']:6.1%} {row['ms']:9,.1f} ms {row['calls']:6,} x  {row['operation'][:60]:<60} {row['kind']}"
             for row in report["profile"]

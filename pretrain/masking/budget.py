@@ -50,6 +50,8 @@ def walk(candidates: Candidates, budgets: np.ndarray, token_count: int) -> np.nd
             left[owner] -= length
             pointer[walking] += 1
             walking = walking[(pointer[walking] < end[walking]) & (left[walking] > 0)]
+            if not len(walking):
+                return taken
         count = end[walking] - pointer[walking]
         ahead = spans(pointer[walking], count)
         owner = np.repeat(walking, count)

@@ -1,7 +1,7 @@
 """Finding all occurrences of thousands of motifs in a batch of tokens at once.
 
-A window of l tokens is a number of base 4. Up to a block length P, the numbers of all windows are looked up in a table
-of every possible window. A longer motif is found by its first P letters, which few windows share, and then compared
+A window of P tokens is a number of base 4. One look at a table of every possible window tells the lengths of all motifs
+that begin there. A motif of more than P letters is found by its first P, which few windows share, and then compared
 block by block. So the cost hardly depends on the number of motifs (spec rnaernie.md, section f).
 """
 
@@ -46,12 +46,24 @@ class MotifFinder:
         if self._base == 5:
             self._digit_of_id[tokenizer.unk_id] = UNKNOWN_DIGIT
         self._block = _BLOCK[self._base]
-        self._tables: dict[int, np.ndarray] = {}
-        for motif, databases_of_motif in member.items():
-            if len(motif) <= self._block:
-                table = self._tables.setdefault(len(motif), np.zeros(self._base ** len(motif), np.uint8))
-                table[_number(motif, self._base)] = databases_of_motif
+        short = {motif: databases for motif, databases in member.items() if len(motif) <= self._block}
+        windows = self._base**self._block
+        self._begins = np.zeros(windows, np.uint16)  # window -> bit l - 1: a motif of length l; bit P: a longer one
+        self._part = self._base ** np.arange(self._block, -1, -1)  # by l: a window // this is its first l letters
+        self._table = np.cumsum(self._base ** np.arange(self._block + 1)) - self._base ** np.arange(self._block + 1)
+        self._databases = np.zeros(self._table[-1] + windows, np.uint8)  # a table for each length, end to end
+        for motif, databases_of_motif in short.items():
+            length, number = len(motif), _number(motif, self._base)
+            self._databases[self._table[length] + number] = databases_of_motif
+            self._mark(number, length, 1 << length - 1)
+        self._lengths = np.array(sorted({len(motif) for motif in short}), np.int64)
         self._long = _LongMotifs({m: d for m, d in member.items() if len(m) > self._block}, self._block, self._base)
+        for motif in member.keys() - short.keys():
+            self._mark(_number(motif[: self._block], self._base), self._block, 1 << self._block)
+
+    def _mark(self, number: int, length: int, bit: int) -> None:
+        """Set a bit of all windows whose first letters are this number."""
+        self._begins[number * self._part[length] : (number + 1) * self._part[length]] |= np.uint16(bit)
 
     def find(self, tokens: TokenBatch) -> Matches:
         """All matches that lie within one sequence and touch no special or ambiguous token."""
@@ -59,18 +71,37 @@ class MotifFinder:
         breaks = np.flatnonzero(digits == _BREAK)  # the last token of a batch always is one
         run = np.repeat(breaks, np.diff(breaks, prepend=-1)) - np.arange(len(digits))  # tokens up to the next break
         digits[breaks] = 0
-        found = []
-        codes = np.zeros(len(digits), np.int32)
-        for length in range(1, self._block + 1):
-            codes = codes[: max(len(digits) - length + 1, 0)] * self._base
-            codes += digits[length - 1 :]
-            if length in self._tables:
-                databases = self._tables[length][codes]
-                start = np.flatnonzero(databases)
-                start = start[run[start] >= length]
-                found.append(Matches(start, np.full(len(start), length, np.int64), databases[start]))
-        found.append(self._long.find(codes, run))
-        return Matches(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        codes = _windows(digits, self._block, self._base)
+        begins = self._begins[codes]
+        place = np.flatnonzero(begins)
+        begins, code, left = begins[place], codes[place], run[place]
+        row, column = np.nonzero(
+            (begins >> (self._lengths - 1).astype(np.uint16)[:, None] & 1).astype(bool)
+            & (self._lengths[:, None] <= left)
+        )
+        length = self._lengths[row]
+        databases = self._databases[self._table[length] + code[column] // self._part[length]]
+        long = self._long.find(place[begins >> self._block > 0], codes, run)
+        return Matches(*map(np.concatenate, zip((place[column], length, databases), long, strict=True)))
+
+
+def _windows(digits: np.ndarray, block: int, base: int) -> np.ndarray:
+    """Digits uint8 (N,) -> the number of the window of P letters at each place, int32 (N,); zeros follow the last one.
+
+    Windows of twice the letters are made from two of half the letters.
+    """
+    codes = np.concatenate([digits, np.zeros(block, np.uint8)]).astype(np.int32)
+    result, done, size = None, 0, 1
+    while block:
+        if block & 1:  # windows of the letters that the bits of P have seen so far, and of these behind them
+            shifted = codes[done:]
+            result = shifted if result is None else result[: len(shifted)] * base**size + shifted
+            done += size
+        block >>= 1
+        if block:
+            codes, size = codes[:-size] * base**size + codes[size:], 2 * size
+    assert result is not None
+    return result[: len(digits)]
 
 
 class _LongMotifs:
@@ -82,8 +113,6 @@ class _LongMotifs:
         self._databases = np.array([databases_of[motif] for motif in order], np.uint8)
         prefix = np.array([_number(motif[:block], base) for motif in order], np.int64)
         self._prefixes, self._first, self._count = np.unique(prefix, return_index=True, return_counts=True)
-        self._is_prefix = np.zeros(base**block, bool)
-        self._is_prefix[prefix] = True
         most = max((-(-len(motif) // block) for motif in order), default=1)
         self._offset = np.minimum(np.arange(1, most) * block, self._length[:, None] - block)  # (motifs, blocks - 1)
         numbers = [
@@ -93,9 +122,8 @@ class _LongMotifs:
         ]
         self._number = np.array(numbers, np.int32).reshape(self._offset.shape)
 
-    def find(self, codes: np.ndarray, run: np.ndarray) -> Matches:
-        """Codes int32 of all windows of P letters; run (N,), letters up to the next break."""
-        position = np.flatnonzero(self._is_prefix[codes])
+    def find(self, position: np.ndarray, codes: np.ndarray, run: np.ndarray) -> Matches:
+        """Positions whose window begins a motif; codes int32 of all windows; run (N,), letters to the next break."""
         group = np.searchsorted(self._prefixes, codes[position])
         start = np.repeat(position, self._count[group])
         motif = spans(self._first[group], self._count[group])

@@ -51,17 +51,25 @@ def attention(
     return BACKENDS[backend](q, k, v, scores, layout, dropout, last)
 
 
-def choose_backend(device: torch.device, dtype: torch.dtype, dropout: float, hands_on_scores: bool) -> str:
+def choose_backend(
+    device: torch.device, dtype: torch.dtype, dropout: float, hands_on_scores: bool, head_size: int = 64
+) -> str:
     """The fastest back-end that can do it; asked once per forward pass, logged once."""
-    half = dtype in (torch.bfloat16, torch.float16)
     if not hands_on_scores and dropout == 0.0:
-        chosen = "varlen" if device.type == "cuda" and half else "grouped"
+        chosen = "varlen" if device.type == "cuda" and _flash_takes(device, dtype, head_size) else "grouped"
     elif not hands_on_scores and device.type == "cuda" and kernel_of("cuda")[0] != "triton":
         chosen = "grouped"  # SDPA's own kernels draw their dropout inside, too
     else:
         chosen = "recomputed"
     _log_choice(chosen, kernel_of(device.type)[0] if chosen == "recomputed" else "torch", str(dtype), device.type)
     return chosen
+
+
+@cache
+def _flash_takes(device: torch.device, dtype: torch.dtype, head_size: int) -> bool:
+    """What torch's flash kernel asks for: Ampere or newer, 16 bits, heads of a multiple of 8 values, at most 256."""
+    is_new = not torch.cuda.is_available() or torch.cuda.get_device_capability(device) >= (8, 0)
+    return is_new and dtype in (torch.bfloat16, torch.float16) and head_size % 8 == 0 and head_size <= 256
 
 
 @cache

@@ -28,6 +28,7 @@ from pretrain.models.mlp import Mlp
 from pretrain.models.pairing import PairingBias
 from pretrain.models.positions import rotary_angles, rotate
 from pretrain.models.recomputed import Scores
+from pretrain.models.residual import ResidualNorm
 from pretrain.models.settings import EncoderSettings
 
 REBUILT_LAYERS = 3  # pairing_memory rebuild: layers between two whose scores are stored
@@ -91,10 +92,11 @@ class EncoderLayer(nn.Module):
     def __init__(self, settings: EncoderSettings, is_last: bool) -> None:
         super().__init__()
         self.settings = settings
+        norm = nn.LayerNorm if settings.norm_placement == "pre" else ResidualNorm
         self.attention = SelfAttention(settings, is_last)
-        self.attention_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
+        self.attention_norm = norm(settings.hidden_size, eps=settings.layer_norm_eps)
         self.mlp = Mlp(settings)
-        self.mlp_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
+        self.mlp_norm = norm(settings.hidden_size, eps=settings.layer_norm_eps)
 
     def forward(self, x: Tensor, scores: Scores | None, around: Surroundings) -> tuple[Tensor, Scores | None]:
         """(N, D), scores -> (N, D), scores."""
@@ -102,9 +104,10 @@ class EncoderLayer(nn.Module):
             y, scores = self.attention(self.attention_norm(x), scores, around)
             x = x + self._drop(y)
             return x + self._drop(self.mlp(self.mlp_norm(x))), scores
+        rate = self.settings.hidden_dropout_prob
         y, scores = self.attention(x, scores, around)
-        x = self.attention_norm(x + self._drop(y))
-        return self.mlp_norm(x + self._drop(self.mlp(x))), scores
+        x = self.attention_norm(x, y, rate)
+        return self.mlp_norm(x, self.mlp(x), rate), scores
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.settings.hidden_dropout_prob, self.training)
@@ -189,7 +192,7 @@ class Encoder(nn.Module):
         rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        backend = choose_backend(x.device, dtype, rate, self.settings.pairing_bias)
+        backend = choose_backend(x.device, dtype, rate, self.settings.pairing_bias, self.settings.head_size)
         return Surroundings(layout, rotary, backend, all_scores)
 
 

@@ -111,7 +111,9 @@ def test_one_json_object_with_speed_memory_and_ratio_of_equal_models():
         assert sum(found["share_of_step"].values()) == pytest.approx(1.0)
         assert 0 < found["step_ms_median"] <= found["step_ms_p95"]
     assert sum(row["share"] for row in report["profile"]) == pytest.approx(1.0)
-    assert {"matrix product", "attention", "memory"} == {row["kind"] for row in report["profile"]}
+    assert {"matrix product", "attention", "memory", "communication"} == {row["kind"] for row in report["profile"]}
+    kinds = {row["operation"]: row["kind"] for row in report["profile"]}
+    assert kinds["aten::bmm"] == "matrix product"
     assert report["rounds"] == 2
     assert report["ours"]["computed_tokens_per_token"] == 1.0 < report["hf"]["computed_tokens_per_token"]
     assert report["ratio"] == report["ours"]["tokens_per_second"] / report["hf"]["tokens_per_second"]

@@ -200,6 +200,7 @@ def test_the_fastest_back_end_that_can_do_it_is_chosen():
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
     assert choose_backend(cuda, torch.bfloat16, 0.0, False) == "varlen"
     assert choose_backend(cuda, torch.float32, 0.0, False) == "grouped"
+    assert choose_backend(cuda, torch.bfloat16, 0.0, False, head_size=20) == "grouped"
     assert choose_backend(cpu, torch.bfloat16, 0.0, False) == "grouped"
     assert choose_backend(cpu, torch.float32, 0.1, False) == "recomputed"
     assert {choose_backend(device, torch.bfloat16, 0.0, True) for device in (cuda, cpu)} == {"recomputed"}

@@ -6,6 +6,8 @@ H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``tr
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import cache
 from importlib.util import find_spec
 from typing import Protocol
@@ -59,8 +61,10 @@ class Kernel(Protocol):
 
 @cache
 def kernel_of(device_type: str) -> tuple[str, Kernel]:
-    """The kernel for a kind of device, with its name. Triton comes with torch's builds for GPUs."""
-    if device_type == "cuda" and find_spec("triton") is not None:
+    """The kernel for a kind of device, with its name. Triton comes with torch's builds for GPUs; to launch what it
+    compiled it builds a few lines of C."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    if device_type == "cuda" and find_spec("triton") is not None and compiler:
         from pretrain.models.kernels.triton_kernel import TritonKernel
 
         return "triton", TritonKernel()
