@@ -40,12 +40,13 @@ def test_patience_needs_evaluations():
         load_config("demo/ernie.yaml", ["train.patience=2", "train.eval_every=0"])
 
 
-def test_a_run_that_learns_nothing_stops_keeps_its_best_weights_and_stays_stopped(corpora, tmp_path):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_run_that_learns_nothing_stops_keeps_its_best_weights_and_stays_stopped(corpora, tmp_path, ranks):
     run = tmp_path / "run"
     changes = {"optimizer__lr": 0.0, "train__steps": 40, "train__eval_every": 2, "train__save_every": 1,
                "train__keep_last": 1, "train__patience": 2}  # fmt: skip
     job = Job(build.tree(run, corpora["plain"], **changes))
-    finish(start(1, [job, job], tmp_path / "ranks"), tmp_path / "ranks")
+    finish(start(ranks, [job, job], tmp_path / "ranks"), tmp_path / "ranks")
     kept = sorted(path.name for path in (run / "checkpoints").glob("step-*"))
     assert kept == ["step-2", "step-6"]  # the best, and where it stopped
     assert (run / "DONE").read_text() == "6\n"
