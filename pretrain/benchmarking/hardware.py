@@ -111,11 +111,14 @@ def peak_bytes(step: Callable[[], object], device: torch.device) -> int:
     return held + max(accumulate(changes), default=0)
 
 
+_WITH_MEMORY = (torch.Tensor, torch.nn.Parameter)  # other classes stand in for tensors, as while a graph is captured
+
+
 def live_bytes() -> int:
     """What the tensors of this process hold on the CPU, each storage once."""
     storages: dict[int, int] = {}
     for thing in gc.get_objects():
-        if issubclass(type(thing), torch.Tensor) and thing.device.type == "cpu":
+        if type(thing) in _WITH_MEMORY and thing.device.type == "cpu":
             storage = thing.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
     return sum(storages.values())

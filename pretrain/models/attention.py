@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,22 +22,24 @@ from pretrain.models.kernels import kernel_of
 from pretrain.models.kernels.chain import Chain, scores_dtype
 from pretrain.models.layout import Layout
 from pretrain.models.recomputed import Scores, recomputed_attention
+from pretrain.models.telescoped import Telescope, telescoped_attention
 
 _log = logging.getLogger("polymerase")
-Backend = Callable[[Tensor, Tensor, Tensor, Scores | None, Layout, float, bool], tuple[Tensor, Scores | None]]
+Handed = Scores | Telescope | None  # what a layer leaves for the next one
+Backend = Callable[[Tensor, Tensor, Tensor, Any, Layout, float, bool], tuple[Tensor, Handed]]
 
 
 def attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    scores: Scores | None,
+    scores: Handed,
     layout: Layout,
     *,
     dropout: float,
     backend: str,
     last: bool = False,
-) -> tuple[Tensor, Scores | None]:
+) -> tuple[Tensor, Handed]:
     """softmax(S) v inside each sequence, S = q k^T / sqrt(h), plus the scores of the layer below where there are some.
 
     Args:
@@ -102,8 +105,10 @@ def _plain(
 
 
 def _recomputed(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
-) -> tuple[Tensor, Scores | None]:
+    q: Tensor, k: Tensor, v: Tensor, scores: Handed, layout: Layout, dropout: float, last: bool
+) -> tuple[Tensor, Handed]:
+    if isinstance(scores, Telescope):
+        return telescoped_attention(q, k, v, scores, layout, Drop.draw(dropout), last=last)
     kernel = kernel_of(q.device.type)[1]
     return recomputed_attention(q, k, v, scores, layout, Drop.draw(dropout), kernel, last=last)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from pretrain.models.attention import attention, choose_backend
+from pretrain.models.attention import Handed, attention, choose_backend
 from pretrain.models.batch import PackedBatch
 from pretrain.models.dropout import dropout
 from pretrain.models.embeddings import Embeddings
@@ -30,6 +30,7 @@ from pretrain.models.positions import rotary_angles, rotate
 from pretrain.models.recomputed import Scores
 from pretrain.models.residual import ResidualNorm
 from pretrain.models.settings import EncoderSettings
+from pretrain.models.telescoped import Telescope
 
 REBUILT_LAYERS = 3  # pairing_memory rebuild: layers between two whose scores are stored
 
@@ -66,7 +67,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, scores: Scores | None, around: Surroundings) -> tuple[Tensor, Scores | None]:
+    def forward(self, x: Tensor, scores: Handed, around: Surroundings) -> tuple[Tensor, Handed]:
         """(N, D), scores of the layer below -> (N, D), scores of this layer."""
         heads, size = self.settings.num_attention_heads, self.settings.head_size
         q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
@@ -98,7 +99,7 @@ class EncoderLayer(nn.Module):
         self.mlp = Mlp(settings)
         self.mlp_norm = norm(settings.hidden_size, eps=settings.layer_norm_eps)
 
-    def forward(self, x: Tensor, scores: Scores | None, around: Surroundings) -> tuple[Tensor, Scores | None]:
+    def forward(self, x: Tensor, scores: Handed, around: Surroundings) -> tuple[Tensor, Handed]:
         """(N, D), scores -> (N, D), scores."""
         if self.settings.norm_placement == "pre":
             y, scores = self.attention(self.attention_norm(x), scores, around)
@@ -117,8 +118,8 @@ class Encoder(nn.Module):
     """Embeddings, L layers, optional final norm.
 
     ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing it. ``pairing_memory``:
-    pairing models store the scores of every layer, or of every fourth one and rebuild the others. Either way losses and
-    gradients are bitwise the same, dropout included.
+    pairing models store the scores of every layer, or of every fourth one and rebuild the others: losses and gradients
+    are bitwise the same, dropout included. Or none: scores never exist as a whole, for sequences that are too long.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Encoder(nn.Module):
         settings: EncoderSettings,
         *,
         checkpoint_activations: bool = False,
-        pairing_memory: Literal["store", "rebuild"] = "store",
+        pairing_memory: Literal["store", "rebuild", "none"] = "store",
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -146,9 +147,9 @@ class Encoder(nn.Module):
         layout = batch.layout
         x = self.embeddings(batch)
         again = self.checkpoint_activations and torch.is_grad_enabled()
-        scores = self._first_scores(batch, x.dtype, shared=again or return_scores)
+        scores = self._first_scores(batch, x.dtype, again, return_scores)
         around = self._surroundings(batch, x, return_scores)
-        states, all_scores = [x], [scores] if scores is not None else []
+        states, all_scores = [x], [scores] if isinstance(scores, Scores) else []
         for layer in self.layers:
             if again:
                 x, scores = checkpoint(layer, x, scores, around, use_reentrant=False)
@@ -156,7 +157,7 @@ class Encoder(nn.Module):
                 x, scores = layer(x, scores, around)
             if return_states:
                 states.append(x)
-            if return_scores and scores is not None:
+            if return_scores and isinstance(scores, Scores):
                 all_scores.append(scores)
         if self.settings.final_norm:
             x = self.final_norm(x)
@@ -168,21 +169,23 @@ class Encoder(nn.Module):
             scores=_scores_by_sequence(all_scores, layout, self.settings) if return_scores else None,
         )
 
-    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype, *, shared: bool) -> Scores | None:
+    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype, again: bool, return_scores: bool) -> Handed:
         if not self.settings.pairing_bias:
             return None
         if batch.pair_class is None:
             raise ValueError("a pairing model needs batch.pair_class (see pretrain.models.pairing.pair_classes)")
+        table, classes = self.pairing(batch.pair_class.device), batch.layout.enter(batch.pair_class)
+        if self.pairing_memory == "none" and not return_scores:
+            return Telescope(table, classes)
         # layers that are recomputed one by one need the scores between them anyway
         store = self.pairing_memory == "store" or self.checkpoint_activations
-        table = self.pairing(batch.pair_class.device)
         return Scores.of_classes(
             table,
-            batch.layout.enter(batch.pair_class),
+            classes,
             batch.layout,
             table.dtype if self.settings.pairing_scores_dtype == "float32" else dtype,
             keep_every=1 if store else REBUILT_LAYERS + 1,
-            shared=shared,
+            shared=again or return_scores,
         )
 
     def _surroundings(self, batch: PackedBatch, x: Tensor, all_scores: bool) -> Surroundings:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pretrain.assembly import assemble
+from pretrain.benchmarking import datapath
 from pretrain.benchmarking.contestants import Course, HuggingFace, HuggingFaceGrouped, Ours
 from pretrain.benchmarking.hardware import live_bytes, peak_bytes
 from pretrain.exporting.tensors import export_tensors
@@ -117,6 +118,18 @@ def test_one_json_object_with_speed_memory_and_ratio_of_equal_models():
     assert report["rounds"] == 2
     assert report["ours"]["computed_tokens_per_token"] == 1.0 < report["hf"]["computed_tokens_per_token"]
     assert report["ratio"] == report["ours"]["tokens_per_second"] / report["hf"]["tokens_per_second"]
+
+
+def test_the_data_path_is_measured_for_every_strategy_and_a_corpus_of_many_sequences(plain, tmp_path, monkeypatch):
+    motifs = tmp_path / "motifs.txt"
+    motifs.write_text("ACGU\nGGAAU\n")
+    for name, value in {"BATCHES": 2, "WARMUP": 1, "PEER_BATCHES": 1, "MANY_SEQUENCES": 100_000}.items():
+        monkeypatch.setattr(datapath, name, value)
+    rows = datapath.data_path_rows(plain, [str(motifs)], tmp_path)
+    stages = [row["stage"] for row in rows]
+    assert stages[:4] == [f"batches, {strategy}" for strategy in ("base", "kmer", "span", "motif")]
+    assert [stage.split(",")[0] for stage in stages[4:]] == ["first batch", "seek"]
+    assert all(row["ours"] >= 0 and row["peer"] > 0 for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""Recurrent attention for long sequences, without memory for all pairs of tokens (ernie_rna.md, e 1 to 3).
+
+Scores of layer l are the class bias plus the sum of q k^T over layers 1 to l, which is one product of features laid
+side by side. So a layer hands on the queries and keys so far instead of scores, and scores exist for one block of
+queries at a time. That costs l products of queries and keys in layer l instead of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.models.dropout import Drop, keep_mask
+from pretrain.models.layout import Layout
+
+BLOCK_CELLS = 1 << 22  # scores that exist at a time, all heads together
+
+
+@dataclass(frozen=True)
+class Telescope:
+    """How the scores of a layer are had: table (H, C, C), classes uint8 (N,) in layout order, terms: queries and keys
+    (N, H, h) of this layer and all below."""
+
+    table: Tensor
+    classes: Tensor
+    terms: tuple[tuple[Tensor, Tensor], ...] = ()
+
+
+def telescoped_attention(
+    q: Tensor, k: Tensor, v: Tensor, below: Telescope, layout: Layout, drop: Drop, *, last: bool
+) -> tuple[Tensor, Telescope | None]:
+    """softmax(S) v with S of the layer below plus q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S."""
+    scores = replace(below, terms=(*below.terms, (q, k)))
+    queries = torch.cat([term[0] for term in scores.terms], dim=-1)  # (N, H, l h)
+    keys = torch.cat([term[1] for term in scores.terms], dim=-1)
+    with torch.autocast(q.device.type, enabled=False):
+        output = _Telescoped.apply(queries * q.shape[-1] ** -0.5, keys, v, below.table, below.classes, layout, drop)
+    return output, None if last else scores
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some queries (rows) of one sequence (tokens), both in layout order: probabilities (H, R, T)."""
+
+    rows: slice
+    tokens: slice
+    p: Tensor
+    mask: Tensor | None
+
+
+class _Telescoped(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor, classes: Tensor, layout: Layout, drop: Drop
+    ) -> Tensor:
+        ctx.save_for_backward(q, k, v, table, classes)
+        ctx.layout, ctx.drop = layout, drop
+        output = torch.empty_like(v)
+        for block in _blocks(q, k, table, classes, layout, drop):
+            dropped = block.p.to(v.dtype) if block.mask is None else block.p.to(v.dtype) * block.mask
+            output[block.rows] = (dropped @ _heads(v[block.tokens])).mul_(drop.scale).transpose(0, 1)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        q, k, v, table, classes = ctx.saved_tensors
+        dq, dk, dv, d_table = (torch.zeros_like(x) for x in (q, k, v, table))
+        with torch.autocast(q.device.type, enabled=False):
+            for block in _blocks(q, k, table, classes, ctx.layout, ctx.drop):
+                rows, tokens, p = block.rows, block.tokens, block.p
+                do = _heads(grad[rows]) * ctx.drop.scale  # (H, R, h)
+                dp, dropped = do @ _heads(v[tokens]).mT, p.to(v.dtype)
+                if block.mask is not None:
+                    dp, dropped = dp * block.mask, dropped * block.mask
+                ds = torch.ops.aten._softmax_backward_data(dp.to(p.dtype), p, -1, p.dtype)
+                dv[tokens] += (dropped.mT @ do).transpose(0, 1)
+                d_table += _one_hot(classes[rows], table).T @ (ds @ _one_hot(classes[tokens], table))
+                ds = ds.to(q.dtype)
+                dq[rows] = (ds @ _heads(k[tokens])).transpose(0, 1)
+                dk[tokens] += (ds.mT @ _heads(q[rows])).transpose(0, 1)
+        return dq, dk, dv, d_table, None, None, None
+
+
+def _blocks(q: Tensor, k: Tensor, table: Tensor, classes: Tensor, layout: Layout, drop: Drop) -> Iterator[_Block]:
+    """In an order that is always the same, as masks are drawn on the way."""
+    generator, start = drop.masks(q.device), 0
+    for length in (length for group in layout.groups for length in group.lengths):
+        tokens = slice(start, start + length)
+        keys, to_keys = _heads(k[tokens]).mT, _one_hot(classes[tokens], table).T
+        size = max(1, BLOCK_CELLS // (len(table) * length))
+        for first in range(start, start + length, size):
+            rows = slice(first, min(first + size, start + length))
+            scores = (_one_hot(classes[rows], table) @ table @ to_keys).add_(_heads(q[rows]) @ keys)  # (H, R, T)
+            p = scores.softmax(dim=-1)
+            mask = None if generator is None else keep_mask(p.shape, drop.rate, p.device, generator)
+            yield _Block(rows, tokens, p, mask)
+        start += length
+
+
+def _heads(x: Tensor) -> Tensor:
+    """(n, H, h) -> (H, n, h)."""
+    return x.transpose(0, 1)
+
+
+def _one_hot(classes: Tensor, table: Tensor) -> Tensor:
+    """uint8 (n,) -> (n, C)."""
+    every = torch.arange(table.shape[-1], dtype=classes.dtype, device=classes.device)
+    return (classes[:, None] == every).to(table.dtype)
