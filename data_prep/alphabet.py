@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.corpus.ragged import offsets_of
+from data_prep.corpus.ragged import Ragged
 
 AMBIGUOUS = b"NRYSWKMBDHVX"  # IUPAC codes, and X as RNAcentral writes an unknown base
 PROTEIN_ONLY = b"EFILPQZJO*"  # letters of amino acids that no nucleotide code uses
 PLAIN, OTHER, FOREIGN = 0, 1, 2
+UPPER = bytes(range(256)).upper()
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,11 @@ class Alphabet:
     letters: bytes
     replaced: bytes
 
-    @property
-    def table(self) -> bytes:
-        """For `bytes.translate`: upper case, and T to U or U to T."""
-        return bytes.maketrans(b"abcdefghijklmnopqrstuvwxyz", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").translate(
-            bytes.maketrans(self.replaced, self.letters[3:])
-        )
+    def spell(self, letters: np.ndarray) -> np.ndarray:
+        """Letters uint8 (n,) in upper case, with T as U or U as T."""
+        upper = upper_case(letters)
+        other, ours = self.replaced[0], self.letters[3]
+        return upper + (upper == other) * np.uint8((ours - other) % 256)
 
     @property
     def classes(self) -> np.ndarray:
@@ -39,18 +39,23 @@ class Alphabet:
 ALPHABETS = {"rna": Alphabet("rna", b"ACGU", b"T"), "dna": Alphabet("dna", b"ACGT", b"U")}
 
 
-def count_letters(alphabet: Alphabet, sequences: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+def upper_case(letters: np.ndarray) -> np.ndarray:
+    """Letters uint8 (n,) in upper case; most text is already, and finding that out is cheap."""
+    if letters.max(initial=0) < ord("a"):
+        return letters
+    return np.frombuffer(letters.tobytes().translate(UPPER), np.uint8)
+
+
+def count_letters(alphabet: Alphabet, sequences: Ragged) -> tuple[np.ndarray, np.ndarray]:
     """Per sequence (S,): letters that are ambiguity codes, and letters that belong to no nucleic acid."""
-    letters = np.frombuffer(b"".join(sequences), np.uint8)
+    letters, count = sequences.values, len(sequences)
     # Most blocks hold the four letters only, and counting these is far cheaper than classifying each.
     if sum(np.count_nonzero(letters == letter) for letter in alphabet.letters) == len(letters):
-        return np.zeros(len(sequences), np.int64), np.zeros(len(sequences), np.int64)
-    offsets = offsets_of(np.fromiter(map(len, sequences), np.int64, len(sequences)))
+        return np.zeros(count, np.int64), np.zeros(count, np.int64)
     classes = alphabet.classes[letters]
     at = np.flatnonzero(classes)
-    row = np.searchsorted(offsets, at, side="right") - 1
+    row = np.searchsorted(sequences.offsets, at, side="right") - 1
     foreign = classes[at] == FOREIGN
-    count = len(sequences)
     return np.bincount(row[~foreign], minlength=count), np.bincount(row[foreign], minlength=count)
 
 

@@ -1,39 +1,35 @@
 """Reading FASTA in blocks of whole records, at the speed of the decompressor."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.alphabet import upper_case
+from data_prep.corpus.ragged import Ragged
 from data_prep.errors import DataPrepError
 from data_prep.textfile import open_bytes
 
 MAX_RECORD_BYTES = 1 << 30  # a record is held in memory whole, and Arrow text offsets have 31 bits
 BLOCK_BYTES = 1 << 20  # fits the processor's cache, with what is computed from it
-UPPER = bytes(range(256)).upper()
 
 
 @dataclass(frozen=True)
 class FastaBlock:
     """R consecutive records of one file.
 
-    first_record: number of the first one, from 1. ids (R,): first word of each header. sequences (R,): translated,
-    without line ends and blanks; empty where a record has none. begin, end (R,): where the headers are in text.
+    first_record: number of the first one, from 1. ids (R,): first word of each header. headers (R rows): without '>'
+    and line end. sequences (R rows): as spelled, without line ends and blanks; empty where a record has none.
+    text_bytes: how much of the file this is.
     """
 
     file: str
     first_record: int
     ids: list[bytes]
-    sequences: list[bytes]
-    text: bytes
-    begin: np.ndarray
-    end: np.ndarray
-
-    @property
-    def headers(self) -> list[bytes]:
-        """(R,): whole header lines without '>' and line end."""
-        return _slices(self.text, self.begin, self.end)
+    headers: Ragged
+    sequences: Ragged
+    text_bytes: int
 
     def name(self, row: int) -> str:
         """How an error names a record."""
@@ -41,10 +37,10 @@ class FastaBlock:
         return f"{self.file}: record {self.first_record + row} ({name})"
 
 
-def read_fasta(path: str | Path, table: bytes = UPPER) -> Iterator[FastaBlock]:
+def read_fasta(path: str | Path, spell: Callable[[np.ndarray], np.ndarray] = upper_case) -> Iterator[FastaBlock]:
     """Blocks of records of a plain, gzip or bgzip FASTA; `-` is standard input.
 
-    table: 256 bytes for `bytes.translate`, applied to the sequences (upper-casing, T to U, …).
+    spell: what is done to the letters of the sequences, uint8 (n,) to uint8 (n,) (upper case, T to U, …).
     Errors: DataPrepError naming the file if it is empty, binary, cut off or not FASTA.
     """
     file = "standard input" if str(path) == "-" else str(path)
@@ -54,7 +50,7 @@ def read_fasta(path: str | Path, table: bytes = UPPER) -> Iterator[FastaBlock]:
             raise DataPrepError(f"{file}: binary data after record {record - 1}, expected FASTA text; check the file")
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n")
-        block = _parse(text if text.endswith(b"\n") else text + b"\n", table, file, record)
+        block = _parse(text if text.endswith(b"\n") else text + b"\n", spell, file, record)
         yield block
         record += len(block.ids)
     if record == 1:
@@ -102,42 +98,36 @@ def _whole_records(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
         yield b"".join(pending)
 
 
-def _parse(text: bytes, table: bytes, file: str, first_record: int) -> FastaBlock:
+def _parse(text: bytes, spell: Callable[[np.ndarray], np.ndarray], file: str, first_record: int) -> FastaBlock:
     """Records of a text from '>' to a line end; the work per letter is done for all of them at once."""
     letters = np.frombuffer(text, np.uint8)
     stops = np.flatnonzero(letters == ord("\n"))  # of lines
     starts = np.concatenate([[0], stops[:-1] + 1])
     header = np.flatnonzero(letters[starts] == ord(">"))  # line numbers
     begin, end = starts[header] + 1, stops[header]
+    headers = Ragged.from_slices(text, begin, end)
+    # A sequence lies between two headers; its last line end is left out.
+    sequences = _without_blanks(Ragged.from_slices(text, end + 1, np.append(begin[1:] - 1, len(text)) - 1))
+    spelled = Ragged(spell(sequences.values), sequences.offsets)
+    return FastaBlock(file, first_record, _first_words(headers), headers, spelled, len(text))
 
-    blanks = np.flatnonzero(letters == ord(" "))
-    if b"\t" in text:
-        blanks = np.flatnonzero((letters == ord(" ")) | (letters == ord("\t")))
-    before, after = np.searchsorted(blanks, begin), np.searchsorted(blanks, end)
-    if int((after - before).sum()) < len(blanks):
-        return _parse(_without_blanks_in_sequences(letters, blanks, before, after), table, file, first_record)
-    first_blank = np.append(blanks, len(text))[before]
 
-    # Without line ends, a position moves left by the number of lines before it.
-    lines = np.append(header[1:], len(starts))
-    joined = text.translate(table, b"\n")
-    sequences = _slices(joined, end - header, np.append(begin[1:] - 1, len(text)) - lines)
-    id_ends = np.minimum(end, first_blank)
-    ids = _slices(text, begin, id_ends)
-    for row in np.flatnonzero(id_ends == begin).tolist():  # "> name": a blank before it
+def _first_words(headers: Ragged) -> list[bytes]:
+    """The ids (R,); blanks are looked for in all headers at once."""
+    blank = np.flatnonzero((headers.values == ord(" ")) | (headers.values == ord("\t")))
+    begin, end = headers.offsets[:-1], headers.offsets[1:]
+    stop = np.minimum(end, np.append(blank, len(headers.values))[np.searchsorted(blank, begin)])
+    text = headers.values.tobytes()
+    ids = [text[a:b] for a, b in zip(begin.tolist(), stop.tolist(), strict=True)]
+    for row in np.flatnonzero(stop == begin).tolist():  # "> name": a blank before it
         ids[row] = b"".join(text[begin[row] : end[row]].split(None, 1)[:1])
-    return FastaBlock(file, first_record, ids, sequences, text, begin, end)
+    return ids
 
 
-def _slices(text: bytes, starts: np.ndarray, stops: np.ndarray) -> list[bytes]:
-    return [text[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
-
-
-def _without_blanks_in_sequences(
-    letters: np.ndarray, blanks: np.ndarray, before: np.ndarray, after: np.ndarray
-) -> bytes:
-    """The text without the blanks that lie outside headers; header r holds blanks before[r] to after[r]."""
-    outside = np.ones(len(blanks), bool)
-    for start, stop in zip(before.tolist(), after.tolist(), strict=True):
-        outside[start:stop] = False
-    return np.delete(letters, blanks[outside]).tobytes()
+def _without_blanks(found: Ragged) -> Ragged:
+    """The rows without line ends, blanks and tabs."""
+    if found.values.min(initial=ord("A")) > ord(" "):
+        return found
+    at = np.flatnonzero((found.values == ord("\n")) | (found.values == ord(" ")) | (found.values == ord("\t")))
+    letters = found.values.tobytes().translate(None, b"\n \t")
+    return Ragged(np.frombuffer(letters, np.uint8), found.offsets - np.searchsorted(at, found.offsets))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.alphabet import Alphabet, count_letters, protein_rows
+from data_prep.corpus.ragged import Ragged
 from data_prep.dedup import SeenKeys
 from data_prep.tally import Tally
 
@@ -20,13 +21,13 @@ class Records:
     """R records on their way: ids, sequences as stored, optional columns (R,) each."""
 
     ids: Sequence[bytes]
-    sequences: Sequence[bytes]
+    sequences: Ragged
     columns: Mapping[str, Sequence[Any]]
 
     @cached_property
     def lengths(self) -> np.ndarray:
         """int64 (R,)"""
-        return np.fromiter(map(len, self.sequences), np.int64, len(self.sequences))
+        return self.sequences.lengths
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -37,7 +38,7 @@ class Records:
             return self
         keep = mask.tolist()
         columns = {name: list(compress(values, keep)) for name, values in self.columns.items()}
-        return Records(list(compress(self.ids, keep)), list(compress(self.sequences, keep)), columns)
+        return Records(list(compress(self.ids, keep)), self.sequences.where(mask), columns)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class LetterPolicy:
     def __call__(self, records: Records, tally: Tally) -> Records:
         ambiguous, foreign = count_letters(self.alphabet, records.sequences)
         odd = np.flatnonzero(foreign).tolist()
-        proteins = len(protein_rows([records.sequences[row] for row in odd]))
+        proteins = len(protein_rows(records.sequences.where(foreign > 0).rows())) if odd else 0
         too_ambiguous = (foreign == 0) & (ambiguous > self.max_ambiguous * records.lengths)
         keep = (foreign == 0) & ~too_ambiguous
         tally.drop("letters", PROTEIN, proteins)
@@ -88,24 +89,25 @@ class LengthPolicy:
 
     @staticmethod
     def _crop(records: Records, max_nt: int, tally: Tally) -> Records:
-        tally.change("length", "cropped", sum(len(sequence) > max_nt for sequence in records.sequences))
-        return replace(records, sequences=[sequence[:max_nt] for sequence in records.sequences])
+        tally.change("length", "cropped", int((records.lengths > max_nt).sum()))
+        starts = records.sequences.offsets[:-1]
+        shortened = Ragged.from_slices(records.sequences.values, starts, starts + np.minimum(records.lengths, max_nt))
+        return replace(records, sequences=shortened)
 
     @staticmethod
     def _cut(records: Records, max_nt: int, tally: Tally) -> Records:
-        ids, sequences, rows = [], [], []
-        for row, (name, sequence) in enumerate(zip(records.ids, records.sequences, strict=True)):
-            if len(sequence) <= max_nt:
-                ids.append(name)
-                sequences.append(sequence)
-                rows.append(row)
-                continue
-            starts = range(0, len(sequence), max_nt)
-            ids += [b"%s:%d-%d" % (name, start + 1, min(start + max_nt, len(sequence))) for start in starts]
-            sequences += [sequence[start : start + max_nt] for start in starts]
-            rows += [row] * len(starts)
-            tally.change("length", "cut", 1)
-        columns = {name: [values[row] for row in rows] for name, values in records.columns.items()}
+        tally.change("length", "cut", int((records.lengths > max_nt).sum()))
+        pieces = np.maximum(-(-records.lengths // max_nt), 1)
+        rows = np.repeat(np.arange(len(records)), pieces)
+        first = (np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * max_nt
+        last = np.minimum(first + max_nt, records.lengths[rows])
+        starts = records.sequences.offsets[rows]
+        sequences = Ragged.from_slices(records.sequences.values, starts + first, starts + last)
+        ids = [
+            b"%s:%d-%d" % (records.ids[row], start + 1, stop) if pieces[row] > 1 else records.ids[row]
+            for row, start, stop in zip(rows.tolist(), first.tolist(), last.tolist(), strict=True)
+        ]
+        columns = {name: [values[row] for row in rows.tolist()] for name, values in records.columns.items()}
         return Records(ids, sequences, columns)
 
 

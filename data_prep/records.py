@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from data_prep.corpus import Ragged
 from data_prep.errors import DataPrepError
 from data_prep.fasta import read_fasta
@@ -16,12 +18,12 @@ def read_records(path: str | Path, limit: int | None = None) -> tuple[list[str],
     headers: list[str] = []
     sequences: list[bytes] = []
     for block in read_fasta(path):
-        for row, sequence in enumerate(block.sequences):
-            if not sequence:
-                raise DataPrepError(f"{block.name(row)}: has no sequence; remove the record")
+        if not block.sequences.lengths.all():
+            row = int(np.argmin(block.sequences.lengths))
+            raise DataPrepError(f"{block.name(row)}: has no sequence; remove the record")
         ids += [name.decode("utf-8", "backslashreplace") for name in block.ids]
-        headers += [header.decode("utf-8", "backslashreplace") for header in block.headers]
-        sequences += block.sequences
+        headers += [header.decode("utf-8", "backslashreplace") for header in block.headers.rows()]
+        sequences += block.sequences.rows()
         if limit is not None and len(ids) >= limit:
             break
     return ids[:limit], headers[:limit], Ragged.from_rows(sequences[:limit])

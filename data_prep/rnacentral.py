@@ -50,11 +50,11 @@ def find_contained(
     keep: list[np.ndarray] = [np.empty(0, bool)]
     with open(fasta, "wb") as handle:
         for records in read_records(file, policy, Tally()):
-            short = np.array([len(sequence) < shortest for sequence in records.sequences], bool)
+            short = records.lengths < shortest
             keep.append(short)
-            handle.writelines(
-                b">%d\n%s\n" % (rows + row, records.sequences[row]) for row in np.flatnonzero(~short).tolist()
-            )
+            numbers = np.flatnonzero(~short) + rows
+            sequences = records.sequences.where(~short).rows()
+            handle.writelines(b">%d\n%s\n" % row for row in zip(numbers.tolist(), sequences, strict=True))
             rows += len(records)
     mask = np.concatenate(keep)
     if not mask.all():
@@ -82,7 +82,7 @@ def fill(
             tally.drop("containment", "inside_another_sequence", int((~mask).sum()))
             records = records.where(mask)
         kept = length(records, tally)
-        keys = sequence_keys(kept.sequences)
+        keys = sequence_keys(kept.sequences.slices())
         held_out = is_held_out(keys, policy.validation)
         first = np.ones(len(kept), bool)
         if policy.duplicates != "keep":
@@ -98,8 +98,8 @@ def read_records(file: str, policy: RnaPolicy, tally: Tally) -> Iterator[Records
     alphabet = ALPHABETS[policy.alphabet]
     letters = LetterPolicy(alphabet, 1.0)
     with progress(description=file, unit="B") as bar:
-        for block in read_fasta(file, alphabet.table):
-            bar.update(len(block.text))
+        for block in read_fasta(file, alphabet.spell):
+            bar.update(block.text_bytes)
             if not all(block.ids):
                 raise DataPrepError(
                     f"{block.name(block.ids.index(b''))}: no id in the header; is it RNAcentral's FASTA?"
@@ -107,16 +107,16 @@ def read_records(file: str, policy: RnaPolicy, tally: Tally) -> Iterator[Records
             if not b"".join(block.ids).isascii():
                 row = next(row for row, name in enumerate(block.ids) if not name.isascii())
                 raise DataPrepError(f"{block.name(row)}: an id with letters outside ASCII; is it RNAcentral's FASTA?")
-            filled = np.array([bool(sequence) for sequence in block.sequences], bool)
+            filled = block.sequences.lengths > 0
             tally.keep("records", int(filled.sum()))
             tally.drop("records", "record_without_sequence", int((~filled).sum()))
-            records = Records(block.ids, block.sequences, {"header": block.headers}).where(filled)
+            records = Records(block.ids, block.sequences, {"header": block.headers.rows()}).where(filled)
             records = letters(records, tally)
             yield _without_ambiguity(records, alphabet.letters + b"N", tally) if policy.letters == "acgun" else records
 
 
 def _without_ambiguity(records: Records, allowed: bytes, tally: Tally) -> Records:
-    mask = np.array([not sequence.translate(None, allowed) for sequence in records.sequences], bool)
+    mask = np.array([not sequence.translate(None, allowed) for sequence in records.sequences.rows()], bool)
     tally.keep("letters_acgun", int(mask.sum()))
     tally.drop("letters_acgun", "ambiguity_code_other_than_N", int((~mask).sum()))
     return records.where(mask)

@@ -30,7 +30,32 @@ class Ragged:
     @property
     def lengths(self) -> np.ndarray:
         """int64 (S,)"""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @classmethod
+    def from_slices(cls, text: bytes | np.ndarray, starts: np.ndarray, stops: np.ndarray) -> "Ragged":
+        """Row s is text[starts[s]:stops[s]] of bytes; starts and stops int64 (S,), empty where stop is before start."""
+        view = memoryview(text)  # type: ignore[arg-type]  # arrays are buffers
+        flat = b"".join([view[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)])
+        return cls(np.frombuffer(flat, np.uint8), offsets_of(np.maximum(stops - starts, 0)))
+
+    def slices(self) -> list[memoryview]:
+        """The S rows, nothing copied."""
+        flat = memoryview(self.values)  # type: ignore[arg-type]  # arrays are buffers
+        return [flat[start:stop] for start, stop in pairwise(self.offsets.tolist())]
+
+    def part(self, first: int, last: int) -> "Ragged":
+        """Rows first to last - 1, letters not copied."""
+        start, stop = self.offsets[first], self.offsets[last]
+        return Ragged(self.values[start:stop], self.offsets[first : last + 1] - start)
+
+    def where(self, mask: np.ndarray) -> "Ragged":
+        """The rows whose mask bool (S,) is True. Neighbours are copied together."""
+        padded = np.zeros(len(mask) + 2, bool)
+        padded[1:-1] = mask
+        bounds = self.offsets[np.flatnonzero(padded[1:] != padded[:-1])]
+        runs = Ragged.from_slices(self.values, bounds[::2], bounds[1::2])
+        return Ragged(runs.values, offsets_of(self.lengths[mask]))
 
     def rows(self) -> list[bytes]:
         """The S rows as byte strings (copies)."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from data_prep.corpus.files import pretty_json
 from data_prep.corpus.manifest import tool_versions
-from data_prep.corpus.ragged import offsets_of
+from data_prep.corpus.ragged import Ragged
 from data_prep.corpus.reader import Corpus
 from data_prep.corpus.sequences import check_structures
 from data_prep.corpus.staging import StagedFolder
@@ -86,10 +86,10 @@ class SequenceWriter:
         """A folder for temporary files; what is left in it is not published."""
         return self._folder.path
 
-    def append(self, split: str, ids: Sequence[Any], sequences: Sequence[bytes], **columns: Any) -> None:
-        """Add S rows: ids as str or UTF-8 bytes, sequences as ASCII bytes, optional columns with None = no value."""
-        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-        self._append(split, lengths, {"id": ids, "sequence": sequences, "length": lengths, **columns})
+    def append(self, split: str, ids: Sequence[Any], sequences: Ragged | Sequence[bytes], **columns: Any) -> None:
+        """Add S rows: ids as str or UTF-8 bytes, sequences of ASCII bytes, optional columns with None = no value."""
+        rows = sequences if isinstance(sequences, Ragged) else Ragged.from_rows(sequences)
+        self._append(split, rows.lengths, {"id": ids, "sequence": _text_array(rows), "length": rows.lengths, **columns})
 
     def append_batch(self, split: str, batch: pa.RecordBatch) -> None:
         """Add rows that are Arrow columns already (those of `schema`)."""
@@ -213,8 +213,7 @@ class _OpenShard:
     def add(self, lengths: np.ndarray, columns: dict[str, Any]) -> None:
         # Arrow arrays at once, while the strings are still in the processor's cache.
         for name, values in columns.items():
-            array = _array(values, COLUMNS[name], lengths if name == "sequence" else None)
-            self._columns.setdefault(name, []).append(array)
+            self._columns.setdefault(name, []).append(_array(values, COLUMNS[name]))
         self.rows += len(lengths)
         self.nucleotides += int(lengths.sum())
 
@@ -229,8 +228,8 @@ def _shard_name(split: str, number: int) -> str:
     return f"{split}/shard-{number:05d}.arrow"
 
 
-def _array(values: Any, kind: pa.DataType, lengths: np.ndarray | None = None) -> pa.Array:
-    """An Arrow column of n values; NaN and None both mean: no value. lengths (n,) of texts, where they are known."""
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    """An Arrow column of n values; NaN and None both mean: no value."""
     if isinstance(values, pa.Array):
         return values
     if kind == pa.int32():
@@ -238,13 +237,13 @@ def _array(values: Any, kind: pa.DataType, lengths: np.ndarray | None = None) ->
     if kind == pa.float32():
         return pa.array(np.array(values, np.float32), kind, from_pandas=True)
     try:
-        flat = b"".join(values)
+        rows = Ragged.from_rows(values)
     except TypeError:  # text, or rows without value
         return pa.array(values, kind)
-    if not flat.isascii():
-        return pa.array(values, kind)
     # Most texts are ASCII bytes: then the buffers are made at once; pa.array would look at every string.
-    known = np.fromiter(map(len, values), np.int64, len(values)) if lengths is None else lengths
-    return pa.StringArray.from_buffers(
-        len(values), pa.py_buffer(offsets_of(known).astype(np.int32)), pa.py_buffer(flat)
-    )
+    return _text_array(rows) if rows.values.max(initial=0) < 128 else pa.array(values, kind)
+
+
+def _text_array(rows: Ragged) -> pa.StringArray:
+    offsets = pa.py_buffer(rows.offsets.astype(np.int32))
+    return pa.StringArray.from_buffers(len(rows), offsets, pa.py_buffer(rows.values))

@@ -107,7 +107,7 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
     seen = SeenKeys(writer.scratch)
     for block in _blocks(args, tally):
         kept = length(letters(_well_formed(block, args, tally), tally), tally)
-        keys = sequence_keys(kept.sequences)
+        keys = sequence_keys(kept.sequences.slices())
         held_out = is_held_out(keys, args.validation)
         first = drop_duplicates(kept, keys, seen, tally) if args.duplicates == "drop" else np.ones(len(kept), bool)
         for split, mask in (("train", first & ~held_out), ("validation", first & held_out)):
@@ -117,13 +117,13 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
 
 def _blocks(args: argparse.Namespace, tally: Tally) -> Iterator[FastaBlock]:
     """The blocks of all files, unless a file turns out to be of proteins."""
-    table = ALPHABETS[args.alphabet].table
+    spell = ALPHABETS[args.alphabet].spell
     for file in args.files:
         records, proteins_before = 0, tally.dropped()[PROTEIN]
         with progress(description=file, unit="B") as bar:
-            for block in read_fasta(file, table):
+            for block in read_fasta(file, spell):
                 yield block
-                bar.update(len(block.text))
+                bar.update(block.text_bytes)
                 records += len(block.ids)
                 if records >= ENOUGH_RECORDS:
                     _refuse_proteins(file, tally.dropped()[PROTEIN] - proteins_before, records)
@@ -151,7 +151,7 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> R
     tally.keep("records", int((~bad).sum()))
     columns: dict[str, Any] = {}
     if args.type_field:
-        words = [header.split() for header in block.headers]
+        words = [header.split() for header in block.headers.rows()]
         columns["rna_type"] = [
             fields[args.type_field - 1] if len(fields) >= args.type_field else None for fields in words
         ]
@@ -165,8 +165,8 @@ def _defects(block: FastaBlock) -> dict[str, list[int]]:
     defects: dict[str, list[int]] = {}
     if not all(block.ids):
         defects["record without name"] = [row for row, name in enumerate(block.ids) if not name]
-    if not all(block.sequences):
-        defects["record without sequence"] = [row for row, sequence in enumerate(block.sequences) if not sequence]
+    if not block.sequences.lengths.all():
+        defects["record without sequence"] = np.flatnonzero(block.sequences.lengths == 0).tolist()
     if not b"".join(block.ids).isascii():
         defects["name is not UTF-8"] = [row for row, name in enumerate(block.ids) if not _is_utf8(name)]
     return defects

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress
 
+import numpy as np
+
 from data_prep.alphabet import ALPHABETS
 from data_prep.partition import is_held_out, text_keys
 from data_prep.tally import Tally
@@ -36,7 +38,7 @@ def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Ite
     """Non-overlapping pieces from the 5' end; the remainder is kept if it has the minimum length."""
     alphabet = ALPHABETS[policy.alphabet]
     for candidate in candidates:
-        sequence = candidate.sequence.translate(alphabet.table)
+        sequence = alphabet.spell(np.frombuffer(candidate.sequence, np.uint8)).tobytes()
         width = policy.piece_len or len(sequence)
         for number, start in enumerate(range(0, len(sequence), width), 1):
             letters = sequence[start : start + width]

@@ -66,7 +66,11 @@ def test_blocks_equal_a_naive_reading_wherever_they_are_cut(tmp_path, monkeypatc
             text = text.rstrip(b"\n")
         (tmp_path / "x.fa").write_bytes(text)
         monkeypatch.setattr(fasta, "BLOCK_BYTES", generator.randint(2, 40))
-        read = [row for b in read_fasta(tmp_path / "x.fa") for row in zip(b.ids, b.headers, b.sequences, strict=True)]
+        read = [
+            row
+            for b in read_fasta(tmp_path / "x.fa")
+            for row in zip(b.ids, b.headers.rows(), b.sequences.rows(), strict=True)
+        ]
         assert read == naive(text), (case, text)
 
 
