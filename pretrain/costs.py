@@ -61,10 +61,11 @@ def memory_per_rank(
     small = _BYTES[engine.precision] if engine.zero_stage else 4
     share = {0: (1, 1, 1), 1: (1, 1, ranks), 2: (1, ranks, ranks), 3: (ranks, ranks, ranks)}[engine.zero_stage]
     states = optimizer_bytes(config.optimizer)
+    cast = 2 if engine.zero_stage == 0 and engine.precision == "bf16" else 0  # kept by autocast for the backward pass
     master = 0 if engine.zero_stage == 0 else 4
     offloaded = engine.offload_optimizer == "cpu"
     return Memory(
-        weights=0 if engine.offload_param == "cpu" else parameters * small / share[0],
+        weights=0 if engine.offload_param == "cpu" else parameters * (small + cast) / share[0],
         gradients=parameters * _gradient_bytes(engine.zero_stage, small) / share[1],
         optimizer=0 if offloaded else parameters * (states + master) / share[2],
         buffers=small * _buffer_elements(engine.zero_stage, parameters),
@@ -84,8 +85,11 @@ def optimizer_bytes(settings: OptimizerSettings) -> int:
 
 
 def _gradient_bytes(stage: int, weight_bytes: int) -> int:
-    """Per parameter: float32 sums of the micro-batches, and at stages 1 and 2 the 16-bit gradients that are added."""
-    return 4 + (weight_bytes if stage == 1 and weight_bytes == 2 else 4 if stage == 2 and weight_bytes == 2 else 0)
+    """Per parameter: float32 sums of the micro-batches, and what is added to them.
+
+    That is, at stage 1 the 16-bit gradients, and at stage 2 the reduced ones of the last micro-batch, in float32.
+    """
+    return 4 + (weight_bytes if stage == 1 and weight_bytes == 2 else 4 if stage == 2 else 0)
 
 
 def _activations(config: Config, settings: EncoderSettings, lengths: list[int]) -> float:
