@@ -11,6 +11,11 @@ Where sources disagree, and what we follow:
   an exported model follows the ids it is given unless it is told the selected positions.
 * One upstream script (zero-shot structure) passes an index array of the wrong rank and so runs with an all-zero
   pairing matrix. Not reproduced; with ``pair_class`` 0 everywhere the same result can be had.
+* Letters: three conventions upstream. The training dictionary has 17 letters (N = 8), no T; embedding scripts read
+  T as U and every ambiguity code as <unk>. Here T is U and letters are the dictionary's;
+  ``build_tokenizer("ernie_rna", ambiguous_as_unk=True)`` is the scripts' form. A sister dictionary has A = 4, G = 5: a
+  vocabulary beside weights is compared.
+* Pairing uses the pair itself (``base_range`` 1); the function's default, a stacking sum of 30, is used nowhere.
 * The hidden width of the pairing network is the constant 6; multimolecule ties it to the number of heads.
 * The pad row of the embedding is trained through the tied output head and must not be zeroed on import.
 * ``<cls>`` and ``<eos>`` can be selected, and the random token is drawn from ids 4-24: letters, made-up words and

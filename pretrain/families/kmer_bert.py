@@ -1,4 +1,10 @@
-"""The program behind 3UTRBERT and DNABERT: BERT-base over overlapping k-mers (utrbert.md)."""
+"""The program behind 3UTRBERT and DNABERT: BERT-base over overlapping k-mers (utrbert.md).
+
+Defects of the program that are not reproduced: rows of 510 k-mers or more get a second [CLS] and [SEP] inside; a hyphen
+splits a k-mer in several [UNK]; embeddings of long sequences begin with [UNK] and end with [CLS]; a row without k-mers
+is an IndexError and a batch without masked ones a NaN; one update more than asked for, with rate 0; the default masking
+probability of 0.15 per centre hides 62 % of 6-mers (here ``rate`` is always the share, rate / k the probability).
+"""
 
 from pretrain.families.bert_keys import (
     BERT_DUPLICATES,

@@ -13,7 +13,10 @@ Where sources disagree, and what we follow:
 * Temperature: a softmax of the probabilities, skipped at exactly 1.0; ``corpus.temperature_mode`` offers it and others.
 * Dropout: upstream leaves evaluation mode on after its first evaluation, so about 97 % of the training ran without
   dropout; 0.0 is the upstream value in ``quirks``.
-* Upstream's preparation drops multi-allelic sites and the last base and window of each part; ours keeps them.
+* Upstream's preparation drops multi-allelic sites (``--multiallelic drop``), does not compare REF with the genome, and
+  loses the last base and window of each part; its AF > 0.02 is strict, as ours.
+* Windows are drawn unseeded upstream, other ones on every rank and after every resume. Here sample numbers decide.
+* Reported perplexity counts the 20 % of positions that stay visible.
 * Exports use their own model_type: with the published "bert", loading without remote code silently gives a plain BERT
   with random position embeddings.
 """

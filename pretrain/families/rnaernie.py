@@ -19,6 +19,8 @@ Where sources disagree, and what we follow:
 * One of three masking strategies is drawn per example (not stages, not a curriculum), and spans are 5-8 tokens (texts:
   4-8). The label token is visible and never a target in the published checkpoint; the classifier of later code is the
   optional head ``rna_type``.
+* The ad-hoc variant (28-way classifier, loss weight 1 in code, 0.1 in its README: ``objectives.rna_type.weight``) finds
+  [CLS] rows by position 512 and gives unknown types the class -6. Here they are found by sequence, and have no target.
 * Optimisation: repository defaults and the paper's numbers differ in almost every item; see configs/rnaernie.yaml.
 """
 

@@ -18,6 +18,11 @@ Where sources disagree, and what we follow:
 * Files saved by the multi-GPU scripts have the prefix ``module.``; one upstream notebook loads them without stripping
   it and silently keeps random weights.
 * Row 0 (pad) of the embedding does not stay 0: the tied output head trains it.
+* Upstream's tokenizer raises on U, N, lower case; here U is T, case is folded, other letters are <unk> and are counted
+  when a corpus is built. Energies that are missing are 1e-9 upstream, null here; headers are never evaluated as code.
+* Batches: upstream counts one or two specials per sequence, keeps its batches and their order for all epochs and picks
+  checkpoints by training loss. Here all tokens count, the order is new in each epoch, and sequences are held out.
+* README and scripts differ in heads (6 / 16), learning rate (0.1 / 1e-5), epochs (200 / 201): see configs/utr_lm.yaml.
 * Parameters: 1,208,559 with all heads, of which 97 in the contact head.
 """
 

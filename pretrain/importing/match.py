@@ -97,10 +97,16 @@ def check(matched: Match, settings: EncoderSettings, source: str) -> None:
 
 
 def expected_shapes(settings: EncoderSettings) -> dict[str, torch.Size]:
-    """Names and shapes of encoder, output head and the extra heads that published models come with."""
+    """Names and shapes of all that published models come with: encoder, heads, and what no objective reads."""
     with torch.device("meta"):
         model = PublishedModel(settings, ("mlm", *HEADS))
-    return {name: tensor.shape for name, tensor in model.state_dict().items()}
+    width, contacts = settings.hidden_size, settings.num_hidden_layers * settings.num_attention_heads
+    unused = {
+        "pooler.weight": (width, width), "pooler.bias": (width,), "segment.weight": (2, width),
+        "sentence_projection.weight": (2, width), "contact_head.weight": (1, contacts), "contact_head.bias": (1,),
+    }  # fmt: skip
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    return shapes | {f"unused.{name}": torch.Size(shape) for name, shape in unused.items()}
 
 
 def _without_prefix(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -121,9 +127,9 @@ def base_prefix(layout: KeyLayout) -> str:
 
 
 def _part(ours: str) -> str:
-    """``encoder``, ``mlm_head`` or ``heads.<objective>``: what is there as a whole or not at all."""
+    """``encoder``, ``mlm_head``, ``heads.<objective>``, ``unused.pooler``: what is there as a whole or not at all."""
     first, second, *_ = ours.split(".")
-    return f"heads.{second}" if first == "heads" else first
+    return first if first in ("encoder", "mlm_head") else f"{first}.{second}"
 
 
 def _some(names: list[str]) -> str:

@@ -41,8 +41,9 @@ class StructureObjective:
             selected[view.masked.positions] = True
             has &= selected
         positions = np.flatnonzero(has)
-        text = structure.values[structure.offsets[view.sample[positions]] + symbol[positions]]
-        return class_targets(positions, _CLASS[text])
+        classes = _CLASS[structure.values[structure.offsets[view.sample[positions]] + symbol[positions]]]
+        known = classes != IGNORE  # pseudoknot brackets and the like are no class, and are not counted either
+        return class_targets(positions[known], classes[known])
 
     def _symbol_of_token(self, view: SampleView) -> np.ndarray:
         """Which symbol of its sequence each token is trained on, int64 (N,); out of range: none."""

@@ -216,6 +216,16 @@ Damage = Callable[[dict[str, Tensor]], object]
             r"no floating point numbers where weights should be: bert\.embeddings\.LayerNorm\.weight",
         ),
         ("mutbert", lambda t: t.clear(), "no named tensors at the top"),
+        (
+            "utrbert_4mer",
+            lambda t: t.update({"bert.pooler.dense.weight": torch.ones(24, 24)}),
+            r"missing: bert\.pooler\.dense\.bias",
+        ),
+        (
+            "utrbert_4mer",
+            lambda t: t.update({f"bert.pooler.dense.{part}": torch.ones(24) for part in ("weight", "bias")}),
+            r"pooler\.dense\.weight becomes \(24,\), expected \(24, 24\)",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage, message: str) -> None:

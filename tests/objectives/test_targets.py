@@ -36,6 +36,12 @@ def test_shifted_structure_labels_stand_one_token_to_the_left_the_first_on_cls()
     assert structure_targets(label_shift=-1) == expected
 
 
+def test_symbols_that_are_no_class_are_neither_targets_nor_counted():
+    view = view_of(UTR_LM, ["GGAAACC", "ACG"], structures=["(([.].)", "???"])
+    targets = OBJECTIVES["structure"](Structure(), CONTEXT).targets(view)
+    assert pairs(targets) == [(1, 0), (2, 0), (4, 1), (6, 1), (7, 2)]
+
+
 def test_structure_of_selected_positions_only():
     selected = [1, 6, 11, 18]
     assert structure_targets(selected, positions="masked") == [(1, 0), (6, 2), (18, 2)]
@@ -47,12 +53,6 @@ def test_structure_symbols_of_kmers_are_those_of_their_first_nucleotides():
     view = view_of(tokenizer, ["GGAAACC"], structures=["((...))"])
     targets = OBJECTIVES["structure"](Structure(), CONTEXT).targets(view)
     assert pairs(targets) == [(1, 0), (2, 0), (3, 1), (4, 1), (5, 1)]
-
-
-def test_symbols_that_are_no_brackets_have_no_class():
-    view = view_of(UTR_LM, ["ACGU"], structures=["(?.)"])
-    targets = OBJECTIVES["structure"](Structure(), CONTEXT).targets(view)
-    assert targets.arrays["target"].tolist() == [0, IGNORE, 1, 2]
 
 
 def test_energies_are_read_at_the_first_token_as_z_scores_and_missing_ones_do_not_count():
