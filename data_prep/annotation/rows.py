@@ -18,6 +18,8 @@ ROLES = {
     b"three_prime_UTR": "utr",
 }
 
+MAX_POSITION = 1 << 40
+
 
 class Row(NamedTuple):
     number: int  # line, from 1
@@ -52,10 +54,10 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
                 f"{path} line {number}: start and end must be whole numbers, not "
                 f"{columns[3].decode('utf-8', 'replace')!r} and {columns[4].decode('utf-8', 'replace')!r}"
             ) from None
-        if start < 1 or end < start:
+        if not 1 <= start <= end < MAX_POSITION:
             raise DataPrepError(
                 f"{path} line {number}: {start}-{end} is no interval (positions count from 1, start <= end on both "
-                "strands); correct or remove the row"
+                "strands, no contig is longer than 2^40); correct or remove the row"
             )
         yield Row(number, columns[0], columns[2], start - 1, end, columns[6], columns[8])
 

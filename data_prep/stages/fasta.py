@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--bad-records", choices=("fail", "drop"), default="fail",
-        help="records without name or sequence, or with a name that is not UTF-8: fail (default), or drop and count",
+        help="records without name or sequence, or with one that is not UTF-8 text: fail (default), or drop and count",
     )  # fmt: skip
     parser.add_argument(
         "--type-field",
@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.min_length < 1:
+        raise DataPrepError(f"--min-length must be 1 or more, got {args.min_length}")
     if args.max_length is not None and args.max_length < args.min_length:
         raise DataPrepError(f"--max-length {args.max_length} is below --min-length {args.min_length}")
     if args.long != "drop" and args.max_length is None:
@@ -140,7 +142,8 @@ def _refuse_proteins(file: str, proteins: int, records: int) -> None:
 
 def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> Records:
     bad = np.zeros(len(block.ids), bool)
-    for reason, rows in _defects(block).items():
+    types = _types(block, args.type_field) if args.type_field else None
+    for reason, rows in _defects(block, types or []).items():
         rows = [row for row in rows if not bad[row]]
         if rows and args.bad_records == "fail":
             raise DataPrepError(
@@ -150,17 +153,20 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> R
         tally.drop("records", reason.replace(" ", "_"), len(rows))
     tally.keep("records", int((~bad).sum()))
     columns: dict[str, Any] = {}
-    if args.type_field:
-        words = [header.split() for header in block.headers.rows()]
-        columns["rna_type"] = [
-            fields[args.type_field - 1] if len(fields) >= args.type_field else None for fields in words
-        ]
+    if types is not None:
+        columns["rna_type"] = types
     if len(args.files) > 1:
         columns["source"] = [block.file.rsplit("/", 1)[-1].encode()] * len(block.ids)
     return Records(block.ids, block.sequences, columns).where(~bad)
 
 
-def _defects(block: FastaBlock) -> dict[str, list[int]]:
+def _types(block: FastaBlock, field: int) -> list[bytes | None]:
+    """The word of each header (R,) that is the type, None where there are fewer."""
+    words = [header.split() for header in block.headers.rows()]
+    return [fields[field - 1] if len(fields) >= field else None for fields in words]
+
+
+def _defects(block: FastaBlock, types: list[bytes | None]) -> dict[str, list[int]]:
     """Rows of malformed records by what is wrong with them."""
     defects: dict[str, list[int]] = {}
     if not all(block.ids):
@@ -169,6 +175,8 @@ def _defects(block: FastaBlock) -> dict[str, list[int]]:
         defects["record without sequence"] = np.flatnonzero(block.sequences.lengths == 0).tolist()
     if not b"".join(block.ids).isascii():
         defects["name is not UTF-8"] = [row for row, name in enumerate(block.ids) if not _is_utf8(name)]
+    if odd := [row for row, kind in enumerate(types) if kind and not _is_utf8(kind)]:
+        defects["type is not UTF-8"] = odd
     return defects
 
 

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         if writer.complete:
             print(f"{writer.out} is complete already; nothing to do")
             return 0
-        with FoldCache(_cache_path(args, writer), model) as cache, Workers(args.executor) as workers:
+        with Workers(args.executor) as workers, FoldCache(_cache_path(args, writer), model) as cache:
             tally = _fold_all(corpus, writer, args, workers, cache)
         report(writer.finish(tally, tools=["ViennaRNA"]), writer.out)
     return 0

@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
 def _policy(args: argparse.Namespace) -> RnaPolicy:
     given = {field.name: getattr(args, field.name) for field in fields(RnaPolicy)}
     policy = replace(PRESETS[args.preset], **{name: value for name, value in given.items() if value is not None})
+    if policy.min_length < 1:
+        raise DataPrepError(f"--min-length must be 1 or more, got {policy.min_length}")
     if policy.max_length is not None and policy.max_length < policy.min_length:
         raise DataPrepError(f"--max-length {policy.max_length} is below --min-length {policy.min_length}")
     if not 0 <= policy.validation < 1:

@@ -51,6 +51,8 @@ class _Key:
 
     def _number(self, text: bytes) -> float | None:
         try:
+            if b"_" in text:  # Python takes 0_1 for 1
+                raise ValueError
             number = float(text)
         except ValueError:
             if text.strip() == b".":

@@ -163,6 +163,7 @@ BROKEN = {
     "line 1: start and end must be whole numbers": LINE.replace("\t90\t", "\tninety\t"),
     "line 1: 0-90 is no interval": LINE.replace("\t1\t", "\t0\t"),
     "line 1: 91-90 is no interval": LINE.replace("\t1\t", "\t91\t"),
+    "line 1: 1-90000000000000000000 is no interval": LINE.replace("\t90\t", "\t90000000000000000000\t"),
     "line 1: exon row without transcript_id": LINE.replace("transcript_id", "other_id"),
     "line 1: the ninth column is neither GTF": LINE.replace('gene_id "g"; transcript_id "t";', "?"),
     "no CDS rows": LINE,

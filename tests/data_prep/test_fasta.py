@@ -212,6 +212,12 @@ BROKEN = {
     "lengths crossed": (b">a\nACGT\n", ["--min-length", "10", "--max-length", "5"], "--max-length 5 is below"),
     "crop to what": (b">a\nACGT\n", ["--long", "crop"], "needs --max-length"),
     "fraction above 1": (b">a\nACGT\n", ["--validation", "5"], "--validation must lie between 0 and 1"),
+    "type not UTF-8": (b">a x\xff\nACGT\n", ["--type-field", "2"], "record 1 (a): type is not UTF-8"),
+    "shortest length 0": (b">a\nACGT\n", ["--min-length", "0", "--max-length", "0"], "--min-length must be 1 or more"),
+    "gzip in gzip": (gzip.compress(gzip.compress(b">a\nACGT\n")), [], "not with '>'"),
+    "bytes after the gzip": (gzip.compress(b">a\nACGT\n") + b"more", [], "x.fa: "),
+    "web page": (b"<!DOCTYPE html>\n404\n", [], "not with '>'"),
+    "line ends of old Macs": (b">a\rACGT\r", [], "record without sequence"),
     "type field 1": (b">a\nACGT\n", ["--type-field", "1"], "--type-field"),
 }
 

@@ -199,7 +199,7 @@ def test_a_wrong_executor_is_one_line(tmp_path, capsys, address, message):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir() if "cache" not in path.name) == ["in"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
 def test_a_file_that_is_no_cache_is_one_line(tmp_path, capsys):
