@@ -7,7 +7,7 @@ queries at a time. That costs l products of queries and keys in layer l instead 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,10 +35,9 @@ def telescoped_attention(
 ) -> tuple[Tensor, Telescope | None]:
     """softmax(S) v with S of the layer below plus q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S."""
     scores = replace(below, terms=(*below.terms, (q, k)))
-    queries = torch.cat([term[0] for term in scores.terms], dim=-1)  # (N, H, l h)
-    keys = torch.cat([term[1] for term in scores.terms], dim=-1)
+    queries, keys = zip(*scores.terms, strict=True)
     with torch.autocast(q.device.type, enabled=False):
-        output = _Telescoped.apply(queries * q.shape[-1] ** -0.5, keys, v, below.table, below.classes, layout, drop)
+        output = _Telescoped.apply(layout, drop, below.classes, below.table, v, *queries, *keys)
     return output, None if last else scores
 
 
@@ -53,24 +52,27 @@ class _Block:
 
 
 class _Telescoped(torch.autograd.Function):
+    """terms: the queries of all layers, then their keys. They are saved one by one, so that layers share them."""
+
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor, classes: Tensor, layout: Layout, drop: Drop
+        ctx: Any, layout: Layout, drop: Drop, classes: Tensor, table: Tensor, v: Tensor, *terms: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(q, k, v, table, classes)
+        ctx.save_for_backward(classes, table, v, *terms)
         ctx.layout, ctx.drop = layout, drop
         output = torch.empty_like(v)
-        for block in _blocks(q, k, table, classes, layout, drop):
+        for block in _blocks(terms, table, classes, layout, drop):
             dropped = block.p.to(v.dtype) if block.mask is None else block.p.to(v.dtype) * block.mask
             output[block.rows] = (dropped @ _heads(v[block.tokens])).mul_(drop.scale).transpose(0, 1)
         return output
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        q, k, v, table, classes = ctx.saved_tensors
-        dq, dk, dv, d_table = (torch.zeros_like(x) for x in (q, k, v, table))
-        with torch.autocast(q.device.type, enabled=False):
-            for block in _blocks(q, k, table, classes, ctx.layout, ctx.drop):
+        classes, table, v, *terms = ctx.saved_tensors
+        d_table, dv, *d_terms = (torch.zeros_like(x) for x in (table, v, *terms))
+        layers, scale = len(terms) // 2, v.shape[-1] ** -0.5
+        with torch.autocast(v.device.type, enabled=False):
+            for block in _blocks(terms, table, classes, ctx.layout, ctx.drop):
                 rows, tokens, p = block.rows, block.tokens, block.p
                 do = _heads(grad[rows]) * ctx.drop.scale  # (H, R, h)
                 dp, dropped = do @ _heads(v[tokens]).mT, p.to(v.dtype)
@@ -79,26 +81,33 @@ class _Telescoped(torch.autograd.Function):
                 ds = torch.ops.aten._softmax_backward_data(dp.to(p.dtype), p, -1, p.dtype)
                 dv[tokens] += (dropped.mT @ do).transpose(0, 1)
                 d_table += _one_hot(classes[rows], table).T @ (ds @ _one_hot(classes[tokens], table))
-                ds = ds.to(q.dtype)
-                dq[rows] = (ds @ _heads(k[tokens])).transpose(0, 1)
-                dk[tokens] += (ds.mT @ _heads(q[rows])).transpose(0, 1)
-        return dq, dk, dv, d_table, None, None, None
+                ds = (ds * scale).to(v.dtype)
+                for q, k, dq, dk in zip(terms, terms[layers:], d_terms, d_terms[layers:], strict=False):
+                    dq[rows] = (ds @ _heads(k[tokens])).transpose(0, 1)
+                    dk[tokens] += (ds.mT @ _heads(q[rows])).transpose(0, 1)
+        return None, None, None, d_table, dv, *d_terms
 
 
-def _blocks(q: Tensor, k: Tensor, table: Tensor, classes: Tensor, layout: Layout, drop: Drop) -> Iterator[_Block]:
+def _blocks(terms: Sequence[Tensor], table: Tensor, classes: Tensor, layout: Layout, drop: Drop) -> Iterator[_Block]:
     """In an order that is always the same, as masks are drawn on the way."""
-    generator, start = drop.masks(q.device), 0
+    generator, start, scale = drop.masks(table.device), 0, terms[0].shape[-1] ** -0.5
+    queries, keys = terms[: len(terms) // 2], terms[len(terms) // 2 :]
     for length in (length for group in layout.groups for length in group.lengths):
         tokens = slice(start, start + length)
-        keys, to_keys = _heads(k[tokens]).mT, _one_hot(classes[tokens], table).T
+        to_keys, by_class = _side_by_side(keys, tokens).mT, _one_hot(classes[tokens], table).T
         size = max(1, BLOCK_CELLS // (len(table) * length))
         for first in range(start, start + length, size):
             rows = slice(first, min(first + size, start + length))
-            scores = (_one_hot(classes[rows], table) @ table @ to_keys).add_(_heads(q[rows]) @ keys)  # (H, R, T)
-            p = scores.softmax(dim=-1)
+            scores = _one_hot(classes[rows], table) @ table @ by_class  # (H, R, T)
+            p = scores.add_((_side_by_side(queries, rows) * scale) @ to_keys).softmax(dim=-1)
             mask = None if generator is None else keep_mask(p.shape, drop.rate, p.device, generator)
             yield _Block(rows, tokens, p, mask)
         start += length
+
+
+def _side_by_side(terms: Sequence[Tensor], part: slice) -> Tensor:
+    """Some tokens of l tensors (N, H, h) -> (H, n, l h)."""
+    return torch.cat([_heads(term[part]) for term in terms], dim=-1)
 
 
 def _heads(x: Tensor) -> Tensor:
