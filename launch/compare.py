@@ -7,9 +7,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
 
-from pretrain.command import Parser, command, positive
+from pretrain.command import Parser, as_json, command, positive
 
 EXAMPLE = """examples:
   python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/rnacentral_ernie
@@ -55,7 +54,7 @@ def main() -> int:
     found = verdicts(result, args.tolerance)
     if args.json:
         answers = {question.replace(" ", "_"): answer for question, answer, _ in found}
-        print(json.dumps({**result, "verdicts": answers, "reproduced": reproduced(found)}, indent=1))
+        print(as_json({**result, "verdicts": answers, "reproduced": reproduced(found)}))
     else:
         print(page(result, found, args.tolerance))
     return 0

@@ -7,10 +7,9 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
 from typing import Any
 
-from pretrain.command import Parser, command, positive
+from pretrain.command import Parser, as_json, command, positive
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -86,7 +85,7 @@ def main() -> int:
     else:
         result = base_pairs(args)
         text = tables.base_pairs(result)
-    print(json.dumps(result, indent=1) if args.json else text)
+    print(as_json(result) if args.json else text)
     return 0
 
 

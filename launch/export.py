@@ -53,7 +53,7 @@ def _export(args: argparse.Namespace) -> None:
     from pretrain.exporting.new_folder import refuse_existing
     from pretrain.exporting.notes import family_notes, source_rows, structure_note
     from pretrain.families import find_family
-    from pretrain.reporting.recipe_diff import differences
+    from pretrain.reporting.recipe_diff import differences, plain
 
     run_dir = Path(args.run_dir)
     if not (run_dir / "config.yaml").is_file():
@@ -93,7 +93,7 @@ def _export(args: argparse.Namespace) -> None:
         corpora=about["identity"]["corpus"],
         sources=source_rows(_sources(config)),
         held_out=course.held_out,
-        differences=tuple((d.key, str(d.published), str(d.here)) for d in differences(config)),
+        differences=tuple((d.key, plain(d.published), plain(d.here)) for d in differences(config)),
     )
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     print(export_model(state, family, settings, Path(args.out), facts, args.kind))
@@ -141,7 +141,9 @@ def _course(run_dir: Path, step: int) -> Course:
     }
     if versions:
         table["trained with"] = ", ".join(f"{name} {value}" for name, value in versions.items())
-    return Course(table, tuple((corpus, name.removeprefix("validation/"), value) for name, value in held_out.items()))
+    figures = {name.removeprefix("validation/"): value for name, value in held_out.items()}
+    whole = {name: value for name, value in figures.items() if name.count("/") == 1}  # not by masking strategy
+    return Course(table, tuple((corpus, name, value) for name, value in whole.items()))
 
 
 def _sources(config: Any) -> dict[str, list[dict[str, Any]]]:

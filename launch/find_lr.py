@@ -7,19 +7,18 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
 import os
 
-from pretrain.command import Parser, command
+from pretrain.command import Parser, as_json, command
 
 EXAMPLE = """examples:
   python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine
   python launch/find_lr.py --config ernie.yaml model.init_from=exports/ernie corpus.path=corpora/mine --steps 200
   python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine --json
 
-One short run in one process, whose rate grows from --low to --high; nothing of it is kept. The suggestion is where the
-loss falls fastest; at the rate of the lowest loss training is about to fall apart. A schedule with warm-up stands a
-little more.
+One short run in one process, whose rate grows from --low to --high; nothing of it is kept. The suggestion is where
+half of the loss's fall is done; at the rate of the lowest loss training is about to fall apart. A schedule with warm-up
+stands a little more.
 
 exit status: 0 found, 2 wrong input or no trend
 """
@@ -53,7 +52,7 @@ def main() -> int:
     if args.json:
         names = ("rates", "losses", "smooth")
         arrays = {name: getattr(sweep, name).tolist() for name in names}
-        print(json.dumps({"suggested": sweep.suggested, "lowest_loss_at": sweep.lowest, **arrays}, indent=1))
+        print(as_json({"suggested": sweep.suggested, "lowest_loss_at": sweep.lowest, **arrays}))
         return 0
     print(f"{'rate':>10} {'loss':>9} {'smooth':>9}")
     for row in range(0, len(sweep.rates), max(1, len(sweep.rates) // 20)):

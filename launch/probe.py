@@ -7,10 +7,9 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
 from typing import Any
 
-from pretrain.command import Parser, command, positive
+from pretrain.command import Parser, as_json, command, positive
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -66,7 +65,7 @@ def main() -> int:
     """Probe; the exit status is in the help."""
     args = parser().parse_args()
     result = probe_all(args)
-    print(json.dumps(result, indent=1) if args.json else table(result))
+    print(as_json(result) if args.json else table(result))
     return 0
 
 

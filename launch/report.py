@@ -7,11 +7,10 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
 from typing import Any
 
 from data_prep.errors import DataPrepError
-from pretrain.command import Parser, command
+from pretrain.command import Parser, as_json, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -55,7 +54,7 @@ def main() -> int:
     figures = write_report(run, baselines, _corpora(run), describe_environment(), out)
     _add_to_mlflow(run, out)
     if args.json:
-        print(json.dumps(figures, indent=1))
+        print(as_json(figures))
     else:
         print("\n".join([*(text for text, _ in verdicts(figures)), f"wrote {out}"]))
     return 0

@@ -1,10 +1,9 @@
 """``python -m pretrain doctor``: what of the installation works, what is missing, what to do about it."""
 
-import json
 import sys
 from pathlib import Path
 
-from pretrain.command import Parser, command
+from pretrain.command import Parser, as_json, command
 
 EXAMPLE = """examples:
   python -m pretrain doctor
@@ -31,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     findings = examine(Path(args.dir), args.gpu)
     healthy = not any(finding.state == "missing" for finding in findings)
     if args.json:
-        print(json.dumps({"healthy": healthy, "findings": [finding._asdict() for finding in findings]}, indent=1))
+        print(as_json({"healthy": healthy, "findings": [finding._asdict() for finding in findings]}))
     else:
         print(render(findings, color=sys.stdout.isatty() and not args.no_color))
     return 0 if healthy else 1

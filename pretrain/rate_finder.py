@@ -18,14 +18,15 @@ from pretrain.errors import PolymeraseError, RunError
 from pretrain.progress import Progress
 from pretrain.trainer import Trainer
 
-_SMOOTHING = 0.03  # steps on each side that go into a running mean, as a share of all
+_PLATEAU = 0.1  # share of the steps, at the lowest rates, that tell where the loss starts
+_SMOOTHING = 0.05  # steps on each side that go into a running mean, as a share of all
 _HOPELESS = 2.0  # times the lowest loss: what comes after it is not looked at
 _LEAST_STEPS = 20
 
 
 class Sweep(NamedTuple):
-    """rates, losses: (K,), as measured; smooth: running mean; suggested: where the loss falls fastest; lowest: where it
-    is lowest, beyond which training falls apart."""
+    """rates, losses: (K,), as measured; smooth: running mean; suggested: where half of the fall is done, which is where
+    a fall in one piece is steepest; lowest: where the loss is lowest, beyond which training falls apart."""
 
     rates: np.ndarray
     losses: np.ndarray
@@ -68,16 +69,23 @@ def judge(rates: np.ndarray, losses: np.ndarray) -> Sweep:
     lowest = int(np.argmin(smooth))
     hopeless = np.flatnonzero(smooth[lowest:] > _HOPELESS * smooth[lowest])
     end = lowest + int(hopeless[0]) if len(hopeless) else end
-    slope = np.gradient(smooth[:end], np.log(rates[:end]))
-    fastest = int(np.argmin(slope[: max(lowest, 1) + 1]))
-    if slope[fastest] >= 0:
+    plateau = max(1, round(_PLATEAU * len(losses)))
+    start = smooth[:plateau].mean()  # slopes of single steps would be noise
+    noise = float(np.std(losses[:end] - smooth[:end])) / (2 * _half(len(losses)) + 1) ** 0.5
+    if lowest < plateau or start - smooth[lowest] <= 4 * noise:
         raise PolymeraseError("the loss fell nowhere in this range; start from a lower rate (--low), or check the data")
-    return Sweep(rates[:end], losses[:end], smooth[:end], float(rates[fastest]), float(rates[lowest]))
+    above = np.flatnonzero(smooth[: lowest + 1] > (start + smooth[lowest]) / 2)
+    halfway = min(int(above[-1]) + 1, lowest) if len(above) else 0
+    return Sweep(rates[:end], losses[:end], smooth[:end], float(rates[halfway]), float(rates[lowest]))
+
+
+def _half(count: int) -> int:
+    return max(1, round(_SMOOTHING * count))
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
     """Over neighbours on both sides, fewer at the ends, so that nothing lags behind its rate."""
-    half = max(1, round(_SMOOTHING * len(values)))
+    half = _half(len(values))
     total, at = np.concatenate([[0.0], np.cumsum(values)]), np.arange(len(values))
     first, last = np.maximum(at - half, 0), np.minimum(at + half, len(values) - 1)
     return (total[last + 1] - total[first]) / (last + 1 - first)

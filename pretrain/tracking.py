@@ -38,7 +38,8 @@ class Tracker:
         # the default is to try a silent server for four minutes, while all ranks wait
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        logging.getLogger("alembic").setLevel(logging.ERROR)
+        for chatty in ("alembic", "mlflow.store"):
+            logging.getLogger(chatty).setLevel(logging.ERROR)
         import mlflow
 
         server = settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
@@ -51,7 +52,6 @@ class Tracker:
             else client.create_experiment(
                 settings.experiment,
                 artifact_location=None if server else (run_dir / "mlflow-artifacts").resolve().as_uri(),
-                tags={"mlflow.experimentKind": "custom_model_development"},  # which of its two layouts the page takes
             )
         )
         if self.run_id is None:

@@ -112,6 +112,7 @@ def _needs(remote: tuple[bool, bool]) -> str:
     return (
         f"`trust_remote_code=True` is needed for {what[remote]}: it runs the Python files of this folder, "
         "which depend on torch and transformers only. Read them first if you did not make them."
+        + (" Pass it to AutoTokenizer too, which reads the model's config." if remote == (False, True) else "")
     )
 
 

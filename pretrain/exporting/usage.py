@@ -13,7 +13,8 @@ def usage_blocks(
     name: str, family: Family, settings: EncoderSettings, kind: Kind, remote: tuple[bool, bool]
 ) -> list[tuple[str, str]]:
     """(title, code) of each block. ``remote``: does the tokenizer, does the model bring its own code."""
-    tokenizer, model = (", trust_remote_code=True" if needed else "" for needed in remote)
+    # transformers reads the model's config for a tokenizer too, and would ask on the terminal whether it may
+    tokenizer, model = (", trust_remote_code=True" if needed else "" for needed in (any(remote), remote[1]))
     width = settings.hidden_size
     load_tokenizer = f'tokenizer = AutoTokenizer.from_pretrained("./{name}"{tokenizer})\n'
     blocks = [

@@ -86,6 +86,10 @@ def as_task(
         if None in numbers:
             bad = texts[numbers.index(None)]
             raise PolymeraseError(f"{source}: label {bad!r} is no number; --task classification takes it for a class")
+        if len(texts) < 2 * folds:
+            raise PolymeraseError(
+                f"{source}: {len(texts)} rows, fewer than two in each of {folds} folds; lower --folds"
+            )
         return LabelledSequences(ids, sequences, np.array(numbers, np.float64), ())
     counts = Counter(texts)
     if len(counts) < 2:

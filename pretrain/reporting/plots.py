@@ -11,7 +11,7 @@ import numpy as np
 from pretrain.reporting.run_records import RunRecords
 
 TRAIN, HELD_OUT, BASELINE = "#33658a", "#f26419", "#666666"
-_PALETTE = ("#33658a", "#f26419", "#2a9d4a", "#8a4fa3", "#b08900")
+_PALETTE = ("#33658a", "#2a9d4a", "#8a4fa3", "#b08900")  # without the colour of what is held out
 _TROUBLE = ("dropped_updates", "nonfinite_losses", "loss_spikes", "roll_backs")
 
 Baselines = dict[str, dict[str, float]]  # objective -> name -> loss
@@ -96,8 +96,8 @@ def _frame(axes: Any, losses: np.ndarray, others: np.ndarray) -> None:
     above = int((values > top + margin).sum())
     if above:
         axes.annotate(
-            f"{above} early value{'s' if above > 1 else ''} up to {values.max():.3g} above the frame", (0.01, 0.97),
-            xycoords="axes fraction", ha="left", va="top", fontsize=8, color=TRAIN,
+            f"{above} early value{'s' if above > 1 else ''} up to {values.max():.3g} above the frame", (0.01, 0.03),
+            xycoords="axes fraction", ha="left", va="bottom", fontsize=8, color=TRAIN,
         )  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def _line(axes: Any, run: RunRecords, name: str, title: str, unit: str, from_zer
 
 
 def _gradient(axes: Any, run: RunRecords) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     _line(axes, run, "gradient_norm", "Gradient norm before clipping", "norm")
     limit = run.config.optimizer.max_grad_norm
@@ -133,8 +133,9 @@ def _gradient(axes: Any, run: RunRecords) -> None:
         axes.axhline(limit, color=BASELINE, linestyle="--", linewidth=1, label=f"clipped above {limit:g}")
         _legend(axes)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _wait(axes: Any, run: RunRecords) -> None:

@@ -19,6 +19,16 @@ class Difference(NamedTuple):
     here: Any
 
 
+def plain(value: Any) -> str:
+    """A value of a config as a reader wants it; parts of a mixture and further corpora by their names."""
+    if isinstance(value, dict):
+        name = value.get("strategy") or value.get("path")
+        return f"{name} (weight {value['weight']:g})" if name and "weight" in value else str(name or value)
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def recipe_of(config: Config) -> str:
     """Name of the published recipe's file, without ``.yaml``."""
     family = config.model.family

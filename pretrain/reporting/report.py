@@ -10,7 +10,7 @@ from pretrain.families import find_family
 from pretrain.families.published import parameter_count
 from pretrain.reporting.page import Page
 from pretrain.reporting.plots import Baselines, plots_of
-from pretrain.reporting.recipe_diff import Difference, differences, recipe_of
+from pretrain.reporting.recipe_diff import Difference, differences, plain, recipe_of
 from pretrain.reporting.run_records import RunRecords
 
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
@@ -140,7 +140,7 @@ def _page(
     page.heading("Environment")
     if not run.environment:
         page.paragraph("The run noted nothing about its machine; these are the versions that wrote this page.", "muted")
-    page.table([["", ""], *([key, _plain(value)] for key, value in (run.environment or environment).items())])
+    page.table([["", ""], *([key, plain(value)] for key, value in (run.environment or environment).items())])
     return page
 
 
@@ -168,13 +168,7 @@ def _differences(page: Page, found: list[Difference]) -> None:
     if not found:
         page.paragraph("Nothing.", "good")
         return
-    page.table([["key", "published", "here"], *([d.key, _plain(d.published), _plain(d.here)] for d in found)])
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    page.table([["key", "published", "here"], *([d.key, plain(d.published), plain(d.here)] for d in found)])
 
 
 def _write(path: Path, content: bytes) -> None:

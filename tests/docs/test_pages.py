@@ -1,14 +1,12 @@
 """The guide pages run as a new user would type them, and what they promise comes true."""
 
 import gzip
-import json
 import random
 import re
 
 import pytest
 
 from tests.docs.reader import ROOT, Reader, blocks
-from tests.evaluating.support import in_process
 
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 RUN_HERE = {"quickstart.md", "continue.md", "evaluate.md", "config.md", "models.md", "extend.md"}
@@ -25,15 +23,15 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return found
 
 
-def loss(folder: str, corpus: str, reader: Reader) -> float:
-    status, out, err = in_process("evaluate.py", reader.folder / folder, "--corpus", reader.folder / corpus, "--json")
-    assert status == 0, err
-    return json.loads(out)["objectives"]["mlm"]["loss"]
+def loss(command: str, reader: Reader) -> float:
+    """The first figure in the row of masked letters that a command of the page has printed."""
+    return float(re.search(r"^mlm +([\d.]+)", reader.outputs[command], flags=re.M)[1])
 
 
 def test_the_quick_start_ends_with_a_model_that_transformers_loads(reader):
     assert (reader.folder / "runs/demo-ernie/report.html").is_file()
     assert "(2, 14, 32)" in reader.outputs["python"]
+    assert "[y/N]" not in reader.outputs["python"]  # transformers asks nothing
     assert "everything that is needed works" in reader.outputs["python -m pretrain doctor"]
 
 
@@ -52,7 +50,10 @@ def test_continuing_on_real_rna_lowers_the_held_out_loss(reader, shared):
     with gzip.open(reader.folder / "my.fa.gz", "wt") as file:
         file.write("".join(f">{record.lstrip('>').strip()}\n" for record in records[:500]))
     reader.follow("continue.md")
-    before, after = loss("exports/demo-ernie", "corpora/mine", reader), loss("runs/mine", "corpora/mine", reader)
+    before, after = (
+        loss(f"python launch/evaluate.py {folder} --corpus corpora/mine", reader)
+        for folder in ("exports/demo-ernie", "runs/mine")
+    )
     assert after < before - 0.02, (before, after)
     assert (reader.folder / "exports/mine/model.safetensors").is_file()
     (line,) = [line for line in reader.outputs if "find_lr.py" in line]
@@ -108,4 +109,4 @@ def test_links_between_pages_and_paths_in_them_exist(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / "docs" / target).exists(), target
     for path in re.findall(r"`((?:pretrain|data_prep|launch|configs|tests)/[\w./]+)`", text):
-        assert (ROOT / path).exists(), path
+        assert "NAME" in path or (ROOT / path).exists(), path

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from torch import Tensor
 
 from pretrain.checkpoint import Checkpoints
 from pretrain.config import load_config
 from pretrain.config.load import save
+from pretrain.exporting.notes import terms_of
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel
 from pretrain.importing import load_pretrained_state
@@ -30,11 +32,11 @@ def weights() -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path, weights: dict[str, Tensor]) -> Path:
+def run_dir(tmp_path: Path, weights: dict[str, Tensor], corpora: dict[str, Path]) -> Path:
     """A run of ERNIE-RNA with structure and energy objectives, stopped after step 20."""
     folder = tmp_path / "my-run"
     folder.mkdir()
-    words = [f"model.{key}={value}" for key, value in SIZES.items()]
+    words = [*(f"model.{key}={value}" for key, value in SIZES.items()), f"corpus.path={corpora['plain']}"]
     objectives = ["objectives.structure.label_shift=-1", "objectives.mfe.weight=1.0"]
     save(load_config("demo/ernie.yaml", [*words, *objectives, f"run.dir={folder}"]), folder / "config.yaml")
     state = {
@@ -49,7 +51,14 @@ def run_dir(tmp_path: Path, weights: dict[str, Tensor]) -> Path:
     checkpoints = Checkpoints(folder)
     checkpoints.save(10, {name: tensor + 1 for name, tensor in weights.items()}, {}, state | {"step": 10})
     checkpoints.save(20, weights, {}, state)
-    (folder / "metrics.jsonl").write_text('{"step": 20, "loss": 1.5}\n{"step": 20, "validation/mlm/loss": 1.25}\n{"st')
+    lines = [
+        '{"step": 10, "loss": 1.6, "tokens_per_step": 100, "mlm/target_fraction": 0.14}',
+        '{"step": 20, "loss": 1.5, "tokens_per_step": 120, "mlm/target_fraction": 0.16}',
+        '{"step": 20, "validation/mlm/loss": 1.25}',
+        '{"step": 30, "loss": 1.4, "validation/mlm/loss": 1.0}',  # after the checkpoint that is exported
+        '{"st',
+    ]
+    (folder / "metrics.jsonl").write_text("\n".join(lines))
     return folder
 
 
@@ -83,8 +92,25 @@ def test_the_newest_checkpoint_comes_out_exactly(
         "corpus rfam | fingerprint 0123456789abcdef",
         "mean -21.5 and deviation 8.25 kcal/mol",
         "one column to the left",
+        "| tokens read | 2,200 |",
+        "| tokens that were targets of mlm | 15.00% |",
+        "| model.num_hidden_layers | 12 | 2 |",
+        "| plain-1 | plain-1.fa | - |",
+        "not stated: ask whoever gave you the file",
     ):
-        assert fact in card
+        assert fact in card, fact
+    found = ModelCard.load(run_dir.parent / "hf" / "README.md").data  # as the hub reads it
+    assert (found.license, found.library_name, found.model_name) == ("apache-2.0", "transformers", "hf")
+    (result,) = found.eval_results
+    assert (result.dataset_name, result.metric_type, result.metric_value) == ("plain-1", "loss", 1.25)
+
+
+def test_terms_of_public_files_follow_from_their_address() -> None:
+    from data_prep.fetch.table import FILES
+
+    unknown = {name for name, file in FILES.items() if terms_of(file.url).startswith("not stated")}
+    assert terms_of("https://ftp.ebi.ac.uk/pub/databases/RNAcentral/releases/24.0/x.fa.gz") == "CC0 1.0"
+    assert not unknown
 
 
 @pytest.mark.parametrize(

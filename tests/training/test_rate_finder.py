@@ -23,7 +23,7 @@ def losses(fall_at: float, blow_up_at: float, noise: float = 0.0) -> np.ndarray:
     return falling + exploding + np.random.default_rng(0).normal(0, noise, len(x))
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.2])
 def test_the_suggestion_is_where_the_loss_falls_fastest(noise):
     sweep = judge(RATES, losses(1e-3, 5e-2, noise))
     assert sweep.suggested == pytest.approx(1e-3, rel=0.5)
@@ -39,6 +39,9 @@ def test_losses_that_end_in_nan_or_never_fall_are_handled():
         judge(RATES, np.full(101, np.nan))
     with pytest.raises(PolymeraseError, match="fell nowhere"):
         judge(RATES, np.linspace(1.4, 3.0, 101))
+    for seed in range(10):
+        with pytest.raises(PolymeraseError, match="fell nowhere"):
+            judge(RATES, np.random.default_rng(seed).normal(1.4, 0.05, 101))
 
 
 def test_the_command_suggests_a_rate_and_leaves_nothing_behind(corpora, tmp_path):
