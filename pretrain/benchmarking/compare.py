@@ -51,6 +51,7 @@ def compare(
     counted = {
         "hardware": hardware,
         "rounds": len(rounds),
+        "rounds_asked": course.steps,
         "warmup": course.warmup,
         "model_flops_utilisation": UTILISATION,
     }

@@ -17,7 +17,7 @@ def table(report: dict[str, Any]) -> str:
     hardware = report["hardware"]
     lines = [
         f"{hardware['device']}, {hardware['threads']} threads, torch {hardware['torch']}; "
-        f"{report['rounds']} rounds after {report['warmup']} to warm up, contestants in turn",
+        f"{report['rounds']} of {report['rounds_asked']} rounds after {report['warmup']} to warm up, in turn",
         "",
         f"{'tokens/s':>10} {'computed':>9} {'step ms':>9} {'p95':>9} {'MFU':>6} {'peak MiB':>9}  "
         f"{'wait':>5} {'fwd':>5} {'bwd':>5} {'optim':>5}",
@@ -27,6 +27,8 @@ def table(report: dict[str, Any]) -> str:
             lines += [_line(report[name]), f"{'':>10} ^ {title}, {report[name]['parameters']:,} parameters"]
     for name, speed in report.get("speed_ratios", {}).items():
         lines.append(f"ours / {name}: {speed:.2f} x tokens/s, {report['memory_ratios'][name]:.2f} x peak memory")
+    if "hf_grouped" in report and report["rounds"] < report["rounds_asked"]:
+        lines.append("group_by_length saw a part of its samples only: ask for as many --steps as --seconds allow")
     lines += [
         "",
         "tokens/s: real tokens, padding not counted; computed: tokens computed per real token",
