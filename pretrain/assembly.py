@@ -110,7 +110,20 @@ def assemble(config: Config) -> Parts:
     masking = build_strategy(config.masking, tokenizer)
     parts = Parts(filled, family, settings, tokenizer, corpora, masking, objectives, context, initial)
     parts.sources("train")  # complains here, before any process starts
+    _check_heads(parts)
     return parts
+
+
+def _check_heads(parts: Parts) -> None:
+    """A head for other classes than this corpus has cannot be gone on with."""
+    with torch.device("meta"):
+        own = PretrainingModel(parts.settings, parts.objectives, parts.context).state_dict()
+    for name, tensor in (parts.initial or {}).items():
+        if name.startswith("heads.") and name in own and tensor.shape != own[name].shape:
+            raise PolymeraseError(
+                f"model.init_from: {parts.config.model.init_from}: {name} is {tuple(tensor.shape)}, this run's corpus "
+                f"asks for {tuple(own[name].shape)}; remove objective_heads.safetensors there to begin with a new head"
+            )
 
 
 def _tokenizer(config: Config, family: Family) -> Tokenizer:
@@ -158,13 +171,6 @@ def encoder_of(config: Config, family: Family) -> tuple[EncoderSettings, dict[st
 
 def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], source: str) -> None:
     """Every trunk tensor must be there; heads that the source has nothing of start fresh."""
-    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    for name, tensor in state.items():
-        if name.startswith("heads.") and tensor.shape != own.get(name, tensor.shape):
-            raise PolymeraseError(
-                f"model.init_from: {source}: {name} is {tuple(tensor.shape)}, this run's corpus asks for "
-                f"{tuple(own[name])}; remove objective_heads.safetensors there to begin with a new head"
-            )
     missing, unexpected = model.load_state_dict(state, strict=False)
     fresh = ("heads.",) if any(name.startswith("mlm_head.") for name in state) else ("heads.", "mlm_head.")
     lost = [name for name in missing if not name.startswith(fresh)]

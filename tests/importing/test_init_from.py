@@ -1,0 +1,82 @@
+"""``model.init_from``: what a folder states comes over whole; what does not fit is refused before anything starts."""
+
+import json
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pretrain.assembly import assemble, encoder_of
+from pretrain.config import load_config
+from pretrain.errors import PolymeraseError
+from pretrain.families import find_family
+from tests.importing.test_convert_command import KINDS, SIZES, Released
+from tests.training import corpora as build
+
+
+def folder_of(name: str, path: Path, **config: object) -> Path:
+    """A tiny Hugging Face folder of a family; ``config`` lies over its config.json."""
+    path.mkdir()
+    folder = Released(name).as_folder(path)
+    values = json.loads((folder / "config.json").read_text()) | config
+    (folder / "config.json").write_text(json.dumps(values))
+    return folder
+
+
+def config_of(name: str, folder: Path, corpus: Path | str = "nowhere", **sections: object):
+    tree = build.tree(folder.parent / "run", corpus, **sections)
+    tree["model"] = {"family": name, "init_from": str(folder)}
+    return load_config(str(build.write_yaml(folder.parent / "run.yaml", tree)))
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [
+        ("rnaernie", {"hidden_act": "gelu", "layer_norm_eps": 1e-5}),
+        ("mutbert", {"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 500.0}),
+        ("utrbert_3mer", {"layer_norm_eps": 1e-6, "attention_probs_dropout_prob": 0.25}),
+    ],
+)
+def test_settings_besides_sizes_come_from_the_folder(tmp_path, name, stated) -> None:
+    """Weights trained with another epsilon, activation or rotary scale are another model with the family's."""
+    folder = folder_of(name, tmp_path / "start", **stated)
+    settings, state = encoder_of(config_of(name, folder), find_family(name))
+    for key, value in stated.items():
+        found = getattr(settings, key)
+        assert (vars(found) if key == "rope_scaling" else found) == value
+    assert {key: getattr(settings, key) for key in SIZES} == SIZES
+    assert state is not None
+
+
+@pytest.mark.parametrize(("name", "other"), permutations(KINDS, 2))
+def test_a_folder_of_another_family_is_refused(tmp_path, name, other) -> None:
+    folder = folder_of(other, tmp_path / "start")
+    with pytest.raises(PolymeraseError, match=f"is a {other} model, model.family is {name}") as error:
+        encoder_of(config_of(name, folder), find_family(name))
+    assert "\n" not in str(error.value)
+
+
+def test_an_encoder_without_output_head_begins_with_a_new_one(tmp_path, corpora) -> None:
+    """As UTRBERT's published folders are: no ``cls.``, names without ``bert.``."""
+    folder = folder_of("utrbert_3mer", tmp_path / "start")
+    whole = load_file(folder / "model.safetensors")
+    bare = {key.removeprefix("bert."): tensor for key, tensor in whole.items() if key.startswith("bert.")}
+    save_file(bare, folder / "model.safetensors")
+    made = {"masking": {"strategy": "kmer"}, "corpus__max_tokens": 40}
+    state = assemble(config_of("utrbert_3mer", folder, corpora["plain"], **made)).model().state_dict()
+    assert torch.equal(state["encoder.embeddings.word.weight"], bare["embeddings.word_embeddings.weight"])
+    assert state["mlm_head.dense.weight"].std() < 0.1  # drawn anew; the released ones have deviation 1
+
+
+def test_a_head_for_other_classes_is_refused(tmp_path, corpora) -> None:
+    folder = folder_of("ernie_rna", tmp_path / "start")
+    heads = {"heads.rna_type.linear.weight": torch.ones(28, 24), "heads.rna_type.linear.bias": torch.ones(28)}
+    save_file(heads, folder / "objective_heads.safetensors")
+    asked = {"objectives": {"mlm": {}, "rna_type": {}}, "corpus__max_tokens": 40}
+    config = config_of("ernie_rna", folder, corpora["labelled"], **asked)
+    with pytest.raises(PolymeraseError, match=r"heads\.rna_type\.linear.* is \(28.* this run's corpus asks for"):
+        assemble(config)
+    (folder / "objective_heads.safetensors").unlink()
+    assemble(config)
