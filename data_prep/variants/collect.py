@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -15,12 +14,9 @@ from data_prep.corpus.windows import ARRAYS
 from data_prep.errors import DataPrepError
 from data_prep.executor import Workers
 from data_prep.genome_names import bare_name
-from data_prep.variants.definition import ALLELE
 from data_prep.variants.names import some_names
 from data_prep.variants.reference import ReferenceCheck
 from data_prep.variants.vcf import VcfOptions, VcfReader
-
-CHUNK_ALLELES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,8 @@ def collect(job: CollectJob) -> dict[str, Any]:
     met: dict[str, bool] = {}  # contig of the VCF -> whether the genome has it
     kept = 0
     with progress(description=job.vcf.name, unit=" records") as bar:
-        for contig, alleles in _by_contig(reader):
+        for name, alleles in reader:
+            contig = name.decode(errors="backslashreplace")
             place = places.get(bare_name(contig) if job.match_chr else contig)
             met[contig] = place is not None
             if place is None:
@@ -104,14 +101,6 @@ def collect_all(jobs: Sequence[CollectJob], executor: str) -> Iterator[tuple[int
 
 def _collect_each(jobs: list[CollectJob]) -> list[dict[str, Any]]:
     return [collect(job) for job in jobs]
-
-
-def _by_contig(reader: VcfReader) -> Iterator[tuple[str, np.ndarray]]:
-    """Alleles in file order, ALLELE (<= CHUNK_ALLELES,), each of one contig."""
-    for contig, alleles in groupby(reader, key=lambda allele: allele.contig):
-        rows = (allele[1:] for allele in alleles)
-        while len(chunk := np.fromiter(islice(rows, CHUNK_ALLELES), ALLELE)):
-            yield contig.decode(errors="backslashreplace"), chunk
 
 
 def _refuse_if_only_chr_differs(job: CollectJob, contig: str) -> None:

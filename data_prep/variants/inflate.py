@@ -33,7 +33,7 @@ class _DamagedError(Exception):
     """What is wrong with a BGZF file."""
 
 
-def text_blocks(path: Path) -> Iterator[bytes]:
+def text_blocks(path: Path) -> Iterator[bytes | bytearray]:
     """Yield the decompressed bytes of `path` in order.
 
     DataPrepError, naming the file, if it is missing, unreadable, truncated or damaged.
@@ -79,13 +79,13 @@ def _members(file: BinaryIO) -> Iterator[bytes]:
         yield member
 
 
-def _inflate(member: bytes) -> bytes:
+def _inflate(member: bytes) -> bytes | bytearray:
     """The text of a member without its header."""
     checksum, size = struct.unpack("<II", member[-8:])
     if not size:
         return b""
     try:
-        text = bytes(deflate_decompress(member[:-8], size))
+        text = deflate_decompress(member[:-8], size)
     except Exception as error:  # zlib and libdeflate each have their own
         raise _DamagedError(str(error)) from None
     if len(text) != size or crc32(text) != checksum:

@@ -9,29 +9,30 @@ from collections.abc import Iterable, Iterator
 HEAD_BYTES = 2048  # longer than the fixed columns of most records; where they are not in it, the whole line is taken
 
 
-def numbered_columns(blocks: Iterable[bytes], columns: int) -> Iterator[tuple[int, list[bytes]]]:
-    """(number of the line from 1, its first `columns` fields and some of what follows) for lines that are not empty.
+def located_lines(blocks: Iterable[bytes | bytearray]) -> Iterator[tuple[int, bytes | bytearray, int, int]]:
+    """(number of the line from 1, text, start, end): the line is text[start:end]; for lines that are not empty.
 
-    `blocks` are consecutive pieces of a text, cut anywhere. Fewer fields: the line has no more.
+    `blocks` are consecutive pieces of a text, cut anywhere.
     """
     number, rest = 1, b""  # rest: the start of a line that the next block continues
     for block in blocks:
         start = 0
         while (end := block.find(b"\n", start)) >= 0:
             if rest:
-                yield number, _columns(rest + block[:end], 0, len(rest) + end, columns)
+                yield number, rest + block[:end], 0, len(rest) + end
                 rest = b""
             elif end > start:
-                yield number, _columns(block, start, end, columns)
+                yield number, block, start, end
             start, number = end + 1, number + 1
         rest += block[start:]
     if rest:
-        yield number, _columns(rest, 0, len(rest), columns)
+        yield number, rest, 0, len(rest)
 
 
-def _columns(text: bytes, start: int, end: int, columns: int) -> list[bytes]:
+def first_columns(text: bytes | bytearray, start: int, end: int, columns: int) -> list[bytes]:
+    """The first fields of the line text[start:end], and some of what follows. Fewer fields: the line has no more."""
     if end - start > HEAD_BYTES:
-        fields = text[start : start + HEAD_BYTES].split(b"\t", columns)
+        fields = bytes(text[start : start + HEAD_BYTES]).split(b"\t", columns)
         if len(fields) > columns:
             return fields
-    return text[start:end].split(b"\t", columns)
+    return bytes(text[start:end]).split(b"\t", columns)

@@ -2,15 +2,20 @@
 
 import gzip
 import random
+import re
 from itertools import pairwise
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep.errors import DataPrepError
+from data_prep.variants import vcf
 from data_prep.variants.frequency import FrequencyField
-from data_prep.variants.lines import numbered_columns
+from data_prep.variants.lines import first_columns, located_lines
 from data_prep.variants.vcf import VcfOptions, VcfReader
 from tests.data_prep.variants_support import HEADER, bgzip, build, dense_contig, filters, record, write_fasta, write_vcf
 
@@ -138,9 +143,48 @@ def test_plain_gzip_and_bgzip_give_the_same_alleles(tmp_path):
     for form, data in forms.items():
         (tmp_path / form).write_bytes(data)
         reader = VcfReader(tmp_path / form)
-        read[form] = list(reader), reader.records, reader.dropped
+        alleles = [(contig, row) for contig, rows in reader for row in rows.tolist()]
+        read[form] = alleles, reader.records, reader.dropped
     assert read["plain"][1] == 3999
     assert read["plain"] == read["gzip"] == read["bgzip"]
+
+
+FREQUENCIES = ["0", "1", "0.5", "0.", "1.0", "2e-05", "9.9E-1", "0.1,0.2", ".", "1.5", ".5", "5e-0", "1e-00", "nan",
+               "0_1", "-0.1", "1e5", "0x1", "1e400"]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_the_short_cut_for_plain_records_changes_nothing(data):
+    """Every record read closely gives the same alleles, counts and errors as with the short cut."""
+    draw = data.draw
+    options = VcfOptions(
+        draw(st.sampled_from(["AF", "EUR_AF"])), draw(st.booleans()), draw(st.sampled_from(["keep", "drop"]))
+    )
+    lines = []
+    for _ in range(draw(st.integers(1, 6))):
+        value = draw(st.sampled_from(FREQUENCIES[:9] if draw(st.booleans()) else FREQUENCIES))
+        info = draw(st.sampled_from(["AF={}", "DP=1;AF={};X", "EUR_AF={};AF=0.1", "AF={};AF=0.2", "XAF=0.3;AF={}", "AF",
+                                     "EUR_AF={}", "AC=1;AN=4", "AF={}\tGT\t0|1", "AF={}\r", ";AF={}"]))  # fmt: skip
+        fields = [draw(st.sampled_from(choices)) for choices in (
+            ["chr1", "chr2", "", "c d"], ["7", "0", "", "x", "12345678901", "+1"], [".", ""], ["A", "c", "AC", "", "N"],
+            ["G", "C", "a", "G,T", "*", "", "GT", "."], ["."], ["PASS", ".", "q10", ""],
+        )]  # fmt: skip
+        lines.append("\t".join([*fields, info.format(value)]))
+    text = (HEADER + "\n".join(lines)).encode()
+
+    def outcome():
+        reader = VcfReader(Path("x.vcf"), options)
+        try:
+            alleles = [(contig, row) for contig, rows in reader for row in rows.tolist()]
+        except DataPrepError as error:
+            return str(error)
+        return alleles, reader.records, reader.alleles, +reader.dropped
+
+    with mock.patch.object(vcf, "text_blocks", return_value=[text]):
+        quick = outcome()
+        with mock.patch.object(vcf, "plain_record", return_value=re.compile(rb"(?!)")):
+            assert quick == outcome()
 
 
 @given(st.lists(st.integers(0, 12_000), max_size=6), st.sampled_from([b"", b"\n"]))
@@ -157,22 +201,23 @@ def test_columns_do_not_depend_on_where_blocks_are_cut(cuts, ending):
     text = b"\n".join(lines) + ending
     bounds = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     blocks = [text[start:stop] for start, stop in pairwise(bounds)]
-    found = [(number, fields[:3]) for number, fields in numbered_columns(blocks, 3)]
+    found = [(number, first_columns(*place, 3)[:3]) for number, *place in located_lines(blocks)]
     assert found == [(number, line.split(b"\t")[:3]) for number, line in enumerate(lines, 1) if line]
 
 
 def test_high_coverage_layout_is_read(shared):
     path = shared / "data" / "variants" / "highcov_chr21_raw15.vcf"
     reader = VcfReader(path)
-    alleles = list(reader)
+    alleles = np.concatenate([alleles for _, alleles in reader])
     assert (reader.records, reader.alleles, len(alleles)) == (15, 17, 16)
     assert reader.dropped == {"indel": 1}
     assert reader.contig_lengths == {"chr21": 46709983}
-    assert alleles[0].frequency == 0.000616523
-    europeans = list(VcfReader(path, VcfOptions(af_field="AF_EUR")))
-    assert europeans[1].frequency == 0.105634
+    assert alleles["frequency"][0] == 0.000616523
+    europeans = np.concatenate([alleles for _, alleles in VcfReader(path, VcfOptions(af_field="AF_EUR"))])
+    assert europeans["frequency"][1] == 0.105634
     passing = VcfReader(path, VcfOptions(filter_pass=True))
-    assert len(list(passing)) + passing.dropped["filter"] + passing.dropped["indel"] == 17
+    kept = sum(len(alleles) for _, alleles in passing)
+    assert kept + passing.dropped["filter"] + passing.dropped["indel"] == 17
 
 
 @pytest.mark.parametrize(
