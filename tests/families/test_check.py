@@ -17,6 +17,20 @@ def test_check_prints_every_family_within_bounds(capsys):
     assert [line.split()[0] for line in lines] == ["family", *FAMILIES]
 
 
+def test_the_table_of_the_readme_says_what_the_check_prints(root):
+    text = (root / "README.md").read_text()
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")
+    ]
+    found = {row[0]: row for row in rows if row[0] in FAMILIES}
+    assert list(found) == list(FAMILIES)
+    for name, family in FAMILIES.items():
+        _, tokens, parameters, difference, exported = found[name]
+        assert (tokens, parameters) == (str(family.settings.vocab_size), f"{family.parameters:,}")
+        assert exported.split()[0] == family.hugging_face.masked_lm_class
+        assert float(difference) < 5e-5
+
+
 def test_check_fails_on_another_output(golden, tmp_path):
     shutil.copytree(golden, tmp_path / "golden")
     weights = tmp_path / "golden" / "ernie_rna" / "weights.safetensors"
