@@ -75,13 +75,18 @@ def main() -> int:
         return _train(config, args)
     except PolymeraseError as error:
         # before the ranks have met; those of one host have the same to say
-        speaks = "0" in (os.environ.get("RANK", "0"), os.environ.get("LOCAL_RANK", "0"))
-        return _end(error, speaks)
+        ranks = (("RANK", "SLURM_PROCID"), ("LOCAL_RANK", "SLURM_LOCALID"))
+        return _end(error, any(os.environ.get(ours, os.environ.get(slurm, "0")) == "0" for ours, slurm in ranks))
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the log's disk may be full, or its reader gone: the status still tells
+        print(text, file=sys.stderr, flush=True)
 
 
 def _end(error: PolymeraseError, speaks: bool) -> int:
     if speaks:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        _say(f"error: {error}")
     return 1 if isinstance(error, RunError) else 2
 
 
@@ -118,7 +123,7 @@ def _train(config, args: argparse.Namespace) -> int:
         cause = place.watch.explain() if place.watch else None
         if cause is None:
             raise
-        print(f"error: {cause}\n  ({error})", file=sys.stderr, flush=True)  # ranks may see different things
+        _say(f"error: {cause}\n  ({error})")  # ranks may see different things
         return 1
     return 0 if done else EXIT_PREEMPTED
 
@@ -139,6 +144,7 @@ if __name__ == "__main__":
     except BaseException:
         import traceback
 
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         code = 1
     leave(code)

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -55,9 +56,10 @@ def leave_when_asked() -> None:
     def wait() -> None:
         while (number := os.read(ear, 1)[0]) not in STOP_SIGNALS:
             pass
-        if os.environ.get("RANK", "0") == "0":
+        if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
             name = signal.Signals(number).name
-            print(f"stopped by {name} while starting; go on with the same command", file=sys.stderr, flush=True)
+            with suppress(OSError):  # a log that cannot be written is no reason to stay
+                print(f"stopped by {name} while starting; go on with the same command", file=sys.stderr, flush=True)
         os._exit(EXIT_PREEMPTED)
 
     threading.Thread(target=wait, name="leave-when-asked", daemon=True).start()

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import zlib
+from contextlib import suppress
 
 import torch.distributed as dist
 
@@ -139,5 +140,6 @@ class Watch:
 
     def _end(self, message: str) -> None:
         """End the process from this thread; the main thread hangs in a collective that will never come back."""
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # a log that cannot be written is no reason to stay
+            print(f"error: {message}", file=sys.stderr, flush=True)
         os._exit(1)

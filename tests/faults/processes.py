@@ -29,6 +29,7 @@ class Run:
     corpus: Path
     changes: dict[str, Any] = field(default_factory=dict)
     starts: int = 0
+    log_to: str | None = None  # a file for all instead of one per process
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ class Run:
         return self._process([*host, str(Path(sys.executable).with_name(launcher)), *words, *script], number, **env)
 
     def _process(self, command: list[str], number: int, **env: str) -> subprocess.Popen:
-        with (self.folder / f"start-{self.starts}-{number}.log").open("w") as log:
+        with Path(self.log_to or self.folder / f"start-{self.starts}-{number}.log").open("w") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=environment(DS_ACCELERATOR="cpu", **env), stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True, preexec_fn=_hear_ctrl_c,

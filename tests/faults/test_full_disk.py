@@ -11,8 +11,8 @@ from tests.faults.processes import Run, finish, kill_all
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of its own of 2 MB; a checkpoint of these runs takes about 0.5 MB."""
-    folder = tmp_path / "small"
+    """A file system of 2 MB for the run folder alone; a checkpoint of these runs takes about 0.5 MB."""
+    folder = tmp_path / "run"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True).returncode:
         pytest.skip("needs the right to mount a file system")
@@ -31,9 +31,9 @@ def fill(disk: Path) -> Path:
             return ballast
 
 
-def test_the_run_goes_on_and_saves_again_when_there_is_room(small_disk, corpora):
+def test_the_run_goes_on_and_saves_again_when_there_is_room(tmp_path, small_disk, corpora):
     changes = {"train__save_every": 4, "train__keep_last": 1}
-    run = Run(small_disk, corpora["plain"], changes | {"train__steps": 1_000_000, "schedule__total_steps": 1000})
+    run = Run(tmp_path, corpora["plain"], changes | {"train__steps": 1_000_000, "schedule__total_steps": 1000})
     rank = run.start(1)
     try:
         run.wait_until(lambda: run.steps() != [], rank)
@@ -53,9 +53,9 @@ def test_the_run_goes_on_and_saves_again_when_there_is_room(small_disk, corpora)
 
 
 @pytest.mark.slow
-def test_the_run_stops_where_the_config_says_so_and_keeps_its_last_checkpoint(small_disk, corpora):
+def test_the_run_stops_where_the_config_says_so_and_keeps_its_last_checkpoint(tmp_path, small_disk, corpora):
     changes = {"train__save_every": 4, "train__keep_last": 1, "train__on_save_failure": "stop"}
-    run = Run(small_disk, corpora["plain"], changes | {"train__steps": 1_000_000, "schedule__total_steps": 1000})
+    run = Run(tmp_path, corpora["plain"], changes | {"train__steps": 1_000_000, "schedule__total_steps": 1000})
     ranks = run.start(2)
     try:
         run.wait_until(lambda: run.steps() != [], ranks)

@@ -40,3 +40,16 @@ def test_a_rank_that_is_killed_is_named_by_all_others(tmp_path, corpora, victim)
         kill_all(ranks)
     assert statuses == [-9 if rank == victim else 1 for rank in range(3)]
     assert run.log.count(f"error: lost rank {victim} (host ") >= 2, run.log[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGSTOP, 1), (signal.SIGKILL, 1), (signal.SIGTERM, 75)])
+def test_a_log_that_cannot_be_written_keeps_no_rank_from_ending(tmp_path, corpora, number, status):
+    run = Run(tmp_path, corpora["plain"], ENDLESS, log_to="/dev/full")
+    ranks = run.start(2)
+    try:
+        run.wait_until(lambda: len(run.steps()) > 0, ranks)
+        ranks[1].send_signal(number)
+        assert finish(ranks[:1], 60) == [status]
+    finally:
+        kill_all(ranks)
