@@ -105,7 +105,7 @@ def _parse(text: bytes, spell: Callable[[np.ndarray], np.ndarray], file: str, fi
     starts = np.concatenate([[0], stops[:-1] + 1])
     header = np.flatnonzero(letters[starts] == ord(">"))  # line numbers
     begin, end = starts[header] + 1, stops[header]
-    headers = Ragged.from_slices(text, begin, end)
+    headers = Ragged.from_rows([text[a:b] for a, b in zip(begin.tolist(), end.tolist(), strict=True)])
     # A sequence lies between two headers; its last line end is left out.
     sequences = _without_blanks(Ragged.from_slices(text, end + 1, np.append(begin[1:] - 1, len(text)) - 1))
     spelled = Ragged(spell(sequences.values), sequences.offsets)
