@@ -21,6 +21,7 @@ from data_prep.corpus import SequenceWriter, describe_source
 from data_prep.dedup import SeenKeys, sequence_keys
 from data_prep.errors import DataPrepError
 from data_prep.fasta import FastaBlock, read_fasta
+from data_prep.header_labels import COLUMNS, utr_lm_labels
 from data_prep.partition import is_held_out
 from data_prep.policies import PROTEIN, LengthPolicy, LetterPolicy, Records, drop_duplicates
 from data_prep.tally import Tally
@@ -28,7 +29,7 @@ from data_prep.tally import Tally
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
     "alphabet", "max_ambiguous", "min_length", "max_length", "long", "duplicates", "validation", "bad_records",
-    "type_field",
+    "type_field", "header_labels",
 )  # fmt: skip
 
 ENOUGH_RECORDS = 1000  # to judge a file by its beginning
@@ -65,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="take the RNA type from the N-th word of the header (2: after the id)",
     )
+    parser.add_argument(
+        "--header-labels", choices=("utr_lm",),
+        help="headers are `MFE|dot-bracket|source|species|normalised MFE`: keep structure, energy and source",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     # Standard input has no checksum before it was read: it is never taken for the input of an earlier run.
     sources = [{"name": "-"} if file == "-" else describe_source(file) for file in args.files]
     columns = [*(["rna_type"] if args.type_field else []), *(["source"] if len(args.files) > 1 else [])]
+    columns += COLUMNS if args.header_labels else []
     with SequenceWriter(
         args.out, stage="fasta", parameters=parameters, sources=sources, columns=columns, alphabet=args.alphabet,
         overwrite=args.overwrite, repeatable="-" not in args.files,
@@ -97,6 +103,8 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("max_ambiguous", "validation"):
         if not 0 <= getattr(args, name) <= 1:
             raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
+    if args.header_labels and args.long != "drop":
+        raise DataPrepError(f"--long {args.long}: a structure in the header is that of the whole sequence; drop them")
     if args.type_field is not None and args.type_field < 2:
         raise DataPrepError("--type-field counts words of the header from 1, and the first is the id: give 2 or more")
     if args.files.count("-") > 1:
@@ -143,7 +151,8 @@ def _refuse_proteins(file: str, proteins: int, records: int) -> None:
 def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> Records:
     bad = np.zeros(len(block.ids), bool)
     types = _types(block, args.type_field) if args.type_field else None
-    for reason, rows in _defects(block, types or []).items():
+    labels = utr_lm_labels(block) if args.header_labels else None
+    for reason, rows in {**_defects(block, types or []), **(labels.defects if labels else {})}.items():
         rows = [row for row in rows if not bad[row]]
         if rows and args.bad_records == "fail":
             raise DataPrepError(
@@ -157,7 +166,11 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> R
         columns["rna_type"] = types
     if len(args.files) > 1:
         columns["source"] = [block.file.rsplit("/", 1)[-1].encode()] * len(block.ids)
-    return Records(block.ids, block.sequences, columns).where(~bad)
+    ids = block.ids
+    if labels:  # such headers have no name
+        columns |= labels.columns
+        ids = [b"%d" % (block.first_record + row) for row in range(len(block.ids))]
+    return Records(ids, block.sequences, columns).where(~bad)
 
 
 def _types(block: FastaBlock, field: int) -> list[bytes | None]:

@@ -156,6 +156,41 @@ def test_types_come_from_the_header(tmp_path):
     assert table.rna_type(np.arange(2)) == ["tRNA", None]
 
 
+def test_labels_of_utr_lm_are_read_from_its_headers(tmp_path):
+    (tmp_path / "a.fa").write_text(
+        ">-27.2|((((...))))|FiveSpecies|human|0.7463667688294459\nGGGGTT\nTCCCC\n>0.0|....|Cao|human|1e-9\nACGT\n"
+    )
+    corpus = build(tmp_path / "c", tmp_path / "a.fa", "--header-labels", "utr_lm", "--validation", 0)
+    table, both = corpus.split("train"), np.arange(2)
+    assert records(corpus) == {"1": b"GGGGUUUCCCC", "2": b"ACGU"}
+    assert table.gather_text("structure", both).rows() == [b"((((...))))", b"...."]
+    assert table.gather_text("source", both).rows() == [b"FiveSpecies|human", b"Cao|human"]
+    np.testing.assert_array_equal(table.mfe_kcal_per_mol(both), np.array([-27.2, np.nan], np.float32))
+
+
+WRONG_LABELS = {
+    "without_the_labels": ["-27.2", "-1|....|a|b", "low|....|a|b|1", "inf|....|a|b|1"],
+    "structure_is_not": ["-1|...|a|b|1", "-1|.)(.|a|b|1", "-1|(...|a|b|1", "-1|.x..|a|b|1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("header", "message"), [(header, message) for message, headers in WRONG_LABELS.items() for header in headers]
+)
+def test_wrong_labels_in_a_header_are_one_line_or_a_counted_drop(tmp_path, capsys, header, message):
+    (tmp_path / "a.fa").write_text(f">-1|....|a|b|0.5\nACGG\n>{header}\nACGT\n")
+    options = ["--header-labels", "utr_lm", "--validation", "0"]
+    assert main(["fasta", str(tmp_path / "a.fa"), "--out", str(tmp_path / "c"), *options]) == 2
+    error = capsys.readouterr().err
+    assert "record 2" in error
+    assert message.replace("_", " ") in error
+    assert error.count("\n") == 1
+    corpus = build(tmp_path / "c", tmp_path / "a.fa", *options, "--bad-records", "drop")
+    ((reason, count),) = dropped(corpus).items()
+    assert message in reason
+    assert count == 1
+
+
 def test_duplicates_never_straddle_the_splits(tmp_path):
     text = random_fasta(300) * 3
     (tmp_path / "a.fa").write_bytes(text)
@@ -218,6 +253,11 @@ BROKEN = {
     "bytes after the gzip": (gzip.compress(b">a\nACGT\n") + b"more", [], "x.fa: "),
     "web page": (b"<!DOCTYPE html>\n404\n", [], "not with '>'"),
     "line ends of old Macs": (b">a\rACGT\r", [], "record without sequence"),
+    "labels of cropped records": (
+        b">a\nACGT\n",
+        ["--header-labels", "utr_lm", "--max-length", "2", "--long", "crop"],
+        "structure in the header is that of the whole sequence",
+    ),
     "type field 1": (b">a\nACGT\n", ["--type-field", "1"], "--type-field"),
 }
 
