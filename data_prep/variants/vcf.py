@@ -25,6 +25,7 @@ from data_prep.variants.lines import first_columns, located_lines
 COLUMNS = 8
 PASSING = (b"PASS", b".")
 MAX_POS_DIGITS = 10
+LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
 BATCH = 1 << 14  # plain records that become numbers together
 FREQUENCY = rb"(0(?:\.\d*)?|1(?:\.0*)?|\d(?:\.\d*)?[eE]-0*[1-9]\d*)"  # 0 to 1
 CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
@@ -114,8 +115,8 @@ class VcfReader:
             _, position, reference, alternative, frequency = zip(*group, strict=True)
             alleles = np.empty(len(position), ALLELE)
             alleles["pos0"] = np.fromiter(map(int, position), np.int64, len(position)) - 1
-            alleles["ref"] = [CODE[letter] for letter in reference]
-            alleles["alt"] = [CODE[letter] for letter in alternative]
+            alleles["ref"] = LETTER_CODE[np.frombuffer(b"".join(reference), np.uint8)]
+            alleles["alt"] = LETTER_CODE[np.frombuffer(b"".join(alternative), np.uint8)]
             alleles["frequency"] = np.fromiter(map(float, frequency), np.float64, len(position))
             differing = alleles["ref"] != alleles["alt"]
             if not differing.all():
