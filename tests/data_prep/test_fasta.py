@@ -251,6 +251,8 @@ BROKEN = {
     "shortest length 0": (b">a\nACGT\n", ["--min-length", "0", "--max-length", "0"], "--min-length must be 1 or more"),
     "gzip in gzip": (gzip.compress(gzip.compress(b">a\nACGT\n")), [], "not with '>'"),
     "bytes after the gzip": (gzip.compress(b">a\nACGT\n") + b"more", [], "x.fa: "),
+    "zip archive": (b"PK\x03\x04" + bytes(50), [], "binary data, expected FASTA text"),
+    "header without a line end": (b">a", [], "record without sequence"),
     "web page": (b"<!DOCTYPE html>\n404\n", [], "not with '>'"),
     "line ends of old Macs": (b">a\rACGT\r", [], "record without sequence"),
     "labels of cropped records": (
@@ -291,6 +293,10 @@ MENDED = {
     "blank lines": (b"\n>a\n\nAC\n\nGT\n\n", {"a": b"ACGU"}, {}),
     "name in Unicode": (">naïve\nACGT\n".encode(), {"naïve": b"ACGU"}, {}),
     "blank before name": (b"> a b\nACGT\n", {"a": b"ACGU"}, {}),
+    "digits": (b">a\nACGT\n>b\n1 ACGT 60\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
+    "gaps": (b">a\nACGT\n>b\nAC--GT\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
+    "control characters": (b">a\nACGT\n>b\nAC\x07GT\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
+    "a star at the end": (b">a\nACGT\n>b\nACGT*\n", {"a": b"ACGU"}, {"letters_of_proteins": 1}),
     "letters not UTF-8": (b">a\nACGT\n>b\nAC\xe9T\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
 }
 
