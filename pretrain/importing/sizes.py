@@ -70,7 +70,7 @@ def settings_from(
     for key, value in shapes.items():
         if key in stated and stated[key] != value:
             raise PolymeraseError(f"{source}: {key} is stated as {stated[key]}, its tensors have {value}")
-    _check_layers(family, shapes, stated, source)
+    _check_layers(family, state, shapes, stated, source)
     if "num_attention_heads" not in stated | shapes:
         shapes["num_attention_heads"] = _published_heads(family, shapes, source)
     try:
@@ -99,13 +99,20 @@ def layer_numbers(state: Mapping[str, Tensor]) -> set[int]:
     return {int(found[1]) for name in state if (found := re.match(r"encoder\.layers\.(\d+)\.", name))}
 
 
-def _check_layers(family: Family, shapes: Mapping[str, int], stated: Mapping[str, Any], source: str) -> None:
-    """A file that lost its last layers looks like a whole model with fewer of them."""
+def _check_layers(
+    family: Family, state: Mapping[str, Tensor], shapes: Mapping[str, int], stated: Mapping[str, Any], source: str
+) -> None:
+    """A file that lost its last layers looks like a whole model with fewer of them: where nobody states any size, a
+    model as wide as the published one must be as deep, or have a contact head for just these layers."""
     layers, published = shapes["num_hidden_layers"], family.settings
     if not layers:
         raise PolymeraseError(f"{source}: tensors are missing: not one layer of an encoder is among them")
     as_wide = all(shapes.get(key) == getattr(published, key) for key in ("hidden_size", "intermediate_size"))
-    if as_wide and layers != published.num_hidden_layers and "num_hidden_layers" not in stated:
+    fits_contacts = "unused.contact_head.weight" in state and (
+        shapes.get("num_attention_heads") == published.num_attention_heads
+    )
+    trusted = fits_contacts or any(key in stated for key in _WHOLE_NUMBERS)
+    if as_wide and layers != published.num_hidden_layers and not trusted:
         raise PolymeraseError(
             f"{source}: {layers} layers, {family.name} has {published.num_hidden_layers}; "
             f"if that is meant, say model.num_hidden_layers={layers}"

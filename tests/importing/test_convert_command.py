@@ -21,6 +21,7 @@ from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES, TRANSFORMS
 from pretrain.families.published import PublishedModel
+from pretrain.importing import import_published, read_source
 from pretrain.tokenizers import build_tokenizer
 
 KINDS = ["ernie_rna", "rnaernie", "rnaernie2", "utr_lm", "utrbert_3mer", "dnabert_4mer", "mutbert"]
@@ -215,3 +216,18 @@ def test_a_file_that_lost_its_last_layers(complaint, tmp_path) -> None:
     torch.save({family.upstream.to_theirs(key)[0]: tensor for key, tensor in state.items()}, tmp_path / "model.pt")
     text = complaint("ernie_rna", tmp_path / "model.pt")
     assert "1 layers, ernie_rna has 12; if that is meant, say model.num_hidden_layers=1" in text
+
+
+@pytest.mark.parametrize("contacts", [96, 32])
+def test_a_contact_head_tells_lost_layers_from_a_smaller_model(complaint, tmp_path, contacts) -> None:
+    """UTR-LM of published width with 2 layers: its contact head has 16 weights for each layer that there was."""
+    family = FAMILIES["utr_lm"]
+    state = PublishedModel(replace(family.settings, num_hidden_layers=2)).state_dict()
+    tensors = {family.upstream.to_theirs(key)[0]: tensor for key, tensor in state.items()}
+    head = {"contact_head.regression.weight": torch.ones(1, contacts), "contact_head.regression.bias": torch.ones(1)}
+    torch.save(tensors | head, tmp_path / "model.pkl")
+    if contacts == 96:
+        assert "2 layers, utr_lm has 6" in complaint("utr_lm", tmp_path / "model.pkl")
+    else:
+        imported = import_published(read_source(tmp_path / "model.pkl"), family)
+        assert (imported.settings.num_hidden_layers, imported.settings.num_attention_heads) == (2, 16)
