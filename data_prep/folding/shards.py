@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from data_prep.errors import DataPrepError
 from data_prep.executor import Workers
 from data_prep.folding.cache import FoldCache
 from data_prep.folding.vienna import Fold, fold_chunk, is_foldable, normalise
@@ -33,6 +34,9 @@ def fold_shard(
     """The shard with columns structure and mfe_kcal_per_mol, and how many rows were folded, or why not.
 
     A row that cannot be folded stays, without structure and energy.
+
+    Errors:
+        DataPrepError: no worker survived any of several sequences.
     """
     sequences = [crop(sequence) for sequence in batch.column("sequence").cast(pa.binary()).to_pylist()]
     counts: Counter[str] = Counter()
@@ -52,6 +56,11 @@ def fold_shard(
     labels = [folds.get(normalise(sequence)) for sequence in sequences]
     counts["folded"] = sum(label is not None for label in labels)
     if died := len(sequences) - counts.total():
+        if died > 1 and not folds:  # no record kills alike: it is the workers that do not work
+            raise DataPrepError(
+                f"folding: every worker died, on all of {died} sequences; look at its memory limit and at the import of "
+                "RNA (python -m pretrain doctor), then run the same command again"
+            )
         counts["worker_died"] = died
     columns = {
         "sequence": pa.array(sequences, pa.string()),

@@ -133,6 +133,21 @@ def test_a_record_that_kills_keeps_its_row_without_labels(monkeypatch, tmp_path)
     assert counted["dropped"] == {"worker_died": 1}
 
 
+def test_workers_that_all_die_are_an_error_and_no_corpus(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(shards, "fold_chunk", die)
+    corpus = write_corpus(tmp_path / "in", [b"GGGGAAAACCCC", b"ACGUACGU"])
+    assert main(["fold", str(corpus), "--out", str(tmp_path / "out")]) == 2
+    assert "every worker died" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    fold(corpus, "--out", tmp_path / "out")
+    assert not np.isnan(read(tmp_path / "out")[1]).any()
+
+
+def die(sequences):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def fold_or_die(sequences):
     if b"POISON" in sequences:
         os.kill(os.getpid(), signal.SIGKILL)
