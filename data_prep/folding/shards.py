@@ -58,7 +58,7 @@ def fold_shard(
     if died := len(sequences) - counts.total():
         if died > 1 and not folds:  # no record kills alike: it is the workers that do not work
             raise DataPrepError(
-                f"folding: every worker died, on all of {died} sequences; look at its memory limit and at the import of "
+                f"folding: every worker died, on all of {died} sequences; look at their memory limit and the import of "
                 "RNA (python -m pretrain doctor), then run the same command again"
             )
         counts["worker_died"] = died
