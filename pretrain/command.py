@@ -72,7 +72,7 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
         except (PolymeraseError, DataPrepError) as error:
             return _complain(f"error: {error}", 2)
         except KeyboardInterrupt:
-            return _complain("interrupted", _INTERRUPTED)
+            pass  # said below, when the interrupted frames are gone and with them their bars
         except BrokenPipeError:  # as in `... | head`
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the interpreter flushes it when it ends
             return _NOBODY_READS
@@ -85,6 +85,7 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
             if TRACEBACK in os.environ:
                 raise
             return _complain(_unforeseen(error), 1)
+        return _complain("interrupted", _INTERRUPTED)
 
     return run
 
