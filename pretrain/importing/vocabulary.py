@@ -66,7 +66,10 @@ def check_vocabulary(source: str, family: Family, folder: Path) -> None:
                 "this is another model, or a port with ids of its own"
             )
     if len(found) != len(ours):
-        raise PolymeraseError(f"{source}: its vocabulary has {len(found)} tokens, that of {family.name} {len(ours)}")
+        raise PolymeraseError(
+            f"{source}: its vocabulary has {len(found)} tokens, that of {family.name} {len(ours)}; "
+            "this is another model, or one with tokens added"
+        )
 
 
 def extend_vocabulary(

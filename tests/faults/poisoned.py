@@ -7,9 +7,7 @@ undisturbed run, so it is met on one rank only, and met again if the run goes ba
 """
 
 import json
-import os
 import sys
-import traceback
 import zlib
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +18,7 @@ from pretrain.config import check
 from pretrain.distributed import join
 from pretrain.errors import RunError
 from pretrain.trainer import Trainer
+from tests.training.leaving import leave_after
 
 
 def fingerprint(packed) -> int:
@@ -54,10 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
+    leave_after(main)

@@ -5,9 +5,7 @@ python -m tests.multinode.measure JOB.json RESULT.json
 
 import gc
 import json
-import os
 import sys
-import traceback
 from pathlib import Path
 
 from pretrain.assembly import assemble
@@ -17,6 +15,7 @@ from pretrain.config import check
 from pretrain.costs import memory_per_rank, parameter_count
 from pretrain.distributed import Place, join
 from pretrain.trainer import Trainer
+from tests.training.leaving import leave_after
 
 WATCHED_STEP = 3
 CABLE = Path("/sys/class/net/eth0/statistics/tx_bytes")  # of the network namespace this rank lives in
@@ -65,10 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
+    leave_after(main)

@@ -3,7 +3,6 @@
 import gc
 import json
 import logging
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -15,6 +14,7 @@ from pretrain.config import Config, check
 from pretrain.distributed import Place, join
 from pretrain.errors import PolymeraseError
 from pretrain.trainer import Trainer
+from tests.training.leaving import leave_after
 from tests.training.ranks import flip_a_byte
 
 
@@ -49,11 +49,4 @@ def train(job: dict, config: Config, place: Place) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)  # gloo's threads now and then abort a normal shutdown
+    leave_after(main)
