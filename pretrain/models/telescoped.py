@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pretrain.models.dropout import Drop, keep_mask
+from pretrain.models.dropout import Drop, keep
 from pretrain.models.layout import Layout
 
 BLOCK_CELLS = 1 << 22  # scores that exist at a time, all heads together
@@ -62,7 +62,8 @@ class _Telescoped(torch.autograd.Function):
         ctx.layout, ctx.drop = layout, drop
         output = torch.empty_like(v)
         for block in _blocks(terms, table, classes, layout, drop):
-            dropped = block.p.to(v.dtype) if block.mask is None else block.p.to(v.dtype) * block.mask
+            p = block.p.to(v.dtype)
+            dropped = p if block.mask is None else keep(p, block.mask)
             output[block.rows] = (dropped @ _heads(v[block.tokens])).mul_(drop.scale).transpose(0, 1)
         return output
 
@@ -77,7 +78,7 @@ class _Telescoped(torch.autograd.Function):
                 do = _heads(grad[rows]) * ctx.drop.scale  # (H, R, h)
                 dp, dropped = do @ _heads(v[tokens]).mT, p.to(v.dtype)
                 if block.mask is not None:
-                    dp, dropped = dp * block.mask, dropped * block.mask
+                    dp, dropped = keep(dp, block.mask), keep(dropped, block.mask)
                 ds = torch.ops.aten._softmax_backward_data(dp.to(p.dtype), p, -1, p.dtype)
                 dv[tokens] += (dropped.mT @ do).transpose(0, 1)
                 d_table += _one_hot(classes[rows], table).T @ (ds @ _one_hot(classes[tokens], table))
@@ -90,7 +91,7 @@ class _Telescoped(torch.autograd.Function):
 
 def _blocks(terms: Sequence[Tensor], table: Tensor, classes: Tensor, layout: Layout, drop: Drop) -> Iterator[_Block]:
     """In an order that is always the same, as masks are drawn on the way."""
-    generator, start, scale = drop.masks(table.device), 0, terms[0].shape[-1] ** -0.5
+    masks, start, scale = drop.masks(table.device), 0, terms[0].shape[-1] ** -0.5
     queries, keys = terms[: len(terms) // 2], terms[len(terms) // 2 :]
     for length in (length for group in layout.groups for length in group.lengths):
         tokens = slice(start, start + length)
@@ -100,8 +101,7 @@ def _blocks(terms: Sequence[Tensor], table: Tensor, classes: Tensor, layout: Lay
             rows = slice(first, min(first + size, start + length))
             scores = _one_hot(classes[rows], table) @ table @ by_class  # (H, R, T)
             p = scores.add_((_side_by_side(queries, rows) * scale) @ to_keys).softmax(dim=-1)
-            mask = None if generator is None else keep_mask(p.shape, drop.rate, p.device, generator)
-            yield _Block(rows, tokens, p, mask)
+            yield _Block(rows, tokens, p, None if masks is None else masks(p))
         start += length
 
 

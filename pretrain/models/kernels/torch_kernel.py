@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from pretrain.models.dropout import Drop, keep_mask
+from pretrain.models.dropout import Drop, keep
 from pretrain.models.kernels.chain import Chain, scores_dtype
 from pretrain.models.kernels.class_bias import class_bias_of_group
 from pretrain.models.layout import Layout, LengthGroup
@@ -27,17 +26,18 @@ class TorchKernel:
         layout: Layout,
         drop: Drop,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        output, generator = torch.empty_like(v), drop.masks(q.device)
-        for group, before, after, rows in _groups(layout, q.shape[1], previous, current):
-            q_block, k_block, v_block = (_heads_first(group, x[rows]) for x in (q, k, v))
+        output, masks = torch.empty_like(v), drop.masks(q.device)
+        q = q * q.shape[-1] ** -0.5
+        for group, (before, after), (to, *rows) in _groups(layout, q.shape[1], (previous, current), (output, q, k, v)):
+            q_block, k_block, v_block = (_heads_first(group, x) for x in rows)
             scores = _add_product(before, q_block, k_block, out=after)
             if previous is None and group.key_mask is not None:
                 scores = _hide_padding(scores, group)
             p = scores.softmax(dim=-1).to(v.dtype)
-            if generator is not None:
-                p = p * keep_mask(p.shape, drop.rate, p.device, generator)
-            output[rows] = _tokens_first(group, torch.bmm(p, v_block).mul_(drop.scale))
-        return output, ()
+            if masks is not None:
+                p = keep(p, masks(p))
+            to.copy_(_tokens_first(group, torch.bmm(p, v_block)))
+        return output.mul_(drop.scale), ()
 
     def backward(
         self,
@@ -51,46 +51,42 @@ class TorchKernel:
         grad_output: Tensor,
         grad_scores: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        grads = tuple(torch.empty_like(x) for x in (q, k, v))
-        generator = drop.masks(q.device)
+        dq, dk, dv = (torch.empty_like(x) for x in (q, k, v))
+        masks, scale = drop.masks(q.device), q.shape[-1] ** -0.5
+        terms = [tensor for earlier, k_term in chain.terms for tensor in (earlier * scale, k_term)]
         base = chain.base if chain.classes is None else None
-        for group, stored, above, rows in _groups(layout, q.shape[1], base, grad_scores):
-            q_block, k_block, v_block = (_heads_first(group, x[rows]) for x in (q, k, v))
-            do_block = _heads_first(group, grad_output[rows] * drop.scale, zero_padding=True)
-            p = _scores_again(chain, stored, group, rows).softmax(dim=-1)
+        tokens = (dq, dk, dv, q * scale, k, v, grad_output * drop.scale, *terms)
+        for group, (stored, above), (to_dq, to_dk, to_dv, *rows) in _groups(
+            layout, q.shape[1], (base, grad_scores), tokens
+        ):
+            q_block, k_block, v_block = (_heads_first(group, x) for x in rows[:3])
+            do_block = _heads_first(group, rows[3], zero_padding=True)
+            p = _scores_again(chain, stored, group, rows[4:]).softmax(dim=-1)
             dp, dropped = torch.bmm(do_block, v_block.transpose(1, 2)), p.to(v.dtype)
-            if generator is not None:
-                mask = keep_mask(p.shape, drop.rate, p.device, generator)
-                dp, dropped = dp.mul_(mask), dropped * mask
-            dv = torch.bmm(dropped.transpose(1, 2), do_block)
+            if masks is not None:
+                mask = masks(p)
+                dp, dropped = keep(dp, mask), keep(dropped, mask)
             ds = torch.ops.aten._softmax_backward_data(dp.to(p.dtype), p, -1, p.dtype)
             if above is not None:
                 ds = above.add_(ds)
             ds = ds.to(q.dtype)
-            scale = q.shape[-1] ** -0.5
-            dq = torch.bmm(ds, k_block).mul_(scale)
-            dk = torch.bmm(ds.transpose(1, 2), q_block).mul_(scale)
-            for grad, block in zip(grads, (dq, dk, dv), strict=True):
-                grad[rows] = _tokens_first(group, block)
-        return grads  # type: ignore[return-value]
+            to_dq.copy_(_tokens_first(group, torch.bmm(ds, k_block)))
+            to_dk.copy_(_tokens_first(group, torch.bmm(ds.transpose(1, 2), q_block)))
+            to_dv.copy_(_tokens_first(group, torch.bmm(dropped.transpose(1, 2), do_block)))
+        return dq.mul_(scale), dk, dv
 
 
-class _Group(NamedTuple):
-    """A length group, its views (B*H, T, T) into two flat tensors, and its rows of token tensors."""
-
-    group: LengthGroup
-    first: Tensor | None
-    second: Tensor | None
-    rows: slice
+_Pair = tuple[Tensor | None, Tensor | None]
 
 
-def _groups(layout: Layout, heads: int, first: Tensor | None, second: Tensor | None) -> Iterator[_Group]:
-    for group in layout.groups:
-        views = []
-        for packed in (first, second):
-            cells = slice(heads * group.first_pair, heads * (group.first_pair + group.pairs))
-            views.append(None if packed is None else packed[cells].view(-1, group.width, group.width))
-        yield _Group(group, views[0], views[1], slice(group.start, group.stop))
+def _groups(
+    layout: Layout, heads: int, pairs: _Pair, tokens: Sequence[Tensor]
+) -> Iterator[tuple[LengthGroup, _Pair, tuple[Tensor, ...]]]:
+    """Each length group with its views (B*H, T, T) of two flat tensors, and its rows of tensors (N, ...)."""
+    for group, *rows in zip(layout.groups, *map(layout.split, tokens), strict=True):
+        cells = slice(heads * group.first_pair, heads * (group.first_pair + group.pairs))
+        first, second = (x if x is None else x[cells].view(-1, group.width, group.width) for x in pairs)
+        yield group, (first, second), tuple(rows)
 
 
 def _heads_first(group: LengthGroup, rows: Tensor, zero_padding: bool = False) -> Tensor:
@@ -108,25 +104,26 @@ def _tokens_first(group: LengthGroup, block: Tensor) -> Tensor:
 
 
 def _add_product(scores: Tensor | None, q: Tensor, k: Tensor, out: Tensor | None) -> Tensor:
-    """scores + q k^T / sqrt(h), written to ``out`` where one is given."""
-    scale, dtype = q.shape[-1] ** -0.5, scores_dtype(scores, q)
+    """scores + q k^T, written to ``out`` where one is given."""
+    dtype = scores_dtype(scores, q)
     if scores is None:
-        return torch.bmm(q * scale, k.transpose(1, 2)).to(dtype)
+        return torch.bmm(q, k.transpose(1, 2)).to(dtype)
     if dtype == q.dtype:
-        return torch.baddbmm(scores, q, k.transpose(1, 2), alpha=scale, out=out)
-    return torch.add(scores, torch.bmm(q * scale, k.transpose(1, 2)), out=out)
+        return torch.baddbmm(scores, q, k.transpose(1, 2), out=out)
+    return torch.add(scores, torch.bmm(q, k.transpose(1, 2)), out=out)
 
 
-def _scores_again(chain: Chain, stored: Tensor | None, group: LengthGroup, rows: slice) -> Tensor:
+def _scores_again(chain: Chain, stored: Tensor | None, group: LengthGroup, terms: Sequence[Tensor]) -> Tensor:
+    """terms: the group's rows of the chain's queries, scaled, and keys, in turn."""
     scores = stored
     if chain.classes is not None:
         assert chain.base is not None
-        scores = class_bias_of_group(chain.base, chain.classes[rows], group).view(-1, group.width, group.width)
+        classes = chain.classes[group.start : group.stop]
+        scores = class_bias_of_group(chain.base, classes, group).view(-1, group.width, group.width)
         scores = scores.to(chain.dtype)
     hide = scores is None and group.key_mask is not None
-    for q, k in chain.terms:
-        q_block, k_block = _heads_first(group, q[rows]), _heads_first(group, k[rows])
-        scores = _add_product(scores, q_block, k_block, out=None)
+    for q, k in zip(terms[::2], terms[1::2], strict=True):
+        scores = _add_product(scores, _heads_first(group, q), _heads_first(group, k), out=None)
     assert scores is not None
     return _hide_padding(scores, group) if hide else scores
 
@@ -134,4 +131,4 @@ def _scores_again(chain: Chain, stored: Tensor | None, group: LengthGroup, rows:
 def _hide_padding(scores: Tensor, group: LengthGroup) -> Tensor:
     """Scores handed on carry minus infinity at padded keys from the start; others get it here."""
     by_sequence = scores.view(len(group.lengths), -1, group.width, group.width)
-    return by_sequence.masked_fill(~group.key_mask, float("-inf")).view_as(scores)  # type: ignore[operator]
+    return by_sequence.masked_fill_(~group.key_mask, float("-inf")).view_as(scores)  # type: ignore[operator]
