@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pretrain.data.ragged import row_of_value
 from pretrain.data.reads import Reads, merge
 from pretrain.data.sources import Source
 from pretrain.data.stream import SampleStream
@@ -78,6 +77,7 @@ class BatchMaker:
         self.sources, self.stream, self.tokenizer = sources, stream, tokenizer
         self._masking, self._objectives, self._strategies = masking, objectives, strategies
         self._pair_table, self._seed = pair_table, seed
+        self._seeds = [derive_seed("corpus", seed, number) for number in range(len(sources))]
 
     def lengths_at(self, positions: np.ndarray) -> np.ndarray:
         """Tokens of the samples at stream positions int64 (S,) -> int64 (S,)."""
@@ -95,7 +95,7 @@ class BatchMaker:
         tokens = self.tokenizer.encode(reads.sequences, reads.rna_type if self.tokenizer.has_label_slot else None)
         variant_token = tokens.offsets[reads.variants.row] + 1 + reads.variants.column
         masked = self._masking(tokens, SideInformation(variant_positions=variant_token), rng)
-        view = SampleView(reads, tokens, masked, row_of_value(tokens.offsets), variant_token)
+        view = SampleView(reads, tokens, masked, tokens.sequence, variant_token)
         targets = {name: objective.targets(view) for name, objective in self._objectives.items()}
         return MicroBatch(
             packed=self._pack(view),
@@ -111,13 +111,12 @@ class BatchMaker:
 
     def _read(self, positions: np.ndarray) -> tuple[Reads, SampleRng]:
         samples = self.stream.at(positions)
-        seeds = [derive_seed("corpus", self._seed, number) for number in range(len(self.sources))]
         keys = np.empty(len(positions), np.uint64)
         parts, rows_of_parts = [], []
         for number, source in enumerate(self.sources):
             rows = np.flatnonzero(samples.corpus == number)
             if rows.size:
-                keys[rows] = sample_keys(seeds[number], samples.epoch[rows], samples.index[rows])
+                keys[rows] = sample_keys(self._seeds[number], samples.epoch[rows], samples.index[rows])
                 parts.append(source.read(samples.index[rows], SampleRng(keys[rows])))
                 rows_of_parts.append(rows)
         return merge(parts, np.argsort(np.concatenate(rows_of_parts))), SampleRng(keys)

@@ -8,8 +8,9 @@ in the stream takes the same time at step 10 and at step 10 million.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from pretrain.data.permutation import Permutation
 from pretrain.rng import derive_seed
 
 _BLOCK = 1024
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -42,45 +45,51 @@ class SampleStream:
         self.seed = seed
         self.quota = _quotas(weights)
         self._orders: OrderedDict[tuple[int, int], Permutation] = OrderedDict()
+        self._blocks: OrderedDict[int, Samples] = OrderedDict()
 
     def at(self, positions: np.ndarray) -> Samples:
         """Samples at stream positions int64 (S,)."""
-        corpus, count = self._corpus_and_count(positions)
-        sizes = np.array(self.sizes, np.int64)[corpus]
-        epoch, within = np.divmod(count, sizes)
-        index = np.empty_like(within)
-        for c, e in {(int(c), int(e)) for c, e in zip(corpus, epoch, strict=True)}:
-            rows = (corpus == c) & (epoch == e)
-            index[rows] = self._order(c, e)(within[rows])
+        blocks, within = np.divmod(positions, _BLOCK)
+        corpus, epoch, index = np.empty((3, len(positions)), np.int64)
+        for number in np.unique(blocks).tolist():
+            block = _remembered(self._blocks, number, self._block)
+            rows = blocks == number
+            chosen = within[rows]
+            corpus[rows], epoch[rows], index[rows] = block.corpus[chosen], block.epoch[chosen], block.index[chosen]
         return Samples(corpus, epoch, index)
 
-    def _corpus_and_count(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which corpus a position belongs to, and how many samples of that corpus came before it."""
+    def _block(self, block: int) -> Samples:
+        """The samples of a whole block: neighbours are wanted next, and many cost hardly more than a few."""
         if len(self.sizes) == 1:
-            return np.zeros(len(positions), np.int64), positions.astype(np.int64)
-        corpus = np.empty(len(positions), np.int64)
-        count = np.empty(len(positions), np.int64)
-        blocks, within = np.divmod(positions, _BLOCK)
-        layout = np.repeat(np.arange(len(self.quota)), self.quota)
-        for block in np.unique(blocks):
-            order = np.random.Generator(
-                np.random.Philox(key=derive_seed("mixture", self.seed, int(block)))
-            ).permutation(layout)
-            rank = np.empty(_BLOCK, np.int64)
-            for c, quota in enumerate(self.quota):
-                rank[order == c] = np.arange(quota)
-            rows = blocks == block
-            corpus[rows] = order[within[rows]]
-            count[rows] = block * self.quota[corpus[rows]] + rank[within[rows]]
-        return corpus, count
+            corpus = np.zeros(_BLOCK, np.int64)
+            count = block * _BLOCK + np.arange(_BLOCK)
+        else:
+            layout = np.repeat(np.arange(len(self.quota)), self.quota)
+            seed = derive_seed("mixture", self.seed, block)
+            corpus = np.random.Generator(np.random.Philox(key=seed)).permutation(layout)
+            count = np.empty(_BLOCK, np.int64)
+            for number, quota in enumerate(self.quota.tolist()):
+                count[corpus == number] = block * quota + np.arange(quota)
+        epoch, within = np.divmod(count, np.array(self.sizes, np.int64)[corpus])
+        index = np.empty_like(within)
+        for c, e in set(zip(corpus.tolist(), epoch.tolist(), strict=True)):
+            rows = (corpus == c) & (epoch == e)
+            index[rows] = _remembered(self._orders, (c, e), self._order)(within[rows])
+        return Samples(corpus, epoch, index)
 
-    def _order(self, corpus: int, epoch: int) -> Permutation:
-        key = (corpus, epoch)
-        if key not in self._orders:
-            self._orders[key] = Permutation(self.sizes[corpus], derive_seed("corpus", self.seed, corpus), epoch)
-            while len(self._orders) > 8:
-                self._orders.popitem(last=False)
-        return self._orders[key]
+    def _order(self, corpus_and_epoch: tuple[int, int]) -> Permutation:
+        corpus, epoch = corpus_and_epoch
+        return Permutation(self.sizes[corpus], derive_seed("corpus", self.seed, corpus), epoch)
+
+
+def _remembered(memory: OrderedDict[Key, Value], key: Key, make: Callable[[Key], Value]) -> Value:
+    """What was made for a key, now or before; the last few are kept. Threads may ask at the same time."""
+    value = memory.get(key)
+    if value is None:
+        value = memory[key] = make(key)
+        while len(memory) > 8:
+            memory.popitem(last=False)
+    return value
 
 
 def _quotas(weights: Sequence[float]) -> np.ndarray:

@@ -26,7 +26,7 @@ class Replacement:
 
     def __call__(self, tokens: TokenBatch, positions: np.ndarray, rng: SampleRng) -> Masked:
         """Corrupt the selected positions, int64 (M,) ascending."""
-        bits = rng.token_bits("replacement", tokens.offsets)[positions]
+        bits = rng.bits_at("replacement", tokens.offsets, positions, tokens.sequence[positions])
         outcome = (bits >> _U32) * 2.0**-32  # upper half of the word: which; lower half: by what
         choice = ((bits & np.uint64(0xFFFFFFFF)) * np.uint64(len(self.random_ids))) >> _U32
         to_mask = outcome < self.mask_fraction

@@ -34,6 +34,11 @@ class TokenBatch:
         index -= np.repeat(self.offsets[:-1].astype(np.int32), self.lengths)
         return np.where(self.maskable, index, np.int32(-1))
 
+    @cached_property
+    def sequence(self) -> np.ndarray:
+        """The sequence of each token, int64 (N,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
+
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each sequence, specials included, int64 (S,)."""

@@ -72,3 +72,20 @@ def test_derived_seeds_depend_on_every_part_and_their_order():
     seeds = [derive_seed(*part) for part in parts]
     assert len(set(seeds)) == len(parts)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**40), st.integers(0, 2**62))
+@settings(max_examples=50, deadline=None)
+def test_one_key_is_computed_like_many(seed, epoch, index):
+    many = sample_keys(seed, np.array([epoch]), np.array([index]))
+    assert derive_seed(seed, epoch, index) == int(many[0]) >> 1
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.data())
+@settings(max_examples=50, deadline=None)
+def test_words_at_some_tokens_are_those_of_all_tokens(lengths, data):
+    rng, offsets = streams(range(len(lengths))), offsets_of(lengths)
+    tokens = np.array(sorted(data.draw(st.sets(st.integers(0, max(offsets[-1] - 1, 0))))), np.int64)
+    tokens = tokens[tokens < offsets[-1]]
+    sample = np.searchsorted(offsets, tokens, side="right") - 1
+    assert np.array_equal(rng.bits_at("x", offsets, tokens, sample), rng.token_bits("x", offsets)[tokens])
