@@ -38,14 +38,14 @@ class MotifMasking:
         letters = tokens.per_sequence(tokens.maskable)
         budgets = position_counts(settings.count, settings.rate, letters, rng.uniform("count"))
         matches = self.finder.find(tokens)
-        sequence = np.repeat(np.arange(len(letters)), tokens.lengths)[matches.start]
+        sequence = tokens.sequence[matches.start]
         # the draw of a match belongs to its place and length, not to its number among the matches
         words = rng.token_bits("select", tokens.offsets)[matches.start]
         words = mix(words ^ (matches.length.astype(np.uint64) << np.uint64(48)))
         keys = self._keys(matches.databases, sequence, len(letters), (words >> np.uint64(11)) * 2.0**-53)
         # the bits of positive numbers sort like the numbers
         priority = keys.astype(np.float32).view(np.uint32).astype(np.uint64) << np.uint64(33)
-        order = shuffled(sequence, np.arange(len(sequence)), priority)
+        order = shuffled(sequence, priority)
         taken = walk(match_candidates(matches, sequence, order, len(letters)), budgets, len(tokens.ids))
         positions = fill(tokens, taken, budgets, rng) if settings.shortfall == "fill" else np.flatnonzero(taken)
         return self._replace(tokens, positions, rng)

@@ -7,10 +7,7 @@ import numpy as np
 from pretrain.masking.settings import CountRule
 from pretrain.tokenizers.batch import TokenBatch, spans
 
-# A sort key holds sequence | priority | place in the sequence. Equal priorities (1 pair in 16 million) go by place, so
-# the order never depends on the neighbours in the batch.
-_PRIORITY_BITS, _PLACE_BITS = np.uint64(24), np.uint64(21)
-_MOST_SEQUENCES, _MOST_PLACES = 1 << 19, 1 << 21
+_PRIORITY_BITS = 24  # of a random word that decide; equal ones (1 pair in 16 million) go as they come
 
 
 def position_counts(rule: CountRule, rate: float, candidates: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -35,24 +32,24 @@ def position_counts(rule: CountRule, rate: float, candidates: np.ndarray, unifor
     return np.minimum(counts.astype(np.int64), candidates)
 
 
-def shuffled(sequence: np.ndarray, places: np.ndarray, priority: np.ndarray) -> np.ndarray:
-    """Places sorted by sequence, then by priority.
+def shuffled(sequence: np.ndarray, priority: np.ndarray) -> np.ndarray:
+    """How K things are walked: by sequence, then by priority, then as they come.
+
+    Sorted digit by digit: numpy's stable sort of 16-bit numbers is a radix sort, twice as fast as one of whole words.
 
     Args:
-        sequence: int64 (K,), which sequence of the batch a place belongs to.
-        places: int64 (K,), numbers that differ within a sequence.
+        sequence: int64 (K,), which sequence of the batch a thing belongs to.
         priority: uint64 (K,); its upper 24 bits decide.
 
     Returns:
-        int64 (K,): the places in walking order.
+        int64 (K,): their numbers in walking order.
     """
-    if len(places) and (int(sequence.max()) >= _MOST_SEQUENCES or int(places.max()) >= _MOST_PLACES):
-        raise ValueError(f"a micro-batch is limited to {_MOST_SEQUENCES} sequences with {_MOST_PLACES} places to mask")
-    key = sequence.astype(np.uint64) << (_PRIORITY_BITS + _PLACE_BITS)
-    key |= (priority >> (np.uint64(64) - _PRIORITY_BITS)) << _PLACE_BITS
-    key |= places.astype(np.uint64)
-    key.sort(kind="stable")
-    return (key & np.uint64(_MOST_PLACES - 1)).astype(np.int64)
+    key = _priority(priority) | sequence.astype(np.uint64) << np.uint64(_PRIORITY_BITS)
+    digits = key.astype("<u8", copy=False).view("<u2").reshape(-1, 4)
+    order = np.argsort(digits[:, 0], kind="stable")
+    for digit in range(1, -(-int(key.max(initial=0)).bit_length() // 16)):
+        order = order[np.argsort(digits[order, digit], kind="stable")]
+    return order
 
 
 def choose(tokens: TokenBatch, candidates: np.ndarray, counts: np.ndarray, priority: np.ndarray) -> np.ndarray:
@@ -66,11 +63,22 @@ def choose(tokens: TokenBatch, candidates: np.ndarray, counts: np.ndarray, prior
     Returns:
         int64 (M,), ascending flat positions.
     """
-    where = np.flatnonzero(candidates)
     available = tokens.per_sequence(candidates)
-    sequence = np.repeat(np.arange(len(available)), available)
-    order = shuffled(sequence, where - tokens.offsets[sequence], priority[where])
-    first = np.cumsum(available) - available
-    chosen = order[spans(first, counts)] + np.repeat(tokens.offsets[:-1], counts)
-    chosen.sort()
-    return chosen
+    # Sort only what lies below a bound that leaves enough, four standard deviations more than wanted if the priorities
+    # are uniform; where that is too few, all.
+    ample = np.where(counts, counts + 4 * np.sqrt(counts) + 4, 0)
+    bound = np.ceil(ample / np.maximum(available, 1) * 2**_PRIORITY_BITS).astype(np.uint64)
+    likely = candidates & (_priority(priority) < np.repeat(bound, tokens.lengths))
+    found = tokens.per_sequence(likely)
+    if (found < counts).any():
+        likely |= candidates & np.repeat(found < counts, tokens.lengths)
+        found = tokens.per_sequence(likely)
+    where = np.flatnonzero(likely)
+    order = where[shuffled(tokens.sequence[where], priority[where])]
+    chosen = np.zeros(len(candidates), bool)
+    chosen[order[spans(np.cumsum(found) - found, counts)]] = True
+    return np.flatnonzero(chosen)
+
+
+def _priority(words: np.ndarray) -> np.ndarray:
+    return words >> np.uint64(64 - _PRIORITY_BITS)

@@ -31,9 +31,7 @@ class SpanMasking:
         limits = np.maximum(letters - _UPSTREAM_BORDER, 0) if settings.upstream_cut else letters
         counts = limits if settings.upstream_cut else np.maximum(letters - settings.min_length + 1, 0)
         where = spans(_first_letters(tokens), counts)
-        first = np.repeat(tokens.offsets[:-1], counts)
-        sequence = np.repeat(np.arange(len(counts)), counts)
-        order = first + shuffled(sequence, where - first, rng.token_bits("select", tokens.offsets)[where])
+        order = where[shuffled(tokens.sequence[where], rng.token_bits("select", tokens.offsets)[where])]
         drawn = settings.min_length + np.searchsorted(
             self._cumulative[:-1], rng.token_uniform("length", tokens.offsets)[order], side="right"
         )
