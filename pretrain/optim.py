@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,49 +12,56 @@ from torch import Tensor, nn
 from pretrain.config.sections import Optimizer as OptimizerSettings
 
 
-class FairseqAdamW(torch.optim.Optimizer):
+class FairseqAdamW(torch.optim.AdamW):
     """AdamW as fairseq writes it: ``p -= lr wd p``, then ``p -= lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) + eps)``.
 
     torch divides v by its bias correction before adding eps; here eps is added to the raw sqrt(v), so in the first
-    thousands of updates its weight differs (spec ernie_rna.md (c), "Optimisation").
+    thousands of updates its weight differs (spec ernie_rna.md (c), "Optimisation"). That is torch's update with
+    eps / sqrt(1-b2^t).
     """
 
-    def __init__(self, params: Iterable, lr: float, betas: tuple[float, float], eps: float, weight_decay: float):
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self._counted: dict[Tensor, tuple[Tensor | None, int]] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient."""
+        published = [group["eps"] for group in self.param_groups]
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group)
+            group["eps"] /= math.sqrt(1 - group["betas"][1] ** self._next_update(group["params"]))
+        super().step(closure)
+        for group, eps in zip(self.param_groups, published, strict=True):
+            group["eps"] = eps
 
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[parameter]
-        if not state:
-            state.update(fresh_state("adamw_fairseq", parameter))
-        beta1, beta2 = group["betas"]
-        state["step"] += 1
-        step = int(state["step"])  # lives on the CPU, so this does not wait for the device
-        state["exp_avg"].lerp_(parameter.grad, 1 - beta1)
-        state["exp_avg_sq"].mul_(beta2).addcmul_(parameter.grad, parameter.grad, value=1 - beta2)
-        size = group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step)
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.addcdiv_(state["exp_avg"], state["exp_avg_sq"].sqrt().add_(group["eps"]), value=-size)
+    def _next_update(self, parameters: list[Tensor]) -> int:
+        """Number t of the update that is coming. Counted along on the host, which would wait for a GPU to read its
+        count; read where somebody put another count there (a resumed run)."""
+        parameter = next((p for p in parameters if p.grad is not None), None)
+        if parameter is None:
+            return 1  # nothing will be updated
+        count = self.state[parameter].get("step")
+        known, updates = self._counted.get(parameter, (None, 0))
+        if count is not known:
+            updates = int(count)
+        self._counted[parameter] = count, updates + 1
+        return updates + 1
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """The named optimiser over the model's parameters, in decayed and undecayed groups."""
-    adam: dict[str, Any] = {"lr": settings.lr, "betas": settings.betas, "eps": settings.eps}
+    """The named optimiser over the model's parameters, in decayed and undecayed groups. Adam's update is one pass over
+    the memory (``fused``), which is what it waits for."""
     groups = parameter_groups(model, settings)
-    if settings.name == "adamw":
-        return torch.optim.AdamW(groups, **adam)
-    if settings.name == "adamw_fairseq":
-        return FairseqAdamW(groups, weight_decay=0.0, **adam)
-    if settings.name == "adam":
-        return torch.optim.Adam(groups, **adam)
-    return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    return ADAMS[settings.name](groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
+
+
+ADAMS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adamw_fairseq": FairseqAdamW,
+    "adam": torch.optim.Adam,
+}
 
 
 def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict[str, Any]]:
@@ -81,5 +88,5 @@ def fresh_state(name: str, parameter: Tensor, step: int = 0) -> dict[str, Tensor
     """State of a parameter after ``step`` updates, with zeros where the history belongs."""
     state = {key: torch.zeros_like(parameter, memory_format=torch.preserve_format) for key in STATE_KEYS[name]}
     if name != "sgd":
-        state["step"] = torch.tensor(float(step))
+        state["step"] = torch.tensor(float(step), device=parameter.device)  # where the fused update wants it
     return state

@@ -111,6 +111,26 @@ def test_fresh_state_is_what_the_optimiser_itself_would_begin_with(name):
     assert torch.equal(*paths)
 
 
+@pytest.mark.parametrize("name", STATE_KEYS)
+def test_an_optimiser_that_went_back_goes_on_like_a_resumed_one(name):
+    """A run that rolls back puts older state into an optimiser that has counted further."""
+    paths = []
+    for used in (False, True):
+        torch.manual_seed(1)
+        layer, gradient = nn.Linear(4, 4), torch.ones(4, 4)
+        optimizer = build_optimizer(layer, settings(name, eps=1e-2))
+        layer.weight.grad = gradient
+        for _ in range(4 * used):
+            optimizer.step()
+        torch.manual_seed(1)
+        nn.init.normal_(layer.weight)
+        optimizer.state[layer.weight] = fresh_state(name, layer.weight, step=2)
+        for _ in range(3):
+            optimizer.step()
+        paths.append(layer.weight.detach().clone())
+    assert torch.equal(*paths)
+
+
 def rates(tmp_path, peak=1.0, **schedule):
     return learning_rate(config(tmp_path, tmp_path, optimizer__lr=peak, schedule=schedule, train__steps=100))
 
