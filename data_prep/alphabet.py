@@ -24,8 +24,8 @@ class Alphabet:
     def spell(self, letters: np.ndarray) -> np.ndarray:
         """Letters uint8 (n,) in upper case, with T as U or U as T."""
         upper = upper_case(letters)
-        other, ours = self.replaced[0], self.letters[3]
-        return upper + (upper == other) * np.uint8((ours - other) % 256)
+        replaced = (upper == self.replaced[0]).view(np.uint8)
+        return np.bitwise_xor(upper, replaced, out=replaced)  # T and U differ in their last bit
 
     @property
     def classes(self) -> np.ndarray:
@@ -50,7 +50,7 @@ def count_letters(alphabet: Alphabet, sequences: Ragged) -> tuple[np.ndarray, np
     """Per sequence (S,): letters that are ambiguity codes, and letters that belong to no nucleic acid."""
     letters, count = sequences.values, len(sequences)
     # Most blocks hold the four letters only, and counting these is far cheaper than classifying each.
-    if sum(np.count_nonzero(letters == letter) for letter in alphabet.letters) == len(letters):
+    if sequences.letter_counts[list(alphabet.letters)].sum() == len(letters):
         return np.zeros(count, np.int64), np.zeros(count, np.int64)
     classes = alphabet.classes[letters]
     at = np.flatnonzero(classes)

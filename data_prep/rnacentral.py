@@ -99,7 +99,7 @@ def read_records(file: str, policy: RnaPolicy, tally: Tally) -> Iterator[Records
     letters = LetterPolicy(alphabet, 1.0)
     with progress(description=file, unit="B") as bar:
         for block in read_fasta(file, alphabet.spell):
-            bar.update(block.text_bytes)
+            bar.update(len(block.text))
             if not all(block.ids):
                 raise DataPrepError(
                     f"{block.name(block.ids.index(b''))}: no id in the header; is it RNAcentral's FASTA?"

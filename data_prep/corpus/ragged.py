@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
+
+COMMON_LETTERS = b"ACGUTN"
+CACHED = 1 << 20  # letters that are compared at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,15 @@ class Ragged:
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return cls(np.frombuffer(b"".join(rows), np.uint8), offsets_of(lengths))
 
+    @classmethod
+    def from_arrow(cls, column: pa.StringArray) -> "Ragged":
+        """The rows of a text column, letters not copied; rows without value are empty."""
+        _, offsets, values = column.buffers()
+        if values is None or len(column) == 0:
+            return cls(np.empty(0, np.uint8), np.zeros(len(column) + 1, np.int64))
+        bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+        return cls(np.frombuffer(values, np.uint8)[bounds[0] : bounds[-1]], bounds - bounds[0])
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -31,6 +45,11 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         """int64 (S,)"""
         return self.offsets[1:] - self.offsets[:-1]
+
+    @cached_property
+    def letter_counts(self) -> np.ndarray:
+        """int64 (256,): how often each byte occurs."""
+        return letter_counts(self.values)
 
     @classmethod
     def from_slices(cls, text: bytes | np.ndarray, starts: np.ndarray, stops: np.ndarray) -> "Ragged":
@@ -51,11 +70,18 @@ class Ragged:
 
     def where(self, mask: np.ndarray) -> "Ragged":
         """The rows whose mask bool (S,) is True. Neighbours are copied together."""
+        kept = self._copied(mask)
+        if "letter_counts" in vars(self) and len(kept.values) > len(self.values) // 2:  # less to count in the others
+            vars(kept)["letter_counts"] = self.letter_counts - self._copied(~mask).letter_counts
+        return kept
+
+    def _copied(self, mask: np.ndarray) -> "Ragged":
         padded = np.zeros(len(mask) + 2, bool)
         padded[1:-1] = mask
-        bounds = self.offsets[np.flatnonzero(padded[1:] != padded[:-1])]
-        runs = Ragged.from_slices(self.values, bounds[::2], bounds[1::2])
-        return Ragged(runs.values, offsets_of(self.lengths[mask]))
+        bounds = self.offsets[np.flatnonzero(padded[1:] != padded[:-1])].tolist()
+        view = memoryview(self.values)  # type: ignore[arg-type]  # arrays are buffers
+        flat = b"".join([view[start:stop] for start, stop in zip(bounds[::2], bounds[1::2], strict=True)])
+        return Ragged(np.frombuffer(flat, np.uint8), offsets_of(self.lengths[mask]))
 
     def rows(self) -> list[bytes]:
         """The S rows as byte strings (copies)."""
@@ -69,3 +95,20 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def letter_counts(letters: np.ndarray) -> np.ndarray:
+    """int64 (256,): how often each byte occurs in uint8 (n,)."""
+    counts = np.zeros(256, np.int64)
+    # Comparing with the few common letters is many times faster than a histogram of all bytes.
+    for start in range(0, len(letters), CACHED):
+        part = letters[start : start + CACHED]
+        found = np.zeros(256, np.int64)
+        rest = len(part)
+        for letter in COMMON_LETTERS:
+            found[letter] = np.count_nonzero(part == letter)
+            rest -= found[letter]
+            if not rest:
+                break
+        counts += found if not rest else np.bincount(part, minlength=256)
+    return counts

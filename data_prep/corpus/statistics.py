@@ -6,22 +6,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from data_prep.corpus.ragged import Ragged
+
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-COMMON_LETTERS = b"ACGUTN"
-CACHED = 1 << 18  # letters that are compared at a time, so that the result stays in the processor's cache
 
 
-def shard_statistics(batch: pa.RecordBatch) -> dict[str, Any]:
-    """Counts of one shard, JSON-able, whole numbers (energies in 0.01 kcal/mol), so that merging them is exact."""
+def shard_statistics(batch: pa.RecordBatch, letter_counts: np.ndarray) -> dict[str, Any]:
+    """Counts of one shard, JSON-able, whole numbers (energies in 0.01 kcal/mol), so that merging them is exact.
+
+    letter_counts int64 (256,): of its sequences.
+    """
     lengths, rows = _count_distinct(batch.column("length").to_numpy())
     statistics: dict[str, Any] = {
         "length": {str(length): count for length, count in zip(lengths.tolist(), rows.tolist(), strict=True)},
-        "letter": _letter_counts(_bytes_of(batch.column("sequence"))),
+        "letter": {chr(letter): int(letter_counts[letter]) for letter in np.flatnonzero(letter_counts)},
     }
     if "rna_type" in batch.schema.names:
         statistics["rna_type"] = dict(Counter(kind or "" for kind in batch.column("rna_type").to_pylist()))
     if "structure" in batch.schema.names:
-        structure = _bytes_of(batch.column("structure"))
+        structure = Ragged.from_arrow(batch.column("structure")).values
         unpaired = int(np.count_nonzero(structure == ord(".")))
         statistics["structure"] = {"nucleotides": len(structure), "unpaired": unpaired}
     if "mfe_kcal_per_mol" in batch.schema.names:
@@ -62,35 +65,12 @@ def summarise(statistics: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
-def _bytes_of(column: pa.StringArray) -> np.ndarray:
-    """uint8 letters of a text column, row after row."""
-    _, offsets, values = column.buffers()
-    if values is None or len(column) == 0:
-        return np.empty(0, np.uint8)
-    bounds = np.frombuffer(offsets, np.int32)
-    return np.frombuffer(values, np.uint8)[bounds[column.offset] : bounds[column.offset + len(column)]]
-
-
 def _count_distinct(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct values, ascending, and how often each occurs."""
     if numbers.max(initial=0) > 1 << 20:
         return np.unique(numbers, return_counts=True)
     counts = np.bincount(numbers)  # no sort; the table is small
     return np.flatnonzero(counts), counts[counts > 0]
-
-
-def _letter_counts(letters: np.ndarray) -> dict[str, int]:
-    # Comparing with the few common letters is many times faster than a histogram of all bytes.
-    counts: dict[str, int] = {}
-    for letter in COMMON_LETTERS:
-        counts[chr(letter)] = sum(
-            int(np.count_nonzero(letters[start : start + CACHED] == letter)) for start in range(0, len(letters), CACHED)
-        )
-        if sum(counts.values()) == len(letters):
-            break
-    else:
-        counts = dict(zip(map(chr, range(256)), np.bincount(letters, minlength=256).tolist(), strict=True))
-    return {letter: count for letter, count in sorted(counts.items()) if count}
 
 
 def _length_summary(lengths: np.ndarray, rows: np.ndarray) -> dict[str, Any]:

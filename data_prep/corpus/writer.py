@@ -89,19 +89,19 @@ class SequenceWriter:
     def append(self, split: str, ids: Sequence[Any], sequences: Ragged | Sequence[bytes], **columns: Any) -> None:
         """Add S rows: ids as str or UTF-8 bytes, sequences of ASCII bytes, optional columns with None = no value."""
         rows = sequences if isinstance(sequences, Ragged) else Ragged.from_rows(sequences)
-        self._append(split, rows.lengths, {"id": ids, "sequence": _text_array(rows), "length": rows.lengths, **columns})
+        self._append(split, rows, {"id": ids, "sequence": _text_array(rows), "length": rows.lengths, **columns})
 
     def append_batch(self, split: str, batch: pa.RecordBatch) -> None:
         """Add rows that are Arrow columns already (those of `schema`)."""
         columns = {name: batch.column(name) for name in self.schema.names}
-        self._append(split, batch.column("length").to_numpy().astype(np.int64), columns)
+        self._append(split, Ragged.from_arrow(batch.column("sequence")), columns)
 
-    def _append(self, split: str, lengths: np.ndarray, values: dict[str, Any]) -> None:
-        first = 0
+    def _append(self, split: str, sequences: Ragged, values: dict[str, Any]) -> None:
+        first, lengths = 0, sequences.lengths
         while first < len(lengths):
-            rows = self._open[split].room(lengths[first:])
-            last = first + rows
-            self._open[split].add(lengths[first:last], {name: column[first:last] for name, column in values.items()})
+            last = first + self._open[split].room(lengths[first:])
+            fitting = sequences if last - first == len(lengths) else sequences.part(first, last)
+            self._open[split].add(fitting, {name: column[first:last] for name, column in values.items()})
             if self._open[split].full:
                 self._close(split)
             first = last
@@ -121,7 +121,11 @@ class SequenceWriter:
 
         facts: what a rerun must know of a shard that it keeps; returned with the other facts.
         """
+        return self._write(split, number, batch, Ragged.from_arrow(batch.column("sequence")).letter_counts, **facts)
 
+    def _write(
+        self, split: str, number: int, batch: pa.RecordBatch, letter_counts: np.ndarray, **facts: Any
+    ) -> dict[str, Any]:
         def write(file: BinaryIO) -> None:
             with pa.ipc.new_stream(file, self.schema) as stream:
                 stream.write_batch(batch)
@@ -129,7 +133,7 @@ class SequenceWriter:
         name = _shard_name(split, number)
         check_structures(batch, f"{self.out}/{name}")
         nucleotides = int(batch.column("length").to_numpy().sum(dtype=np.int64))
-        statistics = shard_statistics(batch)
+        statistics = shard_statistics(batch, letter_counts)
         facts = self._folder.add(name, write, rows=len(batch), nucleotides=nucleotides, statistics=statistics, **facts)
         self._shards[split].append({"file": name, **facts})
         return self._shards[split][-1]
@@ -164,7 +168,8 @@ class SequenceWriter:
         )
 
     def _close(self, split: str) -> None:
-        self.write_shard(split, len(self._shards[split]), self._open[split].as_batch(self.schema))
+        shard = self._open[split]
+        self._write(split, len(self._shards[split]), shard.as_batch(self.schema), shard.letter_counts)
         self._open[split] = _OpenShard()
 
     def _describe(self, split: str) -> dict[str, Any]:
@@ -199,6 +204,7 @@ class _OpenShard:
     def __init__(self) -> None:
         self.rows = 0
         self.nucleotides = 0
+        self.letter_counts = np.zeros(256, np.int64)
         self._columns: dict[str, list[pa.Array]] = {}
 
     @property
@@ -210,12 +216,13 @@ class _OpenShard:
         by_nucleotides = int(np.searchsorted(np.cumsum(lengths), SHARD_NUCLEOTIDES - self.nucleotides)) + 1
         return min(len(lengths), by_nucleotides, SHARD_ROWS - self.rows)
 
-    def add(self, lengths: np.ndarray, columns: dict[str, Any]) -> None:
-        # Arrow arrays at once, while the strings are still in the processor's cache.
+    def add(self, sequences: Ragged, columns: dict[str, Any]) -> None:
+        # Arrow arrays and counts at once, while the strings are still in the processor's cache.
         for name, values in columns.items():
             self._columns.setdefault(name, []).append(_array(values, COLUMNS[name]))
-        self.rows += len(lengths)
-        self.nucleotides += int(lengths.sum())
+        self.rows += len(sequences)
+        self.nucleotides += len(sequences.values)
+        self.letter_counts += sequences.letter_counts
 
     def as_batch(self, schema: pa.Schema) -> pa.RecordBatch:
         """Everything as one record batch."""

@@ -133,7 +133,7 @@ def _blocks(args: argparse.Namespace, tally: Tally) -> Iterator[FastaBlock]:
         with progress(description=file, unit="B") as bar:
             for block in read_fasta(file, spell):
                 yield block
-                bar.update(block.text_bytes)
+                bar.update(len(block.text))
                 records += len(block.ids)
                 if records >= ENOUGH_RECORDS:
                     _refuse_proteins(file, tally.dropped()[PROTEIN] - proteins_before, records)

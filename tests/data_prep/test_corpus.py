@@ -229,6 +229,20 @@ def test_ragged_packs_and_unpacks_rows():
     assert len(Ragged.from_rows([])) == 0
 
 
+@pytest.mark.parametrize("letters", [b"ACGU", b"ACGTNU", b"ACGURYx\xff"])
+def test_letters_are_counted_as_by_a_histogram_whatever_is_left_out(letters):
+    generator = np.random.default_rng(3)
+    rows = Ragged.from_rows(
+        [generator.choice(list(letters), length).astype(np.uint8).tobytes() for length in range(60)]
+    )
+    for mask in (generator.random(60) < share for share in (0, 0.1, 0.9, 1)):
+        for counted_before in (False, True):
+            whole = Ragged(rows.values, rows.offsets)
+            assert not counted_before or whole.letter_counts.sum() == len(whole.values)
+            kept = whole.where(mask)
+            assert (kept.letter_counts == np.bincount(kept.values, minlength=256)).all()
+
+
 def test_a_structure_of_another_length_is_never_written(tmp_path):
     def write_wrong():
         with SequenceWriter(tmp_path / "c", stage="test", parameters={}, columns=("structure",)) as writer:

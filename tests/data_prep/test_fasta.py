@@ -58,7 +58,9 @@ def test_blocks_equal_a_naive_reading_wherever_they_are_cut(tmp_path, monkeypatc
     for case in range(300):
         text = b""
         for _ in range(generator.randint(1, 6)):
-            header = generator.choice([b"", b"a", b"ab c", b"x\ty z", b" lead x", b"a > b"])
+            header = generator.choice(
+                [b"", b"a", b"ab c", b"x\ty z", b" lead x", b"a > b", b"l" * 31, b"l" * 40 + b" x"]
+            )
             letters = [b"ACg", b"U", b"\n", b"A"] + ([b" ", b"\t", b"n>", b"\r\n"] if generator.random() < 0.4 else [])
             body = b"".join(generator.choices(letters, k=generator.randint(0, 10)))
             text += b">" + header + b"\n" + body + generator.choice([b"\n", b"\n\n"])
