@@ -8,9 +8,9 @@ import numpy as np
 
 from pretrain.masking.selection import choose
 from pretrain.rng import SampleRng
-from pretrain.tokenizers.batch import TokenBatch, spans
+from pretrain.tokenizers.batch import TokenBatch
 
-_STEPS_BETWEEN_PRUNING = 16
+_STEPS = 8  # between two times of dropping what can no longer be taken
 
 
 @dataclass(frozen=True)
@@ -28,39 +28,39 @@ def walk(candidates: Candidates, budgets: np.ndarray, token_count: int) -> np.nd
 
     A candidate longer than the budget left is shortened, but not below its shortest length; it is skipped if it still
     does not fit or touches a token already taken (RNAErnie, spec rnaernie.md, sections c.2 and c.3). All sequences walk
-    in step; every few steps, candidates that can never be taken any more are dropped from the lists.
+    in step; every few steps, candidates that were walked over or can never be taken any more are dropped.
 
     Returns:
         bool (N,): taken tokens.
     """
     start, shortest, longest = candidates.start, candidates.shortest, candidates.longest
-    taken = np.zeros(token_count, bool)
-    left = budgets.copy()
-    pointer, end = candidates.offsets[:-1].copy(), candidates.offsets[1:].copy()
-    walking = np.flatnonzero((pointer < end) & (left > 0))
-    while len(walking):
-        for _ in range(_STEPS_BETWEEN_PRUNING):
-            unit = pointer[walking]
-            length = np.minimum(longest[unit], left[walking])
-            fits = length >= shortest[unit]
-            owner, first, length = walking[fits], start[unit[fits]], length[fits]
-            free = ~_any_taken(taken, first, length)
-            owner, first, length = owner[free], first[free], length[free]
-            taken[spans(first, length)] = True
-            left[owner] -= length
-            pointer[walking] += 1
-            walking = walking[(pointer[walking] < end[walking]) & (left[walking] > 0)]
-            if not len(walking):
-                return taken
-        count = end[walking] - pointer[walking]
-        ahead = spans(pointer[walking], count)
-        owner = np.repeat(walking, count)
-        kept = (shortest[ahead] <= left[owner]) & ~_starts_taken(taken, start[ahead], shortest[ahead])
-        start, shortest, longest = start[ahead[kept]], shortest[ahead[kept]], longest[ahead[kept]]
-        end = np.cumsum(np.bincount(owner[kept], minlength=len(budgets)))
-        pointer = np.concatenate(([0], end[:-1]))
-        walking = walking[pointer[walking] < end[walking]]
-    return taken
+    offsets, left = candidates.offsets, budgets.copy()
+    owner = np.repeat(np.arange(len(left)), np.diff(offsets))
+    within = np.arange(longest.max(initial=0))[:, None]
+    taken = np.zeros(token_count + len(within), bool)  # room for windows at the end
+    running = np.zeros(token_count + 1, np.int32)
+    while len(start):
+        walking = np.flatnonzero(np.diff(offsets))
+        first, last = offsets[walking], offsets[walking + 1] - 1
+        unit = first + np.arange(min(_STEPS, (last - first).max() + 1))[:, None]  # (steps, sequences)
+        beyond, unit = unit > last, np.minimum(unit, last)
+        room = left[walking]
+        least, most = np.where(beyond, token_count + 1, shortest[unit]), np.minimum(longest[unit], room)
+        window = within[: most.max(initial=0)]
+        for begin, low, high in zip(start[unit], least, most, strict=True):
+            length = np.minimum(high, room)
+            tokens, own = begin + window, window < length  # (window, sequences)
+            fits = (length >= low) & ~(own & taken.take(tokens)).any(axis=0)
+            taken[tokens[own & fits]] = True
+            room -= length * fits
+        left[walking] = room
+        np.cumsum(taken[:token_count], out=running[1:])
+        possible = (shortest <= left[owner]) & (running[start + shortest] == running[start])
+        possible[unit] = False
+        kept = np.flatnonzero(possible)
+        start, shortest, longest, owner = start[kept], shortest[kept], longest[kept], owner[kept]
+        offsets = np.searchsorted(owner, np.arange(len(left) + 1))
+    return taken[:token_count]
 
 
 def fill(tokens: TokenBatch, taken: np.ndarray, budgets: np.ndarray, rng: SampleRng) -> np.ndarray:
@@ -71,17 +71,3 @@ def fill(tokens: TokenBatch, taken: np.ndarray, budgets: np.ndarray, rng: Sample
     filled = taken.copy()
     filled[more] = True
     return np.flatnonzero(filled)
-
-
-def _any_taken(taken: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Which units, bool (K,), have a taken token; every length is at least 1."""
-    if len(start) == 0:
-        return np.zeros(0, bool)
-    return np.logical_or.reduceat(taken[spans(start, length)], np.cumsum(length) - length)
-
-
-def _starts_taken(taken: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The same for many units at once, by one running count over the batch."""
-    running = np.zeros(len(taken) + 1, np.int32)
-    np.cumsum(taken, out=running[1:])
-    return running[start + length] > running[start]

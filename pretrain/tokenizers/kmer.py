@@ -10,6 +10,7 @@ import numpy as np
 
 from pretrain.tokenizers.batch import TokenBatch, lay_out
 from pretrain.tokenizers.text import encode_text, letter_table
+from pretrain.tokenizers.windows import window_numbers
 
 if TYPE_CHECKING:
     from data_prep.corpus import Ragged
@@ -70,28 +71,12 @@ class KmerTokenizer:
         digits = letters.tobytes().translate(self._digits)
         digit = np.frombuffer(digits, np.uint8)
         # A number that a foreign letter spoils may overflow; its window is unknown anyway.
-        ids = np.add(_numbers(digit, k), len(SPECIAL), dtype=np.min_scalar_type(len(self.vocab)))
+        ids = np.add(window_numbers(digit, k), len(SPECIAL), dtype=np.min_scalar_type(len(self.vocab)))
         if _NOT_A_DIGIT in digits:
             other = digit == _NOT_A_DIGIT
             for j in range(k):
                 ids[other[j : j + len(ids)]] = self.unk_id
         return ids
-
-
-def _numbers(digit: np.ndarray, k: int) -> np.ndarray:
-    """Windows of k digits of base 4, uint8 (L,), as numbers uint8 or uint16 (L - k + 1,).
-
-    Halves are put together, most of them in single bytes: a few cheap passes. (numpy multiplies bytes ten times as fast
-    as it shifts them.)
-    """
-    if k == 1:
-        return digit
-    first = 1 << ((k - 1).bit_length() - 1)  # digits of the first half, a power of 2
-    kind = np.dtype(np.uint8 if k <= 4 else np.uint16)
-    left = _numbers(digit, first)
-    right = left if 2 * first == k else _numbers(digit, k - first)
-    count = max(len(digit) - k + 1, 0)
-    return np.multiply(left[:count], 4 ** (k - first), dtype=kind) + right[first : first + count]
 
 
 def utrbert(k: int) -> KmerTokenizer:
