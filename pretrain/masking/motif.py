@@ -59,20 +59,20 @@ class MotifMasking:
             sequences: how many there are.
             uniform: (K,) in [0, 1).
         """
-        has = (
-            np.arange(1 << len(self._weights))[:, None] >> np.arange(len(self._weights))
-        ) & 1  # (bit sets, databases)
+        sets = np.arange(1 << len(self._weights))
+        has = sets[:, None] >> np.arange(len(self._weights)) & 1  # (bit sets, databases)
         if self._settings.order == "in_turn":
             return np.argmax(has, axis=1)[databases] + uniform
         # An exponential race: a match waits a time of rate weight / matches of its database in this sequence. The
         # first to arrive is then of database d with the share of d's weight.
-        sets = len(has)
-        counts = np.bincount(sequence * sets + databases, minlength=sequences * sets).reshape(sequences, sets) @ has
+        cell = sequence * len(sets) + databases
+        counts = np.bincount(cell, minlength=sequences * len(sets)).reshape(sequences, len(sets)) @ has
         rates = (self._weights / np.maximum(counts, 1)) @ has.T  # (sequences, bit sets)
-        return -np.log1p(-uniform) / rates[sequence, databases]
+        return -np.log1p(-uniform) / rates.ravel()[cell]
 
 
 def match_candidates(matches: Matches, sequence: np.ndarray, order: np.ndarray, sequences: int) -> Candidates:
     """Matches, each of one length only, in the given walking order, int64 (K,), grouped by sequence."""
     offsets = np.concatenate(([0], np.cumsum(np.bincount(sequence, minlength=sequences))))
-    return Candidates(matches.start[order], matches.length[order], matches.length[order], offsets)
+    length = matches.length[order]
+    return Candidates(matches.start[order], length, length, offsets)
