@@ -18,6 +18,7 @@ from data_prep.corpus import Corpus, Ragged, open_corpus
 from data_prep.corpus.ragged import offsets_of
 from pretrain.assembly import assemble
 from pretrain.batching import BatchMaker
+from pretrain.benchmarking.figure import figure
 from pretrain.benchmarking.synthetic import draw_lengths, random_letters
 from pretrain.config import Config, load_config
 from pretrain.config.sections import Corpus as CorpusSettings
@@ -29,7 +30,7 @@ from pretrain.masking import build_strategy
 from pretrain.masking.settings import BaseSettings, MotifDatabase, MotifSettings, SpanSettings
 from pretrain.tokenizers import Tokenizer, build_tokenizer
 
-TOKENS, BATCHES, WARMUP, PEER_BATCHES = 9216, 40, 3, 5
+TOKENS, BATCHES, STRETCHES, WARMUP, PEER_BATCHES = 9216, 40, 7, 3, 5
 MANY_SEQUENCES = 30_000_000
 WANTED = {"base": ">= 5 M", "kmer": ">= 5 M", "span": ">= 3 M", "motif": ">= 3 M"}
 
@@ -44,10 +45,12 @@ def data_path_rows(folder: Path, motifs: list[str], scratch: Path) -> list[dict[
         name = "transformers fast tokenizer + DataCollatorForLanguageModeling"
         for strategy, config in _configs(folder, motifs):
             ours = _rate(config)
-            rows.append(_row(f"batches, {strategy}", "M tokens/CPU s", ours / 1e6, name, peer / 1e6, WANTED[strategy]))
+            rows.append(
+                figure(f"batches, {strategy}", "M tokens/CPU s", ours / 1e6, name, peer / 1e6, WANTED[strategy])
+            )
         return rows + _many_sequence_rows()
     config = _with(load_config("mutbert.yaml"), folder)
-    return [_row("batches, windows", "M tokens/CPU s", _rate(config) / 1e6, "none", None, "no wait for data")]
+    return [figure("batches, windows", "M tokens/CPU s", _rate(config) / 1e6, "none", None, "no wait for data")]
 
 
 def _configs(folder: Path, motifs: list[str]) -> Iterator[tuple[str, Config]]:
@@ -66,16 +69,16 @@ def _with(config: Config, folder: Path, masking: Any = None) -> Config:
 
 
 def _rate(config: Config) -> float:
-    """Tokens per CPU second."""
+    """Tokens per CPU second, the median of some stretches of the stream."""
     maker = assemble(config).batches("train")
     bounds = Bounds(sequences=128) if config.masking.strategy == "variant_first" else Bounds(tokens=TOKENS)
-    plan = Plan(maker.lengths_at, bounds, 1)
-    for (span,) in islice(plan.steps(0), WARMUP):
-        maker.make(*span)
-    start, tokens = time.process_time(), 0
-    for (span,) in islice(plan.steps(0), BATCHES):
-        tokens += maker.make(*span).tokens
-    return tokens / (time.process_time() - start)
+    steps = Plan(maker.lengths_at, bounds, 1).steps(0)
+    rates = []
+    for batches in (WARMUP, *[BATCHES] * STRETCHES):
+        start = time.process_time()
+        tokens = sum(maker.make(*span).tokens for (span,) in islice(steps, batches))
+        rates.append(tokens / (time.process_time() - start))
+    return statistics.median(rates[1:])
 
 
 def _collator_rate(corpus: Corpus, scratch: Path) -> float:
@@ -134,8 +137,8 @@ def _many_sequence_rows() -> list[dict[str, Any]]:
     shuffle = _seconds(lambda: torch.randperm(MANY_SEQUENCES).tolist(), rounds=1)
     peer = "torch RandomSampler: randperm(n).tolist()"
     return [
-        _row(f"first batch, {count}", "CPU s", _seconds(open_and_make), peer, shuffle, "< 2 s"),
-        _row(f"seek, {count}", "CPU s", _seconds(lambda: _batch_at(maker, next(places))), peer, shuffle, "< 0.1 s"),
+        figure(f"first batch, {count}", "CPU s", _seconds(open_and_make), peer, shuffle, "< 2 s"),
+        figure(f"seek, {count}", "CPU s", _seconds(lambda: _batch_at(maker, next(places))), peer, shuffle, "< 0.1 s"),
     ]
 
 
@@ -158,16 +161,3 @@ def _seconds(action: Callable[[], object], rounds: int = 3) -> float:
         action()
         seconds.append(time.process_time() - start)
     return statistics.median(seconds)
-
-
-def _row(stage: str, unit: str, ours: float, peer_name: str, peer: float | None, wanted: str) -> dict[str, Any]:
-    return {
-        "stage": stage,
-        "unit": unit,
-        "ours": round(ours, 3),
-        "peer_name": peer_name,
-        "peer": None if peer is None else round(peer, 3),
-        "ratio": None if peer is None else round(ours / peer, 3),
-        "wanted": wanted,
-        "skipped": None if peer is not None else "no peer",
-    }

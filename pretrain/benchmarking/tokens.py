@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.corpus import Ragged
+from pretrain.benchmarking.figure import figure
 from pretrain.tokenizers import build_tokenizer
 
 SEQUENCES, LENGTH_NT, ROUNDS = 200, 1000, 15
@@ -27,10 +28,7 @@ def tokenisation_rows(scratch: Path) -> list[dict[str, Any]]:
         tokenizer = build_tokenizer(name)
         ours = _rate(partial(tokenizer.encode, batch))
         peer = _rate(lambda: table[letters])
-        rows.append({
-            "stage": f"tokens {name}", "unit": "MB/CPU s", "ours": round(ours, 1), "peer_name": "numpy table look-up",
-            "peer": round(peer, 1), "ratio": round(ours / peer, 3), "wanted": ">= 600 MB/s", "skipped": None,
-        })  # fmt: skip
+        rows.append(figure(f"tokens {name}", "MB/CPU s", ours, "numpy table look-up", peer, ">= 600 MB/s"))
     return rows
 
 
