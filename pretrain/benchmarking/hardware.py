@@ -8,8 +8,9 @@ import platform
 import re
 import time
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -57,39 +58,48 @@ def _matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     """The best of five products."""
     size = 8192 if device.type == "cuda" else 1024
     a, b = torch.randn(2, size, size, device=device).to(dtype)
-    best = float("inf")
+    best, watch = float("inf"), Stopwatch(device)
     for _ in range(5):
-        watch = Stopwatch(device)
-        watch.mark()
+        watch.enter("product")
         a @ b
-        watch.mark()
-        best = min(best, watch.seconds()[0])
+        watch.enter("")
+        best = min(best, watch.seconds()["product"])
     return 2 * size**3 / best
 
 
 class Stopwatch:
-    """Times between marks on the device's own clock. Marking never waits for the device; reading waits once."""
+    """Time by phase on the device's own clock. Changing phases never waits for the device; reading waits once."""
 
     def __init__(self, device: torch.device):
-        self._cuda = device.type == "cuda"
-        self._marks: list = []
+        self._stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+        self._phase = ""
+        self._marks: list[tuple[str, Any]] = []
 
-    def mark(self) -> None:
-        """Now."""
-        if self._cuda:
+    def enter(self, phase: str) -> str:
+        """It is this phase from now on, "" for none; returns the one before."""
+        before, self._phase = self._phase, phase
+        if self._stream is not None:
             event = torch.cuda.Event(enable_timing=True)
             event.record()
-            self._marks.append(event)
+            self._marks.append((phase, event))
         else:
-            self._marks.append(time.perf_counter())
+            self._marks.append((phase, time.perf_counter()))
+        return before
 
-    def seconds(self) -> list[float]:
-        """Seconds between neighbouring marks."""
-        pairs = list(zip(self._marks, self._marks[1:], strict=False))
-        if self._cuda:
-            self._marks[-1].synchronize()
-            return [start.elapsed_time(end) / 1e3 for start, end in pairs]
-        return [end - start for start, end in pairs]
+    def looks_elsewhere(self) -> bool:
+        """Whether this thread now feeds a stream of the GPU that is not the one watched."""
+        return self._stream is not None and torch.cuda.current_stream() != self._stream
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each phase since the last reading."""
+        marks, self._marks = self._marks, []
+        if self._stream is not None:
+            marks[-1][1].synchronize()
+        result: dict[str, float] = {}
+        for (phase, start), (_, end) in pairwise(marks):
+            spent = start.elapsed_time(end) / 1e3 if self._stream is not None else end - start
+            result[phase] = result.get(phase, 0.0) + spent
+        return result
 
 
 def peak_bytes(step: Callable[[], object], device: torch.device) -> int:

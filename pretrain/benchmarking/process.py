@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from pretrain.assembly import assemble
+from pretrain.benchmarking import communication
 from pretrain.benchmarking.contestants import CONTESTANTS, Course, Load
 from pretrain.benchmarking.hardware import Stopwatch, describe, peak_bytes, peak_flops
 from pretrain.benchmarking.profiling import operations
@@ -25,7 +26,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.optim import build_optimizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PHASES = ("data_wait", "forward", "backward", "optimizer")
+PHASES = ("data_wait", "forward", "backward", "optimizer", communication.PHASE)
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ class _Stepper:
         self._loads = self._contestant.loads()
         self._heaviest: Load | None = None
         self.facts = {"parameters": sum(p.numel() for p in self._contestant.model.parameters())}
+        self._watch = Stopwatch(self._place.device)
         self._prepare(config)
+        communication.watch_collectives(self._watch)
 
     def _prepare(self, config: Config) -> None:
         model = self._contestant.model.train()
@@ -133,14 +136,12 @@ class _Stepper:
         self._network, self._backward, self._update = model, torch.Tensor.backward, update
 
     def step(self) -> dict[str, Any]:
-        watch = Stopwatch(self._place.device)
-        watch.mark()
+        self._watch.enter("data_wait")
         load = next(self._loads)
-        watch.mark()
-        self._compute(load, watch)
+        seconds = self._compute(load)
         if self._heaviest is None or load.cells > self._heaviest.cells:
             self._heaviest = load
-        return asdict(Stepped(tuple(watch.seconds()), load.tokens, load.cells, load.squares))
+        return asdict(Stepped(tuple(seconds.get(name, 0.0) for name in PHASES), load.tokens, load.cells, load.squares))
 
     def memory(self) -> dict[str, int]:
         """The heaviest batch so far once more, watching the memory."""
@@ -150,17 +151,20 @@ class _Stepper:
         """The same, watching the operations."""
         return operations(self._heaviest_step(), self._place.device)
 
-    def _heaviest_step(self) -> Callable[[], None]:
+    def _heaviest_step(self) -> Callable[[], object]:
         assert self._heaviest is not None
-        return partial(self._compute, self._heaviest, Stopwatch(self._place.device))
+        return partial(self._compute, self._heaviest)
 
-    def _compute(self, load: Load, watch: Stopwatch) -> None:
+    def _compute(self, load: Load) -> dict[str, float]:
+        """One step; seconds by phase, what was entered before included."""
+        self._watch.enter("forward")
         loss = self._contestant.loss(self._network, load, self._place.device)
-        watch.mark()
+        self._watch.enter("backward")
         self._backward(loss)
-        watch.mark()
+        self._watch.enter("optimizer")
         self._update()
-        watch.mark()
+        self._watch.enter("")
+        return self._watch.seconds()
 
     def hardware(self) -> dict[str, Any]:
         """Device, threads, versions."""

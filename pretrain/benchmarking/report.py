@@ -20,7 +20,7 @@ def table(report: dict[str, Any]) -> str:
         f"{report['rounds']} of {report['rounds_asked']} rounds after {report['warmup']} to warm up, in turn",
         "",
         f"{'tokens/s':>10} {'computed':>9} {'step ms':>9} {'p95':>9} {'MFU':>6} {'peak MiB':>9}  "
-        f"{'wait':>5} {'fwd':>5} {'bwd':>5} {'optim':>5}",
+        f"{'wait':>5} {'fwd':>5} {'bwd':>5} {'optim':>5} {'comm':>5}",
     ]
     for name, title in TITLES.items():
         if name in report:
@@ -34,7 +34,7 @@ def table(report: dict[str, Any]) -> str:
         "tokens/s: real tokens, padding not counted; computed: tokens computed per real token",
         f"MFU: {report['model_flops_utilisation']}",
         f"peak: {hardware['peak_flops_per_second'] / 1e12:.2f} TFLOP/s ({hardware['peak_source']})",
-        "shares of the step: waiting for data, forward, backward, optimiser (one rank: no communication)",
+        "shares of the step: waiting for data, forward, backward, optimiser, communication (inside none of the others)",
     ]
     if "profile" in report:
         shares: dict[str, float] = {}
