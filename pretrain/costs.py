@@ -98,14 +98,15 @@ def _activations(config: Config, settings: EncoderSettings, lengths: list[int]) 
     tokens, cells = sum(lengths), sum(length * length for length in lengths)
     width, inner, layers = settings.hidden_size, settings.intermediate_size, settings.num_hidden_layers
     # per token and layer: queries, keys, values and their mixture, inputs and outputs of both norms, the inner width of
-    # the MLP, and a byte for each of two dropout masks. Attention keeps nothing per pair of tokens.
-    layer = tokens * (size * (8 * width + inner) + 2 * width)
-    scores, stored = 0.0, 0
+    # the MLP. Attention keeps nothing per pair of tokens, dropout on a CPU only its seed.
+    layer = tokens * size * (8 * width + inner)
+    buffers = 0
     if settings.pairing_bias:
-        scores = 4.0 * settings.num_attention_heads * cells  # float32
-        stored = (
-            layers if config.model.pairing_memory == "store" or config.model.checkpoint_activations else layers // 4
-        )
+        memory = config.model.pairing_memory
+        if memory == "rebuild" and config.model.checkpoint_activations:
+            memory = "store"  # as the encoder does
+        buffers = {"store": layers + 1, "rebuild": 2, "none": 0}[memory]  # one of them holds the gradient
+    scores = 4.0 * buffers * settings.num_attention_heads * cells  # float32
     if config.model.checkpoint_activations:  # inputs of all layers, the inside of one
-        return layers * tokens * width * size + layer + (stored + 1) * scores
-    return layers * layer + (stored + 1) * scores  # one more: the gradient of the scores
+        return layers * tokens * width * size + layer + scores
+    return layers * layer + scores

@@ -71,9 +71,9 @@ class Model(Section):
     hidden_dropout_prob: Fraction | None = None
     attention_probs_dropout_prob: Fraction | None = None
     checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
-    # pairing-bias models: keep the scores of every layer; or of some and rebuild the others in the backward pass; or
-    # none, for sequences so long that not even one layer's fit (the products of all layers below are computed again)
-    pairing_memory: Literal["store", "rebuild", "none"] = "store"
+    # pairing-bias models: store the scores of every layer; or rebuild them in the backward pass, in one buffer for all
+    # layers; or none, for sequences so long that not even one layer's fit (costs the products of all layers below)
+    pairing_memory: Literal["store", "rebuild", "none"] = "rebuild"
 
 
 class Mlm(Section):

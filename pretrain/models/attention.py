@@ -19,14 +19,14 @@ from torch import Tensor
 
 from pretrain.models.dropout import Drop
 from pretrain.models.kernels import kernel_of
-from pretrain.models.kernels.chain import Chain, scores_dtype
+from pretrain.models.kernels.torch_kernel import scores_dtype
 from pretrain.models.layout import Layout
 from pretrain.models.recomputed import Scores, recomputed_attention
 from pretrain.models.telescoped import Telescope, telescoped_attention
 
 _log = logging.getLogger("polymerase")
 Handed = Scores | Telescope | None  # what a layer leaves for the next one
-Backend = Callable[[Tensor, Tensor, Tensor, Any, Layout, float, bool], tuple[Tensor, Handed]]
+Backend = Callable[[Tensor, Tensor, Tensor, Any, Layout, float], tuple[Tensor, Handed]]
 
 
 def attention(
@@ -38,7 +38,6 @@ def attention(
     *,
     dropout: float,
     backend: str,
-    last: bool = False,
 ) -> tuple[Tensor, Handed]:
     """softmax(S) v inside each sequence, S = q k^T / sqrt(h), plus the scores of the layer below where there are some.
 
@@ -46,12 +45,11 @@ def attention(
         q, k, v: (N, H, h) in layout order.
         scores: of the layer below; None for attention that hands nothing on.
         dropout: rate, on the probabilities only; S itself is never dropped.
-        last: nobody reads S after this layer.
 
     Returns:
-        (N, H, h) in layout order, and S (None if there were no scores, or after the last layer).
+        (N, H, h) in layout order, and S (None if there were no scores).
     """
-    return BACKENDS[backend](q, k, v, scores, layout, dropout, last)
+    return BACKENDS[backend](q, k, v, scores, layout, dropout)
 
 
 def choose_backend(
@@ -81,7 +79,7 @@ def _log_choice(backend: str, kernel: str, dtype: str, device: str) -> None:
 
 
 def _plain(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float
 ) -> tuple[Tensor, Scores | None]:
     heads, dtype = q.shape[1], scores_dtype(None if scores is None else scores.packed, q)
     before = [None] * len(layout.groups) if scores is None else layout.split_pairs(scores.packed, heads)
@@ -100,21 +98,20 @@ def _plain(
         handed_on.append(current.flatten())
     if scores is None:
         return torch.cat(outputs), None
-    packed = torch.cat(handed_on)
-    return torch.cat(outputs), Scores(packed, Chain(packed.detach(), dtype=dtype), shared=scores.shared)
+    return torch.cat(outputs), Scores(torch.cat(handed_on), shared=scores.shared)
 
 
 def _recomputed(
-    q: Tensor, k: Tensor, v: Tensor, scores: Handed, layout: Layout, dropout: float, last: bool
+    q: Tensor, k: Tensor, v: Tensor, scores: Handed, layout: Layout, dropout: float
 ) -> tuple[Tensor, Handed]:
     if isinstance(scores, Telescope):
-        return telescoped_attention(q, k, v, scores, layout, Drop.draw(dropout), last=last)
+        return telescoped_attention(q, k, v, scores, layout, Drop.draw(dropout))
     kernel = kernel_of(q.device.type)[1]
-    return recomputed_attention(q, k, v, scores, layout, Drop.draw(dropout), kernel, last=last)
+    return recomputed_attention(q, k, v, scores, layout, Drop.draw(dropout), kernel)
 
 
 def _grouped(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float
 ) -> tuple[Tensor, None]:
     assert scores is None
     outputs = []
@@ -126,7 +123,7 @@ def _grouped(
 
 
 def _varlen(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float, last: bool
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float
 ) -> tuple[Tensor, None]:
     from torch.nn.attention.varlen import varlen_attn  # no CPU kernel; imported where a GPU asks for it
 

@@ -32,8 +32,6 @@ from pretrain.models.residual import ResidualNorm
 from pretrain.models.settings import EncoderSettings
 from pretrain.models.telescoped import Telescope
 
-REBUILT_LAYERS = 3  # pairing_memory rebuild: layers between two whose scores are stored
-
 
 @dataclass(frozen=True)
 class EncoderOutput:
@@ -52,15 +50,14 @@ class Surroundings:
     layout: Layout
     rotary: tuple[Tensor, Tensor] | None
     backend: str
-    all_scores: bool  # somebody asked for the scores of every layer
 
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention inside each sequence; with scores, the recurrent form."""
 
-    def __init__(self, settings: EncoderSettings, is_last: bool) -> None:
+    def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
-        self.settings, self.is_last = settings, is_last
+        self.settings = settings
         width = settings.hidden_size
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -82,7 +79,6 @@ class SelfAttention(nn.Module):
             around.layout,
             dropout=rate,
             backend=around.backend,
-            last=self.is_last and not around.all_scores,
         )
         return self.output(y.reshape(x.shape)), scores
 
@@ -90,11 +86,11 @@ class SelfAttention(nn.Module):
 class EncoderLayer(nn.Module):
     """Attention and MLP, each with a residual; LayerNorm after the sum (post) or before the sublayer (pre)."""
 
-    def __init__(self, settings: EncoderSettings, is_last: bool) -> None:
+    def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
         self.settings = settings
         norm = nn.LayerNorm if settings.norm_placement == "pre" else ResidualNorm
-        self.attention = SelfAttention(settings, is_last)
+        self.attention = SelfAttention(settings)
         self.attention_norm = norm(settings.hidden_size, eps=settings.layer_norm_eps)
         self.mlp = Mlp(settings)
         self.mlp_norm = norm(settings.hidden_size, eps=settings.layer_norm_eps)
@@ -118,8 +114,8 @@ class Encoder(nn.Module):
     """Embeddings, L layers, optional final norm.
 
     ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing it. ``pairing_memory``:
-    pairing models store the scores of every layer, or of every fourth one and rebuild the others: losses and gradients
-    are bitwise the same, dropout included. Or none: scores never exist as a whole, for sequences that are too long.
+    pairing models store the scores of every layer; or rebuild them in one buffer, from those of the layer above, which
+    gives the same up to float32 rounding; or none: scores never exist as a whole, for sequences that are too long.
     """
 
     def __init__(
@@ -127,7 +123,7 @@ class Encoder(nn.Module):
         settings: EncoderSettings,
         *,
         checkpoint_activations: bool = False,
-        pairing_memory: Literal["store", "rebuild", "none"] = "store",
+        pairing_memory: Literal["store", "rebuild", "none"] = "rebuild",
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -136,8 +132,7 @@ class Encoder(nn.Module):
         self.embeddings = Embeddings(settings)
         if settings.pairing_bias:
             self.pairing = PairingBias(settings.num_attention_heads)
-        layers = settings.num_hidden_layers
-        self.layers = nn.ModuleList(EncoderLayer(settings, is_last=i == layers - 1) for i in range(layers))
+        self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_hidden_layers))
         if settings.final_norm:
             self.final_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
         initialize_encoder(self, settings)
@@ -148,7 +143,7 @@ class Encoder(nn.Module):
         x = self.embeddings(batch)
         again = self.checkpoint_activations and torch.is_grad_enabled()
         scores = self._first_scores(batch, x.dtype, again, return_scores)
-        around = self._surroundings(batch, x, return_scores)
+        around = self._surroundings(batch, x)
         states, all_scores = [x], [scores] if isinstance(scores, Scores) else []
         for layer in self.layers:
             if again:
@@ -177,18 +172,12 @@ class Encoder(nn.Module):
         table, classes = self.pairing(batch.pair_class.device), batch.layout.enter(batch.pair_class)
         if self.pairing_memory == "none" and not return_scores:
             return Telescope(table, classes)
-        # layers that are recomputed one by one need the scores between them anyway
-        store = self.pairing_memory == "store" or self.checkpoint_activations
-        return Scores.of_classes(
-            table,
-            classes,
-            batch.layout,
-            table.dtype if self.settings.pairing_scores_dtype == "float32" else dtype,
-            keep_every=1 if store else REBUILT_LAYERS + 1,
-            shared=again or return_scores,
-        )
+        dtype = table.dtype if self.settings.pairing_scores_dtype == "float32" else dtype
+        # layers that are recomputed one by one need the scores between them; 16 bits cannot be had back by subtraction
+        store = self.pairing_memory == "store" or again or return_scores or dtype.itemsize < 4
+        return Scores.of_classes(table, classes, batch.layout, dtype, store=store, shared=again or return_scores)
 
-    def _surroundings(self, batch: PackedBatch, x: Tensor, all_scores: bool) -> Surroundings:
+    def _surroundings(self, batch: PackedBatch, x: Tensor) -> Surroundings:
         layout, rotary = batch.layout, None
         if self.settings.position_embedding_type == "rotary":
             rotary = rotary_angles(layout.enter(batch.position_ids), self.settings, layout.longest)
@@ -196,7 +185,7 @@ class Encoder(nn.Module):
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         backend = choose_backend(x.device, dtype, rate, self.settings.pairing_bias, self.settings.head_size)
-        return Surroundings(layout, rotary, backend, all_scores)
+        return Surroundings(layout, rotary, backend)
 
 
 def _scores_by_sequence(by_layer: list[Scores], layout: Layout, settings: EncoderSettings) -> list[Tensor]:

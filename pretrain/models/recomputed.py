@@ -1,8 +1,10 @@
 """Attention that stores neither probabilities nor dropout masks: the backward pass computes them again from scores,
 and scores from queries and keys where they are not handed on (ernie_rna.md, e 6).
 
-With D the gradient of a layer's softmax, the gradient that its scores receive is the running sum of D over this layer
-and all above it. So one buffer travels down through the layers, and each adds its part.
+Scores that are handed on are stored in every layer; or they stay in one buffer, to which each layer adds its product on
+the way up and from which it takes it off again on the way down. With D the gradient of a layer's softmax, the gradient
+that its scores receive is the running sum of D over this layer and all above it. So one buffer travels down through the
+layers, and each adds its part.
 """
 
 from __future__ import annotations
@@ -15,9 +17,17 @@ from torch import Tensor
 
 from pretrain.models.dropout import Drop
 from pretrain.models.kernels import Kernel
-from pretrain.models.kernels.chain import Chain
 from pretrain.models.kernels.class_bias import class_bias
 from pretrain.models.layout import Layout
+
+
+@dataclass
+class Trail:
+    """The one buffer of the scores of all layers, and the layer whose scores it holds now. Taking a product off again
+    is exact up to rounding, which asks for float32."""
+
+    packed: Tensor
+    layer: int = 0
 
 
 @dataclass(frozen=True)
@@ -27,23 +37,23 @@ class Scores:
 
     Attributes:
         packed: flat, H * pairs, see ``Layout.split_pairs``; minus infinity at padded keys.
-        chain: how the backward pass gets ``packed`` again.
-        keep_every: layers after which scores are stored; 1 stores them in every layer.
+        trail: where the layers share one buffer; None where each stores its own.
         shared: somebody else looks at ``packed``, so it must not be overwritten.
+        saved: the backward pass of the layer below needs ``packed``.
     """
 
     packed: Tensor
-    chain: Chain
-    keep_every: int = 1
+    trail: Trail | None = None
     shared: bool = False
+    saved: bool = False
 
     @classmethod
     def of_classes(
-        cls, table: Tensor, classes: Tensor, layout: Layout, dtype: torch.dtype, *, keep_every: int, shared: bool
+        cls, table: Tensor, classes: Tensor, layout: Layout, dtype: torch.dtype, *, store: bool, shared: bool
     ) -> Scores:
         """Scores below the first layer: pairs of tokens of classes uint8 (N,) get values of a table (H, C, C)."""
         packed = class_bias(table, classes, layout).to(dtype)
-        return cls(packed, Chain(table.detach(), classes, (), dtype), keep_every, shared)
+        return cls(packed, None if store else Trail(packed.detach()), shared)
 
 
 @dataclass(frozen=True)
@@ -53,36 +63,21 @@ class _Call:
     kernel: Kernel
     layout: Layout
     drop: Drop
-    chain: Chain  # how S is had again; a call that stores S replaces it
-    hand_on: bool
-    store: bool
-    overwrite: bool
-    shared: bool
+    trail: Trail | None = None
+    overwrite: bool = False
+    shared: bool = False
 
 
 def recomputed_attention(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, drop: Drop, kernel: Kernel, *, last: bool
+    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, drop: Drop, kernel: Kernel
 ) -> tuple[Tensor, Scores | None]:
-    """softmax(S) v with S = scores + q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S handed on.
-
-    Args:
-        last: nobody reads S after this layer, so it is not written.
-    """
-    term = (q.detach(), k.detach())
+    """softmax(S) v with S = scores + q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S handed on."""
     if scores is None:
-        call = _Call(kernel, layout, drop, Chain(terms=(term,)), False, False, False, False)
-        return _RecomputedAttention.apply(q, k, v, None, call)[0], None
-    chain = replace(scores.chain, terms=(*scores.chain.terms, term))
-    hand_on = not last
-    store = hand_on and len(chain.terms) >= scores.keep_every
-    is_kept = scores.chain.classes is None and not scores.chain.terms and torch.is_grad_enabled()
-    disposable = not scores.shared and not is_kept
-    call = _Call(kernel, layout, drop, chain, hand_on, store, hand_on and disposable, scores.shared)
+        return _RecomputedAttention.apply(q, k, v, None, _Call(kernel, layout, drop))[0], None
+    overwrite = not (scores.shared or scores.saved)
+    call = _Call(kernel, layout, drop, scores.trail, overwrite, scores.shared)
     output, packed = _RecomputedAttention.apply(q, k, v, scores.packed, call)
-    if not hand_on:
-        return output, None
-    kept = Chain(packed.detach(), dtype=packed.dtype)
-    return output, replace(scores, packed=packed, chain=kept if store else chain)
+    return output, replace(scores, packed=packed, saved=scores.trail is None and torch.is_grad_enabled())
 
 
 class _RecomputedAttention(torch.autograd.Function):
@@ -90,35 +85,39 @@ class _RecomputedAttention(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, previous: Tensor | None, call: _Call
     ) -> tuple[Tensor, Tensor | None]:
-        current = None
-        if call.hand_on:
-            assert previous is not None
-            current = previous if call.overwrite else torch.empty_like(previous)
+        current = previous
+        if previous is not None and not call.overwrite:
+            current = torch.empty_like(previous)
         with torch.autocast(q.device.type, enabled=False):
             output, kept = call.kernel.forward(q, k, v, previous, current, call.layout, call.drop)
         if call.overwrite:
             ctx.mark_dirty(current)
-        chain = Chain(current, dtype=call.chain.dtype) if call.store else call.chain
-        ctx.save_for_backward(q, k, v, *kept, *chain.tensors())
-        ctx.call, ctx.kept = replace(call, chain=chain.forget()), len(kept)
+        if call.trail is not None:
+            call.trail.layer += 1
+            ctx.layer = call.trail.layer
+        ctx.save_for_backward(q, k, v, current if call.trail is None else None, *kept)
+        ctx.call = call
         ctx.set_materialize_grads(False)
         return output, current
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor | None, grad_current: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
         call: _Call = ctx.call
-        q, k, v, *rest = ctx.saved_tensors
-        chain = call.chain.with_tensors(rest[ctx.kept :])
+        q, k, v, scores, *kept = ctx.saved_tensors
+        if call.trail is not None:
+            if call.trail.layer != ctx.layer:
+                raise RuntimeError("a second backward pass through these scores; only pairing_memory=store allows it")
+            scores = call.trail.packed
+            call.trail.layer -= 1
         grad_scores = grad_current
         if ctx.needs_input_grad[3]:
             if grad_current is None:
-                grad_scores = torch.zeros(q.shape[1] * call.layout.pairs, dtype=chain.dtype, device=q.device)
+                grad_scores = torch.zeros_like(scores)
             elif call.shared:
                 grad_scores = grad_current.clone()
-        if grad_output is None:
-            return None, None, None, grad_scores, None
+        grad_output = torch.zeros_like(v) if grad_output is None else grad_output.contiguous()
         with torch.autocast(q.device.type, enabled=False):
             grads = call.kernel.backward(
-                q, k, v, chain, tuple(rest[: ctx.kept]), call.layout, call.drop, grad_output.contiguous(), grad_scores
+                q, k, v, scores, kept, call.layout, call.drop, grad_output, grad_scores, reverse=call.trail is not None
             )
         return *grads, grad_scores, None

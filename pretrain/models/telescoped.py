@@ -31,14 +31,14 @@ class Telescope:
 
 
 def telescoped_attention(
-    q: Tensor, k: Tensor, v: Tensor, below: Telescope, layout: Layout, drop: Drop, *, last: bool
-) -> tuple[Tensor, Telescope | None]:
+    q: Tensor, k: Tensor, v: Tensor, below: Telescope, layout: Layout, drop: Drop
+) -> tuple[Tensor, Telescope]:
     """softmax(S) v with S of the layer below plus q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S."""
     scores = replace(below, terms=(*below.terms, (q, k)))
     queries, keys = zip(*scores.terms, strict=True)
     with torch.autocast(q.device.type, enabled=False):
         output = _Telescoped.apply(layout, drop, below.classes, below.table, v, *queries, *keys)
-    return output, None if last else scores
+    return output, scores
 
 
 @dataclass(frozen=True)

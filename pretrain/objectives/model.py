@@ -28,7 +28,7 @@ class PretrainingModel(nn.Module):
         objectives: dict[str, Objective],
         context: Context,
         checkpoint_activations: bool = False,
-        pairing_memory: Literal["store", "rebuild", "none"] = "store",
+        pairing_memory: Literal["store", "rebuild", "none"] = "rebuild",
     ):
         super().__init__()
         self.encoder = Encoder(settings, checkpoint_activations=checkpoint_activations, pairing_memory=pairing_memory)

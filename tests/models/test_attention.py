@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 
 from pretrain.models.attention import BACKENDS, attention, choose_backend
-from pretrain.models.kernels.chain import Chain
 from pretrain.models.layout import Layout
-from pretrain.models.recomputed import Scores
+from pretrain.models.recomputed import Scores, Trail
 
 LENGTHS = [9, 4, 9, 1, 12, 5, 11]
 HEADS, SIZE = 2, 8
@@ -20,7 +19,7 @@ def random_inputs(count: int = sum(LENGTHS), dtype: torch.dtype = torch.float32)
     return q.requires_grad_(), k.requires_grad_(), v.requires_grad_()
 
 
-def random_scores(layout: Layout, dtype: torch.dtype = torch.float32, keep_every: int = 1) -> tuple[Scores, Tensor]:
+def random_scores(layout: Layout, dtype: torch.dtype = torch.float32, store: bool = True) -> tuple[Scores, Tensor]:
     """Scores below a first layer, minus infinity at padded keys, and the leaf they come from."""
     torch.manual_seed(1)
     leaf = torch.randn(HEADS * layout.pairs, dtype=dtype, requires_grad=True)
@@ -28,19 +27,19 @@ def random_scores(layout: Layout, dtype: torch.dtype = torch.float32, keep_every
     for group, block in zip(layout.groups, layout.split_pairs(packed, HEADS), strict=True):
         if group.key_mask is not None:
             block.data.masked_fill_(~group.key_mask, float("-inf"))
-    return scores_of(packed, keep_every), leaf
+    return scores_of(packed, store), leaf
 
 
-def scores_of(packed: Tensor, keep_every: int, shared: bool = False) -> Scores:
-    return Scores(packed, Chain(packed.detach(), dtype=packed.dtype), keep_every, shared)
+def scores_of(packed: Tensor, store: bool, shared: bool = False) -> Scores:
+    return Scores(packed, None if store else Trail(packed.detach()), shared)
 
 
-def class_scores(layout: Layout, keep_every: int) -> tuple[Scores, Tensor]:
+def class_scores(layout: Layout, store: bool) -> tuple[Scores, Tensor]:
     """Scores that follow from classes, and their table."""
     random = torch.Generator().manual_seed(1)
     table = torch.randn(HEADS, 6, 6, dtype=torch.float64, generator=random).requires_grad_()
     classes = torch.randint(6, (len(layout.sequence_of),), generator=random, dtype=torch.uint8)
-    return Scores.of_classes(table, classes, layout, torch.float64, keep_every=keep_every, shared=False), table
+    return Scores.of_classes(table, classes, layout, torch.float64, store=store, shared=False), table
 
 
 @PADDING
@@ -63,9 +62,10 @@ def test_handed_on_scores_are_those_below_plus_the_product(backend, padding):
     layout = Layout.build(LENGTHS, padding=padding, device="cpu")
     q, k, v = random_inputs()
     below, _ = random_scores(layout)
+    packed = below.packed.detach().clone()  # may be overwritten
     got, scores = attention(q, k, v, below, layout, dropout=0.0, backend=backend)
     bounds = layout.cu_seqlens.tolist()
-    blocks = [layout.split_pairs(x, HEADS) for x in (below.packed, scores.packed)]
+    blocks = [layout.split_pairs(x, HEADS) for x in (packed, scores.packed)]
     row = 0
     for number, group in enumerate(layout.groups):
         for place, length in enumerate(group.lengths):
@@ -78,28 +78,25 @@ def test_handed_on_scores_are_those_below_plus_the_product(backend, padding):
             row += 1
 
 
-def tower(backend: str, layout: Layout, layers: int, keep_every: int, start: str) -> list[Tensor]:
+def tower(backend: str, layout: Layout, layers: int, store: bool, start: str) -> list[Tensor]:
     """Layers of recurrent attention on top of each other: output, and the gradients of everything."""
     q, k, v = random_inputs(dtype=torch.float64)
-    scores, leaf = (
-        class_scores(layout, keep_every) if start == "classes" else random_scores(layout, torch.float64, keep_every)
-    )
+    scores, leaf = class_scores(layout, store) if start == "classes" else random_scores(layout, torch.float64, store)
     x = v
     for layer in range(layers):
-        last = layer == layers - 1
-        x, scores = attention(q * (1 + layer), k + x, x.sin(), scores, layout, dropout=0, backend=backend, last=last)
+        x, scores = attention(q * (1 + layer), k + x, x.sin(), scores, layout, dropout=0, backend=backend)
     x.square().sum().backward()
     return [x, q.grad, k.grad, v.grad, leaf.grad]
 
 
 @PADDING
-@pytest.mark.parametrize("keep_every", [1, 3])
+@pytest.mark.parametrize("store", [True, False])
 @pytest.mark.parametrize("layers", [1, 2, 5])
 @pytest.mark.parametrize("start", ["classes", "scores"])
-def test_recomputed_gradients_through_layers_equal_autograds(padding, layers, keep_every, start):
+def test_recomputed_gradients_through_layers_equal_autograds(padding, layers, store, start):
     layout = Layout.build(LENGTHS, padding=padding, device="cpu")
-    expected = tower("plain", layout, layers, 1, start)
-    for got, wanted in zip(tower("recomputed", layout, layers, keep_every, start), expected, strict=True):
+    expected = tower("plain", layout, layers, True, start)
+    for got, wanted in zip(tower("recomputed", layout, layers, store, start), expected, strict=True):
         torch.testing.assert_close(got, wanted, atol=1e-10, rtol=1e-10)
 
 
@@ -108,14 +105,14 @@ def test_recomputed_gradients_with_dropout_are_those_of_the_function_computed(pa
     """Finite differences with the masks held fixed, which only agree if the backward pass draws the same masks."""
     layout = Layout.build([4, 3, 4], padding=padding, device="cpu")
     q, k, v = random_inputs(11, torch.float64)
-    scores, leaf = random_scores(layout, torch.float64, keep_every=2)
+    scores, leaf = random_scores(layout, torch.float64)
     real = torch.isfinite(scores.packed).detach()
 
     def function(q: Tensor, k: Tensor, v: Tensor, leaf: Tensor) -> Tensor:
         torch.manual_seed(3)
-        below = scores_of(torch.where(real, leaf * 1.0, -torch.inf), 2)
+        below = scores_of(torch.where(real, leaf * 1.0, -torch.inf), True)
         y, above = attention(q, k, v, below, layout, dropout=0.4, backend="recomputed")
-        return attention(k, q, y, above, layout, dropout=0.4, backend="recomputed", last=True)[0]
+        return attention(k, q, y, above, layout, dropout=0.4, backend="recomputed")[0]
 
     assert torch.autograd.gradcheck(function, (q, k, v, leaf.detach().requires_grad_()))
 
@@ -144,19 +141,31 @@ def saved_bytes(function) -> int:
     return sum(kept.values())
 
 
-@pytest.mark.parametrize(("keep_every", "stored"), [(1, 4), (3, 1), (5, 0)])
-def test_scores_are_all_that_is_kept_per_pair_of_tokens(keep_every, stored):
-    """Five layers: of their scores, all but the last layer's are kept; or those of the third; or none at all."""
+@pytest.mark.parametrize(("store", "stored"), [(True, 5), (False, 0)])
+def test_scores_are_all_that_is_kept_per_pair_of_tokens(store, stored):
+    """Of five layers each keeps its scores; or none does, beside the buffer that all share."""
     layout = Layout.build([128], padding=0.0, device="cpu")
     q, k, v = (x.detach().double().requires_grad_() for x in random_inputs(128))
+    buffers = set()
 
     def run() -> None:
-        handed, x = class_scores(layout, keep_every)[0], v
-        for layer in range(5):
-            x, handed = attention(q, k, x, handed, layout, dropout=0.1, backend="recomputed", last=layer == 4)
+        handed, x = class_scores(layout, store)[0], v
+        for _ in range(5):
+            x, handed = attention(q, k, x, handed, layout, dropout=0.1, backend="recomputed")
+            buffers.add(handed.packed.data_ptr())
 
     pairs, tokens = HEADS * 128**2 * 8, 128 * HEADS * SIZE * 8
     assert stored * pairs <= saved_bytes(run) <= stored * pairs + 12 * tokens
+    assert len(buffers) == max(stored, 1)
+
+
+def test_going_back_twice_through_one_buffer_is_refused():
+    layout = Layout.build([6], padding=0.0, device="cpu")
+    scores, _ = class_scores(layout, store=False)
+    y, _ = attention(*random_inputs(6, torch.float64), scores, layout, dropout=0.0, backend="recomputed")
+    y.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="pairing_memory=store"):
+        y.sum().backward()
 
 
 def test_attention_without_scores_keeps_nothing_per_pair_of_tokens():
@@ -170,7 +179,7 @@ def test_scores_that_others_look_at_are_not_overwritten():
     layout = Layout.build([6], padding=0.0, device="cpu")
     q, k, v = random_inputs(6)
     below, _ = random_scores(layout)
-    shared = scores_of(below.packed, 3, shared=True)
+    shared = scores_of(below.packed, True, shared=True)
     with torch.no_grad():
         _, first = attention(q, k, v, shared, layout, dropout=0.0, backend="recomputed")
         before = first.packed.clone()
@@ -227,13 +236,3 @@ def test_back_ends_agree_on_a_gpu():
     expected, *others = (attention(q, k, v, None, layout, dropout=0.0, backend=backend)[0] for backend in BACKENDS)
     for output in others:
         torch.testing.assert_close(output, expected, atol=2e-2, rtol=2e-2)
-
-
-def test_a_chain_survives_what_autograd_saves():
-    base, pair = torch.zeros(3), (torch.ones(1, 2, 2), torch.ones(1, 2, 2))
-    for chain in (Chain(terms=(pair,)), Chain(base, dtype=base.dtype), Chain(base, torch.zeros(2), (pair, pair))):
-        again = chain.forget().with_tensors(chain.tensors())
-        assert (again.base is chain.base, again.classes is chain.classes) == (True, True)
-        assert again.dtype == chain.dtype
-        assert len(again.terms) == len(chain.terms)
-        assert all(a is b for x, y in zip(again.terms, chain.terms, strict=True) for a, b in zip(x, y, strict=True))

@@ -87,8 +87,9 @@ def test_groups_are_no_larger_than_asked():
 
 
 @FOUR
-@pytest.mark.parametrize("change", [{"checkpoint_activations": True}, {"pairing_memory": "rebuild"}])
+@pytest.mark.parametrize("change", [{"checkpoint_activations": True}, {"pairing_memory": "store"}])
 def test_what_saves_memory_changes_nothing_dropout_included(name, change):
+    """Up to the rounding of scores that are had back by subtraction."""
     dropout = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2, "num_hidden_layers": 5}
     model, batch = build(name, **dropout).train(), batch_of(name)
     torch.manual_seed(7)
@@ -100,7 +101,9 @@ def test_what_saves_memory_changes_nothing_dropout_included(name, change):
     got = gradients(model, batch)
     torch.manual_seed(8)
     other = gradients(model, batch)
-    assert all(torch.equal(expected[key], got[key]) for key in expected)
+    for key, gradient in expected.items():
+        tolerance = {"atol": 1e-6, "rtol": 1e-4} if model.encoder.settings.pairing_bias else {"atol": 0.0, "rtol": 0.0}
+        torch.testing.assert_close(got[key], gradient, **tolerance)
     assert not all(torch.equal(expected[key], other[key]) for key in expected)
 
 

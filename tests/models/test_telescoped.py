@@ -32,14 +32,14 @@ def tower(plain: bool, layout: Layout, leaves: list[Tensor]) -> list[Tensor]:
     q, k, v, table = leaves
     classes = classes_of(len(q))
     scores = (
-        Scores.of_classes(table, classes, layout, table.dtype, keep_every=1, shared=False)
+        Scores.of_classes(table, classes, layout, table.dtype, store=True, shared=False)
         if plain
         else Telescope(table, classes)
     )
     x, backend = v, "plain" if plain else "recomputed"
     for layer in range(4):
         layers = (q * (1 + layer), k + x, x.sin())
-        x, scores = attention(*layers, scores, layout, dropout=0.0, backend=backend, last=layer == 3)
+        x, scores = attention(*layers, scores, layout, dropout=0.0, backend=backend)
     return [x, *torch.autograd.grad(x.square().sum(), leaves)]
 
 
@@ -61,7 +61,7 @@ def test_gradients_with_dropout_are_those_of_the_function_computed(monkeypatch):
         torch.manual_seed(3)
         scores = Telescope(table, classes_of(7))
         y, scores = attention(q, k, v, scores, layout, dropout=0.4, backend="recomputed")
-        return attention(k, q, y, scores, layout, dropout=0.4, backend="recomputed", last=True)[0]
+        return attention(k, q, y, scores, layout, dropout=0.4, backend="recomputed")[0]
 
     assert torch.autograd.gradcheck(function, tuple(inputs(7)))
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from pretrain.models.attention import attention
 from pretrain.models.dropout import Drop
-from pretrain.models.kernels.chain import Chain
 from pretrain.models.kernels.triton_kernel import TritonKernel
 from pretrain.models.layout import Layout
 from pretrain.models.recomputed import Scores, recomputed_attention
@@ -28,42 +27,40 @@ def random_inputs(device: str, size: int, dtype: torch.dtype) -> list[Tensor]:
     ]
 
 
-def first_scores(layout: Layout, device: str, keep_every: int) -> tuple[Scores, Tensor]:
+def first_scores(layout: Layout, device: str, store: bool) -> tuple[Scores, Tensor]:
     random = torch.Generator().manual_seed(1)
     table = torch.randn(HEADS, 6, 6, generator=random).to(device).requires_grad_()
     classes = torch.randint(6, (sum(LENGTHS),), generator=random, dtype=torch.uint8).to(device)
-    return Scores.of_classes(table, classes, layout, torch.float32, keep_every=keep_every, shared=False), table
+    return Scores.of_classes(table, classes, layout, torch.float32, store=store, shared=False), table
 
 
-def tower(
-    kernel: TritonKernel | None, layout: Layout, device: str, keep_every: int, dtype: torch.dtype
-) -> list[Tensor]:
+def tower(kernel: TritonKernel | None, layout: Layout, device: str, store: bool, dtype: torch.dtype) -> list[Tensor]:
     """Three layers of recurrent attention: output and all gradients. No kernel: autograd's own operations."""
     q, k, v = random_inputs(device, 8, dtype)
-    scores, table = first_scores(layout, device, keep_every)
+    scores, table = first_scores(layout, device, store)
     x = v
     for layer in range(3):
         inputs = q * (1 + layer), k + x, x.sin()
         if kernel is None:
             x, scores = attention(*inputs, scores, layout, dropout=0.0, backend="plain")
         else:
-            x, scores = recomputed_attention(*inputs, scores, layout, Drop(0.0), kernel, last=layer == 2)
+            x, scores = recomputed_attention(*inputs, scores, layout, Drop(0.0), kernel)
     x.float().square().sum().backward()
     return [x, q.grad, k.grad, v.grad, table.grad]
 
 
 def check_recurrent(device: str, tile: int) -> int:
     full, half = torch.float32, torch.bfloat16
-    cases = [(0.0, 1, full), (10.0, 1, full), (10.0, 2, full), (0.0, 4, full), (0.0, 1, half), (10.0, 4, half)]
-    for padding, keep_every, dtype in cases:
+    cases = [(0.0, True, full), (10.0, True, full), (10.0, False, full), (0.0, True, half), (10.0, False, half)]
+    for padding, store, dtype in cases:
         layout = Layout.build(LENGTHS, padding=padding, device=device)
-        exact = tower(None, layout, device, 1, torch.float32)
-        got = tower(TritonKernel(tile), layout, device, keep_every, dtype)
+        exact = tower(None, layout, device, True, torch.float32)
+        got = tower(TritonKernel(tile), layout, device, store, dtype)
         if dtype == torch.float32:
             for one, other in zip(got, exact, strict=True):
                 torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
             continue
-        rounded = tower(None, layout, device, 1, dtype)
+        rounded = tower(None, layout, device, True, dtype)
         for one, twin, other in zip(got, rounded, exact, strict=True):  # as exact as bf16 is in plain operations
             assert distance(one, other) < 1.3 * distance(twin, other) < 0.03
     return len(cases)
@@ -84,7 +81,7 @@ def check_without_scores(device: str, tile: int) -> int:
             if kernel is None:
                 y, _ = attention(*inputs, None, layout, dropout=0.0, backend="plain")
             else:
-                y, _ = recomputed_attention(*inputs, None, layout, Drop(0.0), kernel, last=True)
+                y, _ = recomputed_attention(*inputs, None, layout, Drop(0.0), kernel)
             y.square().sum().backward()
             results.append([y, *(x.grad for x in inputs)])
         for one, other in zip(*results, strict=True):
@@ -100,19 +97,19 @@ def check_dropout(device: str, tile: int) -> int:
     q, k, v = (torch.randn(length, HEADS, length, generator=random).to(device).requires_grad_() for _ in range(3))
     drop, kernel = Drop(rate, 11), TritonKernel(tile)
     eye = torch.eye(length, device=device)[:, None, :].repeat(1, HEADS, 1)
-    shown, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, drop, kernel, last=True)
+    shown, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, drop, kernel)
     kept = (shown != 0).permute(1, 0, 2)  # (H, T, T)
     assert abs(kept.float().mean().item() - (1 - rate)) < 0.03
     assert not torch.equal(kept[0], kept[1])
-    again, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, Drop(rate, 12), kernel, last=True)
+    again, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, Drop(rate, 12), kernel)
     assert not torch.equal(shown != 0, again != 0)
 
     results = []
     for use_kernel in (False, True):
         packed = torch.randn(HEADS * length**2, generator=torch.Generator().manual_seed(3)).to(device).requires_grad_()
         if use_kernel:
-            scores = Scores(packed * 1.0, Chain(packed.detach(), dtype=packed.dtype))
-            y, _ = recomputed_attention(q, k, v, scores, layout, drop, kernel, last=True)
+            scores = Scores(packed * 1.0)
+            y, _ = recomputed_attention(q, k, v, scores, layout, drop, kernel)
         else:
             raw = packed.view(HEADS, length, length) + torch.einsum("ihd,jhd->hij", q, k) / length**0.5
             y = torch.einsum("hij,jhd->ihd", raw.softmax(-1) * kept / (1 - rate), v)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Protocol
@@ -15,7 +16,6 @@ from typing import Protocol
 from torch import Tensor
 
 from pretrain.models.dropout import Drop
-from pretrain.models.kernels.chain import Chain
 from pretrain.models.kernels.torch_kernel import TorchKernel
 from pretrain.models.layout import Layout
 
@@ -48,15 +48,24 @@ class Kernel(Protocol):
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        chain: Chain,
-        kept: tuple[Tensor, ...],
+        scores: Tensor | None,
+        kept: Sequence[Tensor],
         layout: Layout,
         drop: Drop,
         grad_output: Tensor,
         grad_scores: Tensor | None,
+        *,
+        reverse: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of q, k, v. ``grad_scores`` holds the gradient that S received from above; that of the softmax is
-        added in place, so that it becomes the gradient of ``previous``. None: nothing came and nobody asks."""
+        """Gradients of q, k, v.
+
+        Args:
+            scores: S; None is the product of q and k alone.
+            kept: what ``forward`` returned.
+            grad_scores: the gradient that S received from above; that of the softmax is added in place, so that it
+                becomes the gradient of ``previous``. None: nothing came and nobody asks.
+            reverse: S becomes ``previous`` again, in place.
+        """
 
 
 @cache

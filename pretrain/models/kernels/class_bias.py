@@ -19,13 +19,6 @@ def class_bias(table: Tensor, classes: Tensor, layout: Layout) -> Tensor:
     return _ClassBias.apply(table, classes, layout)
 
 
-def class_bias_of_group(table: Tensor, classes: Tensor, group: LengthGroup, out: Tensor | None = None) -> Tensor:
-    """The same for the tokens uint8 (n,) of one length group: (B, H, T, T)."""
-    e = _one_hot(classes, group, table)
-    bias = torch.matmul(e @ table, e.transpose(-1, -2), out=out)  # (B, 1, T, C), (H, C, C), (B, 1, C, T)
-    return bias if group.key_mask is None else bias.masked_fill_(~group.key_mask, float("-inf"))
-
-
 def _one_hot(classes: Tensor, group: LengthGroup, table: Tensor) -> Tensor:
     """(n,) -> (B, 1, T, C). Compared and not F.one_hot, which reads the largest class on the host."""
     every = torch.arange(table.shape[-1], dtype=classes.dtype, device=classes.device)
@@ -40,7 +33,10 @@ class _ClassBias(torch.autograd.Function):
         packed = torch.empty(len(table) * layout.pairs, dtype=table.dtype, device=table.device)
         with torch.autocast(table.device.type, enabled=False):
             for group, block in zip(layout.groups, layout.split_pairs(packed, len(table)), strict=True):
-                class_bias_of_group(table, classes[group.start : group.stop], group, out=block)
+                e = _one_hot(classes[group.start : group.stop], group, table)
+                torch.matmul(e @ table, e.transpose(-1, -2), out=block)  # (B, 1, T, C), (H, C, C), (B, 1, C, T)
+                if group.key_mask is not None:
+                    block.masked_fill_(~group.key_mask, float("-inf"))
         return packed
 
     @staticmethod

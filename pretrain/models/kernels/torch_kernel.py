@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from pretrain.models.dropout import Drop, keep
-from pretrain.models.kernels.chain import Chain, scores_dtype
-from pretrain.models.kernels.class_bias import class_bias_of_group
 from pretrain.models.layout import Layout, LengthGroup
 
 
@@ -30,9 +28,10 @@ class TorchKernel:
         q = q * q.shape[-1] ** -0.5
         for group, (before, after), (to, *rows) in _groups(layout, q.shape[1], (previous, current), (output, q, k, v)):
             q_block, k_block, v_block = (_heads_first(group, x) for x in rows)
-            scores = _add_product(before, q_block, k_block, out=after)
-            if previous is None and group.key_mask is not None:
-                scores = _hide_padding(scores, group)
+            if before is None:
+                scores = _product(q_block, k_block, group)
+            else:
+                scores = _add_product(before, q_block, k_block, out=after)
             p = scores.softmax(dim=-1).to(v.dtype)
             if masks is not None:
                 p = keep(p, masks(p))
@@ -44,24 +43,26 @@ class TorchKernel:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        chain: Chain,
-        kept: tuple[Tensor, ...],
+        scores: Tensor | None,
+        kept: Sequence[Tensor],
         layout: Layout,
         drop: Drop,
         grad_output: Tensor,
         grad_scores: Tensor | None,
+        *,
+        reverse: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         dq, dk, dv = (torch.empty_like(x) for x in (q, k, v))
         masks, scale = drop.masks(q.device), q.shape[-1] ** -0.5
-        terms = [tensor for earlier, k_term in chain.terms for tensor in (earlier * scale, k_term)]
-        base = chain.base if chain.classes is None else None
-        tokens = (dq, dk, dv, q * scale, k, v, grad_output * drop.scale, *terms)
+        tokens = (dq, dk, dv, q * scale, k, v, grad_output * drop.scale)
         for group, (stored, above), (to_dq, to_dk, to_dv, *rows) in _groups(
-            layout, q.shape[1], (base, grad_scores), tokens
+            layout, q.shape[1], (scores, grad_scores), tokens
         ):
             q_block, k_block, v_block = (_heads_first(group, x) for x in rows[:3])
             do_block = _heads_first(group, rows[3], zero_padding=True)
-            p = _scores_again(chain, stored, group, rows[4:]).softmax(dim=-1)
+            p = (_product(q_block, k_block, group) if stored is None else stored).softmax(dim=-1)
+            if reverse and stored is not None:
+                _add_product(stored, q_block, k_block, sign=-1, out=stored)
             dp, dropped = torch.bmm(do_block, v_block.transpose(1, 2)), p.to(v.dtype)
             if masks is not None:
                 mask = masks(p)
@@ -103,32 +104,22 @@ def _tokens_first(group: LengthGroup, block: Tensor) -> Tensor:
     return group.tokens(block.view(len(group.lengths), -1, group.width, size).transpose(1, 2))
 
 
-def _add_product(scores: Tensor | None, q: Tensor, k: Tensor, out: Tensor | None) -> Tensor:
-    """scores + q k^T, written to ``out`` where one is given."""
-    dtype = scores_dtype(scores, q)
-    if scores is None:
-        return torch.bmm(q, k.transpose(1, 2)).to(dtype)
-    if dtype == q.dtype:
-        return torch.baddbmm(scores, q, k.transpose(1, 2), out=out)
-    return torch.add(scores, torch.bmm(q, k.transpose(1, 2)), out=out)
+def _product(q: Tensor, k: Tensor, group: LengthGroup) -> Tensor:
+    """q k^T, minus infinity at padded keys."""
+    scores = torch.bmm(q, k.transpose(1, 2)).to(scores_dtype(None, q))
+    if group.key_mask is not None:
+        by_sequence = scores.view(len(group.lengths), -1, group.width, group.width)
+        by_sequence.masked_fill_(~group.key_mask, float("-inf"))
+    return scores
 
 
-def _scores_again(chain: Chain, stored: Tensor | None, group: LengthGroup, terms: Sequence[Tensor]) -> Tensor:
-    """terms: the group's rows of the chain's queries, scaled, and keys, in turn."""
-    scores = stored
-    if chain.classes is not None:
-        assert chain.base is not None
-        classes = chain.classes[group.start : group.stop]
-        scores = class_bias_of_group(chain.base, classes, group).view(-1, group.width, group.width)
-        scores = scores.to(chain.dtype)
-    hide = scores is None and group.key_mask is not None
-    for q, k in zip(terms[::2], terms[1::2], strict=True):
-        scores = _add_product(scores, _heads_first(group, q), _heads_first(group, k), out=None)
-    assert scores is not None
-    return _hide_padding(scores, group) if hide else scores
+def _add_product(scores: Tensor, q: Tensor, k: Tensor, out: Tensor | None, sign: int = 1) -> Tensor:
+    """scores + q k^T, written to ``out``. Scores handed on carry minus infinity at padded keys from the start."""
+    if scores.dtype == q.dtype:
+        return torch.baddbmm(scores, q, k.transpose(1, 2), alpha=sign, out=out)
+    return torch.add(scores, torch.bmm(q, k.transpose(1, 2)), alpha=sign, out=out)
 
 
-def _hide_padding(scores: Tensor, group: LengthGroup) -> Tensor:
-    """Scores handed on carry minus infinity at padded keys from the start; others get it here."""
-    by_sequence = scores.view(len(group.lengths), -1, group.width, group.width)
-    return by_sequence.masked_fill_(~group.key_mask, float("-inf")).view_as(scores)  # type: ignore[operator]
+def scores_dtype(previous: Tensor | None, q: Tensor) -> torch.dtype:
+    """What scores are computed in: what they came in, else float32 (or wider)."""
+    return torch.promote_types(q.dtype, torch.float32) if previous is None else previous.dtype

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,8 +11,6 @@ from torch import Tensor
 
 from pretrain.models.dropout import Drop
 from pretrain.models.kernels import triton_programs as programs
-from pretrain.models.kernels.chain import Chain
-from pretrain.models.kernels.class_bias import class_bias
 from pretrain.models.layout import Layout
 
 
@@ -52,18 +51,19 @@ class TritonKernel:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        chain: Chain,
-        kept: tuple[Tensor, ...],
+        scores: Tensor | None,
+        kept: Sequence[Tensor],
         layout: Layout,
         drop: Drop,
         grad_output: Tensor,
         grad_scores: Tensor | None,
+        *,
+        reverse: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         output, lse = kept
         delta = (grad_output.float() * output.float()).sum(dim=-1)  # (N, H), equals rowsum(dP P), dropout included
         grads = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        scores = self._scores_again(chain, layout)
         grid, tables, sizes = self._launch(q, layout)
         pairs = q if scores is None else scores, q if grad_scores is None else grad_scores  # q: not read
         read = q, k, v, grad_output, lse, delta, *pairs
@@ -77,20 +77,10 @@ class TritonKernel:
         # first the queries, which complete the gradient of the scores; the keys then read it
         programs.backward_queries[grid](*read, grads[0], *tables, *sizes, drop.seed, drop.rate, **options)
         programs.backward_keys[grid](*read, grads[1], grads[2], *tables, *sizes, drop.seed, drop.rate, **options)
+        if reverse:
+            tokens, numbers = (q, k), (*sizes[:-1], -sizes[-1])
+            programs.add_product[grid](*tokens, scores, *tables, *numbers, **self._constants(q))
         return grads
-
-    def _scores_again(self, chain: Chain, layout: Layout) -> Tensor | None:
-        """None where scores are the product of queries and keys alone, which the programs compute themselves."""
-        if chain.base is None:
-            return None
-        if chain.classes is not None:
-            scores = class_bias(chain.base, chain.classes, layout).to(chain.dtype)
-        else:
-            scores = chain.base.clone() if chain.terms else chain.base
-        for q, k in chain.terms:
-            grid, tables, sizes = self._launch(q, layout)
-            programs.add_product[grid](q.contiguous(), k.contiguous(), scores, *tables, *sizes, **self._constants(q))
-        return scores
 
     def _launch(self, q: Tensor, layout: Layout) -> tuple[tuple[int, int], tuple[Tensor, Tensor], tuple[Any, ...]]:
         """Grid, tables, and the numbers every program wants."""
