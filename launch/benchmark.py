@@ -8,6 +8,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
 import json
+import os
 import tempfile
 
 from pretrain.command import Parser, command
@@ -18,6 +19,7 @@ EXAMPLE = """examples:
   python launch/benchmark.py --config rnaernie2.yaml --against hf --corpus corpora/mine --json engine.precision=fp32
   python launch/benchmark.py --config ernie.yaml --against hf --length 510 --sequences 8 model.num_hidden_layers=4
   python launch/benchmark.py --config dnabert_3mer.yaml --against loop --length 200
+  python launch/benchmark.py --config ernie.yaml --ranks 2 engine.zero_stage=2
   python launch/benchmark.py data [--corpus corpora/mine] [--motifs motifs.tsv] [--json]
   python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage tokens] [--json]
 
@@ -41,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--corpus", metavar="DIR", help="samples to run over (default: corpus.path, else made up)")
     result.add_argument("--profile", action="store_true", help="add the operations of one step of ours")
     result.add_argument("--json", action="store_true", help="print one JSON object")
-    result.add_argument("--sequences", type=int, default=32, metavar="B", help="sequences per step (default: 32)")
+    result.add_argument("--ranks", type=int, default=1, metavar="N", help="processes per contestant, a GPU each")
+    result.add_argument("--sequences", type=int, default=32, metavar="B", help="per step and rank (default: 32)")
     result.add_argument("--length", type=int, metavar="NT", help="length of all made-up sequences")
     result.add_argument("--steps", type=int, default=50, help="measured steps at most (default: 50)")
     result.add_argument("--warmup", type=int, help="steps before (default: 20 on a GPU, 2 on a CPU)")
@@ -116,8 +119,12 @@ def _corpus_stages(arguments: list[str]) -> int:
 def _measure(args: argparse.Namespace, scratch: Path) -> dict:
     from pretrain.config import load_config
 
-    if min(args.sequences, args.steps) < 1 or (args.length or 1) < 1 or (args.warmup or 0) < 0:
-        raise PolymeraseError("--sequences, --steps and --length count from 1, --warmup from 0")
+    if min(args.sequences, args.steps, args.ranks) < 1 or (args.length or 1) < 1 or (args.warmup or 0) < 0:
+        raise PolymeraseError("--sequences, --steps, --ranks and --length count from 1, --warmup from 0")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise PolymeraseError("start the benchmark once, without a launcher; --ranks N starts the ranks of contestants")
+    if args.ranks > 1 and args.against == "loop":
+        raise PolymeraseError("--against loop: the hand-written loop has one rank; leave --ranks out")
     config = load_config(args.config, args.settings)
     config = _with_corpus(config, args, scratch)
     import torch
@@ -125,8 +132,10 @@ def _measure(args: argparse.Namespace, scratch: Path) -> dict:
     from pretrain.benchmarking.compare import compare
     from pretrain.benchmarking.contestants import Course
 
+    if torch.cuda.is_available() and args.ranks > torch.cuda.device_count():
+        raise PolymeraseError(f"--ranks {args.ranks}: there are {torch.cuda.device_count()} GPUs")
     warmup = args.warmup if args.warmup is not None else 20 if torch.cuda.is_available() else 2
-    course = Course(warmup, args.steps, args.sequences)
+    course = Course(warmup, args.steps, args.sequences, args.ranks)
     return compare(config, ["ours", *_AGAINST.get(args.against, [])], course, args.seconds, args.profile)
 
 

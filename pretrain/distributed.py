@@ -52,7 +52,7 @@ def fill_environment(port: int | None = None) -> None:
         else:
             env.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
             env.setdefault("MASTER_ADDR", "127.0.0.1")
-            env.setdefault("MASTER_PORT", str(port or _free_port()))
+            env.setdefault("MASTER_PORT", str(port or free_port()))
     env.setdefault("LOCAL_RANK", "0")
     env.setdefault("LOCAL_SIZE", env["WORLD_SIZE"])
 
@@ -166,7 +166,8 @@ def _quiet_cpu_deepspeed() -> None:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

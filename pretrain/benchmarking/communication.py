@@ -39,7 +39,7 @@ def _timed(call: Callable[..., Any], watch: Stopwatch) -> Callable[..., Any]:
             work = call(*args, **kwargs)
         finally:
             watch.enter(phase)
-        return None if work is None else _TimedWork(work, watch)
+        return _TimedWork(work, watch) if hasattr(work, "wait") else work
 
     return timed
 

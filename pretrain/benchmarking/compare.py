@@ -27,7 +27,7 @@ def compare(
 
     Returns:
         Per contestant its measurements; ``ratios``: ours divided by each other, in tokens per second of the same rounds
-        and in peak memory; ``hardware``; ``profile`` of one step of ours, where asked for.
+        and in peak memory of a rank; ``hardware``; ``profile`` of one step of ours, where asked for.
     """
     with ExitStack() as stack:
         remotes = [stack.enter_context(contestant_process(name, config, course)) for name in names]
@@ -40,16 +40,18 @@ def compare(
         end = monotonic() + max_seconds
         while len(rounds) < course.steps and (not rounds or monotonic() < end):
             rounds.append([remote.step() for remote in remotes])
-        hardware = remotes[0].ask("hardware")
-        peak = remotes[0].ask("peak")
+        hardware = remotes[0].ask("hardware")[0]
+        peaks = remotes[0].ask("peak")
+        peak = {"flops_per_second": sum(rank["flops_per_second"] for rank in peaks), "source": peaks[0]["source"]}
         results = {
             remote.name: _summary(config, remote, [steps[number] for steps in rounds], peak["flops_per_second"])
             for number, remote in enumerate(remotes)
         }
-        operations = {"profile": remotes[0].ask("profile")} if profile else {}
+        operations = {"profile": remotes[0].ask("profile")[0]} if profile else {}
     hardware |= {"peak_flops_per_second": peak["flops_per_second"], "peak_source": peak["source"]}
     counted = {
         "hardware": hardware,
+        "ranks": course.ranks,
         "rounds": len(rounds),
         "rounds_asked": course.steps,
         "warmup": course.warmup,
@@ -77,7 +79,7 @@ def _summary(config: Config, remote: Remote, steps: list[Stepped], peak: float) 
             name: float(part) for name, part in zip(PHASES, seconds.sum(axis=0) / seconds.sum(), strict=True)
         },
         "model_flops_utilisation": flops * rate / peak,
-        **remote.ask("memory"),
+        "peak_memory_bytes": max(remote.ask("memory")),
         **remote.facts,
     }
 

@@ -25,15 +25,19 @@ _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
 
 @dataclass(frozen=True)
 class Course:
-    """Which samples are run over: stream positions [0, steps x sequences), the first ``warmup`` steps unmeasured."""
+    """Which samples are run over: the stream from its start, ``sequences`` for each rank in each step, the first
+    ``warmup`` steps unmeasured. ``rank`` is whose course this is."""
 
     warmup: int
     steps: int
     sequences: int
+    ranks: int = 1
+    rank: int = 0
 
     def spans(self) -> list[tuple[int, int]]:
-        """The samples of each step."""
-        return [(n * self.sequences, (n + 1) * self.sequences) for n in range(self.warmup + self.steps)]
+        """The samples of each step of this rank."""
+        turns = range(self.rank, (self.warmup + self.steps) * self.ranks, self.ranks)
+        return [(n * self.sequences, (n + 1) * self.sequences) for n in turns]
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,9 @@ class Ours:
         self._maker, self._course = parts.batches("train"), course
 
     def loads(self) -> Iterator[Load]:
-        plan = Plan(self._maker.lengths_at, Bounds(sequences=self._course.sequences), 1)
-        for step in load_steps(plan, 0, self._maker.make, 0, 1, 0):
+        course = self._course
+        plan = Plan(self._maker.lengths_at, Bounds(sequences=course.sequences), course.ranks)
+        for step in load_steps(plan, 0, self._maker.make, course.rank, course.ranks, 0):
             batch = step.turns[0]
             assert batch is not None
             lengths = batch.packed.lengths

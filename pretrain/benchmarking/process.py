@@ -1,4 +1,4 @@
-"""One contestant in a process of its own, told step by step what to do."""
+"""One contestant in a process of its own, or one for each rank, told step by step what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -20,7 +20,7 @@ from pretrain.benchmarking.contestants import CONTESTANTS, Course, Load
 from pretrain.benchmarking.hardware import Stopwatch, describe, peak_bytes, peak_flops
 from pretrain.benchmarking.profiling import operations
 from pretrain.config import Config
-from pretrain.distributed import join
+from pretrain.distributed import free_port, join
 from pretrain.engine import Engine
 from pretrain.errors import PolymeraseError
 from pretrain.optim import build_optimizer
@@ -31,7 +31,7 @@ PHASES = ("data_wait", "forward", "backward", "optimizer", communication.PHASE)
 
 @dataclass(frozen=True)
 class Stepped:
-    """One optimiser step: seconds of each phase, and how much was computed."""
+    """One optimiser step: seconds of each phase, the mean over ranks, and how much all of them computed."""
 
     seconds: tuple[float, ...]
     tokens: int
@@ -40,57 +40,70 @@ class Stepped:
 
 
 class Remote:
-    """The near end of a contestant's process."""
+    """The near end of a contestant's processes, one for each rank."""
 
-    def __init__(self, name: str, connection: Connection):
-        self.name, self._connection = name, connection
+    def __init__(self, name: str, connections: list[Connection]):
+        self.name, self._connections = name, connections
         self.facts: dict[str, Any] = {}
 
     def wait(self) -> None:
         """Until it is ready to step; several are started at once and waited for afterwards."""
-        self.facts = self._receive()
+        self.facts = self._receive()[0]
 
     def step(self) -> Stepped:
         """Compute one step, alone on the machine; returns when it is done."""
-        return Stepped(**self.ask("step"))
+        ranks = [Stepped(**answer) for answer in self.ask("step")]
+        phases = zip(*(rank.seconds for rank in ranks), strict=True)
+        seconds = tuple(sum(phase) / len(ranks) for phase in phases)
+        tokens, cells, squares = (sum(getattr(r, name) for r in ranks) for name in ("tokens", "cells", "squares"))
+        return Stepped(seconds, tokens, cells, squares)
 
-    def ask(self, what: str) -> Any:
-        """One of the answers of the far end: ``step``, ``memory``, ``profile``, ``hardware``, ``peak``."""
-        self._connection.send(what)
+    def ask(self, what: str) -> list[Any]:
+        """An answer of the far end, by rank: ``step``, ``memory``, ``profile``, ``hardware``, ``peak``."""
+        for connection in self._connections:
+            connection.send(what)
         return self._receive()
 
-    def _receive(self) -> Any:
+    def _receive(self) -> list[Any]:
         try:
-            answer = self._connection.recv()
+            answers = [connection.recv() for connection in self._connections]
         except EOFError:
             raise PolymeraseError(f"the process of {self.name!r} ended; its messages are above") from None
-        if isinstance(answer, PolymeraseError):
-            raise answer
-        return answer
+        for answer in answers:
+            if isinstance(answer, PolymeraseError):
+                raise answer
+        return answers
 
 
 @contextmanager
 def contestant_process(name: str, config: Config, course: Course) -> Iterator[Remote]:
-    """Start a contestant, which builds its model and waits. Ended on leaving."""
+    """Start the ranks of a contestant, which build their model and wait. Ended on leaving."""
     context = multiprocessing.get_context("spawn")
-    near, far = context.Pipe()
-    process = context.Process(target=_serve, args=(far, name, config, course), name=name)
+    port, connections, processes = free_port(), [], []
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is answered here, once
-    process.start()
+    for rank in range(course.ranks):
+        near, far = context.Pipe()
+        process = context.Process(target=_serve, args=(far, name, config, replace(course, rank=rank), port), name=name)
+        process.start()
+        far.close()
+        connections.append(near)
+        processes.append(process)
     signal.signal(signal.SIGINT, handler)
-    far.close()
     try:
-        yield Remote(name, near)
+        yield Remote(name, connections)
     finally:
-        near.close()
-        process.join(10)
-        if process.is_alive():
-            process.kill()
+        for near in connections:
+            near.close()
+        for process in processes:
+            process.join(10)
+            if process.is_alive():
+                process.kill()
 
 
-def _serve(connection: Connection, name: str, config: Config, course: Course) -> None:
-    for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT"):  # each contestant is a world of its own
-        os.environ.pop(variable, None)
+def _serve(connection: Connection, name: str, config: Config, course: Course, port: int) -> None:
+    rank, ranks = str(course.rank), str(course.ranks)
+    os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=ranks, LOCAL_SIZE=ranks)
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))  # each contestant is a world of its own
     try:
         answers = _Stepper(name, config, course)
         connection.send(answers.facts)
@@ -143,9 +156,9 @@ class _Stepper:
             self._heaviest = load
         return asdict(Stepped(tuple(seconds.get(name, 0.0) for name in PHASES), load.tokens, load.cells, load.squares))
 
-    def memory(self) -> dict[str, int]:
-        """The heaviest batch so far once more, watching the memory."""
-        return {"peak_memory_bytes": peak_bytes(self._heaviest_step(), self._place.device)}
+    def memory(self) -> int:
+        """Peak bytes: the heaviest batch so far once more, watching the memory."""
+        return peak_bytes(self._heaviest_step(), self._place.device)
 
     def profile(self) -> list[dict[str, Any]]:
         """The same, watching the operations."""

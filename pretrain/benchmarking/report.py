@@ -16,7 +16,7 @@ def table(report: dict[str, Any]) -> str:
     """The report of ``compare`` as text."""
     hardware = report["hardware"]
     lines = [
-        f"{hardware['device']}, {hardware['threads']} threads, torch {hardware['torch']}; "
+        f"{hardware['device']}, ranks: {report['ranks']}, threads: {hardware['threads']}, torch {hardware['torch']}; "
         f"{report['rounds']} of {report['rounds_asked']} rounds after {report['warmup']} to warm up, in turn",
         "",
         f"{'tokens/s':>10} {'computed':>9} {'step ms':>9} {'p95':>9} {'MFU':>6} {'peak MiB':>9}  "

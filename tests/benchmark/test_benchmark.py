@@ -121,6 +121,25 @@ def test_one_json_object_with_speed_memory_and_ratio_of_equal_models():
     assert report["ratio"] == report["ours"]["tokens_per_second"] / report["hf"]["tokens_per_second"]
 
 
+def test_ranks_share_the_samples_and_their_communication_is_a_part_of_the_step(plain):
+    arguments = ["--config", "demo/ernie.yaml", "--corpus", str(plain), "--json", "--warmup", "1", "--sequences", "4"]
+    small = ["engine.zero_stage=2", "model.hidden_size=32", "model.intermediate_size=64", "model.num_hidden_layers=2"]
+    one, two = (
+        json.loads(benchmark(*arguments, "--ranks", ranks, "--steps", steps, *small).stdout)
+        for ranks, steps in (("1", "4"), ("2", "2"))
+    )
+    share = {report["ranks"]: report["ours"]["share_of_step"]["communication"] for report in (one, two)}
+    assert share[1] < share[2] < 1
+    assert sum(two["ours"]["share_of_step"].values()) == pytest.approx(1.0)
+
+
+def test_the_ranks_of_a_course_divide_its_samples():
+    whole = Course(warmup=1, steps=3, sequences=8).spans()
+    halves = [Course(warmup=1, steps=1, sequences=8, ranks=2, rank=rank).spans() for rank in (0, 1)]
+    assert sorted(halves[0] + halves[1]) == whole
+    assert not set(halves[0]) & set(halves[1])
+
+
 def test_the_data_path_is_measured_for_every_strategy_and_a_corpus_of_many_sequences(plain, tmp_path, monkeypatch):
     motifs = tmp_path / "motifs.txt"
     motifs.write_text("ACGU\nGGAAU\n")
@@ -139,6 +158,7 @@ def test_the_data_path_is_measured_for_every_strategy_and_a_corpus_of_many_seque
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--config", "demo/ernie.yaml", "--corpus", "nowhere"], "'nowhere' does not exist"),
         (["--config", "demo/ernie.yaml", "--sequences", "0"], "--sequences"),
+        (["--config", "demo/ernie.yaml", "--ranks", "2", "--against", "loop"], "one rank"),
         (["--config", "demo/ernie.yaml", "model.hidden_sizes=3"], "hidden_size"),
     ],
 )
