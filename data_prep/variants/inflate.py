@@ -9,8 +9,8 @@ file gain nothing, members are too small for handing the interpreter lock over.
 import struct
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from data_prep.errors import DataPrepError
 from data_prep.textfile import BGZF_END, chunks
@@ -20,13 +20,16 @@ try:
 except ImportError:
     from zlib import crc32  # type: ignore[assignment]
 
-    def deflate_decompress(data: bytes, size: int) -> bytes:  # type: ignore[misc]
+    def deflate_decompress(data: memoryview, size: int) -> bytes:  # type: ignore[misc]
         """The zlib form of libdeflate's function."""
         return zlib.decompress(data, wbits=-zlib.MAX_WBITS, bufsize=size)
 
 
 HEADER = struct.Struct("<4s8x2sHH")  # magic; MTIME to XLEN; "BC"; its length 2; BSIZE (SAM specification, 4.1)
+TRAILER = struct.Struct("<II")  # checksum and size of the text
 MAGIC = b"\x1f\x8b\x08\x04"
+LARGEST_MEMBER = 1 << 16  # BSIZE has 16 bits
+READ_BYTES = 1 << 18
 
 
 class _DamagedError(Exception):
@@ -44,8 +47,7 @@ def text_blocks(path: Path) -> Iterator[bytes | bytearray]:
     try:
         with path.open("rb") as file:
             _require_end_block(file)
-            for member in _members(file):
-                yield _inflate(member)
+            yield from _texts(file)
     except _DamagedError as error:
         raise DataPrepError(f"{path}: damaged bgzip file ({error}); fetch it again") from None
 
@@ -59,7 +61,7 @@ def _is_bgzf(path: Path) -> bool:
     return len(head) == HEADER.size and HEADER.unpack(head)[:2] == (MAGIC, b"BC")
 
 
-def _require_end_block(file: BinaryIO) -> None:
+def _require_end_block(file: BufferedReader) -> None:
     """A file cut between two members inflates without complaint; only its missing end block tells."""
     file.seek(-min(len(BGZF_END), file.seek(0, 2)), 2)
     if file.read() != BGZF_END:
@@ -67,25 +69,32 @@ def _require_end_block(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _members(file: BinaryIO) -> Iterator[bytes]:
-    """The compressed members, whole."""
-    while head := file.read(HEADER.size):
-        if len(head) < HEADER.size or HEADER.unpack(head)[:2] != (MAGIC, b"BC"):
+def _texts(file: BufferedReader) -> Iterator[bytes | bytearray]:
+    """The text of every member that has any."""
+    buffer = memoryview(bytearray(LARGEST_MEMBER + READ_BYTES))
+    data, at = buffer[:0], 0
+    while True:
+        if len(data) - at < LARGEST_MEMBER:
+            rest = len(data) - at
+            buffer[:rest] = data[at:]
+            data, at = buffer[: rest + file.readinto(buffer[rest:])], 0
+        if not data:
+            return
+        if len(data) - at < HEADER.size or HEADER.unpack_from(data, at)[:2] != (MAGIC, b"BC"):
             raise _DamagedError("a compressed block does not begin where one should")
-        rest = HEADER.unpack(head)[3] + 1 - HEADER.size
-        member = file.read(rest)
-        if len(member) != rest or rest < 8:
+        body, end = at + HEADER.size, at + HEADER.unpack_from(data, at)[3] + 1
+        if end > len(data) or end - body < TRAILER.size:
             raise _DamagedError("a compressed block is cut off")
-        yield member
+        checksum, size = TRAILER.unpack_from(data, end - TRAILER.size)
+        if size:
+            yield _inflate(data[body : end - TRAILER.size], checksum, size)
+        at = end
 
 
-def _inflate(member: bytes) -> bytes | bytearray:
-    """The text of a member without its header."""
-    checksum, size = struct.unpack("<II", member[-8:])
-    if not size:
-        return b""
+def _inflate(member: memoryview, checksum: int, size: int) -> bytes | bytearray:
+    """The text of a member without its header and trailer."""
     try:
-        text = deflate_decompress(member[:-8], size)
+        text = deflate_decompress(member, size)
     except Exception as error:  # zlib and libdeflate each have their own
         raise _DamagedError(str(error)) from None
     if len(text) != size or crc32(text) != checksum:

@@ -16,15 +16,15 @@ def located_lines(blocks: Iterable[bytes | bytearray]) -> Iterator[tuple[int, by
     """
     number, rest = 1, b""  # rest: the start of a line that the next block continues
     for block in blocks:
-        start = 0
+        start, letters = 0, memoryview(block)
         while (end := block.find(b"\n", start)) >= 0:
             if rest:
-                yield number, rest + block[:end], 0, len(rest) + end
+                yield number, rest + letters[:end], 0, len(rest) + end
                 rest = b""
             elif end > start:
                 yield number, block, start, end
             start, number = end + 1, number + 1
-        rest += block[start:]
+        rest += letters[start:]
     if rest:
         yield number, rest, 0, len(rest)
 

@@ -6,7 +6,7 @@ read. What is not a single-base substitution is dropped and counted by reason.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from operator import itemgetter
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
 import numpy as np
+import pyarrow as pa
 
 from data_prep.errors import DataPrepError
 from data_prep.variants.alleles import CODE, SEVERAL, is_snv, why_not_single_base
@@ -27,7 +28,7 @@ PASSING = (b"PASS", b".")
 MAX_POS_DIGITS = 10
 LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
 BATCH = 1 << 14  # plain records that become numbers together
-FREQUENCY = rb"(0(?:\.\d*)?|1(?:\.0*)?|\d(?:\.\d*)?[eE]-0*[1-9]\d*)"  # 0 to 1
+FREQUENCY = rb"(0(?:\.\d*+)?|1(?:\.0*+)?|\d(?:\.\d*+)?[eE]-0*[1-9]\d*+)"  # 0 to 1
 CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
 
 
@@ -62,11 +63,16 @@ def plain_record(options: VcfOptions) -> re.Pattern[bytes]:
     Groups: CHROM, POS, REF, ALT, frequency. One match is several times as fast as splitting; what it does not match is
     split and looked at closely. Only the first value of the first key of that name is taken, as everywhere.
     """
-    filters = rb"(?:PASS|\.)" if options.filter_pass else rb"[^\t]*"
+    filters = rb"(?:PASS|\.)" if options.filter_pass else rb"[^\t]*+"
     return re.compile(
-        rb"([^\t]+)\t(\d{1,%d})\t[^\t]*\t([ACGTacgt])\t([ACGTacgt])\t[^\t]*\t%s\t(?:[^\t;]*;)*?%s=%s(?=[;\t\r]|\Z)"
+        rb"([^\t]++)\t(\d{1,%d}+)\t[^\t]*+\t([ACGTacgt])\t([ACGTacgt])\t[^\t]*+\t%s\t(?:[^\t;]*+;)*?%s=%s(?=[;\t\r]|\Z)"
         % (MAX_POS_DIGITS, filters, re.escape(options.af_field.encode()), FREQUENCY)
     )
+
+
+def _numbers(texts: Sequence[bytes], kind: pa.DataType) -> np.ndarray:
+    """Digits (R,) as numbers (R,), those that Python makes of them, three times as fast."""
+    return pa.array(texts, pa.string()).cast(kind).to_numpy()
 
 
 @dataclass
@@ -114,10 +120,10 @@ class VcfReader:
         for contig, group in groupby(rows, itemgetter(0)):
             _, position, reference, alternative, frequency = zip(*group, strict=True)
             alleles = np.empty(len(position), ALLELE)
-            alleles["pos0"] = np.fromiter(map(int, position), np.int64, len(position)) - 1
+            alleles["pos0"] = _numbers(position, pa.int64()) - 1
             alleles["ref"] = LETTER_CODE[np.frombuffer(b"".join(reference), np.uint8)]
             alleles["alt"] = LETTER_CODE[np.frombuffer(b"".join(alternative), np.uint8)]
-            alleles["frequency"] = np.fromiter(map(float, frequency), np.float64, len(position))
+            alleles["frequency"] = _numbers(frequency, pa.float64())
             differing = alleles["ref"] != alleles["alt"]
             if not differing.all():
                 self.dropped["same_as_reference"] += len(alleles) - int(differing.sum())
@@ -186,7 +192,7 @@ class VcfReader:
         raise DataPrepError(f"{self.path}: no #CHROM line; the file is cut off or not a VCF")
 
     def _text(self) -> Iterator[bytes | bytearray]:
-        blocks = (block for block in text_blocks(self.path) if block)
+        blocks = iter(text_blocks(self.path))
         start = next(blocks, b"")
         self._require_vcf(start)
         return chain([start], blocks)
