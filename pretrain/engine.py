@@ -5,6 +5,8 @@ Everything that touches DeepSpeed is in this file and in ``state.py``.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import warnings
@@ -38,12 +40,13 @@ class Engine:
         logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
         optimizer = build_optimizer(model, config.optimizer)
-        self.deepspeed, _, _, _ = deepspeed.initialize(
-            model=model,
-            optimizer=optimizer,
-            config=deepspeed_config(config, turns, sum(parameter.numel() for parameter in model.parameters())),
-            dist_init_required=False,
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # where it prints how much memory is used, whoever asked
+            self.deepspeed, _, _, _ = deepspeed.initialize(
+                model=model,
+                optimizer=optimizer,
+                config=deepspeed_config(config, turns, sum(parameter.numel() for parameter in model.parameters())),
+                dist_init_required=False,
+            )
         self.optimizer_name = config.optimizer.name
         self.model = model
         self._norm: Tensor | None = None

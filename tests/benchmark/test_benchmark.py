@@ -99,7 +99,7 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess:
 def test_one_json_object_with_speed_memory_and_ratio_of_equal_models():
     result = benchmark(
         "--config", "demo/ernie.yaml", "--against", "hf", "--json", "--steps", "2", "--warmup", "1", "--sequences", "4",
-        "--profile",
+        "--profile", "engine.precision=bf16",
         "model.hidden_size=32", "model.intermediate_size=64", "model.num_hidden_layers=2",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
