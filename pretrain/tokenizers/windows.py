@@ -16,9 +16,11 @@ def window_numbers(digits: np.ndarray, letters: int, base: int = 4) -> np.ndarra
     """
     if letters == 1:
         return digits
-    first = 1 << ((letters - 1).bit_length() - 1)  # digits of the first half, a power of 2
+    first = (letters + 1) // 2
     kind = np.min_scalar_type(base**letters - 1)
     left = window_numbers(digits, first, base)
     right = left if 2 * first == letters else window_numbers(digits, letters - first, base)
     count = max(len(digits) - letters + 1, 0)
-    return np.multiply(left[:count], base ** (letters - first), dtype=kind) + right[first : first + count]
+    numbers = np.multiply(left[:count], base ** (letters - first), dtype=kind)
+    numbers += right[first : first + count]
+    return numbers
