@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,8 @@ from data_prep.folding.cache import FoldCache
 from data_prep.folding.vienna import Fold, fold_chunk, is_foldable, normalise
 
 CHUNK_SECONDS = 0.3  # short enough to be lost without regret, long enough to hide the traffic
+LAST_CHUNKS = 8  # of what is left, the next chunk takes an eighth at most, so that workers end together
+LAST_CHUNK_SECONDS = 0.05
 
 Crop = Callable[[bytes], bytes]
 
@@ -88,12 +89,15 @@ def fold_distinct(
 
 
 def chunks_longest_first(sequences: list[bytes]) -> Iterator[list[bytes]]:
-    """Chunks of about equal work, the longest sequences first, so that no worker is left with a long one at the end."""
+    """Chunks of about equal work, smaller ones at the end; the longest sequences first, so that none comes last."""
     ordered = sorted(sequences, key=len, reverse=True)
-    seconds = fold_seconds(np.fromiter(map(len, ordered), np.float64, len(ordered)))
-    chunk_of_row = (np.cumsum(seconds) / CHUNK_SECONDS).astype(np.int64)
-    bounds = [0, *(np.flatnonzero(np.diff(chunk_of_row)) + 1).tolist(), len(ordered)]
-    yield from (ordered[start:stop] for start, stop in pairwise(bounds) if stop > start)
+    seconds = np.cumsum(fold_seconds(np.fromiter(map(len, ordered), np.float64, len(ordered))))
+    start, done = 0, 0.0
+    while start < len(ordered):
+        share = np.clip((seconds[-1] - done) / LAST_CHUNKS, LAST_CHUNK_SECONDS, CHUNK_SECONDS)
+        stop = max(start + 1, int(np.searchsorted(seconds, done + share)))
+        yield ordered[start:stop]
+        start, done = stop, seconds[stop - 1]
 
 
 def fold_seconds(lengths: np.ndarray) -> np.ndarray:
