@@ -58,6 +58,12 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
             for start in range(0, len(pieces), ROWS):
                 _append(writer, split, pieces[start : start + ROWS])
         report(writer.finish(tally), writer.out)
+    if inputs[0].annotation is None:  # said of a corpus that was made: an error stays one line
+        print(
+            f"warning: {inputs[0].fasta} carries no biotypes (GENCODE mixes nonsense_mediated_decay and others in); "
+            "give --annotation too to filter them",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -71,12 +77,6 @@ def _paired(args: argparse.Namespace) -> list[tuple[str, str | None]]:
     if len(annotations) != len(genomes or transcripts) and (genomes or annotations):
         raise DataPrepError(
             f"{len(genomes or transcripts)} FASTA but {len(annotations)} --annotation; give one for each"
-        )
-    if not annotations:
-        print(
-            f"warning: {transcripts[0]} carries no biotypes (GENCODE mixes nonsense_mediated_decay and others in); "
-            "give --annotation too to filter them",
-            file=sys.stderr,
         )
     return list(zip_longest(genomes or transcripts, annotations))
 

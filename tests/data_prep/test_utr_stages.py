@@ -215,7 +215,8 @@ def test_broken_transcript_fasta_is_one_clear_line(tmp_path, monkeypatch, capsys
     (tmp_path / "t.fa").write_bytes(content if isinstance(content, bytes) else content.encode())
     monkeypatch.chdir(tmp_path)
     assert main(["utr3", "--transcripts", "t.fa", "--out", "out"]) == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
     assert [path.name for path in tmp_path.iterdir()] == ["t.fa"]
 
 
