@@ -47,8 +47,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--sequences", type=int, default=32, metavar="B", help="per step and rank (default: 32)")
     result.add_argument("--length", type=int, metavar="NT", help="length of all made-up sequences")
     result.add_argument("--steps", type=int, default=50, help="measured steps at most (default: 50)")
-    result.add_argument("--warmup", type=int, help="steps before (default: 20 on a GPU, 2 on a CPU)")
-    result.add_argument("--seconds", type=float, default=90.0, help="stop measuring after this time (default: 90)")
+    result.add_argument("--warmup", type=int, default=20, help="steps before, at most (default: 20)")
+    result.add_argument(
+        "--seconds", type=float, default=90.0, help="stop measuring, and warming up, after this time (default: 90)"
+    )
     return result
 
 
@@ -119,7 +121,7 @@ def _corpus_stages(arguments: list[str]) -> int:
 def _measure(args: argparse.Namespace, scratch: Path) -> dict:
     from pretrain.config import load_config
 
-    if min(args.sequences, args.steps, args.ranks) < 1 or (args.length or 1) < 1 or (args.warmup or 0) < 0:
+    if min(args.sequences, args.steps, args.ranks) < 1 or (args.length or 1) < 1 or args.warmup < 0:
         raise PolymeraseError("--sequences, --steps, --ranks and --length count from 1, --warmup from 0")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise PolymeraseError("start the benchmark once, without a launcher; --ranks N starts the ranks of contestants")
@@ -134,9 +136,9 @@ def _measure(args: argparse.Namespace, scratch: Path) -> dict:
 
     if torch.cuda.is_available() and args.ranks > torch.cuda.device_count():
         raise PolymeraseError(f"--ranks {args.ranks}: there are {torch.cuda.device_count()} GPUs")
-    warmup = args.warmup if args.warmup is not None else 20 if torch.cuda.is_available() else 2
-    course = Course(warmup, args.steps, args.sequences, args.ranks)
-    return compare(config, ["ours", *_AGAINST.get(args.against, [])], course, args.seconds, args.profile)
+    course = Course(args.steps, args.sequences, args.ranks)
+    names = ["ours", *_AGAINST.get(args.against, [])]
+    return compare(config, names, course, args.warmup, args.seconds, args.profile)
 
 
 def _with_corpus(config, args: argparse.Namespace, scratch: Path):

@@ -21,9 +21,11 @@ UTILISATION = (
 
 
 def compare(
-    config: Config, names: list[str], course: Course, max_seconds: float, profile: bool = False
+    config: Config, names: list[str], course: Course, warmup: int, max_seconds: float, profile: bool = False
 ) -> dict[str, Any]:
     """Run the contestants over the course, one step each in turn, until it ends or time is up (after a whole round).
+
+    Before, they warm up on its first batches, ``warmup`` steps or as long as time is, whichever is less.
 
     Returns:
         Per contestant its measurements; ``ratios``: ours divided by each other, in tokens per second of the same rounds
@@ -33,9 +35,13 @@ def compare(
         remotes = [stack.enter_context(contestant_process(name, config, course)) for name in names]
         for remote in remotes:
             remote.wait()
-        for _ in range(course.warmup):
+        warm, end = 0, monotonic() + max_seconds
+        while warm < warmup and (not warm or monotonic() < end):
             for remote in remotes:
-                remote.step()
+                remote.ask("warm_up")
+            warm += 1
+        for remote in remotes:
+            remote.ask("restart")
         rounds: list[list[Stepped]] = []
         end = monotonic() + max_seconds
         while len(rounds) < course.steps and (not rounds or monotonic() < end):
@@ -54,7 +60,7 @@ def compare(
         "ranks": course.ranks,
         "rounds": len(rounds),
         "rounds_asked": course.steps,
-        "warmup": course.warmup,
+        "warmup": warm,
         "model_flops_utilisation": UTILISATION,
     }
     return {**counted, **results, **_ratios(results), **operations}

@@ -25,10 +25,9 @@ _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
 
 @dataclass(frozen=True)
 class Course:
-    """Which samples are run over: the stream from its start, ``sequences`` for each rank in each step, the first
-    ``warmup`` steps unmeasured. ``rank`` is whose course this is."""
+    """Which samples are run over: the stream from its start, ``sequences`` for each rank in each step. ``rank``: whose
+    course this is."""
 
-    warmup: int
     steps: int
     sequences: int
     ranks: int = 1
@@ -36,7 +35,7 @@ class Course:
 
     def spans(self) -> list[tuple[int, int]]:
         """The samples of each step of this rank."""
-        turns = range(self.rank, (self.warmup + self.steps) * self.ranks, self.ranks)
+        turns = range(self.rank, self.steps * self.ranks, self.ranks)
         return [(n * self.sequences, (n + 1) * self.sequences) for n in turns]
 
 
@@ -121,12 +120,10 @@ class HuggingFaceGrouped(HuggingFace):
     def _batches(self) -> Iterator[list[Row]]:
         size, order = self._course.sequences, np.random.default_rng(0)
         spans = self._course.spans()
-        for first in range(self._course.warmup, len(spans), _MEGABATCH):
+        for first in range(0, len(spans), _MEGABATCH):
             rows = [row for span in spans[first : first + _MEGABATCH] for row in rows_of(self._maker.make(*span))]
             rows.sort(key=lambda row: len(row.ids))
             batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-            if not first > self._course.warmup:
-                yield from batches[: self._course.warmup]  # unmeasured; the pool is that of the measured steps
             yield from (batches[n] for n in order.permutation(len(batches)))
 
 

@@ -26,6 +26,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.optim import build_optimizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_QUIET_PROFILER = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}  # read when torch is loaded
 PHASES = ("data_wait", "forward", "backward", "optimizer", communication.PHASE)
 
 
@@ -59,7 +60,7 @@ class Remote:
         return Stepped(seconds, tokens, cells, squares)
 
     def ask(self, what: str) -> list[Any]:
-        """An answer of the far end, by rank: ``step``, ``memory``, ``profile``, ``hardware``, ``peak``."""
+        """What a public method of the far end returns, by rank."""
         for connection in self._connections:
             connection.send(what)
         return self._receive()
@@ -79,6 +80,8 @@ class Remote:
 def contestant_process(name: str, config: Config, course: Course) -> Iterator[Remote]:
     """Start the ranks of a contestant, which build their model and wait. Ended on leaving."""
     context = multiprocessing.get_context("spawn")
+    for variable, quiet in _QUIET_PROFILER.items():
+        os.environ.setdefault(variable, quiet)
     port, connections, processes = free_port(), [], []
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is answered here, once
     for rank in range(course.ranks):
@@ -147,6 +150,18 @@ class _Stepper:
             optimizer.zero_grad()
 
         self._network, self._backward, self._update = model, torch.Tensor.backward, update
+
+    def restart(self) -> None:
+        """Back to the first batch."""
+        self._loads = self._contestant.loads()
+
+    def warm_up(self) -> None:
+        """A step that does not count; after the last batch comes the first."""
+        load = next(self._loads, None)
+        if load is None:
+            self.restart()
+            load = next(self._loads)
+        self._compute(load)
 
     def step(self) -> dict[str, Any]:
         self._watch.enter("data_wait")

