@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -50,6 +51,8 @@ def collect(job: CollectJob) -> dict[str, Any]:
     checks: dict[str, ReferenceCheck] = {}
     met: dict[str, bool] = {}  # contig of the VCF -> whether the genome has it
     kept = 0
+    # One contig is mapped at a time: what is mapped counts as memory of this process.
+    codes_of = lru_cache(1)(lambda place: np.load(place / ARRAYS["codes"], mmap_mode="r"))
     with progress(description=job.vcf.name, unit=" records") as bar:
         for name, alleles in reader:
             contig = name.decode(errors="backslashreplace")
@@ -61,9 +64,9 @@ def collect(job: CollectJob) -> dict[str, Any]:
             if isinstance(place, str):
                 reader.dropped[place] += len(alleles)
                 continue
-            if contig not in checks:
-                checks[contig] = ReferenceCheck(np.load(place / ARRAYS["codes"], mmap_mode="r"))
-            alleles = checks[contig].agreeing(alleles, reader.dropped)
+            codes = codes_of(place)
+            check = checks.setdefault(contig, ReferenceCheck(len(codes)))
+            alleles = check.agreeing(alleles, codes, reader.dropped)
             common = alleles[alleles["frequency"] > job.min_af]
             reader.dropped["rare"] += len(alleles) - len(common)
             with open(alleles_file(out, place), "ab") as file:
@@ -111,7 +114,7 @@ def _refuse_if_only_chr_differs(job: CollectJob, contig: str) -> None:
 
 def _another_assembly(job: CollectJob, reader: VcfReader, contig: str, check: ReferenceCheck) -> str:
     length = reader.contig_lengths.get(contig)
-    lengths = f", header length {length:,}, genome {len(check.codes):,}" if length else ""
+    lengths = f", header length {length:,}, genome {check.bases:,}" if length else ""
     return (
         f"{job.vcf}: contig {contig}: {check.mismatched:,} of {check.checked:,} SNVs disagree with the genome "
         f"({check.example}{lengths}); give the FASTA the variants were called on, or raise --max-ref-mismatch"

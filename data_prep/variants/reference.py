@@ -16,20 +16,23 @@ OTHER_CODE = 4
 class ReferenceCheck:
     """Compares REF with the bases of one contig; the counts fill with each call of `agreeing`.
 
-    codes: uint8 (bases,), 0-3 = A, C, G, T, 4 = other.
+    bases: of the contig.
     checked: alleles at A, C, G or T; mismatched: of those, the ones with another REF, and alleles beyond the end.
     """
 
-    codes: NDArray[np.uint8]
+    bases: int
     checked: int = 0
     mismatched: int = 0
     example: str = ""
 
-    def agreeing(self, alleles: np.ndarray, dropped: Counter[str]) -> np.ndarray:
-        """The alleles ALLELE (R,) whose REF is the base of the genome; the others are counted in `dropped`."""
-        inside = (alleles["pos0"] >= 0) & (alleles["pos0"] < len(self.codes))
+    def agreeing(self, alleles: np.ndarray, codes: NDArray[np.uint8], dropped: Counter[str]) -> np.ndarray:
+        """The alleles ALLELE (R,) whose REF is the base of the genome; the others are counted in `dropped`.
+
+        codes: uint8 (bases,) of the contig, 0-3 = A, C, G, T, 4 = other.
+        """
+        inside = (alleles["pos0"] >= 0) & (alleles["pos0"] < self.bases)
         base = np.full(len(alleles), OTHER_CODE, dtype=np.uint8)
-        base[inside] = self.codes[alleles["pos0"][inside]]
+        base[inside] = codes[alleles["pos0"][inside]]
         ambiguous = inside & (base == OTHER_CODE)
         # A REF of several bases is only met in records that spoil their position anyway.
         differing = inside & ~ambiguous & (alleles["ref"] != base) & (alleles["ref"] != SEVERAL)

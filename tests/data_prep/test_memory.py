@@ -48,7 +48,7 @@ def inputs(stage, folder, times):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "limit"), [("fasta", 1.5), ("rnacentral", 1.6), ("allele-frequencies", 1.6)])
+@pytest.mark.parametrize(("stage", "limit"), [("fasta", 1.5), ("rnacentral", 1.6), ("allele-frequencies", 1.5)])
 def test_peak_memory_stays_for_ten_times_the_input(root, tmp_path, stage, limit):
     peaks = []
     for times in (1, 10):
