@@ -63,7 +63,7 @@ def test_a_terminal_shows_a_bar_with_the_time_left_and_ctrl_c_ends_it_cleanly(ti
     words = [sys.executable, "launch/evaluate.py", str(tiny_run), "--fasta", str(long_fasta)]
     process = subprocess.Popen(
         words, cwd=ROOT, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     os.close(theirs)
     shown, deadline = b"", time.monotonic() + 60

@@ -118,7 +118,7 @@ def test_wrong_input_is_one_line(tiny_run, fasta, tmp_path):
 def rows_of_two_kinds(count: int) -> tuple[Ragged, np.ndarray]:
     """Sequences rich in G and C, and others, in turn."""
     draw = np.random.default_rng(4)
-    letters = ("GGCCAU", "AAUUGC")
+    letters = ("GGGCCCAU", "AAAUUUGC")
     rows = ["".join(draw.choice(list(letters[number % 2]), 30)).encode() for number in range(count)]
     return Ragged.from_rows(rows), np.arange(count) % 2
 
