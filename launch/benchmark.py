@@ -135,7 +135,7 @@ def _measure(args: argparse.Namespace, scratch: Path) -> dict:
     from pretrain.benchmarking.contestants import Course
 
     if torch.cuda.is_available() and args.ranks > torch.cuda.device_count():
-        raise PolymeraseError(f"--ranks {args.ranks}: there are {torch.cuda.device_count()} GPUs")
+        raise PolymeraseError(f"--ranks {args.ranks}: each takes a GPU, give at most {torch.cuda.device_count()}")
     course = Course(args.steps, args.sequences, args.ranks)
     names = ["ours", *_AGAINST.get(args.against, [])]
     return compare(config, names, course, args.warmup, args.seconds, args.profile)

@@ -15,6 +15,7 @@ import pytest
 from pretrain.command import TRACEBACK, as_json, command
 from pretrain.doctor import Finding, render
 from pretrain.errors import PolymeraseError, RunError
+from tests.faults.processes import hear_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.name for path in (ROOT / "launch").glob("*.py"))
@@ -63,7 +64,7 @@ def test_a_terminal_shows_a_bar_with_the_time_left_and_ctrl_c_ends_it_cleanly(ti
     words = [sys.executable, "launch/evaluate.py", str(tiny_run), "--fasta", str(long_fasta)]
     process = subprocess.Popen(
         words, cwd=ROOT, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        start_new_session=True, preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     os.close(theirs)
     shown, deadline = b"", time.monotonic() + 60

@@ -78,11 +78,12 @@ def _words(seed: int, device: torch.device) -> Callable[[int], Tensor]:
         host = np.random.SFC64(seed)
         return lambda count: torch.from_numpy(host.random_raw(count).view(np.int64))
     generator = torch.Generator(device).manual_seed(seed)
-    return lambda count: torch.empty(count, dtype=torch.int64, device=device).random_(
-        -(2**63),
-        None,  # type: ignore[call-overload]
-        generator=generator,
-    )
+
+    def draw(count: int) -> Tensor:
+        words = torch.empty(count, dtype=torch.int64, device=device)
+        return words.random_(-(2**63), None, generator=generator)  # type: ignore[call-overload]
+
+    return draw
 
 
 class _SeededDropout(torch.autograd.Function):

@@ -106,7 +106,9 @@ class _RecomputedAttention(torch.autograd.Function):
         q, k, v, scores, *kept = ctx.saved_tensors
         if call.trail is not None:
             if call.trail.layer != ctx.layer:
-                raise RuntimeError("a second backward pass through these scores; only pairing_memory=store allows it")
+                raise RuntimeError(
+                    "a second backward pass through these scores; set model.pairing_memory=store for that"
+                )
             scores = call.trail.packed
             call.trail.layer -= 1
         grad_scores = grad_current

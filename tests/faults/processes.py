@@ -78,7 +78,7 @@ class Run:
         with Path(self.log_to or self.folder / f"start-{self.starts}-{number}.log").open("w") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=environment(DS_ACCELERATOR="cpu", **env), stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=_hear_ctrl_c,
+                start_new_session=True, preexec_fn=hear_ctrl_c,
             )  # fmt: skip
 
     def steps(self) -> list[int]:
@@ -113,7 +113,7 @@ class Run:
             time.sleep(0.02)
 
 
-def _hear_ctrl_c() -> None:
+def hear_ctrl_c() -> None:
     """What a shell starts in its background ignores SIGINT, and so would everything below."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

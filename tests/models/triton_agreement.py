@@ -51,7 +51,8 @@ def tower(kernel: TritonKernel | None, layout: Layout, device: str, store: bool,
 
 def check_recurrent(device: str, tile: int) -> int:
     full, half = torch.float32, torch.bfloat16
-    cases = [(0.0, True, full), (10.0, True, full), (10.0, False, full), (0.0, True, half), (10.0, False, half)]
+    cases = [(padding, store, full) for padding in (0.0, 10.0) for store in (True, False)]
+    cases += [(0.0, True, half), (10.0, False, half)]
     for padding, store, dtype in cases:
         layout = Layout.build(LENGTHS, padding=padding, device=device)
         exact = tower(None, layout, device, True, torch.float32)
