@@ -6,7 +6,7 @@ import numpy as np
 
 from data_prep.corpus import Ragged
 from data_prep.errors import DataPrepError
-from data_prep.fasta import read_fasta
+from data_prep.formats.fasta import read_fasta
 
 
 def read_records(path: str | Path, limit: int | None = None) -> tuple[list[str], list[str], Ragged]:

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 
-from pretrain.command import Parser, command
+from pretrain.cli.command import Parser, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -132,11 +132,11 @@ def _measure(args: argparse.Namespace, scratch: Path) -> dict:
     import torch
 
     from pretrain.benchmarking.compare import compare
-    from pretrain.benchmarking.contestants import Course
+    from pretrain.benchmarking.contestants import BenchmarkPlan
 
     if torch.cuda.is_available() and args.ranks > torch.cuda.device_count():
         raise PolymeraseError(f"--ranks {args.ranks}: each takes a GPU, give at most {torch.cuda.device_count()}")
-    course = Course(args.steps, args.sequences, args.ranks)
+    course = BenchmarkPlan(args.steps, args.sequences, args.ranks)
     names = ["ours", *_AGAINST.get(args.against, [])]
     return compare(config, names, course, args.warmup, args.seconds, args.profile)
 
@@ -155,7 +155,7 @@ def _with_corpus(config, args: argparse.Namespace, scratch: Path):
 
 def _make_up_corpus(folder: Path, count: int, length: int | None) -> None:
     from data_prep.corpus import SequenceWriter
-    from data_prep.tally import Tally
+    from data_prep.filters.tally import Tally
     from pretrain.benchmarking.synthetic import draw_lengths, random_letters
 
     lengths = draw_lengths(count, length)

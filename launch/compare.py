@@ -8,7 +8,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
 
-from pretrain.command import Parser, as_json, command, positive
+from pretrain.cli.command import Parser, as_json, command, positive
 
 EXAMPLE = """examples:
   python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/rnacentral_ernie
@@ -45,9 +45,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Compare; the exit status is in the help."""
     args = parser().parse_intermixed_args()
-    from pretrain.comparing import compare
-    from pretrain.comparing.verdict import page, reproduced, verdicts
-    from pretrain.evaluating.model import load_model
+    from pretrain.evaluation.compare import compare
+    from pretrain.evaluation.compare.verdict import page, reproduced, verdicts
+    from pretrain.evaluation.model import load_model
 
     ours, published = load_model(args.ours), load_model(args.published)
     result = compare(ours, published, args.corpus, args.settings, args.sequences)

@@ -8,7 +8,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
 
-from pretrain.command import Parser, command
+from pretrain.cli.command import Parser, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:

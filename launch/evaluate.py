@@ -9,7 +9,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import argparse
 from typing import Any
 
-from pretrain.command import Parser, as_json, command, positive
+from pretrain.cli.command import Parser, as_json, command, positive
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -64,10 +64,10 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Evaluate; the exit status is in the help."""
     args = parser().parse_intermixed_args()
-    from pretrain.evaluating import tables
+    from pretrain.evaluation import tables
 
     if args.corpus:
-        from pretrain.scoring import score
+        from pretrain.evaluation.held_out import score
 
         result = score(args.model, args.corpus, args.settings, args.sequences or 2048)
         text = tables.losses(result)
@@ -91,8 +91,8 @@ def main() -> int:
 
 def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
     """--fasta"""
-    from pretrain.evaluating.model import load_model
-    from pretrain.evaluating.pseudo import pseudo_likelihoods, summary
+    from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.pseudo_perplexity import pseudo_likelihoods, summary
 
     model = load_model(args.model)
     model.require_output_head()
@@ -104,8 +104,8 @@ def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
 
 def embeddings(args: argparse.Namespace) -> dict[str, Any]:
     """--embed"""
-    from pretrain.evaluating.embeddings import check_format, embed, write_embeddings
-    from pretrain.evaluating.model import load_model
+    from pretrain.evaluation.embeddings import check_format, embed, write_embeddings
+    from pretrain.evaluation.model import load_model
 
     if not args.out:
         raise PolymeraseError("--embed needs --out FILE.npz or --out FILE.safetensors")
@@ -122,11 +122,11 @@ def embeddings(args: argparse.Namespace) -> dict[str, Any]:
 
 def variants(args: argparse.Namespace) -> dict[str, Any]:
     """--vcf"""
-    from data_prep.genome import read_contigs
-    from data_prep.genome_names import bare_name
+    from data_prep.formats.contig_names import bare_name
+    from data_prep.formats.genome import read_contigs
     from data_prep.variants.snvs import read_snvs
-    from pretrain.evaluating.model import load_model
-    from pretrain.evaluating.variant_table import VariantTable
+    from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.variant_table import VariantTable
 
     if not args.genome:
         raise PolymeraseError("--vcf needs --genome FASTA, the reference of its coordinates")
@@ -143,9 +143,9 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
 
 def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
     """--pairs"""
-    from pretrain.evaluating.dotbracket import read_structures
-    from pretrain.evaluating.model import load_model
-    from pretrain.evaluating.structures import score_structures, summary
+    from pretrain.evaluation.base_pairs import score_structures, summary
+    from pretrain.evaluation.dotbracket import read_structures
+    from pretrain.evaluation.model import load_model
 
     model = load_model(args.model)
     records = read_structures(Path(args.pairs))[: args.sequences]
@@ -155,7 +155,7 @@ def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
 def _fitting(args: argparse.Namespace, path: str, model: Any) -> tuple[list[str], Any, dict[str, int]]:
     """Ids and sequences that the model holds, and how many were left out or cut, by reason."""
     from data_prep.records import read_records
-    from pretrain.evaluating.fitting import fit
+    from pretrain.evaluation.length_limits import fit
 
     ids, _, sequences = read_records(path, args.sequences)
     return fit(model, path, ids, sequences, args.too_long)

@@ -10,7 +10,7 @@ import argparse
 from typing import Any, NamedTuple
 
 from data_prep.errors import DataPrepError
-from pretrain.command import Parser, command
+from pretrain.cli.command import Parser, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -47,13 +47,13 @@ def main() -> int:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from pretrain.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
     from pretrain.config import load_config
     from pretrain.exporting import CardFacts, export_model
     from pretrain.exporting.new_folder import refuse_existing
     from pretrain.exporting.notes import family_notes, source_rows, structure_note
     from pretrain.families import find_family
     from pretrain.reporting.recipe_diff import differences, plain
+    from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 
     run_dir = Path(args.run_dir)
     if not (run_dir / "config.yaml").is_file():
@@ -102,7 +102,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
     """The run's page in MLflow names the exported model and holds its card."""
-    from pretrain.tracking import Tracker
+    from pretrain.runs.tracking import Tracker
 
     if run_id is not None:
         tracker = Tracker(config.tracking, run_dir, run_id, running=False)
@@ -119,7 +119,7 @@ class Course(NamedTuple):
 
 def _course(run_dir: Path, step: int) -> Course:
     """The course of a run up to a step, as far as its records tell."""
-    from pretrain.reporting.run_records import read_run
+    from pretrain.runs.history import read_run
 
     try:
         run = read_run(run_dir).until(step)

@@ -9,7 +9,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import argparse
 import os
 
-from pretrain.command import Parser, as_json, command
+from pretrain.cli.command import Parser, as_json, command
 
 EXAMPLE = """examples:
   python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine
@@ -45,7 +45,7 @@ def main() -> int:
     """Try; the exit status is in the help."""
     args = parser().parse_intermixed_args()
     from pretrain.config import load_config
-    from pretrain.rate_finder import find_rate
+    from pretrain.planning.lr_finder import find_rate
 
     config = load_config(args.config, args.settings)
     sweep = find_rate(config, args.low, args.high, args.steps)

@@ -13,9 +13,9 @@ import os
 os.environ.setdefault("POLYMERASE_TRACEBACK", "1")  # days of work cannot be repeated to see it
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no C++ stack traces around "lost rank 3"; read by import torch
 
-from pretrain.command import Parser, command, positive
+from pretrain.cli.command import Parser, command, positive
+from pretrain.distributed.signals import EXIT_PREEMPTED, exit_on_signal_during_startup
 from pretrain.errors import PolymeraseError, RunError
-from pretrain.signals import EXIT_PREEMPTED, leave_when_asked
 
 EXAMPLE = """examples:
   deepspeed launch/pretrain.py --config demo/ernie.yaml corpus.path=corpora/mine
@@ -62,13 +62,13 @@ def main() -> int:
     """Run; the exit status is in the help."""
     args = parser().parse_intermixed_args()
     if not args.dry_run:
-        leave_when_asked()
+        exit_on_signal_during_startup()
     try:
         from pretrain.config import load_config
 
         config = load_config(args.config, args.settings)
         if args.dry_run:
-            from pretrain.dry_run import describe
+            from pretrain.planning.dry_run import describe
 
             print(describe(config, args.ranks))
             return 0
@@ -93,24 +93,26 @@ def _end(error: PolymeraseError, speaks: bool) -> int:
 def _train(config, args: argparse.Namespace) -> int:
     import torch
 
-    from pretrain.assembly import assemble
-    from pretrain.distributed import agree, fill_environment, join
-    from pretrain.trainer import Trainer
+    from pretrain.distributed.context import init_distributed, raise_on_any_rank, set_rank_environment
+    from pretrain.training.components import build_components
+    from pretrain.training.trainer import Trainer
 
-    engine, parts, problem = config.engine, None, None
-    fill_environment(engine.port)
+    engine, components, problem = config.engine, None, None
+    set_rank_environment(engine.port)
     try:
-        parts = assemble(config)
+        components = build_components(config)
     except PolymeraseError as error:
         if os.environ["WORLD_SIZE"] == "1":
             raise
         problem = str(error)  # the other ranks may be well, and would wait for this one
-    place = join(engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port)
+    dist_context = init_distributed(
+        engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port
+    )
     try:
-        agree(problem, place)
-        done = Trainer(parts, place, args.resume, args.allow_change).run()
+        raise_on_any_rank(problem, dist_context)
+        done = Trainer(components, dist_context, args.resume, args.allow_change).run()
     except PolymeraseError as error:
-        return _end(error, place.watch is None or place.watch.is_first_to_say(str(error)))
+        return _end(error, dist_context.heartbeat is None or dist_context.heartbeat.claim_message(str(error)))
     except OSError as error:
         return _end(RunError(str(error)), speaks=True)
     except torch.OutOfMemoryError as error:
@@ -120,7 +122,7 @@ def _train(config, args: argparse.Namespace) -> int:
         if str(error).startswith("DataLoader worker"):
             advice = "often for want of memory; lower train.loader_workers"
             return _end(RunError(f"lost a loader process, {advice} ({str(error).strip()})"), speaks=True)
-        cause = place.watch.explain() if place.watch else None
+        cause = dist_context.heartbeat.diagnose() if dist_context.heartbeat else None
         if cause is None:
             raise
         _say(f"error: {cause}\n  ({error})")  # ranks may see different things

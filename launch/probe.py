@@ -9,7 +9,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import argparse
 from typing import Any
 
-from pretrain.command import Parser, as_json, command, positive
+from pretrain.cli.command import Parser, as_json, command, positive
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -71,12 +71,12 @@ def main() -> int:
 
 def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     """The same probe on every kind of features."""
-    from pretrain.evaluating.embeddings import embed
-    from pretrain.evaluating.fitting import fit
-    from pretrain.evaluating.model import load_model, random_twin
-    from pretrain.probing.features import kmer_shares
-    from pretrain.probing.probe import probe
-    from pretrain.probing.table import as_task
+    from pretrain.evaluation.embeddings import embed
+    from pretrain.evaluation.length_limits import fit
+    from pretrain.evaluation.model import load_model, random_twin
+    from pretrain.evaluation.probing.features import kmer_shares
+    from pretrain.evaluation.probing.probe import probe
+    from pretrain.evaluation.probing.table import as_task
 
     if args.folds < 2:
         raise PolymeraseError(f"--folds {args.folds}: cross-validation takes two or more")
@@ -113,8 +113,8 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
 
 def _tuned(args: argparse.Namespace, model: Any, twin: Any, labelled: Any) -> dict[str, Any]:
     """The rows of --tune."""
-    from pretrain.probing.heads import head_of
-    from pretrain.probing.tuning import Tuning, tune
+    from pretrain.evaluation.probing.heads import head_of
+    from pretrain.evaluation.probing.tuning import Tuning, tune
 
     if not args.lr > 0:
         raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
@@ -131,7 +131,7 @@ def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str]]:
     """Ids, sequences and label texts of a table or a FASTA."""
     from data_prep.corpus import Ragged
     from data_prep.records import read_records
-    from pretrain.probing.table import labels_of_headers, read_columns
+    from pretrain.evaluation.probing.table import labels_of_headers, read_columns
 
     path = Path(args.table)
     if path.suffix in (".csv", ".tsv", ".txt"):

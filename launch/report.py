@@ -10,7 +10,7 @@ import argparse
 from typing import Any
 
 from data_prep.errors import DataPrepError
-from pretrain.command import Parser, as_json, command
+from pretrain.cli.command import Parser, as_json, command
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -42,9 +42,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Write; the exit status is in the help."""
     args = parser().parse_args()
-    from pretrain.environment import describe_environment
     from pretrain.reporting.report import verdicts, write_report
-    from pretrain.reporting.run_records import read_run
+    from pretrain.runs.history import read_run
+    from pretrain.runs.provenance import describe_environment
 
     run = read_run(Path(args.run_dir))
     out = Path(args.out or Path(args.run_dir) / "report.html")
@@ -62,8 +62,8 @@ def main() -> int:
 
 def _add_to_mlflow(run: Any, page: Path) -> None:
     """The page beside the run's other artifacts, where the run is tracked and has a checkpoint that says as what."""
-    from pretrain.checkpoint import Checkpoints, read_state
-    from pretrain.tracking import Tracker
+    from pretrain.runs.checkpoint import Checkpoints, read_state
+    from pretrain.runs.tracking import Tracker
 
     checkpoints = Checkpoints(run.folder)
     if steps := checkpoints.steps():
@@ -74,7 +74,7 @@ def _add_to_mlflow(run: Any, page: Path) -> None:
 
 def _baselines(run: Any) -> dict[str, dict[str, float]]:
     """Losses that the held-out ones have to beat; a note and nothing where the corpus is gone."""
-    from pretrain.scoring import baseline_losses
+    from pretrain.evaluation.held_out import baseline_losses
 
     try:
         return baseline_losses(run.config)

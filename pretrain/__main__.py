@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pretrain.command import Parser, as_json, command
+from pretrain.cli.command import Parser, as_json, command
 
 EXAMPLE = """examples:
   python -m pretrain doctor

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.command import TRACEBACK, as_json, command
+from pretrain.cli.command import TRACEBACK, as_json, command
 from pretrain.doctor import Finding, render
 from pretrain.errors import PolymeraseError, RunError
 from tests.faults.processes import hear_ctrl_c

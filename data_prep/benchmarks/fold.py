@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from data_prep.benchmarks.rows import in_turn, row
-from data_prep.executor import Workers
 from data_prep.folding.cache import FoldCache
 from data_prep.folding.shards import fold_distinct
 from data_prep.folding.vienna import fold_chunk, parameters
+from data_prep.runtime.executor import Workers
 
 ROWS, PROCESSES = 60, 2
 

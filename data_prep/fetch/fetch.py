@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from data_prep.cli import progress
 from data_prep.corpus.files import pretty_json, write_atomic
 from data_prep.errors import DataPrepError
 from data_prep.fetch.download import download, read_small
 from data_prep.fetch.table import PublicFile
+from data_prep.runtime.console import progress
 
 NOTE = ".origin.json"  # beside a fetched file; manifests take url and release from it
 

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.errors import DataPrepError
-from data_prep.executor import Workers
 from data_prep.folding.cache import FoldCache
 from data_prep.folding.vienna import Fold, fold_chunk, is_foldable, normalise
+from data_prep.runtime.executor import Workers
 
 CHUNK_SECONDS = 0.3  # short enough to be lost without regret, long enough to hide the traffic
 LAST_CHUNKS = 8  # of what is left, the next chunk takes an eighth at most, so that workers end together

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from data_prep.cli import progress
 from data_prep.corpus import Corpus, Ragged
 from data_prep.errors import DataPrepError
 from data_prep.motifs.matcher import MotifMatcher
+from data_prep.runtime.console import progress
 
 MIN_LENGTHS = (4, 5, 6, 7, 8, 10)
 ROWS = 4096

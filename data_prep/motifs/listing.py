@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from itertools import groupby
 
+from data_prep.filters.tally import Tally
 from data_prep.motifs.normalise import expand
 from data_prep.motifs.read import SOURCE_LINE, RawMotif
-from data_prep.tally import Tally
 
 
 def normalised_motifs(

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.text import numbered_lines
 from data_prep.motifs.meme import read_meme
-from data_prep.textfile import numbered_lines
 
 MOTIF_COLUMNS = ("motif", "sequence")
 SOURCE_COLUMNS = ("source", "database")

@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable
 from functools import cache
 
+from data_prep.sample.elements import RnaSegment
 from data_prep.sample.homologues import homologue
-from data_prep.sample.parts import Piece
 from data_prep.sample.types import (
     box_snorna,
     hairpin_array,
@@ -21,7 +21,7 @@ from data_prep.sample.types import (
 )
 
 # RNA type -> generator of one molecule
-TYPES: dict[str, Callable[[random.Random], Piece]] = {
+TYPES: dict[str, Callable[[random.Random], RnaSegment]] = {
     "pre_miRNA": mirna_precursor,
     "tRNA": transfer_rna,
     "riboswitch": multiloop_riboswitch,
@@ -34,7 +34,7 @@ SHARE_IN_FAMILIES = 0.5  # of the molecules; the others are like no other
 SHARE_WITH_N = 0.03  # of the molecules, as low-quality reads would have
 
 
-def sample_molecule(seed: int, index: int) -> tuple[str, Piece]:
+def sample_molecule(seed: int, index: int) -> tuple[str, RnaSegment]:
     """Molecule `index` of the sample `seed`: its type and its piece. A pure function of the two numbers."""
     # A text seed is hashed by `random`, so neighbouring indices share nothing; its draws are stable across versions.
     rng = random.Random(f"{seed}/{index}")
@@ -49,16 +49,16 @@ def sample_molecule(seed: int, index: int) -> tuple[str, Piece]:
 
 
 @cache
-def ancestor(name: str) -> Piece:
+def ancestor(name: str) -> RnaSegment:
     """The ancestor of the family of a type, the same in every sample; a long one, whose relatives hardly ever agree."""
     rng = random.Random(f"ancestor/{name}")
     return max((TYPES[name](rng) for _ in range(4)), key=lambda piece: len(piece.sequence))
 
 
-def _with_unknown_letters(molecule: Piece, rng: random.Random) -> Piece:
+def _with_unknown_letters(molecule: RnaSegment, rng: random.Random) -> RnaSegment:
     """One to three unpaired letters become N (a paired N would contradict the structure)."""
     unpaired = [at for at, symbol in enumerate(molecule.structure) if symbol == "."]
     letters = list(molecule.sequence)
     for at in rng.sample(unpaired, min(len(unpaired), rng.randint(1, 3))):
         letters[at] = "N"
-    return Piece("".join(letters), molecule.structure)
+    return RnaSegment("".join(letters), molecule.structure)

@@ -2,12 +2,12 @@
 
 import random
 
-from data_prep.sample.parts import LOOP_LETTERS, LOOP_WEIGHTS, PAIR_LETTERS, PAIR_WEIGHTS, Piece
+from data_prep.sample.elements import LOOP_LETTERS, LOOP_WEIGHTS, PAIR_LETTERS, PAIR_WEIGHTS, RnaSegment
 
 IDENTITY = 0.85  # chance that a loop letter, or a base pair, stays as it was in the ancestor
 
 
-def homologue(ancestor: Piece, rng: random.Random) -> Piece:
+def homologue(ancestor: RnaSegment, rng: random.Random) -> RnaSegment:
     """A relative with the structure of its ancestor: loop letters and whole base pairs are redrawn."""
     letters = list(ancestor.sequence)
     open_at: list[int] = []
@@ -22,4 +22,4 @@ def homologue(ancestor: Piece, rng: random.Random) -> Piece:
             letters[at] = rng.choices(LOOP_LETTERS, LOOP_WEIGHTS)[0]
         else:
             letters[five], letters[at] = rng.choices(PAIR_LETTERS, PAIR_WEIGHTS)[0]
-    return Piece("".join(letters), ancestor.structure)
+    return RnaSegment("".join(letters), ancestor.structure)

@@ -2,10 +2,10 @@
 
 import random
 
-from data_prep.sample.parts import Piece, join, loop, motif, stem
+from data_prep.sample.elements import RnaSegment, join, loop, motif, stem
 
 
-def mirna_precursor(rng: random.Random) -> Piece:
+def mirna_precursor(rng: random.Random) -> RnaSegment:
     """One long hairpin with a few mismatches, a UGUG at the loop, a CNNC behind the stem (40-85 nt)."""
     hairpin = stem(rng, rng.randint(6, 9), join(motif(rng, "UGUG"), loop(rng, 4, 8)))
     for _ in range(rng.randint(1, 2)):
@@ -13,7 +13,7 @@ def mirna_precursor(rng: random.Random) -> Piece:
     return join(loop(rng, 2, 5), hairpin, motif(rng, "CNNC"), loop(rng, 0, 3))
 
 
-def transfer_rna(rng: random.Random) -> Piece:
+def transfer_rna(rng: random.Random) -> RnaSegment:
     """Cloverleaf: acceptor stem, D, anticodon and T arms, CCA end (75-77 nt)."""
     d_arm = stem(rng, 4, motif(rng, rng.choice(["AGUUGGGA", "AGCUGGUA"])))
     anticodon_arm = stem(rng, 5, motif(rng, "CUNNNAA"))
@@ -22,7 +22,7 @@ def transfer_rna(rng: random.Random) -> Piece:
     return join(stem(rng, 7, arms), motif(rng, "NCCA"))
 
 
-def multiloop_riboswitch(rng: random.Random) -> Piece:
+def multiloop_riboswitch(rng: random.Random) -> RnaSegment:
     """Closing stem, a junction with a conserved core, two or three hairpins, a terminator with U run (95-155 nt)."""
     core = [motif(rng, "UAUAAUC"), motif(rng, "CUAAUAG"), motif(rng, "AGGAC"), motif(rng, "CCGAAA")]
     arms = [stem(rng, rng.randint(6, 9), loop(rng, 5, 8)) for _ in range(rng.randint(2, 3))]
@@ -34,7 +34,7 @@ def multiloop_riboswitch(rng: random.Random) -> Piece:
     return join(loop(rng, 0, 4), switch, loop(rng, 3, 6), terminator, motif(rng, "UUUUUU"))
 
 
-def box_snorna(rng: random.Random) -> Piece:
+def box_snorna(rng: random.Random) -> RnaSegment:
     """Boxes C, D', C', D around guide hairpins, closed by a terminal stem (70-105 nt)."""
     first = stem(rng, rng.randint(7, 10), loop(rng, 4, 7))
     second = stem(rng, rng.randint(7, 10), loop(rng, 4, 7))
@@ -43,7 +43,7 @@ def box_snorna(rng: random.Random) -> Piece:
     return join(loop(rng, 1, 3), stem(rng, rng.randint(6, 9), inside), loop(rng, 1, 3))
 
 
-def utr_with_au_rich_elements(rng: random.Random) -> Piece:
+def utr_with_au_rich_elements(rng: random.Random) -> RnaSegment:
     """Hairpins between AU-rich elements, at the end a polyadenylation signal and some of the tail (75-170 nt)."""
     parts = [loop(rng, 4, 8)]
     for _ in range(rng.randint(2, 4)):
@@ -51,7 +51,7 @@ def utr_with_au_rich_elements(rng: random.Random) -> Piece:
     return join(*parts, loop(rng, 2, 6), motif(rng, "AAUAAA"), loop(rng, 4, 8), motif(rng, "AAAAAA"))
 
 
-def hairpin_array(rng: random.Random) -> Piece:
+def hairpin_array(rng: random.Random) -> RnaSegment:
     """Hairpins in a row, each with a stable tetraloop (40-190 nt)."""
     parts = [loop(rng, 1, 4)]
     for _ in range(rng.randint(2, 6)):

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.cli import add_output_arguments, report
 from data_prep.corpus import StagedFolder, describe_source, tool_versions
 from data_prep.corpus.files import canonical_json
 from data_prep.errors import DataPrepError
-from data_prep.genome_names import bare_name, parse_contigs
-from data_prep.tally import Tally
+from data_prep.filters.tally import Tally
+from data_prep.formats.contig_names import bare_name, parse_contigs
+from data_prep.runtime.console import add_output_arguments, report
 from data_prep.variants.collect import CollectJob, alleles_file, collect_all
 from data_prep.variants.holdout import by_contig, last_fraction
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split

@@ -12,7 +12,7 @@ import shlex
 
 from data_prep.__main__ import main, parse_command
 from data_prep.errors import DataPrepError
-from data_prep.recipes import load_recipe, words_of
+from data_prep.fetch.recipes import load_recipe, words_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.alphabet import ALPHABETS
-from data_prep.cli import add_output_arguments, progress, report
 from data_prep.corpus import SequenceWriter, describe_source
-from data_prep.dedup import SeenKeys, sequence_keys
 from data_prep.errors import DataPrepError
-from data_prep.fasta import FastaBlock, read_fasta
-from data_prep.header_labels import COLUMNS, utr_lm_labels
-from data_prep.partition import is_held_out
-from data_prep.policies import PROTEIN, LengthPolicy, LetterPolicy, Records, drop_duplicates
-from data_prep.tally import Tally
+from data_prep.filters.dedup import SeenKeys, sequence_keys
+from data_prep.filters.holdout import is_held_out
+from data_prep.filters.records import PROTEIN, LengthFilter, LetterFilter, RecordBatch, drop_duplicates
+from data_prep.filters.tally import Tally
+from data_prep.formats.fasta import FastaBlock, read_fasta
+from data_prep.formats.header_labels import COLUMNS, utr_lm_labels
+from data_prep.nucleotides import ALPHABETS
+from data_prep.runtime.console import add_output_arguments, progress, report
 
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
@@ -112,8 +112,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> None:
-    letters = LetterPolicy(ALPHABETS[args.alphabet], args.max_ambiguous)
-    length = LengthPolicy(args.min_length, args.max_length, args.long)
+    letters = LetterFilter(ALPHABETS[args.alphabet], args.max_ambiguous)
+    length = LengthFilter(args.min_length, args.max_length, args.long)
     seen = SeenKeys(writer.scratch)
     for block in _blocks(args, tally):
         kept = length(letters(_well_formed(block, args, tally), tally), tally)
@@ -148,7 +148,7 @@ def _refuse_proteins(file: str, proteins: int, records: int) -> None:
         )
 
 
-def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> Records:
+def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> RecordBatch:
     bad = np.zeros(len(block.ids), bool)
     types = _types(block, args.type_field) if args.type_field else None
     labels = utr_lm_labels(block) if args.header_labels else None
@@ -170,7 +170,7 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> R
     if labels:  # such headers have no name
         columns |= labels.columns
         ids = [b"%d" % (block.first_record + row) for row in range(len(block.ids))]
-    return Records(ids, block.sequences, columns).where(~bad)
+    return RecordBatch(ids, block.sequences, columns).where(~bad)
 
 
 def _types(block: FastaBlock, field: int) -> list[bytes | None]:

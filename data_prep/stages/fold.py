@@ -12,14 +12,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from data_prep.cli import add_output_arguments, progress, report
 from data_prep.corpus import Corpus, SequenceWriter, open_corpus
 from data_prep.errors import DataPrepError
-from data_prep.executor import Workers
+from data_prep.filters.tally import Tally
 from data_prep.folding import vienna
 from data_prep.folding.cache import FoldCache
 from data_prep.folding.shards import crop_rule, fold_shard
-from data_prep.tally import Tally
+from data_prep.runtime.console import add_output_arguments, progress, report
+from data_prep.runtime.executor import Workers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,15 +17,15 @@ import sys
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from data_prep.alphabet import ALPHABETS
-from data_prep.cli import add_output_arguments, report
-from data_prep.clustering import CLUSTERERS, Clusterer, find_clusterer
 from data_prep.corpus import SequenceWriter, describe_source
 from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
-from data_prep.rna_type_table import TypeTable
-from data_prep.rnacentral import PRESETS, RnaPolicy, fill, find_contained
-from data_prep.tally import Tally
+from data_prep.filters.clustering import CLUSTERERS, Clusterer, find_clusterer
+from data_prep.filters.tally import Tally
+from data_prep.nucleotides import ALPHABETS
+from data_prep.rnacentral.build import PRESETS, RnaPolicy, fill, find_contained
+from data_prep.rnacentral.type_table import TypeTable
+from data_prep.runtime.console import add_output_arguments, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

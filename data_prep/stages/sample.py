@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.cli import add_output_arguments, progress, report
 from data_prep.corpus import SequenceWriter
-from data_prep.dedup import sequence_keys
 from data_prep.errors import DataPrepError
-from data_prep.partition import is_held_out
+from data_prep.filters.dedup import sequence_keys
+from data_prep.filters.holdout import is_held_out
+from data_prep.filters.tally import Tally
+from data_prep.runtime.console import add_output_arguments, progress, report
 from data_prep.sample import sample_molecule
 from data_prep.sample.genome import fasta_text, sample_genome, vcf_text
 from data_prep.stages import allele_frequencies
-from data_prep.tally import Tally
 
 BLOCK = 1000
 VERSION = 2  # of the generator: a corpus of another one is not taken for this one's

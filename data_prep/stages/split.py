@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 from xxhash import xxh3_64_intdigest
 
-from data_prep.cli import add_output_arguments, progress, report
 from data_prep.corpus import Corpus, SequenceWriter, describe_source, open_corpus
-from data_prep.dedup import SeenKeys, sequence_keys
 from data_prep.errors import DataPrepError
-from data_prep.partition import is_held_out, text_keys
-from data_prep.tally import Tally
-from data_prep.textfile import numbered_lines
+from data_prep.filters.dedup import SeenKeys, sequence_keys
+from data_prep.filters.holdout import is_held_out, text_keys
+from data_prep.filters.tally import Tally
+from data_prep.formats.text import numbered_lines
+from data_prep.runtime.console import add_output_arguments, progress, report
 
 # Rows of a batch -> their keys (R,), 16 or 8 bytes each: equal keys stay together.
 Grouping = Callable[[pa.RecordBatch], list[bytes]]

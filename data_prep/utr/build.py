@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from typing import Any
 
-from data_prep.annotation import Annotation, read_annotation
-from data_prep.cli import report
 from data_prep.corpus import SequenceWriter, describe_source
 from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
-from data_prep.tally import Tally
+from data_prep.filters.tally import Tally
+from data_prep.formats.annotation import Annotation, read_annotation
+from data_prep.runtime.console import report
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates
 from data_prep.utr.options import policy_of
-from data_prep.utr.pieces import Piece, cut, split_by_gene
+from data_prep.utr.pieces import UtrChunk, cut, split_by_gene
 from data_prep.utr.policy import UtrPolicy
 from data_prep.utr.select import select, sound
 
@@ -99,7 +99,7 @@ def _candidates(args: argparse.Namespace, given: Input, tally: Tally) -> Iterato
     return sound(found, given.policy, tally)
 
 
-def _append(writer: SequenceWriter, split: str, pieces: list[Piece]) -> None:
+def _append(writer: SequenceWriter, split: str, pieces: list[UtrChunk]) -> None:
     writer.append(
         split,
         [piece.id for piece in pieces],

@@ -3,15 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from data_prep.annotation import Annotation, Transcript
-from data_prep.cli import progress
 from data_prep.errors import DataPrepError
-from data_prep.genome import Contig, read_contigs
-from data_prep.genome_names import bare_name, missing_contigs_message
-from data_prep.tally import Tally
+from data_prep.filters.tally import Tally
+from data_prep.formats.annotation import Annotation, Transcript
+from data_prep.formats.contig_names import bare_name, missing_contigs_message
+from data_prep.formats.genome import Contig, read_contigs
+from data_prep.runtime.console import progress
 from data_prep.utr.candidates import Candidate
-from data_prep.utr.parts import splice, transcript_parts
 from data_prep.utr.policy import INCOMPLETE_TAGS, UtrPolicy
+from data_prep.utr.regions import splice, transcript_parts
 
 
 def eligible_transcripts(transcripts: Iterable[Transcript], policy: UtrPolicy, tally: Tally) -> Iterator[Transcript]:

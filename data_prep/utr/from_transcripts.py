@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from data_prep.annotation import Annotation, Transcript
 from data_prep.errors import DataPrepError
-from data_prep.genome import Contig, read_contigs
-from data_prep.tally import Tally
+from data_prep.filters.tally import Tally
+from data_prep.formats.annotation import Annotation, Transcript
+from data_prep.formats.genome import Contig, read_contigs
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import eligible_transcripts
 from data_prep.utr.policy import UtrPolicy

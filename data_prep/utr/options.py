@@ -4,11 +4,11 @@ import argparse
 from dataclasses import fields, replace
 from typing import Any
 
-from data_prep.alphabet import ALPHABETS
-from data_prep.annotation import Annotation
-from data_prep.cli import add_output_arguments
 from data_prep.errors import DataPrepError
-from data_prep.genome_names import HUMAN, bare_name, parse_contigs
+from data_prep.formats.annotation import Annotation
+from data_prep.formats.contig_names import HUMAN, bare_name, parse_contigs
+from data_prep.nucleotides import ALPHABETS
+from data_prep.runtime.console import add_output_arguments
 from data_prep.utr.policy import PER_GENE, PRESETS, UtrPolicy
 
 

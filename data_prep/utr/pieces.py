@@ -6,15 +6,15 @@ from itertools import compress
 
 import numpy as np
 
-from data_prep.alphabet import ALPHABETS
-from data_prep.partition import is_held_out, text_keys
-from data_prep.tally import Tally
+from data_prep.filters.holdout import is_held_out, text_keys
+from data_prep.filters.tally import Tally
+from data_prep.nucleotides import ALPHABETS
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.policy import UtrPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class UtrChunk:
     """One row of the corpus; `start` and `end` are 0-based half-open positions in the spliced transcript."""
 
     candidate: Candidate
@@ -34,7 +34,7 @@ class Piece:
         return f"{c.gene_name}|{c.contig}|{c.strand}|{self.start + 1}-{self.end}"
 
 
-def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Iterator[Piece]:
+def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Iterator[UtrChunk]:
     """Non-overlapping pieces from the 5' end; the remainder is kept if it has the minimum length."""
     alphabet = ALPHABETS[policy.alphabet]
     for candidate in candidates:
@@ -50,10 +50,12 @@ def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Ite
             else:
                 tally.keep("pieces")
                 begin = candidate.offset + start
-                yield Piece(candidate, number, begin, begin + len(letters), letters)
+                yield UtrChunk(candidate, number, begin, begin + len(letters), letters)
 
 
-def split_by_gene(pieces: Iterable[Piece], val_fraction: float, tally: Tally) -> tuple[list[Piece], list[Piece]]:
+def split_by_gene(
+    pieces: Iterable[UtrChunk], val_fraction: float, tally: Tally
+) -> tuple[list[UtrChunk], list[UtrChunk]]:
     """Training and validation; validation pieces whose sequence is also in training are dropped.
 
     A gene is held out by its id without version, so that it stays on its side from release to release.

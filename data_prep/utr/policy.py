@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from data_prep.genome_names import HUMAN
+from data_prep.formats.contig_names import HUMAN
 
 INCOMPLETE_TAGS = {3: frozenset({"mRNA_end_NF", "cds_end_NF"}), 5: frozenset({"mRNA_start_NF", "cds_start_NF"})}
 PER_GENE = ("longest_transcript", "longest_utr", "canonical", "all")

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.cli import progress
 from data_prep.corpus.windows import ARRAYS
 from data_prep.errors import DataPrepError
-from data_prep.executor import Workers
-from data_prep.genome_names import bare_name
+from data_prep.formats.contig_names import bare_name
+from data_prep.runtime.console import progress
+from data_prep.runtime.executor import Workers
 from data_prep.variants.names import some_names
 from data_prep.variants.reference import ReferenceCheck
 from data_prep.variants.vcf import VcfOptions, VcfReader

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from data_prep.errors import DataPrepError
-from data_prep.genome import Contig
+from data_prep.formats.genome import Contig
 
 FOREIGN = 5
 CODES = bytearray([FOREIGN]) * 256

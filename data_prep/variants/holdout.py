@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import DataPrepError
-from data_prep.genome_names import bare_name
+from data_prep.formats.contig_names import bare_name
 from data_prep.variants.names import some_names
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import DataPrepError
-from data_prep.textfile import numbered_lines
+from data_prep.formats.text import numbered_lines
 from data_prep.variants.alleles import CODE, why_not_single_base
 from data_prep.variants.frequency import FrequencyField
 

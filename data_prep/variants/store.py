@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.cli import progress
 from data_prep.corpus import StagedFolder
 from data_prep.corpus.files import canonical_json, read_json
 from data_prep.corpus.windows import ARRAYS
 from data_prep.errors import DataPrepError
-from data_prep.genome import read_contigs
+from data_prep.formats.genome import read_contigs
+from data_prep.runtime.console import progress
 from data_prep.variants.definition import ALLELE, frequency_rows
 from data_prep.variants.genome_codes import base_codes, valid_intervals
 from data_prep.variants.reference import OTHER_CODE

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.bgzf import text_blocks
+from data_prep.formats.tab_lines import first_columns, located_lines
 from data_prep.variants.alleles import CODE, SEVERAL, is_snv, why_not_single_base
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
-from data_prep.variants.inflate import text_blocks
-from data_prep.variants.lines import first_columns, located_lines
 
 COLUMNS = 8
 PASSING = (b"PASS", b".")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pretrain.benchmarking.contestants import Course
-from pretrain.benchmarking.process import PHASES, Remote, Stepped, contestant_process
+from pretrain.benchmarking.contestants import BenchmarkPlan
+from pretrain.benchmarking.process import PHASES, ContestantHandle, StepTiming, contestant_process
 from pretrain.config import Config
-from pretrain.costs import flops_per_token
 from pretrain.families import find_family
+from pretrain.planning.costs import flops_per_token
 
 UTILISATION = (
     "tokens/s x FLOPs per token / peak FLOP/s; FLOPs per token = 3 x (L x (2 x (4 D^2 + 2 D F) + 4 T D) + "
@@ -21,7 +21,7 @@ UTILISATION = (
 
 
 def compare(
-    config: Config, names: list[str], course: Course, warmup: int, max_seconds: float, profile: bool = False
+    config: Config, names: list[str], course: BenchmarkPlan, warmup: int, max_seconds: float, profile: bool = False
 ) -> dict[str, Any]:
     """Run the contestants over the course, one step each in turn, until it ends or time is up (after a whole round).
 
@@ -42,7 +42,7 @@ def compare(
             warm += 1
         for remote in remotes:
             remote.ask("restart")
-        rounds: list[list[Stepped]] = []
+        rounds: list[list[StepTiming]] = []
         end = monotonic() + max_seconds
         while len(rounds) < course.steps and (not rounds or monotonic() < end):
             rounds.append([remote.step() for remote in remotes])
@@ -66,7 +66,7 @@ def compare(
     return {**counted, **results, **_ratios(results), **operations}
 
 
-def _summary(config: Config, remote: Remote, steps: list[Stepped], peak: float) -> dict[str, Any]:
+def _summary(config: Config, remote: ContestantHandle, steps: list[StepTiming], peak: float) -> dict[str, Any]:
     seconds = np.array([step.seconds for step in steps])  # (rounds, phases)
     tokens, cells = sum(step.tokens for step in steps), sum(step.cells for step in steps)
     flops = flops_per_token(

@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pretrain.assembly import Parts
-from pretrain.batching import BatchMaker, MicroBatch, to_device
+from pretrain.batches.collate import MicroBatch, MicroBatchBuilder, to_device
+from pretrain.batches.loader import load_steps
+from pretrain.batches.plan import Bounds, Plan
 from pretrain.benchmarking.minimal import MinimalBert
 from pretrain.benchmarking.rows import Row, padded, rows_of
-from pretrain.data.loader import load_steps
-from pretrain.data.plan import Bounds, Plan
 from pretrain.families import Family
 from pretrain.models import EncoderSettings
+from pretrain.training.components import RunComponents
 
 _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
 
 
 @dataclass(frozen=True)
-class Course:
+class BenchmarkPlan:
     """Which samples are run over: the stream from its start, ``sequences`` for each rank in each step. ``rank``: whose
     course this is."""
 
@@ -35,12 +35,12 @@ class Course:
 
     def spans(self) -> list[tuple[int, int]]:
         """The samples of each step of this rank."""
-        turns = range(self.rank, self.steps * self.ranks, self.ranks)
-        return [(n * self.sequences, (n + 1) * self.sequences) for n in turns]
+        micro_batches_per_rank = range(self.rank, self.steps * self.ranks, self.ranks)
+        return [(n * self.sequences, (n + 1) * self.sequences) for n in micro_batches_per_rank]
 
 
 @dataclass(frozen=True)
-class Load:
+class BenchmarkBatch:
     """One batch: what ``loss`` reads, real tokens, and tokens that are computed (padding included)."""
 
     data: Any
@@ -55,10 +55,10 @@ class Contestant(Protocol):
     model: nn.Module
     uses_deepspeed: bool
 
-    def loads(self) -> Iterator[Load]:
+    def loads(self) -> Iterator[BenchmarkBatch]:
         """The batches of the course, in order; making one counts as waiting for data."""
 
-    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+    def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
         """Forward pass through ``network`` (the model, or the engine around it)."""
 
 
@@ -67,20 +67,20 @@ class Ours:
 
     uses_deepspeed = True
 
-    def __init__(self, parts: Parts, course: Course):
-        self.model: nn.Module = parts.model()
-        self._maker, self._course = parts.batches("train"), course
+    def __init__(self, components: RunComponents, course: BenchmarkPlan):
+        self.model: nn.Module = components.model()
+        self._builder, self._course = components.batches("train"), course
 
-    def loads(self) -> Iterator[Load]:
+    def loads(self) -> Iterator[BenchmarkBatch]:
         course = self._course
-        plan = Plan(self._maker.lengths_at, Bounds(sequences=course.sequences), course.ranks)
-        for step in load_steps(plan, 0, self._maker.make, course.rank, course.ranks, 0):
-            batch = step.turns[0]
+        plan = Plan(self._builder.lengths_at, Bounds(sequences=course.sequences), course.ranks)
+        for step in load_steps(plan, 0, self._builder.make, course.rank, course.ranks, 0):
+            batch = step.micro_batches[0]
             assert batch is not None
             lengths = batch.packed.lengths
-            yield Load(batch, batch.tokens, batch.tokens, sum(length * length for length in lengths))
+            yield BenchmarkBatch(batch, batch.tokens, batch.tokens, sum(length * length for length in lengths))
 
-    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+    def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
         batch: MicroBatch = load.data
         packed, targets = to_device(batch, device)
         torch.manual_seed(batch.dropout_seed)
@@ -93,25 +93,27 @@ class HuggingFace:
 
     uses_deepspeed = True
 
-    def __init__(self, parts: Parts, course: Course):
-        self._settings, self._course = parts.settings, course
-        self.model: nn.Module = hugging_face_model(parts.family, parts.settings)
-        self._maker = parts.batches("train")
+    def __init__(self, components: RunComponents, course: BenchmarkPlan):
+        self._settings, self._course = components.settings, course
+        self.model: nn.Module = hugging_face_model(components.family, components.settings)
+        self._builder = components.batches("train")
 
-    def loads(self) -> Iterator[Load]:
+    def loads(self) -> Iterator[BenchmarkBatch]:
         for rows in self._batches():
             lengths = [len(row.ids) for row in rows]
             s = self._settings
             data = padded(rows, s.pad_token_id, s.vocab_size, s.base_token_ids, s.pairing_bias)
-            yield Load(data, sum(lengths), len(rows) * max(lengths), sum(length * length for length in lengths))
+            yield BenchmarkBatch(
+                data, sum(lengths), len(rows) * max(lengths), sum(length * length for length in lengths)
+            )
 
-    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+    def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
         return network(**{name: value.to(device, non_blocking=True) for name, value in load.data.items()}).loss
 
     def _batches(self) -> Iterator[list[Row]]:
         """In the order of the stream, which is random."""
         for span in self._course.spans():
-            yield rows_of(self._maker.make(*span))
+            yield rows_of(self._builder.make(*span))
 
 
 class HuggingFaceGrouped(HuggingFace):
@@ -121,7 +123,7 @@ class HuggingFaceGrouped(HuggingFace):
         size, order = self._course.sequences, np.random.default_rng(0)
         spans = self._course.spans()
         for first in range(0, len(spans), _MEGABATCH):
-            rows = [row for span in spans[first : first + _MEGABATCH] for row in rows_of(self._maker.make(*span))]
+            rows = [row for span in spans[first : first + _MEGABATCH] for row in rows_of(self._builder.make(*span))]
             rows.sort(key=lambda row: len(row.ids))
             batches = [rows[start : start + size] for start in range(0, len(rows), size)]
             yield from (batches[n] for n in order.permutation(len(batches)))
@@ -132,19 +134,19 @@ class MinimalLoop(HuggingFace):
 
     uses_deepspeed = False
 
-    def __init__(self, parts: Parts, course: Course):
-        self._settings, self._course = parts.settings, course
-        self.model = MinimalBert(parts.settings)
-        self._maker: BatchMaker = parts.batches("train")
-        self._half = parts.config.engine.precision != "fp32"
+    def __init__(self, components: RunComponents, course: BenchmarkPlan):
+        self._settings, self._course = components.settings, course
+        self.model = MinimalBert(components.settings)
+        self._builder: MicroBatchBuilder = components.batches("train")
+        self._half = components.config.engine.precision != "fp32"
 
-    def loss(self, network: Callable[..., Any], load: Load, device: torch.device) -> Tensor:
+    def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
         names = ("input_ids", "attention_mask", "labels")
         with torch.autocast(device.type, torch.bfloat16, enabled=self._half):
             return network(*(load.data[name].to(device, non_blocking=True) for name in names))
 
 
-CONTESTANTS: dict[str, Callable[[Parts, Course], Contestant]] = {
+CONTESTANTS: dict[str, Callable[[RunComponents, BenchmarkPlan], Contestant]] = {
     "ours": Ours,
     "hf": HuggingFace,
     "hf_grouped": HuggingFaceGrouped,

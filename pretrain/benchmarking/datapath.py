@@ -16,19 +16,19 @@ import numpy as np
 
 from data_prep.corpus import Corpus, Ragged, open_corpus
 from data_prep.corpus.ragged import offsets_of
-from pretrain.assembly import assemble
-from pretrain.batching import BatchMaker
+from pretrain.batches.collate import MicroBatchBuilder
+from pretrain.batches.plan import Bounds, Plan
 from pretrain.benchmarking.figure import figure
 from pretrain.benchmarking.synthetic import draw_lengths, random_letters
 from pretrain.config import Config, load_config
 from pretrain.config.sections import Corpus as CorpusSettings
-from pretrain.data.plan import Bounds, Plan
 from pretrain.data.sources import SequenceSource
 from pretrain.data.stream import SampleStream
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.masking import build_strategy
 from pretrain.masking.settings import BaseSettings, MotifDatabase, MotifSettings, SpanSettings
 from pretrain.tokenizers import Tokenizer, build_tokenizer
+from pretrain.training.components import build_components
 
 TOKENS, BATCHES, STRETCHES, WARMUP, PEER_BATCHES = 9216, 40, 7, 3, 5
 MANY_SEQUENCES = 30_000_000
@@ -70,13 +70,13 @@ def _with(config: Config, folder: Path, masking: Any = None) -> Config:
 
 def _rate(config: Config) -> float:
     """Tokens per CPU second, the median of some stretches of the stream."""
-    maker = assemble(config).batches("train")
+    builder = build_components(config).batches("train")
     bounds = Bounds(sequences=128) if config.masking.strategy == "variant_first" else Bounds(tokens=TOKENS)
-    steps = Plan(maker.lengths_at, bounds, 1).steps(0)
+    steps = Plan(builder.lengths_at, bounds, 1).steps(0)
     rates = []
     for batches in (WARMUP, *[BATCHES] * STRETCHES):
         start = time.process_time()
-        tokens = sum(maker.make(*span).tokens for (span,) in islice(steps, batches))
+        tokens = sum(builder.make(*span).tokens for (span,) in islice(steps, batches))
         rates.append(tokens / (time.process_time() - start))
     return statistics.median(rates[1:])
 
@@ -126,31 +126,31 @@ def _many_sequence_rows() -> list[dict[str, Any]]:
 
     table, tokenizer = MadeUpTable(MANY_SEQUENCES), build_tokenizer("ernie_rna")
 
-    def open_and_make() -> BatchMaker:
-        maker = _maker(table, tokenizer)
-        _batch_at(maker, 0)
-        return maker
+    def open_and_make() -> MicroBatchBuilder:
+        builder = _builder(table, tokenizer)
+        _batch_at(builder, 0)
+        return builder
 
-    maker = _maker(table, tokenizer)
+    builder = _builder(table, tokenizer)
     places = iter(range(10**6, 10**9, 10**8))
     count = f"{MANY_SEQUENCES // 10**6} M sequences"
     shuffle = _seconds(lambda: torch.randperm(MANY_SEQUENCES).tolist(), rounds=1)
     peer = "torch RandomSampler: randperm(n).tolist()"
     return [
         figure(f"first batch, {count}", "CPU s", _seconds(open_and_make), peer, shuffle, "< 2 s"),
-        figure(f"seek, {count}", "CPU s", _seconds(lambda: _batch_at(maker, next(places))), peer, shuffle, "< 0.1 s"),
+        figure(f"seek, {count}", "CPU s", _seconds(lambda: _batch_at(builder, next(places))), peer, shuffle, "< 0.1 s"),
     ]
 
 
-def _maker(table: MadeUpTable, tokenizer: Tokenizer) -> BatchMaker:
+def _builder(table: MadeUpTable, tokenizer: Tokenizer) -> MicroBatchBuilder:
     source = SequenceSource(table, tokenizer, CorpusSettings(), 1024)  # type: ignore[arg-type]
     masking = build_strategy(BaseSettings(), tokenizer)
-    return BatchMaker([source], SampleStream([source.size], [1.0], 0), tokenizer, masking, {}, 1, None, 0)
+    return MicroBatchBuilder([source], SampleStream([source.size], [1.0], 0), tokenizer, masking, {}, 1, None, 0)
 
 
-def _batch_at(maker: BatchMaker, position: int) -> None:
-    ((span,),) = islice(Plan(maker.lengths_at, Bounds(tokens=TOKENS), 1).steps(position), 1)
-    maker.make(*span)
+def _batch_at(builder: MicroBatchBuilder, position: int) -> None:
+    ((span,),) = islice(Plan(builder.lengths_at, Bounds(tokens=TOKENS), 1).steps(position), 1)
+    builder.make(*span)
 
 
 def _seconds(action: Callable[[], object], rounds: int = 3) -> float:

@@ -14,16 +14,16 @@ from typing import Any
 
 import torch
 
-from pretrain.assembly import assemble
 from pretrain.benchmarking import communication
-from pretrain.benchmarking.contestants import CONTESTANTS, Course, Load
+from pretrain.benchmarking.contestants import CONTESTANTS, BenchmarkBatch, BenchmarkPlan
 from pretrain.benchmarking.hardware import Stopwatch, describe, peak_bytes, peak_flops
 from pretrain.benchmarking.profiling import operations
 from pretrain.config import Config
-from pretrain.distributed import free_port, join
-from pretrain.engine import Engine
+from pretrain.distributed.context import free_port, init_distributed
 from pretrain.errors import PolymeraseError
-from pretrain.optim import build_optimizer
+from pretrain.training.components import build_components
+from pretrain.training.engine import Engine
+from pretrain.training.optim import build_optimizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _QUIET_PROFILER = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}  # read when torch is loaded
@@ -31,7 +31,7 @@ PHASES = ("data_wait", "forward", "backward", "optimizer", communication.PHASE)
 
 
 @dataclass(frozen=True)
-class Stepped:
+class StepTiming:
     """One optimiser step: seconds of each phase, the mean over ranks, and how much all of them computed."""
 
     seconds: tuple[float, ...]
@@ -40,7 +40,7 @@ class Stepped:
     squares: int
 
 
-class Remote:
+class ContestantHandle:
     """The near end of a contestant's processes, one for each rank."""
 
     def __init__(self, name: str, connections: list[Connection]):
@@ -51,13 +51,13 @@ class Remote:
         """Until it is ready to step; several are started at once and waited for afterwards."""
         self.facts = self._receive()[0]
 
-    def step(self) -> Stepped:
+    def step(self) -> StepTiming:
         """Compute one step, alone on the machine; returns when it is done."""
-        ranks = [Stepped(**answer) for answer in self.ask("step")]
+        ranks = [StepTiming(**answer) for answer in self.ask("step")]
         phases = zip(*(rank.seconds for rank in ranks), strict=True)
         seconds = tuple(sum(phase) / len(ranks) for phase in phases)
         tokens, cells, squares = (sum(getattr(r, name) for r in ranks) for name in ("tokens", "cells", "squares"))
-        return Stepped(seconds, tokens, cells, squares)
+        return StepTiming(seconds, tokens, cells, squares)
 
     def ask(self, what: str) -> list[Any]:
         """What a public method of the far end returns, by rank."""
@@ -77,7 +77,7 @@ class Remote:
 
 
 @contextmanager
-def contestant_process(name: str, config: Config, course: Course) -> Iterator[Remote]:
+def contestant_process(name: str, config: Config, course: BenchmarkPlan) -> Iterator[ContestantHandle]:
     """Start the ranks of a contestant, which build their model and wait. Ended on leaving."""
     context = multiprocessing.get_context("spawn")
     for variable, quiet in _QUIET_PROFILER.items():
@@ -93,7 +93,7 @@ def contestant_process(name: str, config: Config, course: Course) -> Iterator[Re
         processes.append(process)
     signal.signal(signal.SIGINT, handler)
     try:
-        yield Remote(name, connections)
+        yield ContestantHandle(name, connections)
     finally:
         for near in connections:
             near.close()
@@ -103,7 +103,7 @@ def contestant_process(name: str, config: Config, course: Course) -> Iterator[Re
                 process.kill()
 
 
-def _serve(connection: Connection, name: str, config: Config, course: Course, port: int) -> None:
+def _serve(connection: Connection, name: str, config: Config, course: BenchmarkPlan, port: int) -> None:
     rank, ranks = str(course.rank), str(course.ranks)
     os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=ranks, LOCAL_SIZE=ranks)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))  # each contestant is a world of its own
@@ -123,15 +123,15 @@ def _serve(connection: Connection, name: str, config: Config, course: Course, po
 class _Stepper:
     """The far end: model, engine, batches."""
 
-    def __init__(self, name: str, config: Config, course: Course):
+    def __init__(self, name: str, config: Config, course: BenchmarkPlan):
         self._precision = config.engine.precision
-        self._place = join(config.engine.timeout_s, config.engine.require_gpu)
-        parts = assemble(config)
-        self._contestant = CONTESTANTS[name](parts, course)
+        self._dist_context = init_distributed(config.engine.timeout_s, config.engine.require_gpu)
+        components = build_components(config)
+        self._contestant = CONTESTANTS[name](components, course)
         self._loads = self._contestant.loads()
-        self._heaviest: Load | None = None
+        self._heaviest: BenchmarkBatch | None = None
         self.facts = {"parameters": sum(p.numel() for p in self._contestant.model.parameters())}
-        self._watch = Stopwatch(self._place.device)
+        self._watch = Stopwatch(self._dist_context.device)
         self._prepare(config)
         communication.watch_collectives(self._watch)
 
@@ -141,7 +141,7 @@ class _Stepper:
             engine = Engine(config, model, 1).deepspeed  # type: ignore[arg-type]
             self._network, self._backward, self._update = engine, engine.backward, engine.step
             return
-        model.to(self._place.device)
+        model.to(self._dist_context.device)
         optimizer = build_optimizer(model, config.optimizer)
 
         def update() -> None:
@@ -169,24 +169,26 @@ class _Stepper:
         seconds = self._compute(load)
         if self._heaviest is None or load.cells > self._heaviest.cells:
             self._heaviest = load
-        return asdict(Stepped(tuple(seconds.get(name, 0.0) for name in PHASES), load.tokens, load.cells, load.squares))
+        return asdict(
+            StepTiming(tuple(seconds.get(name, 0.0) for name in PHASES), load.tokens, load.cells, load.squares)
+        )
 
     def memory(self) -> int:
         """Peak bytes: the heaviest batch so far once more, watching the memory."""
-        return peak_bytes(self._heaviest_step(), self._place.device)
+        return peak_bytes(self._heaviest_step(), self._dist_context.device)
 
     def profile(self) -> list[dict[str, Any]]:
         """The same, watching the operations."""
-        return operations(self._heaviest_step(), self._place.device)
+        return operations(self._heaviest_step(), self._dist_context.device)
 
     def _heaviest_step(self) -> Callable[[], object]:
         assert self._heaviest is not None
         return partial(self._compute, self._heaviest)
 
-    def _compute(self, load: Load) -> dict[str, float]:
+    def _compute(self, load: BenchmarkBatch) -> dict[str, float]:
         """One step; seconds by phase, what was entered before included."""
         self._watch.enter("forward")
-        loss = self._contestant.loss(self._network, load, self._place.device)
+        loss = self._contestant.loss(self._network, load, self._dist_context.device)
         self._watch.enter("backward")
         self._backward(loss)
         self._watch.enter("optimizer")
@@ -196,9 +198,9 @@ class _Stepper:
 
     def hardware(self) -> dict[str, Any]:
         """Device, threads, versions."""
-        return describe(self._place.device)
+        return describe(self._dist_context.device)
 
     def peak(self) -> dict[str, Any]:
         """What utilisation is a share of."""
-        flops, source = peak_flops(self._place.device, _DTYPES[self._precision])
+        flops, source = peak_flops(self._dist_context.device, _DTYPES[self._precision])
         return {"flops_per_second": flops, "source": source}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pretrain.batching import MicroBatch
+from pretrain.batches.collate import MicroBatch
 from pretrain.objectives.base import IGNORE
 
 

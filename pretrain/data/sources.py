@@ -17,7 +17,7 @@ from data_prep.errors import DataPrepError
 from pretrain.config.sections import Corpus as CorpusSettings
 from pretrain.data.alleles import tempered
 from pretrain.data.ragged import slices
-from pretrain.data.reads import NO_VARIANTS, Reads, Variants
+from pretrain.data.raw_batch import NO_VARIANTS, RawBatch, Variants
 from pretrain.errors import PolymeraseError
 from pretrain.rng import SampleRng
 from pretrain.tokenizers import Tokenizer
@@ -35,7 +35,7 @@ class Source(Protocol):
     def token_counts(self, index: np.ndarray) -> np.ndarray:
         """Tokens, specials included, of samples int64 (S,) -> int64 (S,)."""
 
-    def read(self, index: np.ndarray, rng: SampleRng) -> Reads:
+    def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         """Content of samples int64 (S,)."""
 
 
@@ -82,13 +82,13 @@ class SequenceSource:
     def token_counts(self, index: np.ndarray) -> np.ndarray:
         return self._tokenizer.token_count(np.minimum(self._lengths[self._to_rows(index)], self._max_nt))
 
-    def read(self, index: np.ndarray, rng: SampleRng) -> Reads:
+    def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         rows = self._to_rows(index)
         lengths = self._lengths[rows].astype(np.int64)
         kept = np.minimum(lengths, self._max_nt)
         start = self._crop_start(lengths - kept, rng)
         table = self._table
-        return Reads(
+        return RawBatch(
             slices(table.gather(rows), start, kept),
             self._structure(rows, start, kept),
             # the energy belongs to the whole molecule, so a cropped sample has none
@@ -145,12 +145,12 @@ class WindowSource:
     def token_counts(self, index: np.ndarray) -> np.ndarray:
         return self._tokenizer.token_count(np.full(len(index), self._width, np.int64))
 
-    def read(self, index: np.ndarray, rng: SampleRng) -> Reads:
+    def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         start = np.minimum((rng.uniform("window") * self._starts).astype(np.int64), self._starts - 1)
         reverse = rng.uniform("reverse_complement") < self._settings.reverse_complement
         windows = self._table.gather(start, self._width, reverse=reverse)
         count = len(index)
-        return Reads(
+        return RawBatch(
             Ragged(_ASCII[windows.codes].reshape(-1), np.arange(count + 1, dtype=np.int64) * self._width),
             Ragged(np.zeros(0, np.uint8), np.zeros(count + 1, np.int64)),
             np.full(count, np.nan, np.float32),

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pretrain.doctor.finding import Finding
-from pretrain.environment import version_of
+from pretrain.runs.provenance import version_of
 
 _PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 _OLDEST_PYTHON = (3, 11)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pretrain.exporting.card import CardFacts
 from pretrain.exporting.notes import WEIGHT_LICENCES, conversion_notes, family_notes
-from pretrain.importing import Imported, Source
+from pretrain.importing import Imported, ImportedFile
 from pretrain.importing.training_facts import Fact
 
 _WANTED = ("num_updates", "epoch", "val_loss", "best", "lr", "max_tokens", "update_freq", "dropout", "seed")
 
 
-def published_facts(source: Source, imported: Imported, licence: str | None = None) -> CardFacts:
+def published_facts(source: ImportedFile, imported: Imported, licence: str | None = None) -> CardFacts:
     """Origin, checksum, training facts found in the file, and what a user must know.
 
     Args:

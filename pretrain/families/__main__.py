@@ -2,7 +2,7 @@
 
 import sys
 
-from pretrain.command import Parser, command
+from pretrain.cli.command import Parser, command
 
 EXAMPLE = "example: python -m pretrain.families --check"
 

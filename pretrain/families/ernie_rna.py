@@ -27,7 +27,7 @@ Where sources disagree, and what we follow:
 
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.models.settings import EncoderSettings
+from pretrain.models.transformer.settings import EncoderSettings
 
 _SENTENCE = "encoder.sentence_encoder."
 _LAYER = _SENTENCE + "layers.{i}."

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pretrain.families.keys import KeyLayout
-from pretrain.models.settings import EncoderSettings, RopeScaling
+from pretrain.models.transformer.settings import EncoderSettings, RopeScaling
 
 # encoder settings that transformers configs hold under the same name
 CONFIG_FIELDS = (

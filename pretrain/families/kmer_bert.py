@@ -17,7 +17,7 @@ from pretrain.families.bert_keys import (
 )
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout
-from pretrain.models.settings import EncoderSettings
+from pretrain.models.transformer.settings import EncoderSettings
 
 PARAMETERS = {3: 86_095_941, 4: 86_243_589, 5: 86_834_181, 6: 89_196_549}
 POOLER_PARAMETERS = 590_592

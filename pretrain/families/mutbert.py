@@ -30,7 +30,7 @@ from pretrain.families.bert_keys import (
 )
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout
-from pretrain.models.settings import EncoderSettings
+from pretrain.models.transformer.settings import EncoderSettings
 
 KEYS = KeyLayout(
     rules=(*BERT_ENCODER_RULES, BERT_POOLER, *bert_head_rules()),

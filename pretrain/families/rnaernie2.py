@@ -13,7 +13,7 @@ What is uncertain, and what we follow:
 
 from pretrain.families.bert_keys import BERT_KEYS
 from pretrain.families.family import Family, HuggingFaceForm
-from pretrain.models.settings import EncoderSettings
+from pretrain.models.transformer.settings import EncoderSettings
 
 RNAERNIE2 = Family(
     name="rnaernie2",

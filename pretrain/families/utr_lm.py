@@ -28,7 +28,7 @@ Where sources disagree, and what we follow:
 
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.models.settings import EncoderSettings
+from pretrain.models.transformer.settings import EncoderSettings
 
 _THEIRS, _HF, _OURS = "layers.{i}.", "esm.encoder.layer.{i}.", "encoder.layers.{i}."
 

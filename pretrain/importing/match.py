@@ -17,7 +17,7 @@ _SHOWN = 6  # names listed in an error
 
 
 @dataclass
-class Match:
+class KeyMatch:
     """Tensors of one source under our names.
 
     state: float32, names ``encoder.…``, ``mlm_head.…``, ``heads.…``, ``unused.…``. theirs: our name -> the source's.
@@ -44,9 +44,9 @@ class Match:
         return found[0] if found else ours
 
 
-def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> Match:
+def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> KeyMatch:
     """Sort the source's tensors by a layout. Nothing is refused here."""
-    result = Match(layout)
+    result = KeyMatch(layout)
     plain = _without_prefix(layout, tensors)
     for key, tensor in plain.items():
         found = layout.to_ours(key)
@@ -66,7 +66,7 @@ def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> Match:
     return result
 
 
-def check(matched: Match, settings: EncoderSettings, source: str) -> None:
+def check(matched: KeyMatch, settings: EncoderSettings, source: str) -> None:
     """Refuse whatever is not exactly a model of these settings.
 
     Raises:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family, KeyLayout
-from pretrain.importing.match import Match, check, match
+from pretrain.importing.match import KeyMatch, check, match
 from pretrain.importing.sizes import layer_numbers, settings_from, sizes_of
-from pretrain.importing.source import FAMILY_KEY, Source, read_source
+from pretrain.importing.source import FAMILY_KEY, ImportedFile, read_source
 from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside
 from pretrain.models import EncoderSettings
 
@@ -28,7 +28,7 @@ class Imported:
     layout: str  # "upstream" or "Hugging Face"
 
 
-def import_published(source: Source, family: Family, overrides: Mapping[str, Any] | None = None) -> Imported:
+def import_published(source: ImportedFile, family: Family, overrides: Mapping[str, Any] | None = None) -> Imported:
     """Read a source as a model of ``family``.
 
     The release's own layout and the Hugging Face one are told apart by their names; where both have the same names
@@ -76,7 +76,7 @@ def load_pretrained_state(folder: str | Path) -> tuple[Family, EncoderSettings, 
     return imported.family, imported.settings, imported.state
 
 
-def families_like(source: Source) -> list[str]:
+def families_like(source: ImportedFile) -> list[str]:
     """Families whose names and vocabulary size fit a source exactly."""
     found = []
     for family in FAMILIES.values():
@@ -87,7 +87,7 @@ def families_like(source: Source) -> list[str]:
     return found
 
 
-def _family_of(source: Source) -> Family:
+def _family_of(source: ImportedFile) -> Family:
     stated = source.config.get(FAMILY_KEY)
     if isinstance(stated, str) and stated in FAMILIES:
         return FAMILIES[stated]
@@ -102,7 +102,7 @@ def _family_of(source: Source) -> Family:
     return FAMILIES[alike[0]]
 
 
-def _best_layout(source: Source, family: Family) -> tuple[str, Match]:
+def _best_layout(source: ImportedFile, family: Family) -> tuple[str, KeyMatch]:
     """The layout with the fewest problems; of equals the one that the source's config.json suggests."""
     layouts: list[tuple[str, KeyLayout]] = [
         ("upstream", family.upstream),
@@ -115,6 +115,6 @@ def _best_layout(source: Source, family: Family) -> tuple[str, Match]:
     return min(matches, key=lambda named: _problems(named[1], family))
 
 
-def _problems(matched: Match, family: Family) -> int:
+def _problems(matched: KeyMatch, family: Family) -> int:
     layers = max(1, len(layer_numbers(matched.state)))
     return len(matched.unexpected) + len(matched.missing(replace(family.settings, num_hidden_layers=layers)))

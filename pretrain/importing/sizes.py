@@ -13,7 +13,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.family import CONFIG_FIELDS
 from pretrain.models import EncoderSettings
-from pretrain.models.mlp import ACTIVATIONS
+from pretrain.models.transformer.mlp import ACTIVATIONS
 
 _STATABLE = (*CONFIG_FIELDS, "rope_theta", "rope_scaling")
 _WHOLE_NUMBERS = (

@@ -22,7 +22,7 @@ _WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_m
 
 
 @dataclass(frozen=True)
-class Source:
+class ImportedFile:
     """What was found: tensors under the source's names, its config.json (empty if there is none), and facts.
 
     side: tensors of our exports' side files, under our names. path: the checkpoint file, for messages.
@@ -40,7 +40,7 @@ class Source:
         return FAMILY_KEY in self.config or "transformers_version" in self.config
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> ImportedFile:
     """Read a checkpoint file with the config.json beside it, or a folder of both.
 
     Raises:
@@ -54,7 +54,7 @@ def read_source(path: Path) -> Source:
     for name in (OBJECTIVE_HEADS, UNUSED_TENSORS):
         if (file.parent / name).is_file() and file.name in _WEIGHT_FILES:
             side |= read_checkpoint_file(file.parent / name).tensors
-    return Source(file, checkpoint.tensors, _read_config(file.parent / CONFIG), checkpoint.facts, side)
+    return ImportedFile(file, checkpoint.tensors, _read_config(file.parent / CONFIG), checkpoint.facts, side)
 
 
 def _checkpoint_in(folder: Path) -> Path:

@@ -23,7 +23,7 @@ class Candidates:
     offsets: np.ndarray  # int64 (S+1,)
 
 
-def walk(candidates: Candidates, budgets: np.ndarray, token_count: int) -> np.ndarray:
+def take_within_budget(candidates: Candidates, budgets: np.ndarray, token_count: int) -> np.ndarray:
     """Take candidates of each sequence in order until its budget, int64 (S,), is spent.
 
     A candidate longer than the budget left is shortened, but not below its shortest length; it is skipped if it still
@@ -63,7 +63,7 @@ def walk(candidates: Candidates, budgets: np.ndarray, token_count: int) -> np.nd
     return taken[:token_count]
 
 
-def fill(tokens: TokenBatch, taken: np.ndarray, budgets: np.ndarray, rng: SampleRng) -> np.ndarray:
+def top_up_with_single_tokens(tokens: TokenBatch, taken: np.ndarray, budgets: np.ndarray, rng: SampleRng) -> np.ndarray:
     """Positions taken, plus single tokens chosen uniformly up to the budget; int64 (M,), ascending."""
     candidates = tokens.maskable & ~taken
     missing = np.minimum(budgets - tokens.per_sequence(taken), tokens.per_sequence(candidates))

@@ -21,10 +21,12 @@ class KmerMasking:
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
         drawn = rng.token_uniform("select", tokens.offsets) < self._centre_probability
-        return self._replace(tokens, around(tokens, np.flatnonzero(drawn & tokens.maskable), self._k), rng)
+        return self._replace(
+            tokens, expand_to_overlapping_kmers(tokens, np.flatnonzero(drawn & tokens.maskable), self._k), rng
+        )
 
 
-def around(tokens: TokenBatch, centres: np.ndarray, k: int) -> np.ndarray:
+def expand_to_overlapping_kmers(tokens: TokenBatch, centres: np.ndarray, k: int) -> np.ndarray:
     """All tokens within reach of the centres, int64 (C,) flat: from (k - 1) // 2 before to k // 2 after each.
 
     Returns:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pretrain.masking.masked import Masked, MaskingStrategy, SideInformation
 from pretrain.rng import SampleRng
-from pretrain.tokenizers.batch import TokenBatch, spans
+from pretrain.tokenizers.batch import TokenBatch, ragged_arange
 
 
 class MixtureMasking:
@@ -20,7 +20,7 @@ class MixtureMasking:
     """
 
     def __init__(self, parts: Sequence[MaskingStrategy], weights: Sequence[float]):
-        self._parts = parts
+        self._components = parts
         self._cumulative = np.cumsum(weights) / np.sum(weights)
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
@@ -28,11 +28,11 @@ class MixtureMasking:
         input_ids = tokens.ids.copy()
         selected = np.zeros(len(tokens.ids), bool)
         replaced = np.zeros(len(tokens.ids), bool)
-        for number, part in enumerate(self._parts):
+        for number, part in enumerate(self._components):
             samples = np.flatnonzero(drawn == number)
             if len(samples) == 0:
                 continue
-            where = spans(tokens.offsets[samples], tokens.lengths[samples])
+            where = ragged_arange(tokens.offsets[samples], tokens.lengths[samples])
             masked = part(_only(tokens, samples, where), _only_variants(side, where), SampleRng(rng.keys[samples]))
             input_ids[where] = masked.input_ids
             selected[where[masked.positions]] = True

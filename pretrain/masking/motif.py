@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pretrain.errors import PolymeraseError
-from pretrain.masking.budget import Candidates, fill, walk
+from pretrain.masking.budget import Candidates, take_within_budget, top_up_with_single_tokens
 from pretrain.masking.masked import Masked, SideInformation
 from pretrain.masking.motif_finder import Matches, MotifFinder
 from pretrain.masking.motif_list import load_motifs
@@ -46,8 +46,12 @@ class MotifMasking:
         # the bits of positive numbers sort like the numbers
         priority = keys.astype(np.float32).view(np.uint32).astype(np.uint64) << np.uint64(33)
         order = shuffled(sequence, priority)
-        taken = walk(match_candidates(matches, sequence, order, len(letters)), budgets, len(tokens.ids))
-        positions = fill(tokens, taken, budgets, rng) if settings.shortfall == "fill" else np.flatnonzero(taken)
+        taken = take_within_budget(match_candidates(matches, sequence, order, len(letters)), budgets, len(tokens.ids))
+        positions = (
+            top_up_with_single_tokens(tokens, taken, budgets, rng)
+            if settings.shortfall == "fill"
+            else np.flatnonzero(taken)
+        )
         return self._replace(tokens, positions, rng)
 
     def _keys(self, databases: np.ndarray, sequence: np.ndarray, sequences: int, uniform: np.ndarray) -> np.ndarray:

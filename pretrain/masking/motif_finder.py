@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrain.masking.motif_list import UNKNOWN_DIGIT
-from pretrain.tokenizers.batch import TokenBatch, Tokenizer, spans
+from pretrain.tokenizers.batch import TokenBatch, Tokenizer, ragged_arange
 from pretrain.tokenizers.windows import window_numbers
 
 _BLOCK = {5: 8, 6: 7}  # base -> P; the table of windows then fits a core's cache
@@ -110,7 +110,7 @@ class _LongMotifs:
         """Matches at positions, int64 (K',), whose windows begin a long motif; codes (N,) of all windows."""
         group = np.searchsorted(self._prefixes, codes[position])
         start = np.repeat(position, self._count[group])
-        motif = spans(self._first[group], self._count[group])
+        motif = ragged_arange(self._first[group], self._count[group])
         for block in range(self._offset.shape[1]):
             offset = self._offset[motif, block]
             if block and (offset == self._offset[motif, 0]).all():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pretrain.masking.settings import CountRule
-from pretrain.tokenizers.batch import TokenBatch, spans
+from pretrain.tokenizers.batch import TokenBatch, ragged_arange
 
 _PRIORITY_BITS = 24  # of a random word that decide; equal ones (1 pair in 16 million) go as they come
 
@@ -76,7 +76,7 @@ def choose(tokens: TokenBatch, candidates: np.ndarray, counts: np.ndarray, prior
     where = np.flatnonzero(likely)
     order = where[shuffled(tokens.sequence[where], priority[where])]
     chosen = np.zeros(len(candidates), bool)
-    chosen[order[spans(np.cumsum(found) - found, counts)]] = True
+    chosen[order[ragged_arange(np.cumsum(found) - found, counts)]] = True
     return np.flatnonzero(chosen)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pretrain.masking.budget import Candidates, fill, walk
+from pretrain.masking.budget import Candidates, take_within_budget, top_up_with_single_tokens
 from pretrain.masking.masked import Masked, SideInformation
 from pretrain.masking.replacement import build_replacement
 from pretrain.masking.selection import position_counts, shuffled
 from pretrain.masking.settings import SpanSettings
 from pretrain.rng import SampleRng
-from pretrain.tokenizers.batch import TokenBatch, Tokenizer, spans
+from pretrain.tokenizers.batch import TokenBatch, Tokenizer, ragged_arange
 
 _UPSTREAM_BORDER = 9  # tokens at the end that upstream's spans never reach
 
@@ -30,15 +30,19 @@ class SpanMasking:
         budgets = position_counts(settings.count, settings.rate, letters, rng.uniform("count"))
         limits = np.maximum(letters - _UPSTREAM_BORDER, 0) if settings.upstream_cut else letters
         counts = limits if settings.upstream_cut else np.maximum(letters - settings.min_length + 1, 0)
-        where = spans(_first_letters(tokens), counts)
+        where = ragged_arange(_first_letters(tokens), counts)
         order = where[shuffled(tokens.sequence[where], rng.token_bits("select", tokens.offsets)[where])]
         drawn = settings.min_length + np.searchsorted(
             self._cumulative[:-1], rng.token_uniform("length", tokens.offsets)[order], side="right"
         )
-        taken = walk(
+        taken = take_within_budget(
             span_candidates(tokens, order, drawn, counts, limits, settings.min_length), budgets, len(tokens.ids)
         )
-        positions = fill(tokens, taken, budgets, rng) if settings.shortfall == "fill" else np.flatnonzero(taken)
+        positions = (
+            top_up_with_single_tokens(tokens, taken, budgets, rng)
+            if settings.shortfall == "fill"
+            else np.flatnonzero(taken)
+        )
         return self._replace(tokens, positions, rng)
 
 

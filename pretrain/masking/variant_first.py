@@ -24,11 +24,11 @@ class VariantFirstMasking:
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
         available = tokens.per_sequence(tokens.maskable)
         counts = position_counts(self._settings.count, self._settings.rate, available, rng.uniform("count"))
-        priority = ahead(rng.token_bits("select", tokens.offsets), side.variant_positions)
+        priority = rank_first(rng.token_bits("select", tokens.offsets), side.variant_positions)
         return self._replace(tokens, choose(tokens, tokens.maskable, counts, priority), rng)
 
 
-def ahead(priority: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def rank_first(priority: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Priorities uint64 (N,) that put the given positions before all others, and keep the order among each."""
     halved = (priority >> np.uint64(1)) | _LAST
     halved[positions] &= ~_LAST

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.models.batch import PackedBatch, SoftRows
-    from pretrain.models.encoder import Encoder, EncoderOutput
     from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
-    from pretrain.models.pairing import pair_class_table, pair_classes
-    from pretrain.models.settings import EncoderSettings, RopeScaling
+    from pretrain.models.transformer.encoder import Encoder, EncoderOutput
+    from pretrain.models.transformer.recurrent.pairing import pair_class_table, pair_classes
+    from pretrain.models.transformer.settings import EncoderSettings, RopeScaling
 
 __all__ = [
     "Encoder",
@@ -31,10 +31,10 @@ __all__ = [
 ]
 _FILES = {
     "batch": ("PackedBatch", "SoftRows"),
-    "encoder": ("Encoder", "EncoderOutput"),
+    "transformer.encoder": ("Encoder", "EncoderOutput"),
     "heads": ("MfeHead", "MlmHead", "StructureHead", "TypeHead"),
-    "pairing": ("pair_class_table", "pair_classes"),
-    "settings": ("EncoderSettings", "RopeScaling"),
+    "transformer.recurrent.pairing": ("pair_class_table", "pair_classes"),
+    "transformer.settings": ("EncoderSettings", "RopeScaling"),
 }
 
 

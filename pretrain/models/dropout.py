@@ -27,18 +27,18 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, rate)
-    return _SeededDropout.apply(x, Drop.draw(rate))
+    return _SeededDropoutFunction.apply(x, SeededDropout.draw(rate))
 
 
 @dataclass(frozen=True)
-class Drop:
+class SeededDropout:
     """Dropout with a rate: the same seed gives the same masks in the same order."""
 
     rate: float
     seed: int = 0
 
     @classmethod
-    def draw(cls, rate: float) -> Drop:
+    def draw(cls, rate: float) -> SeededDropout:
         """A new seed from torch's host generator, if anything is dropped at all. No device is asked."""
         return cls(rate, int(torch.empty(1, dtype=torch.int64).random_().numpy()[0]) if rate else 0)
 
@@ -62,7 +62,7 @@ class Drop:
         return draw
 
 
-def keep(values: Tensor, mask: Tensor) -> Tensor:
+def apply_mask(values: Tensor, mask: Tensor) -> Tensor:
     """The values, zero where the mask has no bits."""
     bits = _SAME_SIZE[values.element_size()]
     return values.view(bits).bitwise_and(mask.to(bits)).view(values.dtype)
@@ -86,9 +86,9 @@ def _words(seed: int, device: torch.device) -> Callable[[int], Tensor]:
     return draw
 
 
-class _SeededDropout(torch.autograd.Function):
+class _SeededDropoutFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, drop: Drop) -> Tensor:
+    def forward(ctx: Any, x: Tensor, drop: SeededDropout) -> Tensor:
         ctx.drop = drop
         return _applied(drop, x)
 
@@ -97,7 +97,7 @@ class _SeededDropout(torch.autograd.Function):
         return _applied(ctx.drop, grad), None
 
 
-def _applied(drop: Drop, x: Tensor) -> Tensor:
+def _applied(drop: SeededDropout, x: Tensor) -> Tensor:
     masks = drop.masks(x.device)
     assert masks is not None
-    return keep(x, masks(x)).mul_(drop.scale)
+    return apply_mask(x, masks(x)).mul_(drop.scale)

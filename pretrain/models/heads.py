@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.models.initialization import initialize_bert
-from pretrain.models.mlp import ACTIVATIONS
-from pretrain.models.settings import EncoderSettings
+from pretrain.models.transformer.initialization import initialize_bert
+from pretrain.models.transformer.mlp import ACTIVATIONS
+from pretrain.models.transformer.settings import EncoderSettings
 
 STRUCTURE_CLASSES = ("(", ".", ")")  # rows of the structure head, in UTR-LM's order
 

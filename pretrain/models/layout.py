@@ -40,13 +40,13 @@ class LengthGroup:
         """B*T*T."""
         return len(self.lengths) * self.width**2
 
-    def block(self, rows: Tensor) -> Tensor:
+    def to_blocks(self, rows: Tensor) -> Tensor:
         """The group's tokens (stop-start, ...) -> (B, T, ...)."""
         if self.index is not None:
             rows = rows.index_select(0, self.index)
         return rows.reshape(len(self.lengths), self.width, *rows.shape[1:])
 
-    def tokens(self, block: Tensor) -> Tensor:
+    def from_blocks(self, block: Tensor) -> Tensor:
         """(B, T, ...) -> (stop-start, ...), the real tokens only."""
         rows = block.reshape(-1, *block.shape[2:])
         return rows if self.real is None else rows.index_select(0, self.real)
@@ -62,7 +62,7 @@ class Layout:
     """
 
     order: Tensor | None
-    place: Tensor | None
+    inverse_order: Tensor | None
     sequences: tuple[int, ...]
     sequence_of: Tensor
     cu_seqlens: Tensor
@@ -84,10 +84,10 @@ class Layout:
         sorted_sizes = sizes[by_length]
         starts, ends = offsets_of(sizes), offsets_of(sorted_sizes)
         order = np.repeat(starts[by_length] - ends[:-1], sorted_sizes) + np.arange(ends[-1])
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
+        inverse_order = np.empty_like(order)
+        inverse_order[order] = np.arange(len(order))
         upload = _Upload()
-        general = [upload.add(x) for x in (order, place, np.repeat(np.arange(len(sizes)), sorted_sizes), ends)]
+        general = [upload.add(x) for x in (order, inverse_order, np.repeat(np.arange(len(sizes)), sorted_sizes), ends)]
         runs = _members(sorted_sizes.tolist(), padding, pairs)
         slots = [None if run[0] == run[-1] else [upload.add(x) for x in _cells(run)] for run in runs]
         sent = upload.send(device)
@@ -103,7 +103,7 @@ class Layout:
         same = bool((by_length == np.arange(len(sizes))).all())
         return cls(
             order=None if same else sent[general[0]],
-            place=None if same else sent[general[1]],
+            inverse_order=None if same else sent[general[1]],
             sequences=tuple(by_length.tolist()),
             sequence_of=sent[general[2]],
             cu_seqlens=sent[general[3]].to(torch.int32),
@@ -153,13 +153,13 @@ class Layout:
             for block, group in zip(blocks, self.groups, strict=True)
         ]
 
-    def enter(self, x: Tensor) -> Tensor:
+    def to_layout_order(self, x: Tensor) -> Tensor:
         """Batch order -> layout order, along the first dimension."""
         return x if self.order is None else x.index_select(0, self.order)
 
-    def leave(self, x: Tensor) -> Tensor:
+    def to_batch_order(self, x: Tensor) -> Tensor:
         """Layout order -> batch order, along the first dimension."""
-        return x if self.place is None else x.index_select(0, self.place)
+        return x if self.inverse_order is None else x.index_select(0, self.inverse_order)
 
 
 def _members(sorted_lengths: list[int], padding: float, pairs: int | None) -> list[list[int]]:

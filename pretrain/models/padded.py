@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pretrain.models.batch import PackedBatch, SoftRows
-from pretrain.models.pairing import pair_classes
+from pretrain.models.transformer.recurrent.pairing import pair_classes
 
 
 @dataclass(frozen=True)

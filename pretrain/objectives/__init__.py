@@ -1,6 +1,6 @@
 """Losses that combine freely. To add one: a file with the class, its settings section, and a line in OBJECTIVES."""
 
-from pretrain.objectives.base import Context, Objective, Outputs, Sums
+from pretrain.objectives.base import LossSums, Objective, ObjectiveContext, Outputs
 from pretrain.objectives.mfe import MfeObjective
 from pretrain.objectives.mlm import MlmObjective
 from pretrain.objectives.rna_type import RnaTypeObjective
@@ -16,4 +16,4 @@ OBJECTIVES = {
     "rna_type": RnaTypeObjective,
 }
 
-__all__ = ["OBJECTIVES", "Context", "Objective", "Outputs", "SampleView", "Sums", "Targets"]
+__all__ = ["OBJECTIVES", "LossSums", "Objective", "ObjectiveContext", "Outputs", "SampleView", "Targets"]

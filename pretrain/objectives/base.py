@@ -16,7 +16,7 @@ IGNORE = -100  # class target that contributes nothing
 
 
 @dataclass(frozen=True)
-class Context:
+class ObjectiveContext:
     """What the run knows that objectives need."""
 
     hidden_size: int
@@ -39,7 +39,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Sums:
+class LossSums:
     """A loss summed over its targets, and sums of metrics, all on the device."""
 
     loss: Tensor
@@ -54,13 +54,13 @@ class Objective(Protocol):
     uses_output_head: bool  # reads ``Outputs.token_logits``
     metrics: dict[str, int]  # what it sums besides its loss, and how many sums (one per strategy, or 1)
 
-    def head(self, context: Context) -> nn.Module | None:
+    def head(self, context: ObjectiveContext) -> nn.Module | None:
         """The objective's own parameters, or None."""
 
     def targets(self, view: SampleView) -> Targets:
         """Labels of a micro-batch, on the host."""
 
-    def loss(self, outputs: Outputs, head: nn.Module | None, targets: dict[str, Tensor]) -> Sums:
+    def loss(self, outputs: Outputs, head: nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         """Sum of the loss over the targets (never a mean)."""
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pretrain.config.sections import Mfe
 from pretrain.models.heads import MfeHead
-from pretrain.objectives.base import Context, Outputs, Sums
+from pretrain.objectives.base import LossSums, ObjectiveContext, Outputs
 from pretrain.objectives.view import SampleView, Targets
 
 
@@ -22,12 +22,12 @@ class MfeObjective:
     name = "mfe"
     uses_output_head = False
 
-    def __init__(self, settings: Mfe, context: Context):
+    def __init__(self, settings: Mfe, context: ObjectiveContext):
         self.weight = settings.weight
         self.metrics = {"absolute_error_kcal_per_mol": 1}
         self._mean, self._std = context.mfe_mean, context.mfe_std
 
-    def head(self, context: Context) -> torch.nn.Module:
+    def head(self, context: ObjectiveContext) -> torch.nn.Module:
         return MfeHead(context.hidden_size)
 
     def targets(self, view: SampleView) -> Targets:
@@ -45,9 +45,9 @@ class MfeObjective:
             count,
         )
 
-    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
+    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         assert head is not None
         predicted = head(outputs.hidden[targets["index"]]).float().squeeze(-1)
         error = (predicted - targets["target"]) * targets["valid"]
         absolute = (error.detach().abs().sum() * self._std).reshape(1)
-        return Sums(error.square().sum(), {"absolute_error_kcal_per_mol": absolute})
+        return LossSums(error.square().sum(), {"absolute_error_kcal_per_mol": absolute})

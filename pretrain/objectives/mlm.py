@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretrain.config.sections import Mlm
-from pretrain.objectives.base import IGNORE, Context, Outputs, Sums, accuracy_by_group, class_targets
+from pretrain.objectives.base import IGNORE, LossSums, ObjectiveContext, Outputs, accuracy_by_group, class_targets
 from pretrain.objectives.view import SampleView, Targets
 
 
@@ -20,13 +20,13 @@ class MlmObjective:
     name = "mlm"
     uses_output_head = True
 
-    def __init__(self, settings: Mlm, context: Context):
+    def __init__(self, settings: Mlm, context: ObjectiveContext):
         self.weight = settings.weight
         self.metrics = {"accuracy": len(context.strategies)}
         self._skip_alleles = context.soft_labels
         self._skip_labels = context.label_objective
 
-    def head(self, context: Context) -> None:
+    def head(self, context: ObjectiveContext) -> None:
         """Uses the model's own output head."""
 
     def targets(self, view: SampleView) -> Targets:
@@ -37,7 +37,7 @@ class MlmObjective:
             positions = positions[view.tokens.maskable[positions]]
         return class_targets(positions, view.tokens.ids[positions], view.masked.strategy[view.sample[positions]])
 
-    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
+    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         logits = outputs.token_logits(targets["index"])
         loss = F.cross_entropy(logits.float(), targets["target"], ignore_index=IGNORE, reduction="sum")
-        return Sums(loss, {"accuracy": accuracy_by_group(logits, targets, self.metrics["accuracy"])})
+        return LossSums(loss, {"accuracy": accuracy_by_group(logits, targets, self.metrics["accuracy"])})

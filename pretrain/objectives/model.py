@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.models import Encoder, EncoderSettings, MlmHead, PackedBatch
-from pretrain.objectives.base import Context, Objective, Outputs, Sums
+from pretrain.objectives.base import LossSums, Objective, ObjectiveContext, Outputs
 
 
 class PretrainingModel(nn.Module):
@@ -26,7 +26,7 @@ class PretrainingModel(nn.Module):
         self,
         settings: EncoderSettings,
         objectives: dict[str, Objective],
-        context: Context,
+        context: ObjectiveContext,
         checkpoint_activations: bool = False,
         pairing_memory: Literal["store", "rebuild", "none"] = "rebuild",
     ):
@@ -39,7 +39,7 @@ class PretrainingModel(nn.Module):
 
     def forward(
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
-    ) -> tuple[Tensor, dict[str, Sums]]:
+    ) -> tuple[Tensor, dict[str, LossSums]]:
         """One micro-batch.
 
         Args:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pretrain.config.sections import RnaType
 from pretrain.models.heads import TypeHead
-from pretrain.objectives.base import IGNORE, Context, Outputs, Sums, accuracy_by_group, class_targets
+from pretrain.objectives.base import IGNORE, LossSums, ObjectiveContext, Outputs, accuracy_by_group, class_targets
 from pretrain.objectives.view import SampleView, Targets
 
 
@@ -21,14 +21,14 @@ class RnaTypeObjective:
 
     name = "rna_type"
 
-    def __init__(self, settings: RnaType, context: Context):
+    def __init__(self, settings: RnaType, context: ObjectiveContext):
         self.weight = settings.weight
         self.metrics = {"accuracy": 1}
         self._label_token = self.uses_output_head = settings.mode == "label_token"
         classes = context.rna_type_ids if self._label_token else range(len(context.rna_types))
         self._class_of = dict(zip(context.rna_types, classes, strict=False))
 
-    def head(self, context: Context) -> torch.nn.Module | None:
+    def head(self, context: ObjectiveContext) -> torch.nn.Module | None:
         return None if self._label_token else TypeHead(context.hidden_size, len(context.rna_types))
 
     def targets(self, view: SampleView) -> Targets:
@@ -44,8 +44,8 @@ class RnaTypeObjective:
             positions = view.tokens.offsets[rows]
         return class_targets(positions, classes[rows])
 
-    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
+    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         index = targets["index"]
         logits = outputs.token_logits(index) if head is None else head(outputs.hidden[index])
         loss = F.cross_entropy(logits.float(), targets["target"], ignore_index=IGNORE, reduction="sum")
-        return Sums(loss, {"accuracy": accuracy_by_group(logits, targets, 1)})
+        return LossSums(loss, {"accuracy": accuracy_by_group(logits, targets, 1)})

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pretrain.config.sections import SoftLabel
-from pretrain.objectives.base import Context, Outputs, Sums
+from pretrain.objectives.base import LossSums, ObjectiveContext, Outputs
 from pretrain.objectives.view import SampleView, Targets
 
 
@@ -21,12 +21,12 @@ class SoftLabelObjective:
     name = "soft_label"
     uses_output_head = True
 
-    def __init__(self, settings: SoftLabel, context: Context):
+    def __init__(self, settings: SoftLabel, context: ObjectiveContext):
         self.weight = settings.weight
         self.metrics = {"accuracy": 1}
         self._base_ids = torch.tensor(context.base_ids)
 
-    def head(self, context: Context) -> None:
+    def head(self, context: ObjectiveContext) -> None:
         """Uses the model's own output head."""
 
     def targets(self, view: SampleView) -> Targets:
@@ -49,7 +49,7 @@ class SoftLabelObjective:
             count,
         )
 
-    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
+    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         logits = outputs.token_logits(targets["index"]).float()
         log_probability = logits.log_softmax(dim=-1)
         self._base_ids = base_ids = self._base_ids.to(logits.device)  # copied once: the host waits for that
@@ -58,4 +58,4 @@ class SoftLabelObjective:
         picked = picked.index_put((targets["soft_row"],), soft)
         best = targets["target"].index_put((targets["soft_row"],), base_ids[targets["soft_freq"].argmax(dim=-1)])
         correct = ((logits.detach().argmax(dim=-1) == best) * targets["valid"]).sum().reshape(1)
-        return Sums(-(picked * targets["valid"]).sum(), {"accuracy": correct})
+        return LossSums(-(picked * targets["valid"]).sum(), {"accuracy": correct})

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pretrain.config.sections import Structure
 from pretrain.models.heads import StructureHead
-from pretrain.objectives.base import IGNORE, Context, Outputs, Sums, accuracy_by_group, class_targets
+from pretrain.objectives.base import IGNORE, LossSums, ObjectiveContext, Outputs, accuracy_by_group, class_targets
 from pretrain.objectives.view import SampleView, Targets
 
 _CLASS = np.full(256, IGNORE, np.int64)
@@ -22,13 +22,13 @@ class StructureObjective:
     name = "structure"
     uses_output_head = False
 
-    def __init__(self, settings: Structure, context: Context):
+    def __init__(self, settings: Structure, context: ObjectiveContext):
         self.weight = settings.weight
         self.metrics = {"accuracy": 1}
         self._masked_only = settings.positions == "masked"
         self._shift = settings.label_shift
 
-    def head(self, context: Context) -> torch.nn.Module:
+    def head(self, context: ObjectiveContext) -> torch.nn.Module:
         return StructureHead(context.hidden_size)
 
     def targets(self, view: SampleView) -> Targets:
@@ -54,8 +54,8 @@ class StructureObjective:
         column = np.arange(len(nucleotide)) - view.tokens.offsets[view.sample]
         return np.where((nucleotide >= 0) | (column == 0), column, -1)
 
-    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> Sums:
+    def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         assert head is not None
         logits = head(outputs.hidden[targets["index"]])
         loss = F.cross_entropy(logits.float(), targets["target"], ignore_index=IGNORE, reduction="sum")
-        return Sums(loss, {"accuracy": accuracy_by_group(logits, targets, 1)})
+        return LossSums(loss, {"accuracy": accuracy_by_group(logits, targets, 1)})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pretrain.data.reads import Reads
+from pretrain.data.raw_batch import RawBatch
 from pretrain.masking import Masked
 from pretrain.tokenizers import TokenBatch
 
@@ -17,7 +17,7 @@ Arrays = dict[str, np.ndarray]
 class SampleView:
     """S samples of N tokens: what they are, and which of their positions were selected."""
 
-    reads: Reads
+    reads: RawBatch
     tokens: TokenBatch  # ids before corruption
     masked: Masked
     sample: np.ndarray  # int64 (N,): the sample of each token

@@ -29,19 +29,19 @@ class Page:
 
     def __init__(self, title: str):
         self._title = html.escape(title)
-        self._parts = [f"<h1>{self._title}</h1>"]
+        self._components = [f"<h1>{self._title}</h1>"]
 
     def heading(self, text: str) -> None:
-        self._parts.append(f"<h2>{html.escape(text)}</h2>")
+        self._components.append(f"<h2>{html.escape(text)}</h2>")
 
     def paragraph(self, text: str, kind: str = "") -> None:
         """``kind``: good, bad or muted."""
-        self._parts.append(f'<p class="{kind}">{html.escape(text)}</p>')
+        self._components.append(f'<p class="{kind}">{html.escape(text)}</p>')
 
     def bullets(self, items: list[tuple[str, str]]) -> None:
         """(text, kind) each."""
         rows = "".join(f'<li class="{kind}">{html.escape(text)}</li>' for text, kind in items)
-        self._parts.append(f"<ul>{rows}</ul>")
+        self._components.append(f"<ul>{rows}</ul>")
 
     def table(self, rows: list[list[Any]]) -> None:
         """The first row is the header. Columns of numbers stand to the right. Nothing where no row follows it."""
@@ -53,7 +53,7 @@ class Page:
         lines = ["".join(f"<th{k}>{_cell(cell)}</th>" for k, cell in zip(kinds, head, strict=True))]
         lines += ["".join(f"<td{k}>{_cell(cell)}</td>" for k, cell in zip(kinds, row, strict=True)) for row in body]
         rows_ = "\n".join(f"<tr>{line}</tr>" for line in lines)
-        self._parts.append(f'<div class="table"><table>{rows_}</table></div>')
+        self._components.append(f'<div class="table"><table>{rows_}</table></div>')
 
     def pictures(self, plots: dict[str, bytes]) -> None:
         """PNG content by file name."""
@@ -62,13 +62,13 @@ class Page:
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
             for name, content in plots.items()
         )
-        self._parts.append(f'<div class="plots">{"".join(images)}</div>')
+        self._components.append(f'<div class="plots">{"".join(images)}</div>')
 
     def text(self) -> str:
         """The whole file."""
         meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         head = f'<!doctype html>\n<html lang="en">{meta}<title>{self._title}</title>'
-        return "\n".join([head, f"<style>{STYLE}</style>", *self._parts, "</html>"]) + "\n"
+        return "\n".join([head, f"<style>{STYLE}</style>", *self._components, "</html>"]) + "\n"
 
 
 def _is_number(cell: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pretrain.reporting.run_records import RunRecords
+from pretrain.runs.history import RunRecords
 
 TRAIN, HELD_OUT, BASELINE = "#33658a", "#f26419", "#666666"
 _PALETTE = ("#33658a", "#2a9d4a", "#8a4fa3", "#b08900")  # without the colour of what is held out

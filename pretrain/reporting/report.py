@@ -11,7 +11,7 @@ from pretrain.families.published import parameter_count
 from pretrain.reporting.page import Page
 from pretrain.reporting.plots import Baselines, plots_of
 from pretrain.reporting.recipe_diff import Difference, differences, plain, recipe_of
-from pretrain.reporting.run_records import RunRecords
+from pretrain.runs.history import RunRecords
 
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
 _SHARE = "/target_fraction"

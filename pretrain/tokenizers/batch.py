@@ -81,7 +81,9 @@ class Tokenizer(Protocol):
         spelled out in the text (``AUG<mask>AUG``) are recognised."""
 
 
-def lay_out(units: np.ndarray, starts: np.ndarray, ends: np.ndarray, first: int, last: Sequence[int]) -> np.ndarray:
+def join_with_specials(
+    units: np.ndarray, starts: np.ndarray, ends: np.ndarray, first: int, last: Sequence[int]
+) -> np.ndarray:
     """Ids int32 (N,) of sequences laid out as ``first, units, *last``.
 
     Copying stretches of narrow integers is several times faster than scattering int32 by a mask.
@@ -98,7 +100,7 @@ def lay_out(units: np.ndarray, starts: np.ndarray, ends: np.ndarray, first: int,
     return np.frombuffer(head + (tail + head).join(stretches) + tail, units.dtype).astype(np.int32)
 
 
-def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def ragged_arange(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The indices start, start + 1, ... of many spans, one span after another.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pretrain.tokenizers.batch import TokenBatch, lay_out
+from pretrain.tokenizers.batch import TokenBatch, join_with_specials
 from pretrain.tokenizers.text import encode_text, letter_table
 from pretrain.tokenizers.windows import window_numbers
 
@@ -59,7 +59,9 @@ class KmerTokenizer:
         # windows that cross into the next sequence are computed too, and not taken
         own_ends = sequences.offsets[1:] - self.nucleotides_per_token + 1
         own_ends = np.maximum(own_ends, sequences.offsets[:-1])
-        ids = lay_out(self._windows(sequences.values), sequences.offsets[:-1], own_ends, self.cls_id, [self.eos_id])
+        ids = join_with_specials(
+            self._windows(sequences.values), sequences.offsets[:-1], own_ends, self.cls_id, [self.eos_id]
+        )
         return TokenBatch(ids, offsets, maskable)
 
     def encode_text(self, text: str) -> np.ndarray:

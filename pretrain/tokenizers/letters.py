@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pretrain.tokenizers.batch import TokenBatch, lay_out
+from pretrain.tokenizers.batch import TokenBatch, join_with_specials
 from pretrain.tokenizers.text import encode_text, letter_table
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class LetterTokenizer:
         base = sequences.offsets[0]
         letters = sequences.values[base : sequences.offsets[-1]].tobytes().translate(self._narrow_table)
         own = sequences.offsets - base
-        ids = lay_out(np.frombuffer(letters, np.uint8), own[:-1], own[1:], self.cls_id, self._tail)
+        ids = join_with_specials(np.frombuffer(letters, np.uint8), own[:-1], own[1:], self.cls_id, self._tail)
         label_position = None
         if self.has_label_slot:
             label_position = ends - 2

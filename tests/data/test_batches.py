@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pretrain.assembly import Parts, assemble
-from pretrain.batching import BatchMaker, MicroBatch
-from pretrain.data.loader import load_steps
-from pretrain.data.plan import Bounds, Plan
+from pretrain.batches.collate import MicroBatch, MicroBatchBuilder
+from pretrain.batches.loader import load_steps
+from pretrain.batches.plan import Bounds, Plan
+from pretrain.training.components import RunComponents, build_components
 from tests.training.corpora import config
 
 MICRO_BATCHES = 5
@@ -29,18 +29,18 @@ MIXTURES = {
 
 
 @pytest.fixture(scope="module", params=MIXTURES)
-def parts(request, corpora, tmp_path_factory) -> Parts:
+def parts(request, corpora, tmp_path_factory) -> RunComponents:
     changes = dict(MIXTURES[request.param])
     if changes:
         changes["corpus__extra"] = [
             {"path": str(corpora["alleles"]), "weight": 0.5},
             {"path": str(corpora["other"]), "weight": 2.0},
         ]
-    return assemble(config(tmp_path_factory.mktemp("run"), corpora["labelled"], **changes))
+    return build_components(config(tmp_path_factory.mktemp("run"), corpora["labelled"], **changes))
 
 
 @pytest.fixture(scope="module")
-def maker(parts) -> BatchMaker:
+def maker(parts) -> MicroBatchBuilder:
     return parts.batches("train")
 
 
@@ -72,7 +72,7 @@ def global_steps(plan, maker, world_size, workers=0, position=0, count=STEPS) ->
     result = []
     for shares in islice(zip(*ranks, strict=True), count):
         assert len({share.end for share in shares}) == 1
-        turns = [share.turns[turn] for turn in range(len(shares[0].turns)) for share in shares]
+        turns = [share.micro_batches[turn] for turn in range(len(shares[0].micro_batches)) for share in shares]
         result.append([batch for batch in turns if batch is not None])
     return result
 
@@ -99,7 +99,7 @@ def test_a_run_goes_on_from_a_position_on_any_number_of_ranks(plan, maker, stopp
     straight = list(islice(load_steps(plan, 0, maker.make, 0, 1, 0), STEPS))
     rest = global_steps(plan, maker, world_size, position=straight[stopped_at - 1].end, count=STEPS - stopped_at)
     for ours, theirs in zip(straight[stopped_at:], rest, strict=True):
-        for first, second in zip(ours.turns, theirs, strict=True):
+        for first, second in zip(ours.micro_batches, theirs, strict=True):
             assert_same(first, second)
 
 
@@ -134,7 +134,7 @@ def test_lengths_that_the_plan_counts_are_those_of_the_batch(maker):
 
 
 def test_an_epoch_holds_every_sample_once_and_masks_it_anew(corpora, tmp_path):
-    parts = assemble(config(tmp_path, corpora["plain"]))
+    parts = build_components(config(tmp_path, corpora["plain"]))
     maker = parts.batches("train")
     (size,) = (source.size for source in maker.sources)
     table = parts.corpora[0].split("train")
@@ -165,7 +165,7 @@ def test_seeds_change_order_and_masks(parts, corpora):
 
 
 def test_held_out_samples_are_masked_unlike_training_ones_and_always_alike(corpora, tmp_path):
-    parts = assemble(config(tmp_path, corpora["plain"]))
+    parts = build_components(config(tmp_path, corpora["plain"]))
     first, second = (parts.batches("validation").make(0, 10) for _ in range(2))
     assert_same(first, second)
     assert first.packed.lengths != parts.batches("train").make(0, 10).packed.lengths

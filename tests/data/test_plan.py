@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain.data.plan import Bounds, Plan, Span, cut, share_of_rank
+from pretrain.batches.plan import Bounds, Plan, Span, cut, share_of_rank
 
 bounds = st.builds(
     Bounds,

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from data_prep.annotation import read_annotation
-from data_prep.annotation.gff3 import parse_attributes as gff3_attributes
-from data_prep.annotation.gtf import parse_attributes as gtf_attributes
 from data_prep.errors import DataPrepError
+from data_prep.formats.annotation import read_annotation
+from data_prep.formats.annotation.gff3 import parse_attributes as gff3_attributes
+from data_prep.formats.annotation.gtf import parse_attributes as gtf_attributes
 
 DIALECTS = ("gencode.gtf", "ensembl.gtf", "ensembl.gff3")
 

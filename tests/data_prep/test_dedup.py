@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 
-from data_prep.dedup import SeenKeys, sequence_keys
-from data_prep.partition import is_held_out
+from data_prep.filters.dedup import SeenKeys, sequence_keys
+from data_prep.filters.holdout import is_held_out
 
 
 def test_first_occurrences_are_found_across_memory_and_disk(tmp_path):

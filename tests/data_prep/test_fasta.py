@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from data_prep import fasta
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.fasta import read_fasta
+from data_prep.formats import fasta
+from data_prep.formats.fasta import read_fasta
 
 
 def build(out, *arguments):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import textfile
 from data_prep.errors import DataPrepError
-from data_prep.genome import read_contigs, reverse_complement
-from data_prep.genome_names import missing_contigs_message, parse_contigs
-from data_prep.textfile import BGZF_END
+from data_prep.formats import text as textfile
+from data_prep.formats.contig_names import missing_contigs_message, parse_contigs
+from data_prep.formats.genome import read_contigs, reverse_complement
+from data_prep.formats.text import BGZF_END
 
 TEXT = b">one first contig\nACGT\nacgtN\n\n>two\n>three\nTT\n"
 CONTIGS = [("one", b"ACGTacgtN"), ("two", b""), ("three", b"TT")]

@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import SequenceWriter, open_corpus
-from data_prep.tally import Tally
+from data_prep.filters.tally import Tally
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

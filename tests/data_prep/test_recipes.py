@@ -7,8 +7,8 @@ import pytest
 
 from data_prep.__main__ import main, parse_command
 from data_prep.corpus import open_corpus
+from data_prep.fetch.recipes import load_recipe
 from data_prep.fetch.table import FILES, GROUPS
-from data_prep.recipes import load_recipe
 
 NAMES = ("ernie_rna", "rnaernie", "rnaernie2", "utr_lm", "utrbert", "mutbert")
 

@@ -9,8 +9,8 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.rna_type_table import TypeTable
-from data_prep.rna_types import RNA_TYPES, normalised_type, type_of_header
+from data_prep.rnacentral.type_table import TypeTable
+from data_prep.rnacentral.types import RNA_TYPES, normalised_type, type_of_header
 from tests.data_prep.utr_support import folder_bytes, rows, stage_filters
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from data_prep.annotation import read_annotation
-from data_prep.genome import read_contigs
-from data_prep.tally import Tally
+from data_prep.filters.tally import Tally
+from data_prep.formats.annotation import read_annotation
+from data_prep.formats.genome import read_contigs
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates

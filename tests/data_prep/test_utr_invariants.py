@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.annotation import Transcript, read_annotation
-from data_prep.genome import reverse_complement
-from data_prep.utr.parts import coding_hull, splice, transcript_parts
+from data_prep.formats.annotation import Transcript, read_annotation
+from data_prep.formats.genome import reverse_complement
+from data_prep.utr.regions import coding_hull, splice, transcript_parts
 from tests.data_prep.utr_support import build, folder_bytes, rows
 
 LENGTH = 400

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.tab_lines import first_columns, located_lines
 from data_prep.variants import vcf
 from data_prep.variants.frequency import FrequencyField
-from data_prep.variants.lines import first_columns, located_lines
 from data_prep.variants.vcf import VcfOptions, VcfReader
 from tests.data_prep.variants_support import HEADER, bgzip, build, dense_contig, filters, record, write_fasta, write_vcf
 

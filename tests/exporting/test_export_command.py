@@ -11,13 +11,13 @@ import torch
 from huggingface_hub import ModelCard
 from torch import Tensor
 
-from pretrain.checkpoint import Checkpoints
 from pretrain.config import load_config
 from pretrain.config.load import save
 from pretrain.exporting.notes import terms_of
 from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel
 from pretrain.importing import load_pretrained_state
+from pretrain.runs.checkpoint import Checkpoints
 
 SIZES = {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,

@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from pretrain.checkpoint import verify
+from pretrain.runs.checkpoint import verify
 from tests.faults.processes import Run, command_of, finish, kill_all, ranks_below
 from tests.multinode.runs import checkpoint, same_bits
 

@@ -13,11 +13,11 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from pretrain.assembly import assemble
 from pretrain.config import check
-from pretrain.distributed import join
+from pretrain.distributed.context import init_distributed
 from pretrain.errors import RunError
-from pretrain.trainer import Trainer
+from pretrain.training.components import build_components
+from pretrain.training.trainer import Trainer
 from tests.training.leaving import leave_after
 
 
@@ -28,27 +28,29 @@ def fingerprint(packed) -> int:
 def poison(trainer: Trainer, factors: dict[int, float]) -> None:
     """Multiply the loss of chosen micro-batches."""
     spans = list(islice(trainer.plan.steps(0), max(factors, default=0)))
-    by_batch = {fingerprint(trainer.maker.make(*spans[step - 1][1]).packed): f for step, f in factors.items()}
+    by_batch = {fingerprint(trainer.builder.make(*spans[step - 1][1]).packed): f for step, f in factors.items()}
     forward = trainer.engine.forward
 
     def poisoned(packed, targets, coefficients):
         loss, sums = forward(packed, targets, coefficients)
         factor = by_batch.get(fingerprint(packed), 1.0)
-        return loss * factor, {name: replace(parts, loss=parts.loss * factor) for name, parts in sums.items()}
+        return loss * factor, {
+            name: replace(components, loss=components.loss * factor) for name, components in sums.items()
+        }
 
     trainer.engine.forward = poisoned
 
 
 def main() -> None:
-    place = join(60, False)
+    dist_context = init_distributed(60, False)
     for job in json.loads(Path(sys.argv[1]).read_text()):
         config = check(job["config"], "job")
-        trainer = Trainer(assemble(config), place, job.get("resume", "auto"), [])
+        trainer = Trainer(build_components(config), dist_context, job.get("resume", "auto"), [])
         poison(trainer, {int(step): float(factor) for step, factor in job["poison"].items()})
         try:
             trainer.run()
         except RunError as error:
-            if place.is_first:
+            if dist_context.is_first:
                 (Path(str(config.run.dir)) / "error.txt").write_text(str(error))
 
 

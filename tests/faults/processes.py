@@ -97,7 +97,7 @@ class Run:
 
     def last_step(self) -> int:
         """The last step that was logged."""
-        return max((record["step"] for record in self.records()), default=0)
+        return max((record["step"] for record in self.logger()), default=0)
 
     def wait_for_step(self, step: int, processes: list[subprocess.Popen], seconds: float = 90) -> None:
         """Until that step is logged."""

@@ -11,27 +11,27 @@ import pytest
 import torch
 
 from pretrain.config import check
-from pretrain.distributed import Place
+from pretrain.distributed.context import DistributedContext
 from pretrain.errors import RunError
-from pretrain.guard import Guard, Stretch
+from pretrain.training.stability import StabilityMonitor, StepSpan
 from tests.multinode.runs import checkpoint, small_job
 from tests.training.corpora import tree
 from tests.training.ranks import ROOT, digests, environment, finish, free_port, losses, records
 
-ALONE = Place(rank=0, local_rank=0, world_size=1, device=torch.device("cpu"))
+ALONE = DistributedContext(rank=0, local_rank=0, world_size=1, device=torch.device("cpu"))
 STEPS, BAD = 14, 7
 
 
-def guard(**train: Any) -> Guard:
+def guard(**train: Any) -> StabilityMonitor:
     keys = {f"train__{key}": value for key, value in train.items()}
-    return Guard(check(tree(Path("run"), Path("corpus"), **keys), "test"), ALONE)
+    return StabilityMonitor(check(tree(Path("run"), Path("corpus"), **keys), "test"), ALONE)
 
 
-def stretch(step: int) -> Stretch:
-    return Stretch(step, 10 * step, 10 * step + 10)
+def stretch(step: int) -> StepSpan:
+    return StepSpan(step, 10 * step, 10 * step + 10)
 
 
-def feed(judge: Guard, losses: list[float], first: int = 1, every: int = 1) -> None:
+def feed(judge: StabilityMonitor, losses: list[float], first: int = 1, every: int = 1) -> None:
     """Losses of steps, read every so often."""
     for step, loss in enumerate(losses, first):
         judge.note(stretch(step), torch.tensor(loss))
@@ -48,7 +48,7 @@ def test_a_spike_is_counted_wherever_it_is_read_and_noise_is_not():
         judge = guard()
         feed(judge, [*NOISY, 4.0, *NOISY[:10]], every=every)
         assert judge.counts["loss_spikes"] == 1
-        assert judge.to_undo() == []
+        assert judge.steps_to_roll_back() == []
 
 
 def test_a_loss_that_falls_or_stays_the_same_is_no_spike():
@@ -87,7 +87,7 @@ def test_a_loss_that_is_not_finite_and_its_dropped_update_are_one_bad_step():
 
 
 def test_the_search_for_the_loss_scale_of_fp16_is_counted_but_is_no_defect():
-    judge = Guard(
+    judge = StabilityMonitor(
         check(tree(Path("run"), Path("c"), engine__precision="fp16", train__on_bad_step="stop"), "test"), ALONE
     )
     for step in range(10):
@@ -100,10 +100,10 @@ def test_going_back_to_one_checkpoint_again_and_again_ends_the_run():
     state = judge.state()
     for _ in range(2):
         judge.dropped(stretch(25))
-        assert judge.to_undo() == [stretch(25)]
-        judge.went_back(state, 20)
+        assert judge.steps_to_roll_back() == [stretch(25)]
+        judge.rolled_back(state, 20)
     with pytest.raises(RunError, match="step 20 3 times"):
-        judge.went_back(state, 20)
+        judge.rolled_back(state, 20)
     assert judge.counts["roll_backs"] == 3
 
 

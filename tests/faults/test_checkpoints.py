@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretrain.checkpoint import INTEGRITY, OPTIMIZER, TRAIN_STATE, WEIGHTS, Checkpoints, read_state, read_tensors
-from pretrain.distributed import Place
+from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
-from pretrain.resume import newest_whole
+from pretrain.runs.checkpoint import INTEGRITY, OPTIMIZER, TRAIN_STATE, WEIGHTS, Checkpoints, read_state, read_tensors
+from pretrain.training.resume import newest_whole
 
-ALONE = Place(rank=0, local_rank=0, world_size=1, device=torch.device("cpu"))
+ALONE = DistributedContext(rank=0, local_rank=0, world_size=1, device=torch.device("cpu"))
 
 
 def save(checkpoints: Checkpoints, step: int) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.checkpoint import verify
+from pretrain.runs.checkpoint import verify
 from tests.faults.processes import Run, finish, kill_all
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pretrain.checkpoint import verify
+from pretrain.runs.checkpoint import verify
 from tests.faults.processes import Run, command_of, descendants, finish, kill_all, ranks_below
 from tests.training.corpora import build_plain
 

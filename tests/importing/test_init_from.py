@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pretrain.assembly import assemble, encoder_of
 from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
 from pretrain.families import find_family
+from pretrain.training.components import build_components, encoder_of
 from tests.importing.test_convert_command import KINDS, SIZES, Released
 from tests.training import corpora as build
 
@@ -65,7 +65,7 @@ def test_an_encoder_without_output_head_begins_with_a_new_one(tmp_path, corpora)
     bare = {key.removeprefix("bert."): tensor for key, tensor in whole.items() if key.startswith("bert.")}
     save_file(bare, folder / "model.safetensors")
     made = {"masking": {"strategy": "kmer"}, "corpus__max_tokens": 40}
-    state = assemble(config_of("utrbert_3mer", folder, corpora["plain"], **made)).model().state_dict()
+    state = build_components(config_of("utrbert_3mer", folder, corpora["plain"], **made)).model().state_dict()
     assert torch.equal(state["encoder.embeddings.word.weight"], bare["embeddings.word_embeddings.weight"])
     assert state["mlm_head.dense.weight"].std() < 0.1  # drawn anew; the released ones have deviation 1
 
@@ -77,6 +77,6 @@ def test_a_head_for_other_classes_is_refused(tmp_path, corpora) -> None:
     asked = {"objectives": {"mlm": {}, "rna_type": {}}, "corpus__max_tokens": 40}
     config = config_of("ernie_rna", folder, corpora["labelled"], **asked)
     with pytest.raises(PolymeraseError, match=r"heads\.rna_type\.linear.* is \(28.* this run's corpus asks for"):
-        assemble(config)
+        build_components(config)
     (folder / "objective_heads.safetensors").unlink()
-    assemble(config)
+    build_components(config)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from pretrain.training.parts import encoder_of
 from safetensors.torch import save_file
 
 from pretrain import families, tokenizers
-from pretrain.assembly import encoder_of
 from pretrain.config import check
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.export_model import config_json

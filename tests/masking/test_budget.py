@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain.masking.budget import Candidates, walk
+from pretrain.masking.budget import Candidates, take_within_budget
 from pretrain.masking.selection import choose
 from pretrain.tokenizers.batch import TokenBatch
 
@@ -45,7 +45,7 @@ def test_candidates_are_walked_as_one_after_another(lengths, per_sequence, most,
     candidates = Candidates(np.repeat(offsets[:-1], count) + place, shortest, longest, offsets_of(count))
     budgets = np.floor(share * np.array(lengths)).astype(np.int64)
     expected = walk_plainly(candidates, budgets, offsets[-1])
-    assert np.array_equal(walk(candidates, budgets, int(offsets[-1])), expected)
+    assert np.array_equal(take_within_budget(candidates, budgets, int(offsets[-1])), expected)
 
 
 def choose_plainly(offsets, candidates, counts, priority):

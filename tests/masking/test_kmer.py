@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pretrain.masking import SideInformation, build_strategy
-from pretrain.masking.kmer import around
+from pretrain.masking.kmer import expand_to_overlapping_kmers
 from pretrain.masking.replacement import corrupt
 from pretrain.masking.settings import KmerSettings
 from pretrain.tokenizers import build_tokenizer
@@ -25,7 +25,9 @@ def test_centres_reach_the_traced_positions(golden, k):
     tokenizer = build_tokenizer(f"utrbert_{k}mer")
     for case in trace(golden, k)["cases"]:
         tokens = encode(tokenizer, random_rows([case["n_kmers"] + int(k) - 1]))
-        assert around(tokens, np.array(case["centres"], np.int64), int(k)).tolist() == case["masked"], case
+        assert (
+            expand_to_overlapping_kmers(tokens, np.array(case["centres"], np.int64), int(k)).tolist() == case["masked"]
+        ), case
 
 
 @pytest.mark.parametrize("k", KS)
@@ -39,7 +41,7 @@ def test_upstreams_draws_give_upstreams_inputs_and_labels(golden, k):
     letters = (ids != tokenizer.cls_id) & (ids != tokenizer.eos_id)
     tokens = TokenBatch(ids, offsets, letters)
     centres = np.array([offsets[row] + c for row, columns in enumerate(case["centres"]) for c in columns], np.int64)
-    positions = around(tokens, centres, int(k))
+    positions = expand_to_overlapping_kmers(tokens, centres, int(k))
 
     def drawn(name):
         return np.array(case[name])[real][positions]
@@ -78,7 +80,7 @@ def test_centres_do_not_reach_into_the_next_sequence():
     tokens = encode(build_tokenizer("utrbert_6mer"), [b"ACGUACGUAC", b"ACGUACGUAC", b"ACG", b"ACGUACGUAC"])
     last_of_first = int(tokens.offsets[1]) - 2
     first_of_second = int(tokens.offsets[1]) + 1
-    reached = around(tokens, np.array([last_of_first]), 6)
+    reached = expand_to_overlapping_kmers(tokens, np.array([last_of_first]), 6)
     assert reached.tolist() == [last_of_first - 2, last_of_first - 1, last_of_first]
-    reached = around(tokens, np.array([first_of_second]), 6)
+    reached = expand_to_overlapping_kmers(tokens, np.array([first_of_second]), 6)
     assert reached.tolist() == [first_of_second + i for i in range(4)]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from data_prep.corpus import Ragged
-from pretrain.masking.budget import walk
+from pretrain.masking.budget import take_within_budget
 from pretrain.masking.motif import match_candidates
 from pretrain.masking.motif_finder import MotifFinder
 from pretrain.masking.motif_list import load_motifs
@@ -113,7 +113,7 @@ def ernie(random, tokens, letters, budget):
                 replay.replace(position)
     flat = np.array(starts, np.int64) + 1
     candidates = span_candidates(tokens, flat, lengths, np.array([limit]), np.array([limit]), 5)
-    return replay.output(tokens, np.flatnonzero(walk(candidates, np.array([budget]), letters + 2)))
+    return replay.output(tokens, np.flatnonzero(take_within_budget(candidates, np.array([budget]), letters + 2)))
 
 
 def motif(random, tokens, letters, budget, finder):
@@ -137,7 +137,7 @@ def motif(random, tokens, letters, budget, finder):
                 taken.add(position)
                 replay.replace(position)
     candidates = match_candidates(matches, np.zeros(len(order), np.int64), order, 1)
-    return replay.output(tokens, np.flatnonzero(walk(candidates, np.array([budget]), letters + 2)))
+    return replay.output(tokens, np.flatnonzero(take_within_budget(candidates, np.array([budget]), letters + 2)))
 
 
 def test_base_span_and_motif_masking_are_upstreams(rnaernie, finders):

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 from pretrain.masking import SideInformation, build_strategy
 from pretrain.masking.selection import choose, position_counts
 from pretrain.masking.settings import VariantFirstSettings
-from pretrain.masking.variant_first import ahead
+from pretrain.masking.variant_first import rank_first
 from pretrain.tokenizers import build_tokenizer
 from tests.masking.samples import encode, random_rows, streams
 
@@ -55,7 +55,7 @@ def test_upstreams_draws_give_upstreams_positions_and_masks(golden):
     tokens = encode(build_tokenizer("mutbert"), [window.encode() for window in text])
     counts = position_counts("floor", 0.15, tokens.per_sequence(tokens.maskable), np.zeros(4))
     priority = np.where(chosen.reshape(-1), 0, 1).astype(np.uint64) << np.uint64(62)
-    positions = choose(tokens, tokens.maskable, counts, ahead(priority, np.flatnonzero(sites)))
+    positions = choose(tokens, tokens.maskable, counts, rank_first(priority, np.flatnonzero(sites)))
     assert positions.tolist() == np.flatnonzero(chosen).tolist()
     # chosen rows are the mask token or their own row, as in 80/0/20
     masked_input = case["obj.masked_input"].reshape(-1, 9)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pretrain.models.attention import BACKENDS, attention, choose_backend
 from pretrain.models.layout import Layout
-from pretrain.models.recomputed import Scores, Trail
+from pretrain.models.transformer.attention import BACKENDS, attention, choose_backend
+from pretrain.models.transformer.recomputed import Scores, SharedScoreBuffer
 
 LENGTHS = [9, 4, 9, 1, 12, 5, 11]
 HEADS, SIZE = 2, 8
@@ -31,7 +31,7 @@ def random_scores(layout: Layout, dtype: torch.dtype = torch.float32, store: boo
 
 
 def scores_of(packed: Tensor, store: bool, shared: bool = False) -> Scores:
-    return Scores(packed, None if store else Trail(packed.detach()), shared)
+    return Scores(packed, None if store else SharedScoreBuffer(packed.detach()), shared)
 
 
 def class_scores(layout: Layout, store: bool) -> tuple[Scores, Tensor]:
@@ -216,7 +216,7 @@ def test_the_fastest_back_end_that_can_do_it_is_chosen():
 
 
 def test_the_choice_is_logged_once(caplog):
-    from pretrain.models import attention as module
+    from pretrain.models.transformer import attention as module
 
     module._log_choice.cache_clear()
     with caplog.at_level("INFO", logger="polymerase"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pretrain.models.dropout import Drop, dropout
+from pretrain.models.dropout import SeededDropout, dropout
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ def test_rate_scale_and_mean(rate):
 
 
 def test_values_are_dropped_independently_of_their_neighbours():
-    mask = -mask_of(Drop(0.3, seed=0), 1_000_000).double() - 0.7
+    mask = -mask_of(SeededDropout(0.3, seed=0), 1_000_000).double() - 0.7
     for lag in (1, 2, 3, 4, 8):
         assert abs((mask[lag:] * mask[:-lag]).mean().item()) < 5 * 0.21 / 1000
 
@@ -35,11 +35,11 @@ def test_gradient_is_scaled_where_values_were_kept():
     x = torch.randn(64, 3, requires_grad=True)
     y = dropout(x, 0.4, training=True)
     y.sum().backward()
-    assert torch.equal(x.grad, torch.where(y == 0, 0.0, Drop(0.4).scale))
+    assert torch.equal(x.grad, torch.where(y == 0, 0.0, SeededDropout(0.4).scale))
 
 
 def test_the_same_seed_gives_the_same_masks_and_another_seed_others():
-    masks = [mask_of(Drop(0.5, seed), 1000) for seed in (1, 1, 2)]
+    masks = [mask_of(SeededDropout(0.5, seed), 1000) for seed in (1, 1, 2)]
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
 
@@ -49,5 +49,5 @@ def test_nothing_is_drawn_where_nothing_is_dropped():
     x = torch.ones(3)
     assert dropout(x, 0.0, training=True) is x
     assert dropout(x, 0.5, training=False) is x
-    assert Drop.draw(0.0).masks(CPU) is None
+    assert SeededDropout.draw(0.0).masks(CPU) is None
     assert torch.equal(torch.get_rng_state(), state)

@@ -57,10 +57,10 @@ def gradients(model: PublishedModel, batch: PackedBatch) -> dict[str, Tensor]:
 def test_groups_hold_every_token_once_and_in_order(padding):
     layout = Layout.build(LENGTHS, padding=padding, device="cpu")
     x = torch.arange(sum(LENGTHS))
-    entered = layout.enter(x)
-    assert torch.equal(layout.leave(entered), x)
+    entered = layout.to_layout_order(x)
+    assert torch.equal(layout.to_batch_order(entered), x)
     rows = zip(layout.groups, layout.split(entered), strict=True)
-    assert torch.equal(torch.cat([group.tokens(group.block(part)) for group, part in rows]), entered)
+    assert torch.equal(torch.cat([group.from_blocks(group.to_blocks(part)) for group, part in rows]), entered)
     sequence = torch.repeat_interleave(torch.tensor(layout.sequences), layout.cu_seqlens.diff().long())
     assert torch.equal(torch.tensor(layout.sequences)[layout.sequence_of], sequence)
     for group in layout.groups:

@@ -12,7 +12,7 @@ from pretrain.families import FAMILIES
 from pretrain.families.published import PublishedModel, our_tensors
 from pretrain.models import PackedBatch, pair_class_table, pair_classes
 from pretrain.models.padded import Unpadded, unpad
-from pretrain.models.pairing import PAIR_VALUES
+from pretrain.models.transformer.recurrent.pairing import PAIR_VALUES
 from pretrain.tokenizers import TOKENIZERS
 
 FAMILY = FAMILIES["ernie_rna"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.models.mlp import ACTIVATIONS, ActivatedLinear
+from pretrain.models.transformer.mlp import ACTIVATIONS, ActivatedLinear
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)

@@ -105,5 +105,5 @@ def test_soft_rows_equal_rows_times_embedding(cases, build):
     packed = unpad_rows(cases["B.input"], cases["B.attention_mask"].bool(), BASES)
     embeddings = model.encoder.embeddings
     embeddings.norm = torch.nn.Identity()
-    got = packed.batch.layout.leave(embeddings(packed.batch)) - embeddings.segment.weight[0]
+    got = packed.batch.layout.to_batch_order(embeddings(packed.batch)) - embeddings.segment.weight[0]
     torch.testing.assert_close(got, packed.pick(cases["B.input"]) @ embeddings.word.weight, atol=1e-5, rtol=0)

@@ -8,10 +8,10 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pretrain.assembly import assemble
-from pretrain.batching import to_device
-from pretrain.distributed import Place
-from pretrain.metrics import Meter
+from pretrain.batches.collate import to_device
+from pretrain.distributed.context import DistributedContext
+from pretrain.training.components import build_components
+from pretrain.training.metrics import Meter
 from tests.training.corpora import build_alleles, build_plain, config
 
 CPU = torch.device("cpu")
@@ -69,9 +69,9 @@ def loop(request, tmp_path_factory):
     """A micro-batch, forward, backward and the meter, as the trainer runs them: two batches in turn."""
     folder = tmp_path_factory.mktemp(request.param)
     corpus = build_alleles(folder) if request.param == "mutbert" else build_plain(folder)
-    parts = assemble(config(folder / "run", corpus, model__family=request.param, **RECIPES[request.param]))
+    parts = build_components(config(folder / "run", corpus, model__family=request.param, **RECIPES[request.param]))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    place = Place(0, 0, 1, device)
+    place = DistributedContext(0, 0, 1, device)
     model, maker = parts.model().to(device).train(), parts.batches("train")
     meter = Meter(parts.objectives, parts.context.strategies, place)
     batches = [maker.make(0, 7), maker.make(7, 14)]

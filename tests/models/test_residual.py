@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pretrain.models.residual import ResidualNorm, compiled, plain
+from pretrain.models.transformer.norms import ResidualNorm, compiled, plain
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 EPS, WIDTH = 1e-5, 48

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from pretrain.benchmarking.hardware import live_bytes, peak_bytes
-from pretrain.models import telescoped
-from pretrain.models.attention import attention
 from pretrain.models.layout import Layout
-from pretrain.models.recomputed import Scores
-from pretrain.models.telescoped import Telescope
+from pretrain.models.transformer.attention import attention
+from pretrain.models.transformer.recomputed import Scores
+from pretrain.models.transformer.recurrent import factored as telescoped
+from pretrain.models.transformer.recurrent.factored import FactoredScores
 from tests.models.test_encoder import batch_of, build, gradients
 
 LENGTHS = [9, 4, 9, 1, 12]
@@ -34,7 +34,7 @@ def tower(plain: bool, layout: Layout, leaves: list[Tensor]) -> list[Tensor]:
     scores = (
         Scores.of_classes(table, classes, layout, table.dtype, store=True, shared=False)
         if plain
-        else Telescope(table, classes)
+        else FactoredScores(table, classes)
     )
     x, backend = v, "plain" if plain else "recomputed"
     for layer in range(4):
@@ -59,7 +59,7 @@ def test_gradients_with_dropout_are_those_of_the_function_computed(monkeypatch):
 
     def function(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         torch.manual_seed(3)
-        scores = Telescope(table, classes_of(7))
+        scores = FactoredScores(table, classes_of(7))
         y, scores = attention(q, k, v, scores, layout, dropout=0.4, backend="recomputed")
         return attention(k, q, y, scores, layout, dropout=0.4, backend="recomputed")[0]
 

@@ -10,11 +10,11 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
-from pretrain.models.attention import attention
-from pretrain.models.dropout import Drop
-from pretrain.models.kernels.triton_kernel import TritonKernel
+from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
-from pretrain.models.recomputed import Scores, recomputed_attention
+from pretrain.models.transformer.attention import attention
+from pretrain.models.transformer.kernels.triton_kernel import TritonKernel
+from pretrain.models.transformer.recomputed import Scores, recomputed_attention
 
 LENGTHS = [9, 4, 33, 1, 33]
 HEADS = 2
@@ -44,7 +44,7 @@ def tower(kernel: TritonKernel | None, layout: Layout, device: str, store: bool,
         if kernel is None:
             x, scores = attention(*inputs, scores, layout, dropout=0.0, backend="plain")
         else:
-            x, scores = recomputed_attention(*inputs, scores, layout, Drop(0.0), kernel)
+            x, scores = recomputed_attention(*inputs, scores, layout, SeededDropout(0.0), kernel)
     x.float().square().sum().backward()
     return [x, q.grad, k.grad, v.grad, table.grad]
 
@@ -82,7 +82,7 @@ def check_without_scores(device: str, tile: int) -> int:
             if kernel is None:
                 y, _ = attention(*inputs, None, layout, dropout=0.0, backend="plain")
             else:
-                y, _ = recomputed_attention(*inputs, None, layout, Drop(0.0), kernel)
+                y, _ = recomputed_attention(*inputs, None, layout, SeededDropout(0.0), kernel)
             y.square().sum().backward()
             results.append([y, *(x.grad for x in inputs)])
         for one, other in zip(*results, strict=True):
@@ -96,13 +96,13 @@ def check_dropout(device: str, tile: int) -> int:
     layout = Layout.build([length], padding=0.0, device=device)
     random = torch.Generator().manual_seed(2)
     q, k, v = (torch.randn(length, HEADS, length, generator=random).to(device).requires_grad_() for _ in range(3))
-    drop, kernel = Drop(rate, 11), TritonKernel(tile)
+    drop, kernel = SeededDropout(rate, 11), TritonKernel(tile)
     eye = torch.eye(length, device=device)[:, None, :].repeat(1, HEADS, 1)
     shown, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, drop, kernel)
     kept = (shown != 0).permute(1, 0, 2)  # (H, T, T)
     assert abs(kept.float().mean().item() - (1 - rate)) < 0.03
     assert not torch.equal(kept[0], kept[1])
-    again, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, Drop(rate, 12), kernel)
+    again, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, SeededDropout(rate, 12), kernel)
     assert not torch.equal(shown != 0, again != 0)
 
     results = []

@@ -8,13 +8,13 @@ import json
 import sys
 from pathlib import Path
 
-from pretrain.assembly import assemble
 from pretrain.benchmarking.hardware import live_bytes, peak_bytes
-from pretrain.communication import sent_per_step
 from pretrain.config import check
-from pretrain.costs import memory_per_rank, parameter_count
-from pretrain.distributed import Place, join
-from pretrain.trainer import Trainer
+from pretrain.distributed.context import DistributedContext, init_distributed
+from pretrain.planning.costs import memory_per_rank, parameter_count
+from pretrain.planning.traffic import sent_per_step
+from pretrain.training.components import build_components
+from pretrain.training.trainer import Trainer
 from tests.training.leaving import leave_after
 
 WATCHED_STEP = 3
@@ -25,11 +25,11 @@ def sent_so_far() -> int:
     return int(CABLE.read_text()) if CABLE.exists() else 0
 
 
-def measure(tree: dict, place: Place) -> dict[str, float]:
+def measure(tree: dict, dist_context: DistributedContext) -> dict[str, float]:
     """One training of a few steps."""
-    parts = assemble(check(tree, "job"))
+    components = build_components(check(tree, "job"))
     before = live_bytes()
-    trainer = Trainer(parts, place, "auto", [])
+    trainer = Trainer(components, dist_context, "auto", [])
     update, found, sent = trainer._update, {}, []
 
     def watched(stretch, batches):
@@ -38,28 +38,32 @@ def measure(tree: dict, place: Place) -> dict[str, float]:
             return update(stretch, batches)
         results = []
         gc.collect()  # garbage of earlier steps is no need of this one
-        found["peak"] = peak_bytes(lambda: results.append(update(stretch, batches)), place.device) - before
+        found["peak"] = peak_bytes(lambda: results.append(update(stretch, batches)), dist_context.device) - before
         heaviest = max(batches, key=lambda batch: batch.tokens)
         found["lengths"] = heaviest.packed.lengths
         return results[0]
 
     trainer._update = watched
     trainer.run()
-    parameters = parameter_count(parts.config, parts.settings)
-    memory = memory_per_rank(parts.config, parts.settings, parameters, place.world_size, found["lengths"])
+    parameters = parameter_count(components.config, components.settings)
+    memory = memory_per_rank(
+        components.config, components.settings, parameters, dist_context.world_size, found["lengths"]
+    )
     return {
         "peak": found["peak"],
         "predicted peak": memory.total,
         "sent": (sent[-1] - sent[2]) / (len(sent) - 3),  # first steps record DeepSpeed's order of gathering
-        "predicted sent": sent_per_step(parts.config, parameters, place.world_size, trainer.turns, gloo=True).total,
+        "predicted sent": sent_per_step(
+            components.config, parameters, dist_context.world_size, trainer.micro_batches_per_rank, gloo=True
+        ).total,
     }
 
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
-    place = join(60, False, interface="eth0" if CABLE.exists() else None)
-    result = measure(job, place)
-    if place.is_first:
+    dist_context = init_distributed(60, False, interface="eth0" if CABLE.exists() else None)
+    result = measure(job, dist_context)
+    if dist_context.is_first:
         Path(sys.argv[2]).write_text(json.dumps(result))
 
 

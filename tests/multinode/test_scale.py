@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pretrain.config import check
-from pretrain.dry_run import describe
+from pretrain.planning.dry_run import describe
 from tests.faults.processes import finish
 from tests.multinode.hosts import Hosts, NotPermittedError
 from tests.training.corpora import tree

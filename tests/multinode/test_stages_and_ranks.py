@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pretrain.data.plan import Bounds, Plan
+from pretrain.batches.plan import Bounds, Plan
 from pretrain.data.stream import SampleStream
 from tests.multinode.runs import BF16, OTHERWISE, SAVED, SHORT, STEPS, WAYS, checkpoint, same_bits, small_job
 from tests.training.ranks import ROOT, digests, environment, finish, losses, records, start

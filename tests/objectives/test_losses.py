@@ -9,18 +9,18 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from pretrain.assembly import assemble
-from pretrain.batching import filler_of
+from pretrain.batches.collate import dummy_batch
 from pretrain.config.sections import Mfe, Mlm, SoftLabel, Structure
 from pretrain.data.alleles import tempered
-from pretrain.data.reads import Variants
+from pretrain.data.raw_batch import Variants
 from pretrain.families import FAMILIES
 from pretrain.families.published import our_tensors
 from pretrain.models import PackedBatch
 from pretrain.models.padded import unpad_rows
-from pretrain.objectives import OBJECTIVES, Context
+from pretrain.objectives import OBJECTIVES, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
 from pretrain.tokenizers import build_tokenizer
+from pretrain.training.components import build_components
 from tests.objectives.views import view_of
 from tests.training.corpora import config
 
@@ -35,7 +35,7 @@ def tensors(targets) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def everything(corpora, tmp_path_factory):
     """Model and micro-batches with all objectives at once, on two kinds of corpora."""
-    parts = assemble(
+    components = build_components(
         config(
             tmp_path_factory.mktemp("run"),
             corpora["labelled"],
@@ -46,7 +46,7 @@ def everything(corpora, tmp_path_factory):
             corpus__extra=[{"path": str(corpora["alleles"])}],
         )
     )
-    return parts.model().eval(), parts.batches("train")
+    return components.model().eval(), components.batches("train")
 
 
 def loss_of(model, batch, coefficients):
@@ -58,10 +58,10 @@ def gradients(model) -> dict[str, torch.Tensor]:
 
 
 def test_losses_of_a_batch_are_the_sums_of_those_of_its_samples(everything):
-    model, maker = everything
+    model, builder = everything
     with torch.no_grad():
-        whole = loss_of(model, maker.make(0, 24), dict.fromkeys(ALL, 1.0))[1]
-        single = [loss_of(model, maker.make(i, i + 1), dict.fromkeys(ALL, 1.0))[1] for i in range(24)]
+        whole = loss_of(model, builder.make(0, 24), dict.fromkeys(ALL, 1.0))[1]
+        single = [loss_of(model, builder.make(i, i + 1), dict.fromkeys(ALL, 1.0))[1] for i in range(24)]
     for name in ALL:
         assert whole[name].loss.item() == pytest.approx(sum(s[name].loss.item() for s in single), rel=1e-5)
         for metric, value in whole[name].metrics.items():
@@ -70,24 +70,24 @@ def test_losses_of_a_batch_are_the_sums_of_those_of_its_samples(everything):
 
 
 def test_the_total_is_the_weighted_sum(everything):
-    model, maker = everything
+    model, builder = everything
     weights = {"mlm": 0.5, "soft_label": 2.0, "structure": 0.0, "mfe": 0.25, "rna_type": 1.0}
     with torch.no_grad():
-        total, sums = loss_of(model, maker.make(0, 10), weights)
+        total, sums = loss_of(model, builder.make(0, 10), weights)
     assert total.item() == pytest.approx(sum(sums[name].loss.item() * weight for name, weight in weights.items()))
 
 
 def test_a_batch_with_nothing_to_learn_has_a_finite_loss_and_zero_gradients(everything):
     """And every parameter takes part, so that ranks with and without targets do the same collectives."""
-    model, maker = everything
-    unlabelled = next(b for b in (maker.make(i, i + 1) for i in range(200)) if not any(
+    model, builder = everything
+    unlabelled = next(b for b in (builder.make(i, i + 1) for i in range(200)) if not any(
         count for name, count in b.counts.items() if name not in ("mlm", "soft_label")
     ))  # fmt: skip
-    empty = replace(unlabelled, targets=filler_of(unlabelled).targets)
+    empty = replace(unlabelled, targets=dummy_batch(unlabelled).targets)
     cases = [
         (unlabelled, {"mlm": 0.0, "soft_label": 0.0, "structure": 1.0, "mfe": 1.0, "rna_type": 1.0}),
         (empty, dict.fromkeys(ALL, 0.0)),
-        (filler_of(maker.make(0, 5)), dict.fromkeys(ALL, 0.0)),
+        (dummy_batch(builder.make(0, 5)), dict.fromkeys(ALL, 0.0)),
     ]
     for batch, coefficients in cases:
         model.zero_grad()
@@ -101,8 +101,8 @@ def test_a_batch_with_nothing_to_learn_has_a_finite_loss_and_zero_gradients(ever
 
 @pytest.mark.parametrize("name", ["structure", "mfe", "rna_type"])
 def test_every_parameter_takes_part_whatever_the_objectives(corpora, tmp_path, name):
-    parts = assemble(config(tmp_path, corpora["labelled"], objectives={"mlm": None, name: {}}))
-    model, batch = parts.model(), parts.batches("train").make(0, 8)
+    components = build_components(config(tmp_path, corpora["labelled"], objectives={"mlm": None, name: {}}))
+    model, batch = components.model(), components.batches("train").make(0, 8)
     loss_of(model, batch, {name: 1.0})[0].backward()
     assert all(gradient is not None for gradient in gradients(model).values())
 
@@ -114,7 +114,7 @@ def test_soft_labels_equal_dense_cross_entropy():
     variants = Variants(np.array([0, 0, 0]), np.array([0, 4, 9]), frequencies)
     sequence = "ACGTNACGTT"
     view = view_of(build_tokenizer("mutbert"), [sequence], variants=variants, alleles=[True], selected=[1, 3, 5, 8, 10])
-    objective = OBJECTIVES["soft_label"](SoftLabel(), Context(8, base_ids=BASES))
+    objective = OBJECTIVES["soft_label"](SoftLabel(), ObjectiveContext(8, base_ids=BASES))
     targets = tensors(objective.targets(view))
 
     class Given:
@@ -142,7 +142,7 @@ def mutbert(golden):
     cases = load_file(golden / "mutbert" / "model_cases.safetensors")
     family = FAMILIES["mutbert"]
     settings = family.resized(json.loads((golden / "mutbert" / "tiny_config.json").read_text()))
-    context = Context(settings.hidden_size, soft_labels=True, base_ids=BASES)
+    context = ObjectiveContext(settings.hidden_size, soft_labels=True, base_ids=BASES)
     objectives = {"soft_label": OBJECTIVES["soft_label"](SoftLabel(), context)}
     model = PretrainingModel(settings, objectives, context)
     model.load_state_dict(our_tensors(family.upstream, load_file(golden / "mutbert" / "mlm_weights.safetensors")))
@@ -215,7 +215,7 @@ def utr_lm_case(golden, objectives):
     settings = replace(
         UTR_LM.settings, num_hidden_layers=3, num_attention_heads=4, hidden_size=32, intermediate_size=128
     )
-    context = Context(settings.hidden_size)
+    context = ObjectiveContext(settings.hidden_size)
     sections = {"mlm": Mlm(), "mfe": Mfe(), "structure": Structure(label_shift=-1)}
     chosen = {name: OBJECTIVES[name](sections[name], context) for name in objectives}
     model = PretrainingModel(settings, chosen, context)
@@ -243,8 +243,8 @@ def test_losses_of_every_utr_lm_variant_equal_upstream(golden, variant):
     facts, model, packed, targets = utr_lm_case(golden, VARIANTS[variant])
     with torch.no_grad():
         _, sums = model(packed, {name: tensors(t) for name, t in targets.items()}, dict.fromkeys(targets, 1.0))
-    for name, parts in sums.items():
-        assert parts.loss.item() / targets[name].count == pytest.approx(facts[variant][name], rel=1e-5)
+    for name, components in sums.items():
+        assert components.loss.item() / targets[name].count == pytest.approx(facts[variant][name], rel=1e-5)
 
 
 def test_upstreams_labels_are_ours_with_its_quirk(golden):
@@ -264,7 +264,7 @@ def test_upstreams_labels_are_ours_with_its_quirk(golden):
 def test_trajectories_of_utr_lm_equal_upstream(golden, trajectory, optimizer):
     """Six updates on one batch with the optimiser that a run of these settings would get."""
     from pretrain.config.sections import Optimizer
-    from pretrain.optim import build_optimizer
+    from pretrain.training.optim import build_optimizer
 
     facts, model, packed, targets = utr_lm_case(golden, VARIANTS["ESM2SISS"])
     recipe = facts[trajectory]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from pretrain.config.sections import Mfe, Mlm
-from pretrain.normalisation import REDUCTIONS, StepCounts, StepTotals, coefficients
-from pretrain.objectives import OBJECTIVES, Context
+from pretrain.objectives import OBJECTIVES, ObjectiveContext
+from pretrain.training.loss_reduction import REDUCTIONS, StepCounts, StepTotals, coefficients
 
 OBJECTIVE = {
-    "mlm": OBJECTIVES["mlm"](Mlm(), Context(8)),
-    "mfe": OBJECTIVES["mfe"](Mfe(weight=0.25), Context(8)),
+    "mlm": OBJECTIVES["mlm"](Mlm(), ObjectiveContext(8)),
+    "mfe": OBJECTIVES["mfe"](Mfe(weight=0.25), ObjectiveContext(8)),
 }
 NAMES = list(OBJECTIVE)
 
@@ -43,11 +43,11 @@ def made_up(seed: int) -> list[Batch]:
 def step_loss(batches: list[Batch], reduction: str, world_size: int) -> dict[str, float]:
     """What DeepSpeed makes of a step: the mean over ranks and turns of coefficient x sum, per objective."""
     filler = Batch(dict.fromkeys(NAMES, 0), 0, dict.fromkeys(NAMES, 99.0), filler=True)
-    turns = -(-len(batches) // world_size)
+    micro_batches_per_rank = -(-len(batches) // world_size)
     shares = [batches[rank::world_size] for rank in range(world_size)]
-    shares = [share + [filler] * (turns - len(share)) for share in shares]
+    shares = [share + [filler] * (micro_batches_per_rank - len(share)) for share in shares]
     values = np.sum([StepCounts(NAMES, share).values for share in shares], axis=0).tolist()
-    totals, scale = StepTotals(NAMES, values), world_size * turns
+    totals, scale = StepTotals(NAMES, values), world_size * micro_batches_per_rank
     loss = dict.fromkeys(NAMES, 0.0)
     for share in shares:
         for batch in share:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from pretrain.config.sections import Mfe, Mlm, RnaType, SoftLabel, Structure
-from pretrain.data.reads import Variants
-from pretrain.objectives import OBJECTIVES, Context
+from pretrain.data.raw_batch import Variants
+from pretrain.objectives import OBJECTIVES, ObjectiveContext
 from pretrain.objectives.base import IGNORE
 from pretrain.tokenizers import build_tokenizer
 from tests.objectives.views import view_of
 
-CONTEXT = Context(hidden_size=8)
+CONTEXT = ObjectiveContext(hidden_size=8)
 UTR_LM = build_tokenizer("utr_lm")
 SEQUENCES, STRUCTURES = ["GGAAACC", "ACGU", "AAA"], ["((...))", "", ".()"]
 # <cls> G G A A A C C <eos> | <cls> A C G U <eos> | <cls> A A A <eos>
@@ -56,7 +56,7 @@ def test_structure_symbols_of_kmers_are_those_of_their_first_nucleotides():
 
 
 def test_energies_are_read_at_the_first_token_as_z_scores_and_missing_ones_do_not_count():
-    context = Context(hidden_size=8, mfe_mean=-10.0, mfe_std=4.0)
+    context = ObjectiveContext(hidden_size=8, mfe_mean=-10.0, mfe_std=4.0)
     view = view_of(UTR_LM, SEQUENCES, energies=[-6.0, np.nan, -12.0])
     targets = OBJECTIVES["mfe"](Mfe(), context).targets(view)
     assert pairs(targets) == [(0, 1.0), (15, -0.5)]
@@ -65,7 +65,7 @@ def test_energies_are_read_at_the_first_token_as_z_scores_and_missing_ones_do_no
 
 def test_masked_language_modelling_asks_for_the_original_tokens():
     view = view_of(UTR_LM, SEQUENCES, selected=[2, 5, 12], strategy=[1, 0, 2])
-    targets = OBJECTIVES["mlm"](Mlm(), Context(8, strategies=("a", "b", "c"))).targets(view)
+    targets = OBJECTIVES["mlm"](Mlm(), ObjectiveContext(8, strategies=("a", "b", "c"))).targets(view)
     assert pairs(targets) == [(2, view.tokens.ids[2]), (5, view.tokens.ids[5]), (12, view.tokens.ids[12])]
     assert targets.arrays["group"].tolist() == [1, 1, 0]
 
@@ -94,12 +94,12 @@ def test_soft_labels_are_for_allele_corpora_and_hold_frequencies_where_there_are
 
 @pytest.mark.parametrize(("soft", "positions"), [(True, [3]), (False, [3, 10, 11, 13, 18])])
 def test_positions_with_soft_labels_are_not_asked_for_twice(with_alleles, soft, positions):
-    targets = OBJECTIVES["mlm"](Mlm(), Context(8, soft_labels=soft)).targets(with_alleles)
+    targets = OBJECTIVES["mlm"](Mlm(), ObjectiveContext(8, soft_labels=soft)).targets(with_alleles)
     assert targets.arrays["index"].tolist() == positions
 
 
 TYPES = ["miRNA", None, "pre_miRNA", "circRNA", "tRNA"]
-CLASSES = Context(hidden_size=8, rna_types=("miRNA", "pre_miRNA", "tRNA"))
+CLASSES = ObjectiveContext(hidden_size=8, rna_types=("miRNA", "pre_miRNA", "tRNA"))
 
 
 def test_types_are_classes_at_the_first_token_and_unknown_ones_do_not_count():
@@ -113,7 +113,7 @@ def test_types_in_the_label_slot_are_tokens_and_only_hidden_ones_are_asked_for()
     names = ("circRNA", "miRNA", "pre_miRNA", "tRNA")
     vocabulary = {token: number for number, token in enumerate(tokenizer.vocab)}
     ids = (IGNORE, vocabulary["miRNA"], vocabulary["premiRNA"], vocabulary["tRNA"])
-    context = Context(hidden_size=8, rna_types=names, rna_type_ids=ids, label_objective=True)
+    context = ObjectiveContext(hidden_size=8, rna_types=names, rna_type_ids=ids, label_objective=True)
     # [CLS] A C G [IND] TYPE [SEP]: 7 tokens each, slots at 5, 12, ...; all but the first are hidden
     slots = [12, 19, 26, 33]
     view = view_of(tokenizer, ["ACG"] * 5, types=TYPES, selected=[2, *slots])

@@ -4,7 +4,7 @@ import numpy as np
 
 from data_prep.corpus import Ragged
 from pretrain.data.ragged import row_of_value
-from pretrain.data.reads import NO_VARIANTS, Reads, Variants
+from pretrain.data.raw_batch import NO_VARIANTS, RawBatch, Variants
 from pretrain.masking import Masked
 from pretrain.objectives import SampleView
 from pretrain.tokenizers import Tokenizer
@@ -24,7 +24,7 @@ def view_of(
 ) -> SampleView:
     """``selected`` are flat token positions; ``energies`` use NaN, the others None or "" for no label."""
     count = len(sequences)
-    reads = Reads(
+    reads = RawBatch(
         Ragged.from_rows(sequence.encode() for sequence in sequences),
         Ragged.from_rows(structure.encode() for structure in structures or [""] * count),
         np.array(energies or [np.nan] * count, np.float32),

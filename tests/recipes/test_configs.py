@@ -7,8 +7,8 @@ import yaml
 
 from pretrain.config import load_config
 from pretrain.config.yaml_file import CONFIG_FOLDER
-from pretrain.dry_run import describe
 from pretrain.families import FAMILIES, find_family
+from pretrain.planning.dry_run import describe
 
 PUBLISHED = {path.stem: path for path in sorted(CONFIG_FOLDER.glob("*.yaml"))}
 DEMO = {f"demo/{path.stem}": path for path in sorted((CONFIG_FOLDER / "demo").glob("*.yaml"))}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.evaluating.support import in_process
+from tests.evaluation.support import in_process
 from tests.training import corpora as build
 from tests.training.ranks import command_line, free_port
 

@@ -12,8 +12,8 @@ from pretrain.config import check, load_config, save
 from pretrain.reporting.plots import _smooth, plots_of
 from pretrain.reporting.recipe_diff import differences
 from pretrain.reporting.report import facts, verdicts
-from pretrain.reporting.run_records import read_run
-from tests.evaluating.support import error_line, in_process
+from pretrain.runs.history import read_run
+from tests.evaluation.support import error_line, in_process
 from tests.training import corpora as build
 
 

@@ -102,26 +102,26 @@ WITHOUT_PROCESS = [
 @pytest.mark.parametrize(("words", "expected"), WITHOUT_PROCESS)
 def test_what_does_not_fit_together_is_said_before_any_process_starts(tmp_path, corpora, words, expected):
     """The same checks without a command line around them."""
-    from pretrain.assembly import assemble
     from pretrain.config import load_config
     from pretrain.errors import PolymeraseError
+    from pretrain.training.components import build_components
 
     path = write_yaml(tmp_path / "wrong.yaml", tree(tmp_path / "run", corpora["plain"]))
     with pytest.raises(PolymeraseError) as raised:
-        assemble(load_config(str(path), words))
+        build_components(load_config(str(path), words))
     assert expected in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_types_can_only_be_asked_for_where_they_are_laid_out_and_hidden(tmp_path, corpora):
-    from pretrain.assembly import assemble
     from pretrain.errors import PolymeraseError
+    from pretrain.training.components import build_components
     from tests.training.corpora import config
 
     asked = {"model__family": "rnaernie", "objectives": {"rna_type": {"mode": "label_token"}}}
     with pytest.raises(PolymeraseError, match=r"needs corpus\.label_slot=true and masking\.label_rate above 0"):
-        assemble(config(tmp_path, corpora["labelled"], **asked))
-    batch = assemble(
+        build_components(config(tmp_path, corpora["labelled"], **asked))
+    batch = build_components(
         config(tmp_path, corpora["labelled"], **asked, corpus__label_slot=True, masking__label_rate=0.5)
     ).batches("train").make(0, 40)  # fmt: skip
     assert 0 < batch.counts["rna_type"] < 30
@@ -146,8 +146,8 @@ def test_structures_of_another_length_than_their_sequences(complaint, tmp_path, 
 
 @pytest.mark.parametrize("row", [[0.5, 0.6, 0.0, 0.0], [float("nan"), 1.0, 0.0, 0.0], [1.5, -0.5, 0.0, 0.0]])
 def test_frequencies_that_are_none(tmp_path, corpora, row):
-    from pretrain.assembly import assemble
     from pretrain.errors import PolymeraseError
+    from pretrain.training.components import build_components
     from tests.training.corpora import config
 
     shutil.copytree(corpora["alleles"], tmp_path / "wrong")
@@ -157,4 +157,4 @@ def test_frequencies_that_are_none(tmp_path, corpora, row):
     np.save(file, frequencies)
     values = {"model__family": "mutbert", "masking": {"strategy": "variant_first"}, "objectives": {"soft_label": {}}}
     with pytest.raises(PolymeraseError, match=r"frequencies.npy: row 2 is .* must be 0 or more and sum to 1"):
-        assemble(config(tmp_path, tmp_path / "wrong", **values)).sources("train")
+        build_components(config(tmp_path, tmp_path / "wrong", **values)).sources("train")

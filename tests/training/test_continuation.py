@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pretrain.assembly import assemble
 from pretrain.config import load_config
 from pretrain.importing import load_pretrained_state
-from tests.evaluating.support import in_process
+from pretrain.training.components import build_components
+from tests.evaluation.support import in_process
 from tests.training import corpora as build
 from tests.training.ranks import Job, finish, start, steps
 
@@ -81,6 +81,6 @@ def test_from_a_published_model_only_the_weights_are_taken_and_the_rate_warms_up
 
 
 def test_a_replay_takes_its_share_of_the_samples(runs, corpora):
-    parts = assemble(load_config(str(runs / "mixed" / "config.yaml")))
-    corpus = parts.batches("train").stream.at(np.arange(1000)).corpus
+    components = build_components(load_config(str(runs / "mixed" / "config.yaml")))
+    corpus = components.batches("train").stream.at(np.arange(1000)).corpus
     assert (corpus == 1).mean() == pytest.approx(0.25 / 1.25, abs=0.01)

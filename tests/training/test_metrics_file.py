@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.metrics import MetricsFile
+from pretrain.training.metrics import MetricsFile
 
 
 def write(folder: Path, steps: list[int]) -> Path:

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pretrain.config.sections import Optimizer
-from pretrain.optim import STATE_KEYS, build_optimizer, fresh_state
-from pretrain.schedule import learning_rate
+from pretrain.training.optim import STATE_KEYS, build_optimizer, fresh_state
+from pretrain.training.schedule import learning_rate
 from tests.training.corpora import config
 
 

@@ -6,19 +6,19 @@ import pytest
 
 from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
-from pretrain.patience import Patience
+from pretrain.training.early_stopping import EarlyStopping
 from tests.training import corpora as build
 from tests.training.ranks import Job, finish, records, start
 
 
 def test_patience_counts_evaluations_without_a_lower_loss():
-    patience = Patience(2, {"mlm": 1.0, "mfe": 0.5})
+    patience = EarlyStopping(2, {"mlm": 1.0, "mfe": 0.5})
     losses = [(3.0, 2.0), (2.9, 2.0), (2.9, 2.0), (2.8, 2.1), (3.0, 3.0), (3.0, 3.0)]
     kept = []
     for step, (mlm, mfe) in enumerate(losses):
         kept.append(patience.note(step, {"validation/mlm/loss": mlm, "validation/mfe/loss": mfe}))
         assert patience.exhausted is (step == 5)
-        later = Patience(2, {"mlm": 1.0, "mfe": 0.5})
+        later = EarlyStopping(2, {"mlm": 1.0, "mfe": 0.5})
         later.restore(patience.state())  # a resumed run judges as if it had never stopped
         patience = later
     assert kept == [True, True, False, True, False, False]
@@ -28,8 +28,8 @@ def test_patience_counts_evaluations_without_a_lower_loss():
 
 def test_without_the_setting_or_without_held_out_samples_nothing_stops():
     for patience, values in (
-        (Patience(0, {"mlm": 1.0}), {"validation/mlm/loss": math.inf}),
-        (Patience(1, {"mlm": 1.0}), {}),
+        (EarlyStopping(0, {"mlm": 1.0}), {"validation/mlm/loss": math.inf}),
+        (EarlyStopping(1, {"mlm": 1.0}), {}),
     ):
         assert not any(patience.note(step, values) for step in range(9))
         assert not patience.exhausted

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from pretrain.assembly import Parts, assemble
-from pretrain.batching import MicroBatch
+from pretrain.batches.collate import MicroBatch
+from pretrain.batches.plan import Bounds, Plan
 from pretrain.config import load_config
-from pretrain.data.plan import Bounds, Plan
 from pretrain.exporting.tensors import export_tensors
+from pretrain.training.components import RunComponents, build_components
 from tests.training.ranks import losses
 from tests.training.recipes import RECIPES, STEPS
 
@@ -26,8 +26,8 @@ from tests.training.recipes import RECIPES, STEPS
 class Padded:
     """A micro-batch as a Hugging Face model reads it."""
 
-    def __init__(self, batch: MicroBatch, parts: Parts):
-        pad, edges = parts.tokenizer.pad_id, batch.packed.cu_seqlens.tolist()
+    def __init__(self, batch: MicroBatch, components: RunComponents):
+        pad, edges = components.tokenizer.pad_id, batch.packed.cu_seqlens.tolist()
         lengths = batch.packed.lengths
         self.ids = pad_sequence(list(batch.packed.input_ids.split(lengths)), True, pad)
         self.real = torch.arange(self.ids.shape[1]) < torch.tensor(lengths)[:, None]
@@ -35,24 +35,26 @@ class Padded:
         self.place = self.real.flatten().nonzero().flatten()  # flat token -> its place in the padded batch
         self.first = torch.tensor(edges[:-1])
         self.inputs: dict[str, torch.Tensor] = {"input_ids": self.ids, "attention_mask": self.real.long()}
-        if parts.family.name == "ernie_rna":
+        if components.family.name == "ernie_rna":
             selected = torch.zeros(self.ids.numel(), dtype=torch.bool)
             selected[self.place[self.targets["mlm"]["index"]]] = True
             self.inputs["selected_positions"] = selected.view(self.ids.shape)
         if batch.packed.soft_rows is not None:
-            rows = F.one_hot(self.ids, len(parts.tokenizer.vocab)).float().flatten(0, 1)
+            rows = F.one_hot(self.ids, len(components.tokenizer.vocab)).float().flatten(0, 1)
             where = self.place[batch.packed.soft_rows.positions]
             rows[where] = 0.0
-            rows[where[:, None], torch.tensor([parts.tokenizer.nucleotide_ids.tolist()])] = batch.packed.soft_rows.freq
+            rows[where[:, None], torch.tensor([components.tokenizer.nucleotide_ids.tolist()])] = (
+                batch.packed.soft_rows.freq
+            )
             self.inputs["input_ids"] = rows.view(*self.ids.shape, -1)
 
 
-def hugging_face_model(parts: Parts) -> tuple[nn.Module, nn.ModuleDict]:
+def hugging_face_model(components: RunComponents) -> tuple[nn.Module, nn.ModuleDict]:
     """The exported class with the run's first weights, and the heads that the class has no place for."""
     from transformers import AutoConfig
 
-    form, state = parts.family.hugging_face, parts.model().state_dict()
-    values = form.config(parts.settings)
+    form, state = components.family.hugging_face, components.model().state_dict()
+    values = form.config(components.settings)
     if form.kind == "native":
         module = importlib.import_module("transformers")
         config = AutoConfig.for_model(values.pop("model_type"), **values)
@@ -62,7 +64,7 @@ def hugging_face_model(parts: Parts) -> tuple[nn.Module, nn.ModuleDict]:
         names = vars(importlib.import_module(folder.format("configuration")))
         config = names[f"{form.masked_lm_class.removesuffix('ForMaskedLM')}Config"](**values)
     model = getattr(module, form.masked_lm_class)(config).train()
-    tensors = export_tensors(parts.family, parts.settings, state, "mlm")
+    tensors = export_tensors(components.family, components.settings, state, "mlm")
     missing, unexpected = model.load_state_dict(tensors.model, strict=False)
     assert not unexpected
     assert all("decoder" in name for name in missing)  # tied
@@ -71,15 +73,18 @@ def hugging_face_model(parts: Parts) -> tuple[nn.Module, nn.ModuleDict]:
         _, objective, _, kind = name.split(".")
         if objective not in heads:
             outputs = tensors.heads[f"heads.{objective}.linear.bias"].shape[0]
-            heads[objective] = nn.Linear(parts.settings.hidden_size, outputs)
+            heads[objective] = nn.Linear(components.settings.hidden_size, outputs)
         getattr(heads[objective], kind).data.copy_(tensor)
     return model, heads
 
 
-def sums_of(model: nn.Module, heads: nn.ModuleDict, batch: Padded, parts: Parts) -> dict[str, tuple]:
+def sums_of(model: nn.Module, heads: nn.ModuleDict, batch: Padded, components: RunComponents) -> dict[str, tuple]:
     """Per objective the summed loss and the number of its targets."""
     output = model(**batch.inputs, output_hidden_states=True)
-    logits, hidden = output.logits.flatten(0, 1)[batch.place], output.hidden_states[-1].flatten(0, 1)[batch.place]
+    logits, hidden = (
+        output.logits.flatten(0, 1)[batch.place],
+        output.hidden_states[-1].flatten(0, 1)[batch.place],
+    )
     result = {}
     for name, arrays in batch.targets.items():
         at, target = arrays["index"], arrays["target"]
@@ -90,7 +95,7 @@ def sums_of(model: nn.Module, heads: nn.ModuleDict, batch: Padded, parts: Parts)
         elif name == "soft_label":
             dense = F.one_hot(target, logits.shape[1]).float()
             dense[arrays["soft_row"]] = 0.0
-            bases = torch.tensor(parts.tokenizer.nucleotide_ids.tolist())
+            bases = torch.tensor(components.tokenizer.nucleotide_ids.tolist())
             dense[arrays["soft_row"][:, None], bases[None]] = arrays["soft_freq"]
             result[name] = (-(dense * logits[at].log_softmax(-1)).sum(), len(at))
         else:
@@ -146,17 +151,17 @@ def optimiser(modules: list[nn.Module], settings) -> torch.optim.Optimizer:
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name](groups, **adam)
 
 
-def plain_loop(parts: Parts) -> list[float]:
+def plain_loop(components: RunComponents) -> list[float]:
     """Loss of each step, before its update."""
-    config, maker = parts.config, parts.batches("train")
-    model, heads = hugging_face_model(parts)
+    config, builder = components.config, components.batches("train")
+    model, heads = hugging_face_model(components)
     engine = optimiser([model, heads], config.optimizer)
-    plan = Plan(maker.lengths_at, Bounds(tokens=config.batch.tokens), config.batch.accumulation)
+    plan = Plan(builder.lengths_at, Bounds(tokens=config.batch.tokens), config.batch.accumulation)
     weights = {name: section.weight for name, section in config.objectives.active().items()}
     found = []
     for number, spans in enumerate(islice(plan.steps(0), STEPS)):
-        batches = [Padded(maker.make(*span), parts) for span in spans]
-        sums = [sums_of(model, heads, batch, parts) for batch in batches]
+        batches = [Padded(builder.make(*span), components) for span in spans]
+        sums = [sums_of(model, heads, batch, components) for batch in batches]
         sequences = [batch.sequences for batch in batches]
         losses = {n: reduced([s[n] for s in sums], sequences, config.objectives.reduction) for n in weights}
         engine.zero_grad()
@@ -178,8 +183,8 @@ def plain_loop(parts: Parts) -> list[float]:
 @pytest.mark.parametrize("family", RECIPES)
 def test_thirty_steps_equal_a_plain_loop(alone, family):
     run = alone[family]
-    parts = assemble(load_config(str(run / "config.yaml")))
-    ours, theirs = losses(run), plain_loop(parts)
+    components = build_components(load_config(str(run / "config.yaml")))
+    ours, theirs = losses(run), plain_loop(components)
     assert len(ours) == STEPS
     assert ours == pytest.approx(theirs, rel=1e-5)
     assert min(ours[-5:]) < ours[0]

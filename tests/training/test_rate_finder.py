@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pretrain.errors import PolymeraseError
-from pretrain.rate_finder import judge
+from pretrain.planning.lr_finder import judge
 from tests.training import corpora as build
 from tests.training.ranks import ROOT, environment
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pretrain.checkpoint import find_checkpoint
+from pretrain.runs.checkpoint import find_checkpoint
 from tests.training.conftest import HALF, STEPS
 from tests.training.corpora import tree, write_yaml
 from tests.training.ranks import ROOT, command_line, digests, environment, flip_a_byte, losses, records, steps

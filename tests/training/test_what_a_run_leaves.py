@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pretrain.assembly import assemble
 from pretrain.config import load_config
 from pretrain.config.sections import Tracking
-from pretrain.tracking import Tracker
+from pretrain.runs.tracking import Tracker
+from pretrain.training.components import build_components
 from tests.training.corpora import config
 from tests.training.ranks import free_port, losses, records, steps
 
@@ -19,7 +19,7 @@ from tests.training.ranks import free_port, losses, records, steps
 def test_the_gradient_is_clipped_to_its_global_norm(alone, corpora, stage):
     """One step of plain SGD moves the weights by learning rate x clipped norm."""
     run = alone[f"clipped {stage}"]
-    before = assemble(config(run, corpora["plain"])).model().state_dict()
+    before = build_components(config(run, corpora["plain"])).model().state_dict()
     after = load_file(run / "checkpoints" / "step-1" / "weights.safetensors")
     moved = math.sqrt(sum(float((after[name] - before[name]).double().square().sum()) for name in after))
     assert moved == pytest.approx(0.5 * 0.01, rel=1e-3)
@@ -49,7 +49,8 @@ def test_the_saved_config_makes_the_same_run(alone, corpora):
     run = alone["zero 1"]
     saved = load_config(str(run / "config.yaml"))
     assert (
-        saved == assemble(config(run, corpora["plain"], engine__zero_stage=1, batch__micro_batches_per_step=4)).config
+        saved
+        == build_components(config(run, corpora["plain"], engine__zero_stage=1, batch__micro_batches_per_step=4)).config
     )
     assert (run / "DONE").read_text() == "20\n"
 
@@ -88,6 +89,6 @@ def test_a_server_that_does_not_answer_holds_nothing_up(tmp_path):
 def test_weights_are_float32_and_complete(alone, corpora):
     run = alone["zero 2"]
     weights = load_file(run / "checkpoints" / "step-20" / "weights.safetensors")
-    model = assemble(config(run, corpora["plain"])).model()
+    model = build_components(config(run, corpora["plain"])).model()
     assert {value.dtype for value in weights.values()} == {torch.float32}
     model.load_state_dict(weights)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from pretrain.assembly import assemble
 from pretrain.config import Config, check
-from pretrain.distributed import Place, join
+from pretrain.distributed.context import DistributedContext, init_distributed
 from pretrain.errors import PolymeraseError
-from pretrain.trainer import Trainer
+from pretrain.training.components import build_components
+from pretrain.training.trainer import Trainer
 from tests.training.leaving import leave_after
 from tests.training.ranks import flip_a_byte
 
@@ -24,24 +24,26 @@ def main() -> None:
     jobs = json.loads(Path(sys.argv[1]).read_text())
     configs = [check(job["config"], "job") for job in jobs]
     engine = configs[0].engine
-    place = join(engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port)
+    dist_context = init_distributed(
+        engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port
+    )
     for job, config in zip(jobs, configs, strict=True):
-        train(job, config, place)
+        train(job, config, dist_context)
         gc.collect()  # the engine of this job, and its lock on the run folder
 
 
-def train(job: dict, config: Config, place: Place) -> None:
-    for path in job["damage"] if place.is_first else []:
+def train(job: dict, config: Config, dist_context: DistributedContext) -> None:
+    for path in job["damage"] if dist_context.is_first else []:
         flip_a_byte(Path(path))
     try:
-        Trainer(assemble(config), place, job["resume"], job["allow_change"]).run()
+        Trainer(build_components(config), dist_context, job["resume"], job["allow_change"]).run()
     except Exception as error:
-        if place.world_size == 1 and not job["expect_error"]:  # its own tests fail, the jobs after it go on
+        if dist_context.world_size == 1 and not job["expect_error"]:  # its own tests fail, the jobs after it go on
             Path(str(config.run.dir), "failed.txt").write_text(traceback.format_exc())
             return
         if not isinstance(error, PolymeraseError) or not job["expect_error"]:
             raise
-        if place.is_first:
+        if dist_context.is_first:
             with (Path(str(config.run.dir)) / "error.txt").open("a") as file:
                 file.write(f"{error}\n")
     else:

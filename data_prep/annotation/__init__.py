@@ -1,6 +1,0 @@
-"""Gene annotation (GTF, GFF3; GENCODE and Ensembl dialects) as transcripts with exons and coding parts."""
-
-from data_prep.annotation.read import Annotation, read_annotation
-from data_prep.annotation.transcript import Transcript
-
-__all__ = ["Annotation", "Transcript", "read_annotation"]

@@ -1,0 +1,119 @@
+"""What may enter a corpus: letters, length, duplicates. Each policy counts what it drops, by reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import compress
+from typing import Any
+
+import numpy as np
+
+from data_prep.corpus.ragged import Ragged
+from data_prep.filters.dedup import SeenKeys
+from data_prep.filters.tally import Tally
+from data_prep.nucleotides import Alphabet, count_letters, protein_rows
+
+PROTEIN = "letters_of_proteins"
+
+
+@dataclass(frozen=True)
+class RecordBatch:
+    """R records on their way: ids, sequences as stored, optional columns (R,) each."""
+
+    ids: Sequence[bytes]
+    sequences: Ragged
+    columns: Mapping[str, Sequence[Any]]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """int64 (R,)"""
+        return self.sequences.lengths
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def where(self, mask: np.ndarray) -> "RecordBatch":
+        """The records whose mask bool (R,) is True."""
+        if mask.all():
+            return self
+        keep = mask.tolist()
+        columns = {name: list(compress(values, keep)) for name, values in self.columns.items()}
+        return RecordBatch(list(compress(self.ids, keep)), self.sequences.where(mask), columns)
+
+
+@dataclass(frozen=True)
+class LetterFilter:
+    """Records of nucleotides only, with ambiguity codes (N, R, Y, …) up to a fraction of the record.
+
+    Records with letters that only proteins have are counted apart, under PROTEIN.
+    """
+
+    alphabet: Alphabet
+    max_ambiguous: float
+
+    def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
+        ambiguous, foreign = count_letters(self.alphabet, records.sequences)
+        odd = np.flatnonzero(foreign).tolist()
+        proteins = len(protein_rows(records.sequences.where(foreign > 0).rows())) if odd else 0
+        too_ambiguous = (foreign == 0) & (ambiguous > self.max_ambiguous * records.lengths)
+        keep = (foreign == 0) & ~too_ambiguous
+        tally.drop("letters", PROTEIN, proteins)
+        tally.drop("letters", "letters_not_nucleotides", len(odd) - proteins)
+        tally.drop("letters", "too_many_ambiguous_letters", int(too_ambiguous.sum()))
+        tally.keep("letters", int(keep.sum()))
+        return records.where(keep)
+
+
+@dataclass(frozen=True)
+class LengthFilter:
+    """Records of min_nt to max_nt; longer ones are dropped, cropped to their start, or cut into pieces.
+
+    Pieces follow one another without overlap; their ids get `:first-last`, counted from 1.
+    """
+
+    min_nt: int
+    max_nt: int | None
+    long: str  # "drop" | "crop" | "pieces"
+
+    def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
+        if self.max_nt is not None and self.long != "drop" and (records.lengths > self.max_nt).any():
+            shorten = self._crop if self.long == "crop" else self._cut
+            records = shorten(records, self.max_nt, tally)
+        too_short = records.lengths < self.min_nt
+        too_long = records.lengths > self.max_nt if self.max_nt is not None else np.zeros(len(records), bool)
+        keep = ~(too_short | too_long)
+        tally.drop("length", "too_short", int(too_short.sum()))
+        tally.drop("length", "too_long", int(too_long.sum()))
+        tally.keep("length", int(keep.sum()))
+        return records.where(keep)
+
+    @staticmethod
+    def _crop(records: RecordBatch, max_nt: int, tally: Tally) -> RecordBatch:
+        tally.change("length", "cropped", int((records.lengths > max_nt).sum()))
+        starts = records.sequences.offsets[:-1]
+        shortened = Ragged.from_slices(records.sequences.values, starts, starts + np.minimum(records.lengths, max_nt))
+        return replace(records, sequences=shortened)
+
+    @staticmethod
+    def _cut(records: RecordBatch, max_nt: int, tally: Tally) -> RecordBatch:
+        tally.change("length", "cut", int((records.lengths > max_nt).sum()))
+        pieces = np.maximum(-(-records.lengths // max_nt), 1)
+        rows = np.repeat(np.arange(len(records)), pieces)
+        first = (np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * max_nt
+        last = np.minimum(first + max_nt, records.lengths[rows])
+        starts = records.sequences.offsets[rows]
+        sequences = Ragged.from_slices(records.sequences.values, starts + first, starts + last)
+        ids = [
+            b"%s:%d-%d" % (records.ids[row], start + 1, stop) if pieces[row] > 1 else records.ids[row]
+            for row, start, stop in zip(rows.tolist(), first.tolist(), last.tolist(), strict=True)
+        ]
+        columns = {name: [values[row] for row in rows.tolist()] for name, values in records.columns.items()}
+        return RecordBatch(ids, sequences, columns)
+
+
+def drop_duplicates(records: RecordBatch, keys: Sequence[bytes], seen: SeenKeys, tally: Tally) -> np.ndarray:
+    """bool (R,): the first record of each sequence is kept."""
+    first = seen.first_seen(keys)
+    tally.drop("duplicates", "same_sequence", int((~first).sum()))
+    tally.keep("duplicates", int(first.sum()))
+    return first

@@ -1,0 +1,1 @@
+"""Files from outside: text, FASTA, genomes, annotation; each has one reader."""

@@ -1,0 +1,1 @@
+"""RNAcentral: records, types, presets."""

@@ -1,0 +1,1 @@
+"""How stages run: processes or Dask, progress bars."""

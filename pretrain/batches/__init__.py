@@ -1,0 +1,1 @@
+"""Micro-batches: which samples, made ahead of the device."""

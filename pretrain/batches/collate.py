@@ -1,0 +1,202 @@
+"""From stream positions to a micro-batch: read, tokenise, mask, label, pack. On the host, in loader workers too."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pretrain.data.raw_batch import RawBatch, merge
+from pretrain.data.sources import Source
+from pretrain.data.stream import SampleStream
+from pretrain.masking import MaskingStrategy, SideInformation
+from pretrain.models import PackedBatch, SoftRows, pair_classes
+from pretrain.objectives import Objective, SampleView, Targets
+from pretrain.rng import SampleRng, derive_seed, sample_keys
+from pretrain.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """S samples of N tokens on the host, ready to be sent to a device.
+
+    Attributes:
+        packed: what the encoder reads.
+        targets: per objective, its arrays as tensors.
+        counts: per objective, how many targets there are.
+        groups: mlm targets per masking strategy, int64 (K,).
+        digest: a checksum of what the model sees and is asked, for comparing runs.
+        dropout_seed: dropout belongs to the micro-batch, not to the rank that computes it.
+    """
+
+    packed: PackedBatch
+    targets: dict[str, dict[str, Tensor]]
+    counts: dict[str, int]
+    groups: np.ndarray
+    digest: int
+    dropout_seed: int
+    filler: bool = False  # stands in for a turn in which this rank has nothing to do
+
+    @property
+    def sequences(self) -> int:
+        return 0 if self.filler else len(self.packed.lengths)
+
+    @property
+    def tokens(self) -> int:
+        return 0 if self.filler else int(self.packed.input_ids.numel())
+
+
+class MicroBatchBuilder:
+    """Makes the micro-batch of any span of stream positions; a pure function of the run's seed and the span.
+
+    Args:
+        sources: the corpora of the stream.
+        stream: their common order.
+        tokenizer: text to ids.
+        masking: what is hidden.
+        objectives: what is asked.
+        strategies: number of masking strategies in a mixture (1 otherwise).
+        pair_table: class of every token id uint8 (V,), for pairing models.
+        seed: the run's seed.
+    """
+
+    def __init__(
+        self,
+        sources: list[Source],
+        stream: SampleStream,
+        tokenizer: Tokenizer,
+        masking: MaskingStrategy,
+        objectives: dict[str, Objective],
+        strategies: int,
+        pair_table: np.ndarray | None,
+        seed: int,
+    ):
+        self.sources, self.stream, self.tokenizer = sources, stream, tokenizer
+        self._masking, self._objectives, self._strategies = masking, objectives, strategies
+        self._pair_table, self._seed = pair_table, seed
+        self._seeds = [derive_seed("corpus", seed, number) for number in range(len(sources))]
+
+    def lengths_at(self, positions: np.ndarray) -> np.ndarray:
+        """Tokens of the samples at stream positions int64 (S,) -> int64 (S,)."""
+        samples = self.stream.at(positions)
+        lengths = np.empty(len(positions), np.int64)
+        for number, source in enumerate(self.sources):
+            rows = samples.corpus == number
+            if rows.any():
+                lengths[rows] = source.token_counts(samples.index[rows])
+        return lengths
+
+    def make(self, start: int, stop: int) -> MicroBatch:
+        """The micro-batch of stream positions [start, stop)."""
+        raw, rng = self._read(np.arange(start, stop, dtype=np.int64))
+        tokens = self.tokenizer.encode(raw.sequences, raw.rna_type if self.tokenizer.has_label_slot else None)
+        variant_token = tokens.offsets[raw.variants.row] + 1 + raw.variants.column
+        masked = self._masking(tokens, SideInformation(variant_positions=variant_token), rng)
+        view = SampleView(raw, tokens, masked, tokens.sequence, variant_token)
+        targets = {name: objective.targets(view) for name, objective in self._objectives.items()}
+        return MicroBatch(
+            packed=self._pack(view),
+            targets={
+                name: {key: torch.from_numpy(array) for key, array in target.arrays.items()}
+                for name, target in targets.items()
+            },
+            counts={name: target.count for name, target in targets.items()},
+            groups=self._groups(targets.get("mlm")),
+            digest=zlib.crc32(masked.positions.tobytes(), zlib.crc32(masked.input_ids.tobytes())),
+            dropout_seed=derive_seed("dropout", self._seed, start),
+        )
+
+    def _read(self, positions: np.ndarray) -> tuple[RawBatch, SampleRng]:
+        samples = self.stream.at(positions)
+        keys = np.empty(len(positions), np.uint64)
+        parts, rows_of_parts = [], []
+        for number, source in enumerate(self.sources):
+            rows = np.flatnonzero(samples.corpus == number)
+            if rows.size:
+                keys[rows] = sample_keys(self._seeds[number], samples.epoch[rows], samples.index[rows])
+                parts.append(source.read(samples.index[rows], SampleRng(keys[rows])))
+                rows_of_parts.append(rows)
+        return merge(parts, np.argsort(np.concatenate(rows_of_parts))), SampleRng(keys)
+
+    def _groups(self, mlm: Targets | None) -> np.ndarray:
+        if mlm is None or not mlm.count:
+            return np.zeros(self._strategies, np.int64)
+        return np.bincount(mlm.arrays["group"], minlength=self._strategies).astype(np.int64)
+
+    def _pack(self, view: SampleView) -> PackedBatch:
+        tokens, masked = view.tokens, view.masked
+        lengths = np.diff(tokens.offsets)
+        positions = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], lengths)
+        pair_class = None
+        if self._pair_table is not None:
+            pair_class = torch.from_numpy(pair_classes(tokens.ids, self._pair_table, masked.positions))
+        return PackedBatch(
+            input_ids=torch.from_numpy(masked.input_ids.astype(np.int64)),
+            cu_seqlens=torch.from_numpy(tokens.offsets.astype(np.int32)),
+            position_ids=torch.from_numpy(positions),
+            lengths=lengths.tolist(),
+            pair_class=pair_class,
+            soft_rows=self._soft_rows(view),
+        )
+
+    @staticmethod
+    def _soft_rows(view: SampleView) -> SoftRows | None:
+        """Variants that the model still sees: those whose token was not replaced."""
+        if not len(view.variant_token):
+            return None
+        hidden = np.zeros(len(view.tokens.ids), bool)
+        hidden[view.masked.positions[view.masked.replaced]] = True
+        seen = ~hidden[view.variant_token]
+        return SoftRows(torch.from_numpy(view.variant_token[seen]), torch.from_numpy(view.reads.variants.freq[seen]))
+
+
+def dummy_batch(batch: MicroBatch) -> MicroBatch:
+    """The smallest batch that uses every parameter, for turns in which a rank has nothing to do."""
+    length = batch.packed.lengths[0]
+    packed = PackedBatch.pack(
+        batch.packed.input_ids[:length],
+        [length],
+        pair_class=None if batch.packed.pair_class is None else batch.packed.pair_class[:length],
+    )
+    return MicroBatch(
+        packed=packed,
+        targets={name: _nothing(arrays) for name, arrays in batch.targets.items()},
+        counts=dict.fromkeys(batch.counts, 0),
+        groups=np.zeros_like(batch.groups),
+        digest=0,
+        dropout_seed=0,
+        filler=True,
+    )
+
+
+def _nothing(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One target at position 0; what it is does not matter, a filler's coefficients are 0."""
+    result = {}
+    for name, values in arrays.items():
+        rows = 0 if name.startswith("soft_") else 1
+        result[name] = torch.zeros((rows, *values.shape[1:]), dtype=values.dtype)
+    return result
+
+
+def to_device(batch: MicroBatch, device: torch.device) -> tuple[PackedBatch, dict[str, dict[str, Tensor]]]:
+    """Send a micro-batch, without waiting for the copy."""
+    if device.type == "cuda":
+        batch = _pinned(batch)
+    targets = {
+        name: {key: values.to(device, non_blocking=True) for key, values in arrays.items()}
+        for name, arrays in batch.targets.items()
+    }
+    return batch.packed.to(device, non_blocking=True), targets
+
+
+def _pinned(batch: MicroBatch) -> MicroBatch:
+    packed = batch.packed
+    tensors = {f.name: v.pin_memory() for f in fields(packed) if isinstance(v := getattr(packed, f.name), Tensor)}
+    if packed.soft_rows is not None:
+        rows = packed.soft_rows
+        tensors["soft_rows"] = SoftRows(rows.positions.pin_memory(), rows.freq.pin_memory())  # type: ignore[assignment]
+    targets = {n: {k: v.pin_memory() for k, v in arrays.items()} for n, arrays in batch.targets.items()}
+    return replace(batch, packed=replace(packed, **tensors), targets=targets)  # type: ignore[arg-type]

@@ -1,0 +1,107 @@
+"""How commands begin and end: wrong use, wrong input, an interruption and a reader who left are one line each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec
+
+from data_prep.errors import DataPrepError
+from pretrain.errors import PolymeraseError, RunError
+
+TRACEBACK = "POLYMERASE_TRACEBACK"  # set: what nobody foresaw is shown whole
+_INTERRUPTED, _NOBODY_READS = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as shells count
+_HERE = Path(__file__).resolve().parents[2]
+P = ParamSpec("P")
+
+
+class Parser(argparse.ArgumentParser):
+    """Epilogs keep their lines; wrong use is one line."""
+
+    def __init__(self, prog: str, description: str, epilog: str):
+        super().__init__(
+            prog=prog, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise PolymeraseError(f"{message}; see {self.prog} --help")
+
+
+def positive(text: str) -> int:
+    """Type of options that count something."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    return int(text)
+
+
+def as_json(result: Any) -> str:
+    """One JSON object; numbers that are not finite become null, which every reader knows."""
+    return json.dumps(_finite(result), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def command(main: Callable[P, int]) -> Callable[P, int]:
+    """Decorates the main function of a command; what it raises becomes a line on stderr and an exit status.
+
+    2: wrong input or use. 130: interrupted. 1: anything else; the line names where it happened, and with
+    POLYMERASE_TRACEBACK=1 it is raised.
+    """
+
+    @wraps(main)
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            status = main(*args, **kwargs)
+            sys.stdout.flush()
+            return status
+        except RunError as error:
+            return _complain(f"error: {error}", 1)
+        except (PolymeraseError, DataPrepError) as error:
+            return _complain(f"error: {error}", 2)
+        except KeyboardInterrupt:
+            pass  # said below, when the interrupted frames are gone and with them their bars
+        except BrokenPipeError:  # as in `... | head`
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the interpreter flushes it when it ends
+            return _NOBODY_READS
+        except OSError as error:
+            if TRACEBACK in os.environ:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            return _complain(f"error: {place}{error.strerror or error}", 2)
+        except Exception as error:
+            if TRACEBACK in os.environ:
+                raise
+            return _complain(_unforeseen(error), 1)
+        return _complain("interrupted", _INTERRUPTED)
+
+    return run
+
+
+def _complain(line: str, status: int) -> int:
+    """All ranks have the same to say, so the first one says it."""
+    if os.environ.get("RANK", "0") == "0":
+        print(line, file=sys.stderr, flush=True)
+    return status
+
+
+def _unforeseen(error: Exception) -> str:
+    """One line with the last place in our own code."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(_HERE)
+    ]
+    place = f" in {Path(frames[-1].filename).relative_to(_HERE)}:{frames[-1].lineno}" if frames else ""
+    reason = " ".join(str(error).split())[:300]
+    return f"error: {type(error).__name__}{place}: {reason} (not foreseen; {TRACEBACK}=1 shows where it comes from)"

@@ -1,0 +1,64 @@
+"""What a source reads for some samples: sequences and the labels that came with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_prep.corpus import Ragged
+from pretrain.data.ragged import concatenate, take
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Bases with more than one allele, sparse over the nucleotides of a batch of sequences."""
+
+    row: np.ndarray  # int64 (R,) sequence
+    column: np.ndarray  # int64 (R,) nucleotide, 0-based
+    freq: np.ndarray  # float32 (R, 4) of A, C, G, T; rows sum to 1
+
+
+NO_VARIANTS = Variants(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4), np.float32))
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """S samples."""
+
+    sequences: Ragged  # ASCII, uint8
+    structure: Ragged  # dot-bracket, uint8; empty rows have no label
+    mfe_kcal_per_mol: np.ndarray  # float32 (S,), NaN: no label
+    rna_type: list[str | None]
+    variants: Variants
+    has_alleles: np.ndarray  # bool (S,): comes from an allele-frequency corpus
+
+
+def merge(parts: list[RawBatch], order: np.ndarray) -> RawBatch:
+    """Samples of several sources in one order: sample i is row ``order[i]`` (int64 (S,)) of the parts end to end."""
+    if len(parts) == 1 and np.array_equal(order, np.arange(len(order))):
+        return parts[0]
+    first_row = np.concatenate(([0], np.cumsum([len(part.rna_type) for part in parts])))
+    place = np.argsort(order)
+    types = [rna_type for part in parts for rna_type in part.rna_type]
+    return RawBatch(
+        take(concatenate([part.sequences for part in parts]), order),
+        take(concatenate([part.structure for part in parts]), order),
+        np.concatenate([part.mfe_kcal_per_mol for part in parts])[order],
+        [types[row] for row in order],
+        _sorted(
+            Variants(
+                place[
+                    np.concatenate([part.variants.row + row for part, row in zip(parts, first_row[:-1], strict=True)])
+                ],
+                np.concatenate([part.variants.column for part in parts]),
+                np.concatenate([part.variants.freq for part in parts]),
+            )
+        ),
+        np.concatenate([part.has_alleles for part in parts])[order],
+    )
+
+
+def _sorted(variants: Variants) -> Variants:
+    order = np.lexsort((variants.column, variants.row))
+    return Variants(variants.row[order], variants.column[order], variants.freq[order])

@@ -1,0 +1,184 @@
+"""Who and where this process is: rank, world, device, and the process group they talk through."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from pretrain.distributed.heartbeat import HeartbeatMonitor
+from pretrain.errors import PolymeraseError, RunError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DistributedContext:
+    """One rank."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    device: torch.device
+    control: dist.ProcessGroup | None = None  # host-side group for counts and flags: no device waits for it
+    heartbeat: HeartbeatMonitor | None = None  # with more than one rank
+
+    @property
+    def is_first(self) -> bool:
+        """Rank 0 writes, logs and reports."""
+        return self.rank == 0
+
+
+def set_rank_environment(port: int | None = None) -> None:
+    """Set RANK and its companions where no launcher has: from SLURM, or for a single process.
+
+    ``port`` is that of the rendezvous; without one it follows from the job's number, or is any free one.
+
+    ``python launch/pretrain.py`` and ``srun python launch/pretrain.py`` then work like ``deepspeed launch/pretrain.py``
+    (without this DeepSpeed looks for MPI; spec environment.md, table 0, line 16).
+    """
+    env = os.environ
+    if "RANK" not in env:
+        if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
+            env["RANK"], env["WORLD_SIZE"] = env["SLURM_PROCID"], env["SLURM_NTASKS"]
+            env["LOCAL_RANK"] = env.get("SLURM_LOCALID", "0")
+            env.setdefault("MASTER_ADDR", _first_host(env["SLURM_JOB_NODELIST"]))
+            env.setdefault("MASTER_PORT", str(port or 20000 + int(env.get("SLURM_JOB_ID", "0")) % 20000))
+        else:
+            env.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
+            env.setdefault("MASTER_ADDR", "127.0.0.1")
+            env.setdefault("MASTER_PORT", str(port or free_port()))
+    env.setdefault("LOCAL_RANK", "0")
+    env.setdefault("LOCAL_SIZE", env["WORLD_SIZE"])
+
+
+def init_distributed(
+    timeout_s: int, require_gpu: bool, lost_rank_s: int = 120, interface: str | None = None, port: int | None = None
+) -> DistributedContext:
+    """Open the process group (NCCL on GPUs, gloo on CPU) and return this rank's place.
+
+    The arguments are the keys of the ``engine`` section. Raises RunError if not all ranks come.
+    """
+    set_rank_environment(port)
+    if interface is not None:  # a variable that is set on one host knows better than a config for all
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    gpu = torch.cuda.is_available()
+    if require_gpu and not gpu:
+        raise PolymeraseError(
+            "engine.require_gpu is set but no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES"
+        )
+    if not gpu:
+        _quiet_cpu_deepspeed()
+        _share_cores()
+    timeout = timedelta(seconds=timeout_s)
+    # groups that DeepSpeed opens later take torch's defaults, not the argument of init_distributed (table 0, line 9)
+    dist.distributed_c10d.default_pg_timeout = timeout
+    if gpu:
+        dist.distributed_c10d.default_pg_nccl_timeout = timeout  # type: ignore[attr-defined]
+        torch.cuda.set_device(local_rank)
+    device = torch.device("cuda", local_rank) if gpu else torch.device("cpu")
+    world_size = int(os.environ["WORLD_SIZE"])
+    try:
+        control = _open_groups(gpu, timeout)
+        heartbeat = HeartbeatMonitor(rank, world_size, lost_rank_s) if world_size > 1 else None
+    except RuntimeError as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise RunError(
+            f"not all {world_size} ranks came together at {where}, where one waits {timeout_s} s (engine.timeout_s); "
+            f"rank {rank} on {socket.gethostname()} saw: {str(error).splitlines()[0]}"
+        ) from None
+    return DistributedContext(rank, local_rank, world_size, device, control, heartbeat)
+
+
+def _open_groups(gpu: bool, timeout: timedelta) -> dist.ProcessGroup | None:
+    """The group of devices, and the one of hosts, which is returned."""
+    import deepspeed
+
+    deepspeed.init_distributed("nccl" if gpu else "gloo", timeout=timeout, verbose=False)
+    return dist.new_group(backend="gloo", timeout=timeout) if gpu else dist.group.WORLD
+
+
+def sum_over_ranks(values: list[int], dist_context: DistributedContext) -> list[int]:
+    """Elementwise sum of the same list on every rank."""
+    if dist_context.world_size == 1:
+        return values
+    total = torch.tensor(values, dtype=torch.int64)
+    dist.all_reduce(total, group=dist_context.control)
+    return total.tolist()
+
+
+def sum_tensor_over_ranks(values: torch.Tensor, dist_context: DistributedContext) -> torch.Tensor:
+    """In place, elementwise, on the device."""
+    if dist_context.world_size > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def barrier(dist_context: DistributedContext) -> None:
+    """Wait for every rank, on the host."""
+    if dist_context.world_size > 1:
+        dist.barrier(group=dist_context.control)
+
+
+def all_gather_object(value: T, dist_context: DistributedContext) -> list[T]:
+    """The value of every rank, by rank."""
+    values = [value] * dist_context.world_size
+    if dist_context.world_size > 1:
+        dist.all_gather_object(values, value, group=dist_context.control)
+    return values
+
+
+def broadcast_object(value: T, dist_context: DistributedContext) -> T:
+    """Rank 0's value on every rank."""
+    values = [value]
+    if dist_context.world_size > 1:
+        dist.broadcast_object_list(values, src=0, group=dist_context.control)
+    return values[0]
+
+
+def raise_on_any_rank(
+    problem: str | None, dist_context: DistributedContext, error: type[PolymeraseError] = PolymeraseError
+) -> None:
+    """Raise the first rank's problem on every rank, or go on everywhere: nobody waits for a rank that has given up."""
+    found = all_gather_object(None if problem is None else (problem, socket.gethostname()), dist_context)
+    for rank, case in enumerate(found):
+        if case is not None:
+            raise error(case[0] if None not in found else f"{case[0]} (rank {rank} on {case[1]})")
+
+
+def _share_cores() -> None:
+    """Ranks on one machine share its cores; each would take all of them otherwise, and wait for the others' threads."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_SIZE"])))
+
+
+def _quiet_cpu_deepspeed() -> None:
+    """Keep DeepSpeed from compiling its shared-memory op, which training never uses and which leaves 66 MiB per rank in
+    /dev/shm for ever (spec environment.md, table 0, line 1)."""
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed.ops
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _first_host(nodes: str) -> str:
+    """``n[03-05,09],m1`` -> ``n03``."""
+    head = nodes.split(",", 1)[0]
+    if "[" not in head:
+        return head
+    prefix, inside = head.split("[", 1)
+    return prefix + inside.rstrip("]").split("-", 1)[0]

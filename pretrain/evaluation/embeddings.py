@@ -1,0 +1,112 @@
+"""Embeddings of sequences, and the files they are kept in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from data_prep.corpus import Ragged
+from data_prep.corpus.ragged import offsets_of
+from pretrain.data.ragged import take
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.passes import batches_of, pack
+
+Pool = Literal["mean", "cls", "token"]
+FORMATS = (".npz", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """ids: names (S,). values: float32 (S, D), or (sum of tokens, D) for single tokens; offsets int64 (S+1,) then."""
+
+    ids: list[str]
+    values: np.ndarray
+    offsets: np.ndarray | None = None
+
+
+def embed(model: TrainedModel, ids: list[str], sequences: Ragged, pool: Pool, layer: int = -1) -> Embeddings:
+    """Hidden states of a layer, pooled.
+
+    Args:
+        pool: ``mean`` over the nucleotides (or k-mers), without special tokens; ``cls``: the first token; ``token``:
+            every nucleotide (or k-mer), without special tokens.
+        layer: 0 after the embeddings, -1 the last one.
+
+    Raises:
+        PolymeraseError: no such layer.
+    """
+    layers = model.settings.num_hidden_layers
+    if not -layers - 1 <= layer <= layers:
+        raise PolymeraseError(f"{model.source} has layers 0 (embeddings) to {layers}, not {layer}")
+    lengths = model.tokenizer.token_count(sequences.lengths)
+    order = np.argsort(lengths, kind="stable")  # of similar length together
+    pieces: list[np.ndarray] = [np.zeros(0)] * len(order)
+    from tqdm import tqdm
+
+    with tqdm(total=len(order), desc="sequences", disable=None) as bar:
+        start = 0
+        for count in batches_of(model, lengths[order]):
+            rows = order[start : start + count]
+            for row, piece in zip(rows.tolist(), _embed_batch(model, take(sequences, rows), pool, layer), strict=True):
+                pieces[row] = piece
+            start += count
+            bar.update(count)
+    if pool != "token":
+        return Embeddings(ids, np.stack(pieces))
+    return Embeddings(ids, np.concatenate(pieces), offsets_of(np.array([len(piece) for piece in pieces])))
+
+
+def _embed_batch(model: TrainedModel, sequences: Ragged, pool: Pool, layer: int) -> list[np.ndarray]:
+    tokens = model.tokenizer.encode(sequences)
+    batch = pack(model, tokens.ids, tokens.lengths.tolist())
+    with torch.no_grad():
+        states = model.network.encoder(batch, return_states=True).states
+    assert states is not None
+    values = states[layer].float().cpu().numpy()
+    pieces = np.split(values, tokens.offsets[1:-1])
+    if pool == "cls":
+        return [piece[0] for piece in pieces]
+    letters = np.split(tokens.maskable, tokens.offsets[1:-1])
+    inner = [piece[keep] for piece, keep in zip(pieces, letters, strict=True)]
+    return inner if pool == "token" else [piece.mean(axis=0) for piece in inner]
+
+
+def check_format(path: Path) -> None:
+    """PolymeraseError unless the name ends as a file that can be written: asked before the work is done."""
+    if path.suffix not in FORMATS:
+        raise PolymeraseError(f"{path}: embeddings are written as {' or '.join(FORMATS)}")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise PolymeraseError(f"{path}: {path.parent} is a file; choose another --out")
+
+
+def write_embeddings(path: Path, embeddings: Embeddings) -> None:
+    """``.npz`` (arrays ids, embeddings, offsets) or ``.safetensors`` (ids as JSON in its metadata), atomically."""
+    check_format(path)
+    arrays = {"embeddings": embeddings.values}
+    if embeddings.offsets is not None:
+        arrays["offsets"] = embeddings.offsets
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            if path.suffix == ".npz":
+                np.savez(file, ids=np.array(embeddings.ids), **arrays)  # type: ignore[arg-type]
+            else:
+                from safetensors.numpy import save
+
+                file.write(save(arrays, metadata={"ids": json.dumps(embeddings.ids)}))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise PolymeraseError(f"{path}: not written: {error.strerror}") from None

@@ -1,0 +1,203 @@
+"""Held-out figures of a finished model: a run of ours, or any Hugging Face folder of our families."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pretrain.batches.collate import to_device
+from pretrain.config import Config, check, load_config
+from pretrain.data.sources import open_checked
+from pretrain.distributed.context import DistributedContext
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.loss_breakdown import LetterDetails
+from pretrain.evaluation.markov import MASKED, MarkovChains, chain_name, targets_of
+from pretrain.evaluation.model import is_run
+from pretrain.families import Family
+from pretrain.importing import load_pretrained_state
+from pretrain.models import EncoderSettings, PackedBatch
+from pretrain.objectives import LossSums
+from pretrain.objectives.model import PretrainingModel
+from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+from pretrain.tokenizers import build_tokenizer
+from pretrain.training.baselines import BASELINE
+from pretrain.training.components import RunComponents, build_components
+from pretrain.training.validation import Evaluator, evaluation_batches
+
+# columns (or the kind of corpus) that an objective's targets come from
+_NEEDS = {"structure": "structure", "mfe": "mfe_kcal_per_mol", "rna_type": "rna_type"}
+_LIKELIHOODS = ("mlm", "soft_label", "structure", "rna_type")  # objectives whose loss is a cross-entropy
+_CHAIN_SEQUENCES = 16384  # training samples that the Markov chains are fitted on
+
+
+class EvalModel:
+    """A model without an engine, as :class:`pretrain.training.validation.Evaluator` wants it."""
+
+    def __init__(self, model: PretrainingModel):
+        self._model = model.eval()
+
+    def evaluate(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> dict[str, LossSums]:
+        """The sums of one micro-batch."""
+        with torch.no_grad():
+            return self._model(batch, targets, coefficients)[1]
+
+
+def score(source: str, corpus: str, settings: list[str], sequences: int, details: bool = True) -> dict[str, Any]:
+    """Evaluate on the validation split of a corpus.
+
+    Args:
+        source: run folder or Hugging Face folder.
+        corpus: corpus folder.
+        settings: overrides of the run's (or the family's) config, for example ``masking.rate=0.2``.
+        sequences: at most this many validation samples.
+        details: of hidden letters also losses by base and by length, and Markov chains; a second pass over the samples.
+
+    Returns:
+        Per objective: loss, perplexity where the loss is a cross-entropy, other metrics, and the loss of the trivial
+        predictor; beside them what was evaluated.
+    """
+    components, model = load(source, corpus, [*settings, f"train.eval_sequences={sequences}"])
+    place = DistributedContext(0, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    evaluator = Evaluator(components, place, shows=True)
+    if not evaluator.sequences:
+        raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
+    model = model.to(place.device)
+    values = evaluator.run(EvalModel(model))
+    result: dict[str, Any] = {
+        "model": source,
+        "family": components.family.name,
+        "corpus": corpus,
+        "corpus_fingerprint": components.corpora[0].fingerprint,
+        "sequences": evaluator.sequences,
+        "masking": components.config.masking.model_dump(mode="json"),
+        "objectives": {},
+    }
+    for name, trivial in evaluator.baselines.items():
+        prefix = f"validation/{name}/"
+        figures = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+        if name in _LIKELIHOODS:
+            figures["perplexity"] = math.exp(min(figures["loss"], 700.0))
+        result["objectives"][name] = {**figures, "trivial_loss": trivial}
+    for name in MASKED:
+        if details and name in result["objectives"]:
+            result["objectives"][name] |= _letter_details(name, components, model, place, evaluator.sequences)
+    return result
+
+
+def baseline_losses(config: Config) -> dict[str, dict[str, float]]:
+    """Objective -> baseline -> its loss on the held-out samples of a run: the trivial predictor, of hidden letters also
+    the best Markov chain. No model is needed. PolymeraseError where the corpus is not there."""
+    tree = config.model_dump(mode="json")
+    tree["model"] |= {"init_from": None}
+    components = build_components(check(tree, str(config.run.dir)))
+    place = DistributedContext(0, 0, 1, torch.device("cpu"))
+    evaluator = Evaluator(components, place, shows=True)
+    found = {name: {BASELINE[name]: loss} for name, loss in evaluator.baselines.items()}
+    for name in MASKED:
+        if name in found:
+            details = LetterDetails(
+                name, _chains(name, components, place), components.tokenizer, components.context.base_ids
+            )
+            uniform = np.zeros((1, len(components.tokenizer.vocab)), np.float32)
+            for batch in evaluation_batches(components, components.batches("validation"), evaluator.sequences, place):
+                details.add(batch, uniform.repeat(len(batch.targets[name]["index"]), axis=0))
+            if letters := details.report().get("letters"):
+                found[name][chain_name(letters["best_baseline"])] = letters["baselines"][letters["best_baseline"]]
+    return found
+
+
+def _chains(objective: str, components: RunComponents, place: DistributedContext) -> MarkovChains:
+    train = components.batches("train")
+    seen = min(_CHAIN_SEQUENCES, sum(source.size for source in train.sources))
+    batches = evaluation_batches(components, train, seen, place, "training samples")
+    return MarkovChains(targets_of(batch, components.tokenizer, objective).codes for batch in batches)
+
+
+def _letter_details(
+    objective: str, components: RunComponents, model: PretrainingModel, place: DistributedContext, sequences: int
+) -> dict[str, Any]:
+    chains = _chains(objective, components, place)
+    details = LetterDetails(objective, chains, components.tokenizer, components.context.base_ids)
+    for batch in evaluation_batches(components, components.batches("validation"), sequences, place, "held-out samples"):
+        packed, targets = to_device(batch, place.device)
+        with torch.no_grad():
+            hidden = model.encoder(packed).hidden[targets[objective]["index"]]
+            logits = model.mlm_head(hidden, model.encoder.embeddings.word.weight)
+        details.add(batch, logits.float().log_softmax(dim=-1).cpu().numpy())
+    return details.report()
+
+
+def load(source: str, corpus: str, settings: list[str]) -> tuple[RunComponents, PretrainingModel]:
+    """The parts and the trained model of a run folder or a Hugging Face folder, for a corpus it may never have seen."""
+    folder = Path(source)
+    if is_run(folder):
+        return _load_run(folder, corpus, settings)
+    family, encoder, state = load_pretrained_state(source)
+    if "mlm_head.bias" not in state:
+        raise PolymeraseError(f"{source}: holds an encoder without output head; its losses cannot be measured")
+    components = build_components(_for_corpus(_recipe_config(source, family, encoder, settings), corpus))
+    return components, components.model()
+
+
+def _recipe_config(source: str, family: Family, encoder: EncoderSettings, settings: list[str]) -> Config:
+    """The published recipe of the folder's family, as far as this model holds its sequences.
+
+    Motif masking needs lists that only who built them has; without them letters are masked one by one.
+    """
+    name = f"{'ernie' if family.name == 'ernie_rna' else family.name}.yaml"
+    recipe = load_config(name)
+    longest = min(family.max_tokens, encoder.max_position_embeddings)
+    fitting = [f"model.init_from={source}", f"corpus.max_tokens={min(recipe.corpus.max_tokens or longest, longest)}"]
+    if recipe.corpus.window:
+        bases = build_tokenizer(family.tokenizer).max_nucleotides(longest)
+        fitting.append(f"corpus.window={min(recipe.corpus.window, bases)}")
+    lists = [
+        Path(file)
+        for part in getattr(recipe.masking, "parts", [recipe.masking])
+        for database in getattr(part, "databases", [])
+        for file in database.files
+    ]
+    if not all(path.is_file() for path in lists):
+        fitting.append("masking={strategy: base}")
+    return load_config(name, [*fitting, *settings])
+
+
+def _load_run(folder: Path, corpus: str, settings: list[str]) -> tuple[RunComponents, PretrainingModel]:
+    if sizes := [setting for setting in settings if setting.startswith("model.")]:
+        raise PolymeraseError(f"{sizes[0]}: the model is that of the checkpoint; leave the key out")
+    config = load_config(str(folder / "config.yaml"), [*settings, "model.init_from=null"])
+    checkpoint = find_checkpoint(folder)
+    components = build_components(_for_corpus(config, corpus))
+    # what the run took over from model.init_from besides sizes stands in its checkpoint only
+    components = replace(components, settings=components.family.resized(read_state(checkpoint)["identity"]["model"]))
+    model = components.model()
+    weights = read_tensors(checkpoint, WEIGHTS)
+    wanted = model.state_dict()
+    missing = [name for name in wanted if name not in weights]
+    if missing:
+        raise PolymeraseError(f"{folder}: the checkpoint lacks {missing[0]}; evaluate with the run's own objectives")
+    model.load_state_dict({name: weights[name] for name in wanted})
+    return components, model
+
+
+def _for_corpus(config: Config, corpus: str) -> Config:
+    """The config with this corpus alone, and the objectives that have targets in it."""
+    opened = open_checked(corpus)
+    columns = set(opened.manifest.get("columns", ()))
+    tree = config.model_dump(mode="json")
+    tree["corpus"] |= {"path": corpus, "extra": []}
+    for name in config.objectives.active():
+        soft = opened.kind == "allele_frequencies"
+        if (name in _NEEDS and _NEEDS[name] not in columns) or (name == "soft_label" and not soft):
+            tree["objectives"][name] = None
+    if tree["objectives"]["mlm"] is None and tree["objectives"]["soft_label"] is None:
+        tree["objectives"]["mlm"] = {}
+    return check(tree, corpus)

@@ -1,0 +1,41 @@
+"""Sequences that a model can read: what is too long or too short is an error, cut, or left out and counted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from data_prep.corpus import Ragged
+from pretrain.data.ragged import slices, take
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.model import TrainedModel
+
+TooLong = Literal["error", "crop", "skip"]
+
+
+def fit(
+    model: TrainedModel, source: str, ids: list[str], sequences: Ragged, too_long: TooLong
+) -> tuple[list[str], Ragged, dict[str, int]]:
+    """Ids and sequences that fit, and how many did not, by reason. ``crop`` keeps the first nucleotides."""
+    longest, shortest = model.tokenizer.max_nucleotides(model.max_tokens), model.tokenizer.min_nucleotides
+    lengths = sequences.lengths
+    long, short = lengths > longest, lengths < shortest
+    if long.any() and too_long == "error":
+        row = int(np.flatnonzero(long)[0])
+        raise PolymeraseError(
+            f"{source}: {ids[row]} has {lengths[row]:,} nt, the model holds {longest:,} ({int(long.sum()):,} records "
+            "are longer); say --too-long crop or --too-long skip"
+        )
+    left_out = {
+        f"shorter than {shortest} nt": int(short.sum()),
+        f"longer than {longest} nt, {'cut' if too_long == 'crop' else 'left out'}": int(long.sum()),
+    }
+    rows = np.flatnonzero(~short & ~long if too_long == "skip" else ~short)
+    if not len(rows):
+        reasons = ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)
+        raise PolymeraseError(f"{source}: no record fits the model ({reasons})")
+    kept = take(sequences, rows)
+    if too_long == "crop":
+        kept = slices(kept, np.zeros(len(rows), np.int64), np.minimum(kept.lengths, longest))
+    return [ids[row] for row in rows.tolist()], kept, {why: count for why, count in left_out.items() if count}

@@ -1,0 +1,89 @@
+"""A trained model ready to be asked: from a run folder, or from any Hugging Face folder of our families."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pretrain.config import load_config
+from pretrain.errors import PolymeraseError
+from pretrain.families import Family, find_family
+from pretrain.families.published import PublishedModel
+from pretrain.models import EncoderSettings
+from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+from pretrain.tokenizers import Tokenizer, build_tokenizer
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Encoder and output head in evaluation mode, on the device they run on, with their tokenizer."""
+
+    source: str
+    family: Family
+    settings: EncoderSettings
+    tokenizer: Tokenizer
+    network: PublishedModel
+    has_output_head: bool  # folders of a bare encoder have none
+    device: torch.device
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the longest sequence it reads, specials included."""
+        return min(self.family.max_tokens, self.settings.max_position_embeddings)
+
+    def require_output_head(self) -> None:
+        """PolymeraseError where only an encoder was found."""
+        if not self.has_output_head:
+            raise PolymeraseError(f"{self.source}: holds an encoder without output head; likelihoods need the head")
+
+
+def is_run(folder: Path) -> bool:
+    """A run folder of ours (True) or a Hugging Face folder (False). PolymeraseError if neither."""
+    if (folder / "checkpoints").is_dir():
+        if not (folder / "config.yaml").is_file():
+            raise PolymeraseError(f"{folder}: a run folder without config.yaml; copy that of the run")
+        return True
+    if not (folder / "config.json").is_file():
+        raise PolymeraseError(f"{folder}: neither a run folder (checkpoints/) nor a Hugging Face folder (config.json)")
+    return False
+
+
+def load_model(source: str) -> TrainedModel:
+    """Read the newest whole checkpoint of a run, or a Hugging Face folder. Dropout is off."""
+    family, settings, state = _read_run(Path(source)) if is_run(Path(source)) else _read_folder(source)
+    network = PublishedModel(settings)
+    parts = {name: value for name, value in state.items() if name.startswith(("encoder.", "mlm_head."))}
+    missing = network.load_state_dict(parts, strict=False).missing_keys
+    if trunk := [name for name in missing if not name.startswith("mlm_head.")]:
+        raise PolymeraseError(f"{source}: tensors are missing: {', '.join(trunk[:5])}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return TrainedModel(
+        source, family, settings, build_tokenizer(family.tokenizer), network.to(device).eval(), not missing, device
+    )
+
+
+def random_twin(model: TrainedModel, seed: int) -> TrainedModel:
+    """The same encoder before any training: what a trained one has to be better than."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = PublishedModel(model.settings)
+    return TrainedModel(
+        f"{model.source} (random weights)", model.family, model.settings, model.tokenizer,
+        network.to(model.device).eval(), True, model.device,
+    )  # fmt: skip
+
+
+def _read_run(folder: Path) -> tuple[Family, EncoderSettings, dict[str, Tensor]]:
+    config = load_config(str(folder / "config.yaml"))
+    checkpoint = find_checkpoint(folder)
+    family = find_family(config.model.family)
+    return family, family.resized(read_state(checkpoint)["identity"]["model"]), read_tensors(checkpoint, WEIGHTS)
+
+
+def _read_folder(source: str) -> tuple[Family, EncoderSettings, dict[str, Tensor]]:
+    from pretrain.importing import load_pretrained_state
+
+    return load_pretrained_state(source)

@@ -1,0 +1,78 @@
+"""Pseudo-perplexity of sequences: every nucleotide hidden once, predicted from all others (Salazar et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import tee
+from typing import Any
+
+import numpy as np
+
+from data_prep.corpus import Ragged
+from pretrain.evaluation.masked_queries import encode_rows, nucleotide_query
+from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.passes import Query, log_probabilities
+
+
+@dataclass(frozen=True)
+class PseudoLikelihood:
+    """Of one sequence. nucleotides: how many were asked for (A, C, G, U/T; in k-mers without other letters)."""
+
+    nucleotides: int
+    log_likelihood: float  # nats, summed
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss; 4 is what guessing among four letters gives. NaN where nothing could be asked."""
+        return math.exp(-self.log_likelihood / self.nucleotides) if self.nucleotides else math.nan
+
+
+def pseudo_likelihoods(model: TrainedModel, sequences: Ragged) -> list[PseudoLikelihood]:
+    """One forward pass per nucleotide, so about length x length tokens per sequence.
+
+    Args:
+        sequences: ASCII, S rows that fit the model.
+    """
+    from tqdm import tqdm
+
+    counts, found = np.zeros(len(sequences), np.int64), np.zeros(len(sequences))
+    first, second = tee(_questions(model, sequences))  # the second follows the first by one batch
+    answers = log_probabilities(model, (query for _, query in first))
+    bar = tqdm(answers, total=len(sequences.values), desc="nucleotides", disable=None)
+    for (row, query), log_probability in zip(second, bar, strict=True):
+        counts[row] += 1
+        found[row] += log_probability[query.ids[query.read]]
+    return [PseudoLikelihood(n, total) for n, total in zip(counts.tolist(), found.tolist(), strict=True)]
+
+
+def _questions(model: TrainedModel, sequences: Ragged) -> Iterator[tuple[int, Query]]:
+    """(row, query) for every nucleotide (or k-mer around it) of A, C, G, U/T."""
+    rows = encode_rows(model.tokenizer, sequences)
+    for row, (ids, length) in enumerate(zip(rows, sequences.lengths.tolist(), strict=True)):
+        known = np.isin(ids, model.tokenizer.nucleotide_ids)
+        for nucleotide in range(length if length >= model.tokenizer.min_nucleotides else 0):
+            query = nucleotide_query(model.tokenizer, ids, nucleotide)
+            if known[query.read]:
+                yield row, query
+
+
+def summary(ids: list[str], found: list[PseudoLikelihood]) -> dict[str, Any]:
+    """Per record and over all nucleotides; None where a record has nothing to ask for."""
+    nucleotides = sum(one.nucleotides for one in found)
+    whole = PseudoLikelihood(nucleotides, sum(one.log_likelihood for one in found))
+    return {
+        "sequences": len(ids),
+        "nucleotides": nucleotides,
+        "pseudo_perplexity": whole.perplexity if nucleotides else None,
+        "records": [
+            {
+                "id": name,
+                "nucleotides": one.nucleotides,
+                "log_likelihood": one.log_likelihood,
+                "pseudo_perplexity": one.perplexity if one.nucleotides else None,
+            }
+            for name, one in zip(ids, found, strict=True)
+        ],
+    }

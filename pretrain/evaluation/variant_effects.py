@@ -1,0 +1,78 @@
+"""Zero-shot scores of single-base variants: how much likelier the model finds the alternative letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from data_prep.corpus import Ragged
+from pretrain.evaluation.masked_queries import encode_rows, nucleotide_query
+from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.passes import Query, log_probabilities
+
+Strand = Literal["plus", "minus", "both"]
+_COMPLEMENT = bytes.maketrans(b"ACGTURYKMBDHV", b"TGCAAYRMKVHDB")
+_TOGETHER = 1024  # variants whose windows are in memory at a time
+
+
+class Substitution(NamedTuple):
+    """A base of a contig and what replaces it, as letters."""
+
+    pos0: int
+    ref: str
+    alt: str
+
+
+def variant_scores(
+    model: TrainedModel, contig: bytes, variants: Sequence[Substitution], width: int, strand: Strand = "plus"
+) -> Iterator[float | None]:
+    """log P(alt) - log P(ref) of each variant, in nats; above 0 the model prefers the alternative.
+
+    The variant's base is hidden in a window of ``width`` bases around it (shifted at the ends of the contig); one
+    forward pass per variant. None where the window has another letter in the tokens that are compared.
+
+    Args:
+        contig: upper-case letters of the whole contig.
+        strand: which one the model reads; ``minus``: windows and alleles as they stand in a transcript of a gene there;
+            ``both``: the mean of the two scores.
+    """
+    if strand == "both":
+        sides = [variant_scores(model, contig, variants, width, side) for side in ("plus", "minus")]
+        for plus, minus in zip(*sides, strict=True):
+            yield None if plus is None or minus is None else (plus + minus) / 2
+        return
+    for start in range(0, len(variants), _TOGETHER):
+        questions = [
+            _question(model, contig, variant, width, strand) for variant in variants[start : start + _TOGETHER]
+        ]
+        answers = log_probabilities(model, [question.query for question in questions if question.known])
+        for question in questions:
+            if question.known:
+                log_probability = next(answers)
+                yield float(log_probability[question.alt] - log_probability[question.ref])
+            else:
+                yield None
+
+
+class _Question(NamedTuple):
+    """A query, the ids of both alleles at the token that is read, and whether both are plain letters or k-mers."""
+
+    query: Query
+    ref: int
+    alt: int
+    known: bool
+
+
+def _question(model: TrainedModel, contig: bytes, variant: Substitution, width: int, strand: Strand) -> _Question:
+    start = min(max(0, variant.pos0 - width // 2), max(0, len(contig) - width))
+    window, place = contig[start : start + width], variant.pos0 - start
+    alt = variant.alt.encode()
+    if strand == "minus":
+        window, place, alt = window[::-1].translate(_COMPLEMENT), len(window) - 1 - place, alt.translate(_COMPLEMENT)
+    changed = window[:place] + alt + window[place + 1 :]
+    reference, alternative = encode_rows(model.tokenizer, Ragged.from_rows([window, changed]))
+    query = nucleotide_query(model.tokenizer, reference, place)
+    ids = int(reference[query.read]), int(alternative[query.read])
+    return _Question(query, *ids, bool(np.isin(ids, model.tokenizer.nucleotide_ids).all()))

@@ -1,0 +1,137 @@
+"""The variants of a VCF with their scores: contig by contig, against the reference, as a table."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.variant_effects import Strand, Substitution, variant_scores
+
+_LONGEST_WINDOW = 512  # unless asked otherwise: more context costs more than it tells
+_MOST_MISMATCHES = 0.1  # of the variants of the file: more means another assembly
+_COLUMNS = ("contig", "pos", "id", "ref", "alt", "frequency", "score")
+
+
+class Variant(Protocol):
+    """What is read off a VCF (``data_prep.variants.snvs.Snv``)."""
+
+    contig: str
+    pos0: int
+    id: str
+    ref: str
+    alt: str
+    frequency: float | None
+
+
+class VariantTable:
+    """Variants (V,) in file order; scores fill contig by contig.
+
+    Args:
+        dropped: alleles that were no single-base substitutions, by reason.
+        bare_name: contig name -> the name without ``chr``, so that files of both habits fit.
+    """
+
+    def __init__(self, variants: Sequence[Variant], dropped: Counter[str], bare_name: Callable[[str], str]):
+        self._variants, self._dropped, self._bare_name = variants, Counter(dropped), bare_name
+        self._rows: dict[str, list[int]] = defaultdict(list)
+        for row, variant in enumerate(variants):
+            self._rows[bare_name(variant.contig)].append(row)
+        self.scores = np.full(len(variants), np.nan)
+        self._mismatched = 0
+        self._example = ""
+        self._seen: set[str] = set()
+
+    def wants(self, contig: str) -> bool:
+        """Whether any variant lies on this contig."""
+        return self._bare_name(contig) in self._rows
+
+    def score(
+        self, model: TrainedModel, contig: str, sequence: bytes, window: int | None, strand: Strand = "plus"
+    ) -> None:
+        """Score the variants of one contig, given by its upper-case letters."""
+        holds = model.tokenizer.max_nucleotides(model.max_tokens)
+        width = window or min(holds, _LONGEST_WINDOW)
+        if not model.tokenizer.min_nucleotides <= width <= holds:
+            raise PolymeraseError(f"--window {width}: the model reads {model.tokenizer.min_nucleotides} to {holds} nt")
+        name = self._bare_name(contig)
+        self._seen.add(name)
+        rows = [row for row in self._rows[name] if self._agrees(self._variants[row], sequence)]
+        substitutions = [Substitution(v.pos0, v.ref, v.alt) for v in (self._variants[row] for row in rows)]
+        from tqdm import tqdm
+
+        answers = variant_scores(model, sequence, substitutions, width, strand)
+        for row, score in zip(rows, tqdm(answers, total=len(rows), desc=contig, disable=None), strict=True):
+            if score is None:
+                self._dropped["ambiguous letters around it"] += 1
+            else:
+                self.scores[row] = score
+
+    def _agrees(self, variant: Variant, sequence: bytes) -> bool:
+        there = sequence[variant.pos0 : variant.pos0 + 1].decode("latin-1")
+        if there == variant.ref:
+            return True
+        self._dropped["reference mismatch"] += 1
+        self._mismatched += 1
+        self._example = self._example or (
+            f"{variant.contig}:{variant.pos0 + 1} has REF {variant.ref}, the genome {there or 'nothing'}"
+        )
+        return False
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, mean score, and how scores go with frequencies (Spearman).
+
+        Raises:
+            PolymeraseError: no variant could be scored, or too many disagree with the genome.
+        """
+        absent = [row for name, rows in self._rows.items() if name not in self._seen for row in rows]
+        if absent:
+            self._dropped["contig not in the genome"] = len(absent)
+        if self._mismatched > max(1.0, _MOST_MISMATCHES * (len(self._variants) - len(absent))):
+            raise PolymeraseError(
+                f"{self._mismatched} of {len(self._variants)} variants disagree with the genome ({self._example}); "
+                "both must mean the same assembly"
+            )
+        scored = ~np.isnan(self.scores)
+        if not scored.any():
+            reasons = ", ".join(f"{why} {count}" for why, count in self._dropped.items())
+            raise PolymeraseError(f"no variant could be scored ({reasons or 'the file has no substitution'})")
+        frequency = np.array([np.nan if v.frequency is None else v.frequency for v in self._variants])
+        both = scored & ~np.isnan(frequency)
+        return {
+            "variants": len(self._variants),
+            "scored": int(scored.sum()),
+            "left_out": dict(self._dropped),
+            "mean_score": float(self.scores[scored].mean()),
+            "share_alt_preferred": float((self.scores[scored] > 0).mean()),
+            "with_frequency": int(both.sum()),
+            "spearman_score_frequency": _spearman(self.scores[both], frequency[both]),
+        }
+
+    def write(self, path: Path) -> None:
+        """All variants as tab-separated text, scores empty where there are none; atomically."""
+        lines = ["\t".join(_COLUMNS)]
+        for variant, score in zip(self._variants, self.scores.tolist(), strict=True):
+            frequency = "" if variant.frequency is None else f"{variant.frequency:g}"
+            cells = (variant.contig, str(variant.pos0 + 1), variant.id, variant.ref, variant.alt, frequency)
+            lines.append("\t".join([*cells, "" if np.isnan(score) else f"{score:.6g}"]))
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise PolymeraseError(f"{path}: not written: {error.strerror}") from None
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float | None:
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(a, b).statistic)

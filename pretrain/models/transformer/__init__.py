@@ -1,0 +1,1 @@
+"""The transformer: packed, without padding, with a switch for every published choice."""

@@ -1,0 +1,89 @@
+"""From packed ids (and soft rows) to the encoder's first hidden state."""
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.errors import PolymeraseError
+from pretrain.models.batch import PackedBatch, SoftRows
+from pretrain.models.dropout import dropout
+from pretrain.models.layout import Layout
+from pretrain.models.transformer.positions import sinusoidal
+from pretrain.models.transformer.settings import EncoderSettings
+
+# ESM scales embeddings as if 15 % of the tokens were selected and 80 % of those shown as <mask>
+ESM_MASK_RATIO = 0.15 * 0.8
+
+
+class Embeddings(nn.Module):
+    """word (+ position) (+ segment row 0), token dropout, norm, dropout.
+
+    Every table is read by calling its module, so that engines which gather parameters per module (ZeRO 3) see it.
+    """
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        width = settings.hidden_size
+        # padding_idx stops only the gradient of looked-up pad ids (a random replacement may draw one), as in BERT
+        self.word = nn.Embedding(settings.vocab_size, width, padding_idx=settings.pad_token_id)
+        if settings.position_embedding_type == "learned":
+            self.position = nn.Embedding(settings.max_position_embeddings, width)
+        if settings.segment_rows:
+            self.segment = nn.Embedding(settings.segment_rows, width)
+        if settings.embedding_norm:
+            self.norm = nn.LayerNorm(width, eps=settings.layer_norm_eps)
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """Packed batch -> (N, D) in layout order."""
+        settings, layout = self.settings, batch.layout
+        ids = layout.to_layout_order(batch.input_ids)
+        x = self.word(ids)
+        if batch.soft_rows is not None:
+            x = self._mix(x, batch.soft_rows, layout)
+        if settings.token_dropout:
+            x = self._drop_tokens(x, ids, layout)
+        if settings.position_embedding_type == "learned":
+            x = x + self.position(layout.to_layout_order(batch.position_ids) + self._checked_offset(layout))
+        elif settings.position_embedding_type == "sinusoidal":
+            positions = layout.to_layout_order(batch.position_ids)
+            x = x + sinusoidal(positions, settings.hidden_size, settings.position_offset).to(x.dtype)
+        if settings.segment_rows:
+            x = x + self.segment(torch.zeros(1, dtype=torch.int64, device=x.device))
+        if settings.embedding_norm:
+            x = self.norm(x)
+        return dropout(x, settings.hidden_dropout_prob, self.training)
+
+    def _mix(self, x: Tensor, soft: SoftRows, layout: Layout) -> Tensor:
+        """Replace the rows of soft tokens by their frequencies times the rows of A, C, G, U/T."""
+        if self.settings.base_token_ids is None:
+            raise PolymeraseError("this model has no token for each single base, so it cannot read allele frequencies")
+        bases = self.word(_on_device(self.settings.base_token_ids, x.device)).to(torch.float32)  # (4, D)
+        positions = soft.positions if layout.inverse_order is None else layout.inverse_order[soft.positions]
+        return x.index_copy(0, positions, (soft.freq @ bases).to(x.dtype))
+
+    def _drop_tokens(self, x: Tensor, ids: Tensor, layout: Layout) -> Tensor:
+        """ESM's token dropout, in training and in evaluation alike: factor 0.88 / (1 - share of <mask>)."""
+        is_mask = ids == self.settings.mask_token_id
+        sequences = len(layout.sequences)
+        masks = torch.zeros(sequences, device=x.device).index_add(0, layout.sequence_of, is_mask.to(torch.float32))
+        share = masks / layout.cu_seqlens.diff()
+        factor = (1 - ESM_MASK_RATIO) / (1 - share)
+        x = x.masked_fill(is_mask[:, None], 0.0)
+        return (x * factor[layout.sequence_of][:, None]).to(x.dtype)
+
+    def _checked_offset(self, layout: Layout) -> int:
+        offset, rows = self.settings.position_offset, self.settings.max_position_embeddings
+        if layout.longest + offset > rows:
+            raise PolymeraseError(
+                f"a sequence of {layout.longest} tokens does not fit the {rows - offset} learned positions "
+                "(model.max_position_embeddings); crop it or use a longer table"
+            )
+        return offset
+
+
+@cache
+def _on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
+    """Sent once, because the host waits for what it sends from ordinary memory."""
+    return torch.tensor(ids, device=device)

@@ -1,0 +1,80 @@
+"""Attention that keeps nothing per pair of tokens but the scores handed on, in two versions of the same contract.
+
+A kernel works on packed tensors, N tokens in layout order with H heads of size h; scores and their gradient are flat,
+H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``triton`` on GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from typing import Protocol
+
+from torch import Tensor
+
+from pretrain.models.dropout import SeededDropout
+from pretrain.models.layout import Layout
+from pretrain.models.transformer.kernels.torch_kernel import TorchKernel
+
+
+class Kernel(Protocol):
+    """Scores, softmax, dropout and the product with the values; and their gradient."""
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        previous: Tensor | None,
+        current: Tensor | None,
+        layout: Layout,
+        drop: SeededDropout,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Attend with scores S = previous + q k^T / sqrt(h).
+
+        Args:
+            previous: scores of the layer below; None is zero.
+            current: where S is written, possibly ``previous`` itself; None: nowhere.
+
+        Returns:
+            (N, H, h), and what ``backward`` wants to see again.
+        """
+
+    def backward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        scores: Tensor | None,
+        kept: Sequence[Tensor],
+        layout: Layout,
+        drop: SeededDropout,
+        grad_output: Tensor,
+        grad_scores: Tensor | None,
+        *,
+        reverse: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of q, k, v.
+
+        Args:
+            scores: S; None is the product of q and k alone.
+            kept: what ``forward`` returned.
+            grad_scores: the gradient that S received from above; that of the softmax is added in place, so that it
+                becomes the gradient of ``previous``. None: nothing came and nobody asks.
+            reverse: S becomes ``previous`` again, in place.
+        """
+
+
+@cache
+def kernel_of(device_type: str) -> tuple[str, Kernel]:
+    """The kernel for a kind of device, with its name. Triton comes with torch's builds for GPUs; to launch what it
+    compiled it builds a few lines of C."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    if device_type == "cuda" and find_spec("triton") is not None and compiler:
+        from pretrain.models.transformer.kernels.triton_kernel import TritonKernel
+
+        return "triton", TritonKernel()
+    return "torch", TorchKernel()

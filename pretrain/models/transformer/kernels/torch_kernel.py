@@ -1,0 +1,125 @@
+"""The kernel in plain PyTorch: length group by length group, each small enough to stay in the cache on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from pretrain.models.dropout import SeededDropout, apply_mask
+from pretrain.models.layout import Layout, LengthGroup
+
+
+class TorchKernel:
+    """See ``Kernel``. Nothing is kept for the backward pass: probabilities and masks are computed again."""
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        previous: Tensor | None,
+        current: Tensor | None,
+        layout: Layout,
+        drop: SeededDropout,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        output, masks = torch.empty_like(v), drop.masks(q.device)
+        q = q * q.shape[-1] ** -0.5
+        for group, (before, after), (to, *rows) in _groups(layout, q.shape[1], (previous, current), (output, q, k, v)):
+            q_block, k_block, v_block = (_heads_first(group, x) for x in rows)
+            if before is None:
+                scores = _product(q_block, k_block, group)
+            else:
+                scores = _add_product(before, q_block, k_block, out=after)
+            p = scores.softmax(dim=-1).to(v.dtype)
+            if masks is not None:
+                p = apply_mask(p, masks(p))
+            to.copy_(_tokens_first(group, torch.bmm(p, v_block)))
+        return output.mul_(drop.scale), ()
+
+    def backward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        scores: Tensor | None,
+        kept: Sequence[Tensor],
+        layout: Layout,
+        drop: SeededDropout,
+        grad_output: Tensor,
+        grad_scores: Tensor | None,
+        *,
+        reverse: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        dq, dk, dv = (torch.empty_like(x) for x in (q, k, v))
+        masks, scale = drop.masks(q.device), q.shape[-1] ** -0.5
+        tokens = (dq, dk, dv, q * scale, k, v, grad_output * drop.scale)
+        for group, (stored, above), (to_dq, to_dk, to_dv, *rows) in _groups(
+            layout, q.shape[1], (scores, grad_scores), tokens
+        ):
+            q_block, k_block, v_block = (_heads_first(group, x) for x in rows[:3])
+            do_block = _heads_first(group, rows[3], zero_padding=True)
+            p = (_product(q_block, k_block, group) if stored is None else stored).softmax(dim=-1)
+            if reverse and stored is not None:
+                _add_product(stored, q_block, k_block, sign=-1, out=stored)
+            dp, dropped = torch.bmm(do_block, v_block.transpose(1, 2)), p.to(v.dtype)
+            if masks is not None:
+                mask = masks(p)
+                dp, dropped = apply_mask(dp, mask), apply_mask(dropped, mask)
+            ds = torch.ops.aten._softmax_backward_data(dp.to(p.dtype), p, -1, p.dtype)
+            if above is not None:
+                ds = above.add_(ds)
+            ds = ds.to(q.dtype)
+            to_dq.copy_(_tokens_first(group, torch.bmm(ds, k_block)))
+            to_dk.copy_(_tokens_first(group, torch.bmm(ds.transpose(1, 2), q_block)))
+            to_dv.copy_(_tokens_first(group, torch.bmm(dropped.transpose(1, 2), do_block)))
+        return dq.mul_(scale), dk, dv
+
+
+_Pair = tuple[Tensor | None, Tensor | None]
+
+
+def _groups(
+    layout: Layout, heads: int, pairs: _Pair, tokens: Sequence[Tensor]
+) -> Iterator[tuple[LengthGroup, _Pair, tuple[Tensor, ...]]]:
+    """Each length group with its views (B*H, T, T) of two flat tensors, and its rows of tensors (N, ...)."""
+    for group, *rows in zip(layout.groups, *map(layout.split, tokens), strict=True):
+        cells = slice(heads * group.first_pair, heads * (group.first_pair + group.pairs))
+        first, second = (x if x is None else x[cells].view(-1, group.width, group.width) for x in pairs)
+        yield group, (first, second), tuple(rows)
+
+
+def _heads_first(group: LengthGroup, rows: Tensor, zero_padding: bool = False) -> Tensor:
+    """The group's tokens (n, H, h) -> (B*H, T, h), without a copy where there is one sequence without padding."""
+    block = group.to_blocks(rows).transpose(1, 2)
+    if zero_padding and group.key_mask is not None:
+        block = block.masked_fill(~group.key_mask.transpose(-1, -2), 0.0)
+    return block[0] if len(group.lengths) == 1 else block.reshape(-1, group.width, rows.shape[-1])
+
+
+def _tokens_first(group: LengthGroup, block: Tensor) -> Tensor:
+    """(B*H, T, h) -> the group's real tokens (n, H, h)."""
+    size = block.shape[-1]
+    return group.from_blocks(block.view(len(group.lengths), -1, group.width, size).transpose(1, 2))
+
+
+def _product(q: Tensor, k: Tensor, group: LengthGroup) -> Tensor:
+    """q k^T, minus infinity at padded keys."""
+    scores = torch.bmm(q, k.transpose(1, 2)).to(scores_dtype(None, q))
+    if group.key_mask is not None:
+        by_sequence = scores.view(len(group.lengths), -1, group.width, group.width)
+        by_sequence.masked_fill_(~group.key_mask, float("-inf"))
+    return scores
+
+
+def _add_product(scores: Tensor, q: Tensor, k: Tensor, out: Tensor | None, sign: int = 1) -> Tensor:
+    """scores + q k^T, written to ``out``. Scores handed on carry minus infinity at padded keys from the start."""
+    if scores.dtype == q.dtype:
+        return torch.baddbmm(scores, q, k.transpose(1, 2), alpha=sign, out=out)
+    return torch.add(scores, torch.bmm(q, k.transpose(1, 2)), alpha=sign, out=out)
+
+
+def scores_dtype(previous: Tensor | None, q: Tensor) -> torch.dtype:
+    """What scores are computed in: what they came in, else float32 (or wider)."""
+    return torch.promote_types(q.dtype, torch.float32) if previous is None else previous.dtype

@@ -1,0 +1,49 @@
+"""Position signals that are computed, not stored: fairseq sinusoids and rotary angles."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from pretrain.models.transformer.settings import EncoderSettings
+
+
+def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
+    """fairseq's sinusoids: positions (N,) -> float32 (N, width), [sin | cos] in two halves (ernie_rna.md, b).
+
+    Row n of the table is the angle n * 10000^(-k/(width/2 - 1)); token 0 uses row ``offset``. fairseq keeps a zero row
+    for padding, which packed batches never read.
+    """
+    half = width // 2
+    rates = torch.exp(
+        torch.arange(half, dtype=torch.float32, device=position_ids.device) * -(math.log(10000) / (half - 1))
+    )
+    angles = (position_ids + offset).to(torch.float32)[:, None] * rates[None, :]
+    table = torch.cat([angles.sin(), angles.cos()], dim=1)
+    return torch.nn.functional.pad(table, (0, width % 2))
+
+
+def rotary_angles(position_ids: Tensor, settings: EncoderSettings, longest: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines, float32 (N, 1, h), half-rotated layout: the h/2 angles stand twice side by side.
+
+    ``longest`` is the longest sequence of this call; with dynamic scaling a call beyond max_position_embeddings raises
+    the base for the whole call (mutbert.md, b 4). Nothing is remembered between calls.
+    """
+    size, theta, positions = settings.head_size, settings.rope_theta, position_ids.to(torch.float32)
+    scaling = settings.rope_scaling
+    if scaling is not None and scaling.type == "linear":
+        positions = positions / scaling.factor
+    elif scaling is not None and longest > settings.max_position_embeddings:
+        stretch = scaling.factor * longest / settings.max_position_embeddings - (scaling.factor - 1)
+        theta = theta * stretch ** (size / (size - 2))
+    exponents = torch.arange(0, size, 2, dtype=torch.float32, device=position_ids.device) / size
+    angles = positions[:, None] * (1.0 / theta**exponents)[None, :]
+    doubled = torch.cat([angles, angles], dim=1)[:, None, :]
+    return doubled.cos(), doubled.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn queries or keys (N, H, h) by their angles (N, 1, h); computed in float32, returned in x's dtype."""
+    first, second = x.chunk(2, dim=-1)
+    turned = torch.cat([-second, first], dim=-1)
+    return (x * cos + turned * sin).to(x.dtype)

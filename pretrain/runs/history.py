@@ -1,0 +1,107 @@
+"""Reading what a run has left: its config, its metrics, its environment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pretrain.config import Config, load_config
+from pretrain.errors import PolymeraseError
+from pretrain.runs.provenance import FILE_NAME as ENVIRONMENT
+
+
+@dataclass(frozen=True)
+class RunRecords:
+    """One run, finished or not.
+
+    Attributes:
+        numbers: lines of metrics.jsonl in order; those of training have ``loss``, evaluations ``validation/...``.
+        events: (step, text) of what rarely happens.
+        environment: what the run noted about its machine; empty if it noted nothing.
+    """
+
+    folder: Path
+    config: Config
+    numbers: list[dict[str, float]]
+    events: list[tuple[int, str]]
+    environment: dict[str, Any]
+
+    def until(self, step: int) -> RunRecords:
+        """The records up to a step."""
+        return replace(self, numbers=[line for line in self.numbers if line["step"] <= step])
+
+    @property
+    def last_step(self) -> int:
+        """The newest step with numbers."""
+        return int(self.numbers[-1]["step"]) if self.numbers else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run reached its last step."""
+        return (self.folder / "DONE").is_file()
+
+    def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values of one metric, float64 each (K,)."""
+        points = [(line["step"], line[name]) for line in self.numbers if name in line]
+        steps, values = zip(*points, strict=True) if points else ((), ())
+        return np.array(steps, np.float64), np.array(values, np.float64)
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Names of all metrics that begin so, in order of their first appearance."""
+        return list(dict.fromkeys(name for line in self.numbers for name in line if name.startswith(prefix)))
+
+    def names_ending(self, suffix: str) -> list[str]:
+        """Names of all metrics that end so, in order of their first appearance."""
+        return [name for name in self.names() if name.endswith(suffix)]
+
+    def total(self, name: str) -> float:
+        """A metric of single steps, logged as means of the steps since the last line, summed over all steps."""
+        steps, values = self.series(name)
+        return float((np.diff(steps, prepend=0.0) * values).sum())
+
+    def last(self, name: str) -> float | None:
+        """The newest value of a metric."""
+        values = self.series(name)[1]
+        return float(values[-1]) if len(values) else None
+
+
+def read_run(folder: Path) -> RunRecords:
+    """PolymeraseError where there is no run, or it has not logged anything yet."""
+    if not (folder / "config.yaml").is_file():
+        raise PolymeraseError(f"{folder}: no run folder (config.yaml is missing)")
+    config = load_config(str(folder / "config.yaml"))
+    numbers, events = [], []
+    metrics = folder / "metrics.jsonl"
+    for line in metrics.read_bytes().splitlines() if metrics.is_file() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:  # the last line of a run that was killed
+            continue
+        if not isinstance(record, dict) or "step" not in record:
+            continue
+        if "event" in record:
+            events.append((int(record["step"]), str(record["event"])))
+        else:
+            numbers.append({key: value for key, raw in record.items() if (value := _number(key, raw)) is not None})
+    if not numbers:
+        raise PolymeraseError(f"{folder}: nothing is logged yet (metrics.jsonl); train.log_every says when it is")
+    environment = folder / ENVIRONMENT
+    try:
+        noted = json.loads(environment.read_bytes()) if environment.is_file() else {}
+    except ValueError:
+        raise PolymeraseError(f"{environment}: no JSON; remove the file, the report goes without it") from None
+    return RunRecords(folder, config, numbers, events, noted)
+
+
+def _number(key: str, raw: Any) -> float | None:
+    """Numbers that were not finite are kept as text in the file (``'nan'``); checksums are no numbers."""
+    if key == "batch_digest":
+        return None
+    try:
+        return float(raw)
+    except (TypeError, ValueError):
+        return None

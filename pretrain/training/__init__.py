@@ -1,0 +1,1 @@
+"""One run: components, engine, loop, validation, resume."""

@@ -1,0 +1,270 @@
+"""From a config to the parts of a run: family, tokenizer, corpora, objectives, model. No process group is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from data_prep.corpus import Corpus
+from pretrain.batches.collate import MicroBatchBuilder
+from pretrain.config import Config
+from pretrain.data.sources import Source, open_checked, open_source
+from pretrain.data.stream import SampleStream
+from pretrain.errors import PolymeraseError
+from pretrain.families import Family, find_family
+from pretrain.masking import MaskingStrategy, build_strategy
+from pretrain.models import EncoderSettings, pair_class_table
+from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext
+from pretrain.objectives.base import IGNORE
+from pretrain.objectives.model import PretrainingModel
+from pretrain.rng import derive_seed
+from pretrain.tokenizers import Tokenizer, build_tokenizer
+
+_SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+)
+
+_OF_THE_VOCABULARY = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
+
+
+@dataclass(frozen=True)
+class RunComponents:
+    """What a run is made of, equal on every rank."""
+
+    config: Config  # sizes and run.dir filled in
+    family: Family
+    settings: EncoderSettings
+    tokenizer: Tokenizer
+    corpora: list[Corpus]
+    masking: MaskingStrategy
+    objectives: dict[str, Objective]
+    context: ObjectiveContext
+    initial: dict[str, torch.Tensor] | None  # weights of model.init_from, under our names
+
+    def model(self) -> PretrainingModel:
+        """The model before the first step; the same on every rank."""
+        torch.manual_seed(derive_seed("initialisation", self.config.run.seed) % 2**63)
+        memory = self.config.model
+        model = PretrainingModel(
+            self.settings, self.objectives, self.context, memory.checkpoint_activations, memory.pairing_memory
+        )
+        if self.initial is not None:
+            _load_initial(model, self.initial, str(self.config.model.init_from))
+        return model
+
+    def sources(self, split: str) -> list[tuple[int, Source]]:
+        """The corpora that have samples in a split, each with its number. All must have some to train on."""
+        settings = self.config.corpus
+        max_tokens = longest_input(self.config, self.family, self.settings)
+        found = []
+        for number, corpus in enumerate(self.corpora):
+            source = open_source(corpus, split, self.tokenizer, settings, max_tokens)
+            if source.size:
+                found.append((number, source))
+            elif split == "train":
+                raise PolymeraseError(f"{corpus.folder}: no usable sample to train on: {source.skipped}")
+        return found
+
+    def batches(self, split: str) -> MicroBatchBuilder:
+        """Micro-batches of one split of all corpora."""
+        numbers, sources = zip(*self.sources(split), strict=True)
+        settings, seed = self.config.corpus, self.config.run.seed
+        weights = [settings.weight, *(extra.weight for extra in settings.extra)]
+        return MicroBatchBuilder(
+            list(sources),
+            SampleStream([source.size for source in sources], [weights[number] for number in numbers], seed),
+            self.tokenizer,
+            self.masking,
+            self.objectives,
+            len(self.context.strategies),
+            pair_class_table(self.tokenizer.vocab) if self.settings.pairing_bias else None,
+            seed if split == "train" else derive_seed(split, seed),
+        )
+
+
+def build_components(config: Config) -> RunComponents:
+    """Open and check everything a run needs. PolymeraseError names the key at fault."""
+    family = find_family(config.model.family)
+    settings, initial = encoder_of(config, family)
+    tokenizer = _tokenizer(config, family)
+    if config.corpus.path is None:
+        raise PolymeraseError(
+            "corpus.path is not set; give the folder of a corpus, for example corpus.path=corpora/mine"
+        )
+    corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
+    context = _context(config, settings, tokenizer, corpora)
+    _check_fit(config, family, settings, tokenizer, corpora)
+    objectives: dict[str, Objective] = {
+        name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
+    }
+    sizes = {name: getattr(settings, name) for name in _SIZES}
+    filled = config.model_copy(update={"model": config.model.model_copy(update=sizes)})
+    masking = build_strategy(config.masking, tokenizer)
+    components = RunComponents(filled, family, settings, tokenizer, corpora, masking, objectives, context, initial)
+    components.sources("train")  # complains here, before any process starts
+    _check_heads(components)
+    return components
+
+
+def _check_heads(components: RunComponents) -> None:
+    """A head for other classes than this corpus has cannot be gone on with."""
+    with torch.device("meta"):
+        own = PretrainingModel(components.settings, components.objectives, components.context).state_dict()
+    for name, tensor in (components.initial or {}).items():
+        if name.startswith("heads.") and name in own and tensor.shape != own[name].shape:
+            raise PolymeraseError(
+                f"model.init_from: {components.config.model.init_from}: {name} is {tuple(tensor.shape)}, "
+                f"this run's corpus "
+                f"asks for {tuple(own[name].shape)}; remove objective_heads.safetensors there to begin with a new head"
+            )
+
+
+def _tokenizer(config: Config, family: Family) -> Tokenizer:
+    if not config.corpus.label_slot:
+        return build_tokenizer(family.tokenizer)
+    try:
+        return build_tokenizer(family.tokenizer, label_slot=True)
+    except PolymeraseError:
+        raise PolymeraseError(
+            f"corpus.label_slot: {family.name} has no RNA types in its vocabulary; leave it out"
+        ) from None
+
+
+def longest_input(config: Config, family: Family, settings: EncoderSettings) -> int:
+    """Tokens of the longest sample, specials included (position tables can hold more than was ever trained)."""
+    return config.corpus.max_tokens or min(family.max_tokens, settings.max_position_embeddings)
+
+
+def encoder_of(config: Config, family: Family) -> tuple[EncoderSettings, dict[str, torch.Tensor] | None]:
+    """Settings of the encoder, and its first weights under our names where ``model.init_from`` gives some."""
+    wanted = {name: value for name in _SIZES if (value := getattr(config.model, name)) is not None}
+    if config.model.init_from is None:
+        return family.resized(wanted), None
+    from pretrain.importing import load_pretrained_state
+    from pretrain.importing.vocabulary import extend_vocabulary
+
+    found, settings, state = load_pretrained_state(config.model.init_from)
+    if found.name != family.name and config.model.extend_vocabulary:
+        seed = derive_seed("new tokens", config.run.seed)
+        state = extend_vocabulary(state, found, settings, family, seed)
+    elif found.name != family.name:
+        raise PolymeraseError(
+            f"model.init_from: {config.model.init_from} is a {found.name} model, model.family is {family.name}; "
+            f"set model.family={found.name} or use its config"
+        )
+    for name, value in wanted.items():
+        if not name.endswith("_prob") and value != getattr(settings, name):
+            raise PolymeraseError(
+                f"model.{name}={value}, but {config.model.init_from} has {getattr(settings, name)}; leave the key out"
+            )
+    dropout = {name: value for name, value in wanted.items() if name.endswith("_prob")}
+    ids = {name: getattr(family.settings, name) for name in _OF_THE_VOCABULARY}
+    return replace(settings, **ids, **dropout), state
+
+
+def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], source: str) -> None:
+    """Every trunk tensor must be there; heads that the source has nothing of start fresh."""
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    fresh = ("heads.",) if any(name.startswith("mlm_head.") for name in state) else ("heads.", "mlm_head.")
+    lost = [name for name in missing if not name.startswith(fresh)]
+    surplus = [name for name in unexpected if not name.startswith(("unused.", "heads."))]
+    if lost or surplus:
+        raise PolymeraseError(
+            f"model.init_from: {source}: missing {lost[:5] or 'nothing'}, not used {surplus[:5] or 'nothing'}"
+        )
+
+
+def _context(
+    config: Config, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]
+) -> ObjectiveContext:
+    trains = [corpus.manifest["splits"]["train"] for corpus in corpora]
+    types = sorted({name for train in trains for name in train.get("rna_type", ())} - {"(none)"})
+    ids = {token: number for number, token in enumerate(tokenizer.vocab)}
+    energy: dict[str, float] = next(
+        (train["mfe_kcal_per_mol"] for train in trains if train.get("mfe_kcal_per_mol")), {}
+    )
+    parts = getattr(config.masking, "parts", None)
+    type_objective = config.objectives.rna_type
+    return ObjectiveContext(
+        hidden_size=settings.hidden_size,
+        strategies=tuple(part.strategy for part in parts) if parts else (config.masking.strategy,),
+        soft_labels=config.objectives.soft_label is not None,
+        base_ids=settings.base_token_ids or (0, 0, 0, 0),
+        rna_types=tuple(types),
+        rna_type_ids=tuple(ids.get(name.replace("_", ""), IGNORE) for name in types),
+        label_objective=type_objective is not None and type_objective.mode == "label_token",
+        mfe_mean=energy.get("mean") or 0.0,
+        mfe_std=energy.get("std") or 1.0,
+    )
+
+
+def _check_fit(
+    config: Config, family: Family, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]
+) -> None:
+    """What only the corpus, the tokenizer and the objectives together can tell."""
+    active = config.objectives.active()
+    kinds = {corpus.kind for corpus in corpora}
+    longest = longest_input(config, family, settings)
+    columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
+    named = ", ".join(str(corpus.folder) for corpus in corpora)
+    limited = settings.position_embedding_type in ("learned", "sinusoidal")
+    budget, cells = config.batch.tokens, config.batch.pair_cells
+    most = min(longest, _longest(tokenizer, corpora))
+    by_label = config.objectives.rna_type is not None and config.objectives.rna_type.mode == "label_token"
+    fold = f"fold the corpus (python -m data_prep fold {named} --out DIR)"
+    problems = (
+        (
+            limited and longest > settings.max_position_embeddings,
+            f"corpus.max_tokens={longest} exceeds model.max_position_embeddings={settings.max_position_embeddings}",
+        ),
+        (
+            tokenizer.max_nucleotides(longest) < tokenizer.min_nucleotides,
+            f"corpus.max_tokens={longest} leaves no room for a nucleotide; raise it",
+        ),
+        (
+            budget is not None and budget < most,
+            f"batch.tokens={budget} holds no sequence of {most} tokens; "
+            "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
+        ),
+        (
+            cells is not None and cells < most**2,
+            f"batch.pair_cells={cells} holds no sequence of {most} tokens ({most**2} cells); "
+            "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
+        ),
+        ("structure" in active and "structure" not in columns, f"objectives.structure needs structures; {fold}"),
+        ("mfe" in active and "mfe_kcal_per_mol" not in columns, f"objectives.mfe needs energies; {fold}"),
+        (
+            "rna_type" in active and "rna_type" not in columns,
+            "objectives.rna_type needs a corpus with an rna_type column",
+        ),
+        (
+            by_label and not (config.corpus.label_slot and config.masking.label_rate),
+            "objectives.rna_type.mode=label_token needs corpus.label_slot=true and masking.label_rate above 0",
+        ),
+        (
+            "soft_label" in active and "allele_frequencies" not in kinds,
+            "objectives.soft_label needs an allele-frequency corpus (python -m data_prep allele-frequencies)",
+        ),
+        (
+            "allele_frequencies" in kinds and tokenizer.nucleotides_per_token != 1,
+            "an allele-frequency corpus needs a tokenizer with one token per nucleotide",
+        ),
+    )
+    for holds, problem in problems:
+        if holds:
+            raise PolymeraseError(problem)
+
+
+def _longest(tokenizer: Tokenizer, corpora: list[Corpus]) -> int:
+    """Tokens of the longest sequence of the corpora (a bound: allele-frequency windows are cut to fit)."""
+    splits = [split for corpus in corpora for split in corpus.manifest["splits"].values()]
+    longest = max(split.get("length_nt", {"max": 2**31}).get("max", 0) for split in splits)
+    return int(tokenizer.token_count(np.array([longest]))[0])

@@ -1,0 +1,52 @@
+"""When to stop: the held-out loss has not fallen for a while (``train.patience``)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+class EarlyStopping:
+    """Watches the evaluations of a run; the same on every rank, for all of them know the same means.
+
+    Args:
+        evaluations: so many in a row may bring no lower loss; 0: any number.
+        weights: objective -> its weight in the loss that is watched.
+    """
+
+    def __init__(self, evaluations: int, weights: dict[str, float]):
+        self._evaluations, self._weights = evaluations, weights
+        self._best, self.best_step, self._since = math.inf, -1, 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the run is to stop."""
+        return 0 < self._evaluations <= self._since
+
+    def note(self, step: int, values: dict[str, float]) -> bool:
+        """Take an evaluation, ``validation/NAME/loss`` -> mean. Returns whether it is to be kept: the best so far."""
+        if not self._evaluations or not values:
+            return False
+        loss = sum(weight * values.get(f"validation/{name}/loss", 0.0) for name, weight in self._weights.items())
+        if loss < self._best:
+            self._best, self.best_step, self._since = loss, step, 0
+            return True
+        self._since += 1
+        return False
+
+    def describe(self) -> str:
+        """What is said when the run stops."""
+        return (
+            f"the held-out loss has not fallen for {self._since} evaluations: stopping. Best: {self._best:.4f} at step "
+            f"{self.best_step} (python launch/export.py RUN --step {self.best_step})"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        best = None if math.isinf(self._best) else self._best
+        return {"best": best, "best_step": self.best_step, "since": self._since}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where the checkpoint was written."""
+        self._best = math.inf if state["best"] is None else state["best"]
+        self.best_step, self._since = state["best_step"], state["since"]

@@ -1,0 +1,160 @@
+"""The DeepSpeed engine behind a few verbs: forward, backward, end of a micro-batch, evaluate.
+
+Everything that touches DeepSpeed is in this file and in ``zero_state.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.config import Config
+from pretrain.errors import PolymeraseError
+from pretrain.models import PackedBatch
+from pretrain.objectives import LossSums
+from pretrain.objectives.model import PretrainingModel
+from pretrain.training.optim import build_optimizer
+
+BUCKET = 500_000_000  # elements of DeepSpeed's bucket for gradients, at most
+
+
+class Engine:
+    """Trains a model with ZeRO.
+
+    Args:
+        config: the run.
+        model: parameters in float32, equal on all ranks.
+        micro_batches_per_rank: micro-batches that every rank computes per update.
+    """
+
+    def __init__(self, config: Config, model: PretrainingModel, micro_batches_per_rank: int):
+        import deepspeed
+
+        logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+        optimizer = build_optimizer(model, config.optimizer)
+        with contextlib.redirect_stdout(io.StringIO()):  # where it prints how much memory is used, whoever asked
+            self.deepspeed, _, _, _ = deepspeed.initialize(
+                model=model,
+                optimizer=optimizer,
+                config=deepspeed_config(
+                    config, micro_batches_per_rank, sum(parameter.numel() for parameter in model.parameters())
+                ),
+                dist_init_required=False,
+            )
+        self.optimizer_name = config.optimizer.name
+        self.model = model
+        self._norm: Tensor | None = None
+        self._dropped = 0
+        self._max_norm = config.optimizer.max_grad_norm
+
+    @property
+    def holds_weights(self) -> bool:
+        """Whether the optimiser updates the module's own float32 parameters (stage 0), not masters cut up by ZeRO."""
+        return isinstance(self.deepspeed.optimizer, torch.optim.Optimizer)
+
+    def forward(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> tuple[Tensor, dict[str, LossSums]]:
+        """Loss of one micro-batch. The coefficients already hold every division."""
+        return self.deepspeed(batch, targets, coefficients)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of one micro-batch."""
+        self.deepspeed.backward(loss)
+
+    def evaluate(
+        self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
+    ) -> dict[str, LossSums]:
+        """The sums of one micro-batch, without gradients or dropout."""
+        self.deepspeed.eval()
+        with torch.no_grad():
+            _, sums = self.deepspeed(batch, targets, coefficients)
+        self.deepspeed.train()
+        return sums
+
+    def end_micro_batch(self, learning_rate: float) -> bool:
+        """Tell DeepSpeed that a micro-batch is over; at the last one of a step the parameters are updated.
+
+        Returns whether that update was dropped, on all ranks alike, because its gradient was not finite. DeepSpeed
+        sees to it in its ZeRO stages, where it waits for the norm of the gradient anyway; stage 0 is ours.
+        """
+        for group in self.deepspeed.optimizer.param_groups:
+            group["lr"] = learning_rate
+        dropped = self.dropped_updates()
+        if self.holds_weights and self.deepspeed.is_gradient_accumulation_boundary():
+            self._clip_or_drop()
+        self.deepspeed.step()
+        return self.dropped_updates() > dropped
+
+    def _clip_or_drop(self) -> None:
+        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        self._norm = torch.nn.utils.get_total_norm([g for parameter in parameters if (g := parameter.grad) is not None])
+        if not torch.isfinite(self._norm):
+            self._dropped += 1
+            for parameter in parameters:
+                parameter.grad = None  # an optimiser passes over parameters without a gradient
+        elif self._max_norm:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self._max_norm, self._norm)
+
+    def gradient_norm(self) -> float:
+        """Global norm of the last gradient before clipping."""
+        return float(self._norm if self._norm is not None else self.deepspeed.get_global_grad_norm())
+
+    def dropped_updates(self) -> int:
+        """Updates since the start of this process that were dropped because their gradient was not finite."""
+        return int(self.deepspeed.skipped_steps) + self._dropped
+
+
+def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: int) -> dict[str, Any]:
+    """DeepSpeed's configuration of a run. What the YAML has no key for comes from ``engine.deepspeed``."""
+    engine = config.engine
+    # DeepSpeed allocates this many elements whatever the model: by default 2 GB in float32. It wants even numbers.
+    bucket = min(parameters + parameters % 2, BUCKET)
+    zero: dict[str, Any] = {"stage": engine.zero_stage, "reduce_bucket_size": bucket}
+    if engine.offload_optimizer != "none":
+        zero["offload_optimizer"] = {"device": engine.offload_optimizer}
+    if engine.offload_param != "none":
+        zero["offload_param"] = {"device": engine.offload_param}
+    result: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": 1,  # sizes are ours; DeepSpeed only needs their product to fit
+        "gradient_accumulation_steps": micro_batches_per_rank,
+        "gradient_clipping": config.optimizer.max_grad_norm if engine.zero_stage else 0.0,  # stage 0: see Engine
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 2**31 - 1,
+    }
+    if engine.precision == "bf16" and engine.zero_stage == 0:
+        # without ZeRO there is no float32 master copy, so the weights stay float32 and the products are bf16
+        result |= {"torch_autocast": {"enabled": True, "dtype": "bfloat16"}}
+    elif engine.precision == "bf16":
+        # the default accumulates gradients in bf16 as well (spec environment.md, table 0, line 13)
+        result |= {"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}}
+    elif engine.precision == "fp16":
+        result |= {"fp16": {"enabled": True, "initial_scale_power": 16}}
+    return _merge(result, _extra(engine.deepspeed))
+
+
+def _extra(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PolymeraseError(f"engine.deepspeed: {path}: {error}") from None
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    return below | {
+        key: _merge(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }

@@ -1,0 +1,79 @@
+"""What each loss of an optimiser step is divided by.
+
+Counts are summed over ranks on the host before the first backward of a step, so every micro-batch gets its final
+coefficient at once, and the result does not depend on how the step was dealt out to ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pretrain.batches.collate import MicroBatch
+from pretrain.objectives import Objective
+
+
+class StepCounts:
+    """What this rank contributes to one optimiser step, as a flat list that is summed over ranks."""
+
+    def __init__(self, names: Sequence[str], batches: Sequence[MicroBatch]):
+        real = [batch for batch in batches if not batch.filler]
+        targets = [sum(batch.counts[name] for batch in real) for name in names]
+        with_targets = [sum(batch.counts[name] > 0 for batch in real) for name in names]
+        self.values = [
+            *targets,
+            *with_targets,
+            sum(batch.sequences for batch in real),
+            sum(batch.tokens for batch in real),
+            sum(batch.digest for batch in real) % 2**40,
+        ]
+
+
+class StepTotals:
+    """The sums of :class:`StepCounts` over ranks, by name."""
+
+    def __init__(self, names: Sequence[str], values: Sequence[int]):
+        self.targets = dict(zip(names, values[: len(names)], strict=True))
+        self.batches_with_targets = dict(zip(names, values[len(names) : 2 * len(names)], strict=True))
+        self.sequences, self.tokens, digest = values[2 * len(names) :]
+        self.digest = f"{digest % 2**40:010x}"
+
+
+Reduction = Callable[[MicroBatch, str, StepTotals], float]
+
+
+def _global_mean(batch: MicroBatch, name: str, totals: StepTotals) -> float:
+    return 1.0 / totals.targets[name]
+
+
+def _micro_batch_mean(batch: MicroBatch, name: str, totals: StepTotals) -> float:
+    return 1.0 / (batch.counts[name] * totals.batches_with_targets[name])
+
+
+def _sequence_weighted(batch: MicroBatch, name: str, totals: StepTotals) -> float:
+    return batch.sequences / (batch.counts[name] * totals.sequences)
+
+
+def _sum(batch: MicroBatch, name: str, totals: StepTotals) -> float:
+    return 1.0
+
+
+REDUCTIONS: dict[str, Reduction] = {
+    "global_mean": _global_mean,
+    "micro_batch_mean": _micro_batch_mean,
+    "sequence_weighted": _sequence_weighted,
+    "sum": _sum,
+}
+
+
+def coefficients(
+    batch: MicroBatch, totals: StepTotals, objectives: dict[str, Objective], reduction: str, scale: float
+) -> dict[str, float]:
+    """Per objective, the factor of its summed loss in this micro-batch.
+
+    Args:
+        scale: ranks x turns, because DeepSpeed averages over both.
+    """
+    return {
+        name: objective.weight * scale * REDUCTIONS[reduction](batch, name, totals) if batch.counts[name] else 0.0
+        for name, objective in objectives.items()
+    }

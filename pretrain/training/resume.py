@@ -1,0 +1,163 @@
+"""Where a run starts: at the beginning, at its own newest whole checkpoint, or at one that is named."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pretrain.distributed.context import DistributedContext, all_gather_object, broadcast_object, raise_on_any_rank
+from pretrain.errors import PolymeraseError
+from pretrain.runs.checkpoint import Checkpoints, DamagedError, read_state, verify
+from pretrain.training.compatibility import check_compatible, run_signature
+from pretrain.training.components import RunComponents
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Everything needed to go on. Rank, world size and ZeRO stage are not part of it.
+
+    Attributes:
+        folder: checkpoint to continue from; None at the very beginning.
+        state: its ``train_state.json``.
+    """
+
+    micro_batches_per_step: int
+    message: str
+    folder: Path | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def step(self) -> int:
+        return self.state.get("step", 0)
+
+    @property
+    def position(self) -> int:
+        """In the stream of samples."""
+        return self.state.get("position", 0)
+
+
+def find_resume_point(
+    components: RunComponents, dist_context: DistributedContext, run_dir: Path, resume: str, allow_change: list[str]
+) -> ResumePoint:
+    """Decide where to start; the same on every rank. Collective.
+
+    Ranks whose configs or corpora differ are refused: they would train different runs.
+
+    ``auto`` takes the newest whole checkpoint of the run folder if there is one, and says so when a newer one is
+    damaged. ``never`` refuses a run folder that has checkpoints. Anything else is a run or checkpoint folder to
+    continue from, and an error if it has no whole checkpoint.
+    """
+    _check_alike(components, dist_context)
+    checkpoints = Checkpoints(run_dir)
+    warnings: list[str] = []
+    if resume in ("auto", "never"):
+        there = broadcast_object(bool(checkpoints.steps()), dist_context)
+        if there and resume == "never":
+            raise PolymeraseError(f"{run_dir} has checkpoints already; use --resume auto, or another run.dir")
+        folder = newest_whole(checkpoints, dist_context, warnings) if there else None
+    else:
+        folder = _named(Path(resume), dist_context, warnings)
+    if folder is None:
+        own = components.config.batch
+        count = own.micro_batches_per_step or own.accumulation * dist_context.world_size
+        return ResumePoint(count, f"starting {run_dir} at step 0")
+    state, problem = {}, None
+    try:
+        state = read_state(folder)
+        changes = check_compatible(state["identity"], run_signature(components), allow_change, str(folder))
+        changes += _check_micro_batches(state["micro_batches_per_step"], components, allow_change, folder)
+        warnings += [f"allowed change: {change}" for change in changes]
+    except PolymeraseError as error:
+        problem = str(error)
+    raise_on_any_rank(problem, dist_context)
+    count = components.config.batch.micro_batches_per_step or state["micro_batches_per_step"]
+    if empty := -count % dist_context.world_size:
+        warnings.append(
+            f"note: {count} micro-batches per step, as before, leave {empty} of {count + empty} turns of the "
+            f"{dist_context.world_size} ranks without work"
+        )
+    message = "; ".join([*warnings, f"resuming {folder} at step {state['step']}"])
+    return ResumePoint(count, message, folder, state)
+
+
+def _check_micro_batches(before: int, components: RunComponents, allow_change: list[str], folder: Path) -> list[str]:
+    """Their number stays as it was, so that global batches do, unless another one is asked for by name."""
+    now = components.config.batch.micro_batches_per_step
+    if now in (None, before):
+        return []
+    what = f"batch.micro_batches_per_step was {before}, is now {now}"
+    if "batch" not in allow_change:
+        raise PolymeraseError(f"{folder}: {what}; leave it out, or pass --allow-change batch")
+    return [what]
+
+
+def _check_alike(components: RunComponents, dist_context: DistributedContext) -> None:
+    """Compare what the ranks have read. Folders and interfaces may have other names on other hosts. Collective."""
+    names = {"run": {"dir"}, "corpus": {"path", "extra"}, "model": {"init_from"}, "engine": {"interface", "deepspeed"}}
+    mine = components.config.model_dump(mode="json", exclude=names) | {
+        "content of the corpora": [corpus.fingerprint for corpus in components.corpora]
+    }
+    first, *others = all_gather_object((socket.gethostname(), mine), dist_context)
+    for rank, (host, other) in enumerate(others, 1):
+        unlike = [name for name, value in first[1].items() if other[name] != value]
+        if unlike:
+            raise PolymeraseError(
+                f"rank {rank} on {host} and rank 0 on {first[0]} have read unlike inputs: {', '.join(unlike)}; "
+                "give all hosts the same config, settings and corpora"
+            )
+
+
+def newest_whole(
+    checkpoints: Checkpoints, dist_context: DistributedContext, warnings: list[str], own: bool = True
+) -> Path:
+    """The newest checkpoint that every host finds whole. Collective.
+
+    A damaged one is named in ``warnings``, and put aside if the run is our own. Having some, but none whole, is an
+    error, now and the next time: silence would restart a long run. Rank 0 says which checkpoints there are; the first
+    rank of each host verifies them on its own view of the disk.
+    """
+    damaged: dict[int, str] = {}
+    for step in broadcast_object(checkpoints.steps()[::-1], dist_context):
+        damage = _damage(checkpoints.path(step), dist_context)
+        if damage is None:
+            warnings += [f"warning: {text}" for text in damaged.values()]
+            if own and dist_context.is_first:
+                for other in damaged:
+                    checkpoints.put_aside(other)
+            return checkpoints.path(step)
+        damaged[step] = f"step-{step} is damaged and was passed over ({damage})"
+    problems = "; ".join(damaged.values())
+    raise PolymeraseError(
+        f"{checkpoints.folder}: no checkpoint is whole: {problems}; use another run.dir to start anew"
+    )
+
+
+def _named(path: Path, dist_context: DistributedContext, warnings: list[str]) -> Path:
+    """The checkpoint that ``--resume PATH`` means."""
+    if broadcast_object((path / "checkpoints").is_dir(), dist_context):
+        if not broadcast_object(Checkpoints(path).steps(), dist_context):
+            raise PolymeraseError(f"--resume {path}: the run has no checkpoint")
+        return newest_whole(Checkpoints(path), dist_context, warnings, own=False)
+    if not broadcast_object(path.is_dir(), dist_context):
+        raise PolymeraseError(f"--resume {path}: no such run or checkpoint folder")
+    damage = _damage(path, dist_context)
+    if damage is not None:
+        raise PolymeraseError(f"--resume {path}: {damage}")
+    return path
+
+
+def _damage(folder: Path, dist_context: DistributedContext) -> str | None:
+    """What is wrong with a checkpoint, on any host. Collective."""
+    found = None
+    if dist_context.local_rank == 0:
+        try:
+            verify(folder)
+        except DamagedError as damage:
+            found = str(damage)
+            if not folder.is_dir():
+                found = (
+                    f"{folder} is not visible on {socket.gethostname()}; run.dir must be on a disk that all hosts share"
+                )
+    return next((damage for damage in all_gather_object(found, dist_context) if damage is not None), None)

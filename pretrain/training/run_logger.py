@@ -1,0 +1,125 @@
+"""What a run leaves for people to look at: the progress line, ``metrics.jsonl``, MLflow, ``config.yaml``, ``DONE``."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from pathlib import Path
+from typing import Any
+
+from pretrain.batches.collate import MicroBatchBuilder
+from pretrain.config import notes
+from pretrain.config import save as save_config
+from pretrain.distributed.context import DistributedContext, barrier, raise_on_any_rank
+from pretrain.errors import PolymeraseError
+from pretrain.runs.provenance import save_environment
+from pretrain.runs.tracking import Tracker
+from pretrain.training.components import RunComponents
+from pretrain.training.metrics import MetricsFile
+from pretrain.training.progress import Progress
+from pretrain.training.resume import ResumePoint
+
+_LOCK_PATIENCE_S = 15  # a killed run may take this long to be gone
+
+
+class RunLogger:
+    """The records of one run. Rank 0 writes them; the other ranks may call everything, and nothing happens."""
+
+    def __init__(self, components: RunComponents, dist_context: DistributedContext, run_dir: Path, start: ResumePoint):
+        self._components, self._dist_context, self._run_dir, self._start = components, dist_context, run_dir, start
+        self._metrics = MetricsFile(run_dir)
+        self._tracker: Tracker | None = None
+        self.progress = Progress(components.config.train.steps, start.step, dist_context.is_first)
+
+    @property
+    def tracking_run(self) -> str | None:
+        """Of MLflow, for the checkpoint."""
+        return self._tracker.run_id if self._tracker else None
+
+    def open(self, builder: MicroBatchBuilder) -> None:
+        """Say where the run starts, and cut off what an earlier process wrote beyond that step."""
+        if not self._dist_context.is_first:
+            return
+        config = self._components.config
+        save_config(config, self._run_dir / "config.yaml")
+        save_environment(self._run_dir)
+        self._metrics.cut_after(self._start.step)
+        self._tracker = Tracker(config.tracking, self._run_dir, self._start.state.get("tracking_run"))
+        self._tracker.parameters(config.model_dump(mode="json"))
+        for corpus in self._components.corpora:
+            self._tracker.corpus(corpus.folder, corpus.fingerprint, _sizes(corpus.manifest))
+        for line in (self._start.message, *(f"note: {note}" for note in notes(config))):
+            self.progress.say(line)
+        for number, source in enumerate(builder.sources):
+            skipped = {reason: count for reason, count in source.skipped.items() if count}
+            self.progress.say(
+                f"{self._components.corpora[number].folder}: {source.size:,} samples per epoch, "
+                f"skipped {skipped or 'none'}"
+            )
+
+    def numbers(self, step: int, values: dict[str, float], **texts: str) -> None:
+        """Metrics of one step."""
+        if self._tracker:
+            self._metrics.append({"step": step, **values, **texts})
+            self._tracker.metrics(values, step)
+
+    def event(self, step: int, text: str) -> None:
+        """Something that rarely happens: said, and kept in ``metrics.jsonl``."""
+        if self._tracker:
+            self.progress.say(f"step {step}: {text}")
+            self._metrics.append({"step": step, "event": text})
+
+    def failed(self) -> None:
+        """The run ends with an error that will be printed elsewhere."""
+        if self._tracker:
+            self._tracker.end("FAILED")
+
+    def close(self, step: int, stopped_by: str | None) -> None:
+        """The run ends well: at its last step, or because it was asked to stop. Collective."""
+        if self._tracker:
+            self._tracker.artifact(self._run_dir / "config.yaml")
+            self._tracker.end("KILLED" if stopped_by else "FINISHED")
+            if stopped_by:
+                self.progress.say(f"stopped by {stopped_by} at step {step}; saved, resume with the same command")
+            else:
+                (self._run_dir / "DONE").write_text(f"{step}\n", encoding="utf-8")
+        barrier(self._dist_context)
+
+
+def lock_run_dir(run_dir: Path, dist_context: DistributedContext) -> Any:
+    """Make the run folder and keep other runs out of it for as long as the result is kept. Collective."""
+    problem, lock = None, None
+    if dist_context.is_first:
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            lock = _lock(run_dir / ".lock")
+        except OSError as error:
+            problem = f"run.dir: {run_dir}: {error.strerror}"
+        except PolymeraseError as error:
+            problem = str(error)
+    raise_on_any_rank(problem, dist_context)
+    return lock
+
+
+def _lock(path: Path) -> Any:
+    """A lock that vanishes with this process, however it ends, and that loader workers do not inherit."""
+    file = path.open("a")
+    end = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > end:
+                raise PolymeraseError(
+                    f"{path.parent} is in use by another run; wait for it, or use another run.dir"
+                ) from None
+            time.sleep(0.5)
+        except OSError:  # a file system without locks: nothing to hold on to
+            return file
+
+
+def _sizes(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Of each split, its plain numbers."""
+    splits = manifest["splits"].items()
+    return {name: {key: n for key, n in split.items() if isinstance(n, int | float)} for name, split in splits}

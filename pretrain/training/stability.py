@@ -1,0 +1,143 @@
+"""Numbers that go wrong: counted in every step, judged where it costs nothing, answered as the config says.
+
+A step is bad when its update was dropped because the gradient was not finite (``Engine.end_micro_batch``), when its
+loss is not finite, or, where ``train.on_spike`` asks for more than counting, when its loss is a spike: more than
+``train.spike_deviations`` running deviations above its running mean. Losses stay on the device until somebody reads
+them: at log steps, before a checkpoint, and in every step only where spikes are to be skipped.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pretrain.config import Config
+from pretrain.distributed.context import DistributedContext, sum_tensor_over_ranks
+from pretrain.errors import RunError
+
+_MEMORY = 0.99  # of the running mean and variance: about the last hundred steps
+_FIRST_STEPS = 20  # losses that must have been seen before one can be a spike
+_LEAST_DEVIATION = 0.01  # of the mean: a loss that hardly varies must not turn every ripple into a spike
+_ADVICE = (
+    "lower optimizer.lr, or use engine.precision=fp32, or set train.on_bad_step=roll_back; the checkpoints are kept"
+)
+
+
+class StepSpan(NamedTuple):
+    """One step: its number, and the part of the stream that it took."""
+
+    step: int
+    start: int
+    end: int
+
+
+class StabilityMonitor:
+    """Judges the steps of a run; the same on every rank.
+
+    Attributes:
+        counts: bad events since the run began, by kind.
+    """
+
+    def __init__(self, config: Config, dist_context: DistributedContext):
+        self._settings, self._dist_context = config.train, dist_context
+        self._scales_loss = config.engine.precision == "fp16"
+        self.counts = {"dropped_updates": 0, "nonfinite_losses": 0, "loss_spikes": 0, "roll_backs": 0}
+        self._mean, self._variance, self._seen = 0.0, 0.0, 0
+        self._noted: list[tuple[StepSpan, Tensor]] = []
+        self._bad_steps: set[int] = set()
+        self._to_undo: list[StepSpan] = []
+        self._returns: tuple[int, int] = (-1, 0)  # checkpoint, how often it was gone back to
+
+    @property
+    def needs_every_loss(self) -> bool:
+        """Whether the loss must be known before the update, which waits for the device in every step."""
+        return self._settings.on_spike == "skip" and self._settings.spike_deviations > 0
+
+    def note(self, stretch: StepSpan, loss: Tensor) -> None:
+        """Remember the loss of a step, this rank's share of it, on the device."""
+        self._noted.append((stretch, loss))
+
+    def read(self) -> bool:
+        """Judge the noted losses. Collective. Returns whether the last one is a spike whose update is to be skipped."""
+        if not self._noted:
+            return False
+        losses = sum_tensor_over_ranks(
+            torch.stack([loss for _, loss in self._noted]).double(), self._dist_context
+        ).tolist()
+        noted, self._noted = self._noted, []
+        return [self._judge(stretch, loss) for (stretch, _), loss in zip(noted, losses, strict=True)][-1]
+
+    def _judge(self, stretch: StepSpan, loss: float) -> bool:
+        """Whether the update of this step is to be skipped because its loss is a spike."""
+        policy = self._settings.on_spike
+        if not math.isfinite(loss):
+            self.counts["nonfinite_losses"] += 1
+            self._bad(stretch, self._settings.on_bad_step, f"the loss is {loss}")
+            return False
+        ceiling, usual = self._ceiling(), self._mean
+        self._remember(min(loss, ceiling))
+        if loss <= ceiling:
+            return False
+        self.counts["loss_spikes"] += 1
+        if policy != "count":
+            self._bad(stretch, policy, f"the loss is {loss:.4g} where {usual:.4g} is usual")
+        return policy == "skip"
+
+    def dropped(self, stretch: StepSpan) -> None:
+        """The engine dropped the update of this step. In fp16 that is how the scale of the loss is found: no defect."""
+        self.counts["dropped_updates"] += 1
+        if not self._scales_loss:
+            self._bad(stretch, self._settings.on_bad_step, "the gradient is not finite; its update was dropped")
+
+    def steps_to_roll_back(self) -> list[StepSpan]:
+        """Bad steps that call for the last checkpoint; they are named once."""
+        found, self._to_undo = self._to_undo, []
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """For the checkpoint, so that a resumed run judges as if it had never stopped."""
+        return {"counts": dict(self.counts), "mean": self._mean, "variance": self._variance, "seen": self._seen}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state at the start of a process."""
+        self.counts |= state["counts"]
+        self._mean, self._variance, self._seen = state["mean"], state["variance"], state["seen"]
+
+    def rolled_back(self, state: dict[str, Any], step: int) -> None:
+        """Take up the state of the checkpoint of ``step``. What was counted since then did happen: it stays counted."""
+        self.restore(state | {"counts": {}})
+        self.counts["roll_backs"] += 1
+        self._noted, self._bad_steps = [], set()
+        self._returns = (step, self._returns[1] + 1 if self._returns[0] == step else 1)
+        if self._returns[1] > self._settings.bad_steps_in_a_row:
+            raise RunError(f"went back to the checkpoint of step {step} {self._returns[1]} times; {_ADVICE}")
+
+    def _ceiling(self) -> float:
+        """The highest loss that is no spike."""
+        limit = self._settings.spike_deviations
+        if not limit or self._seen < _FIRST_STEPS:
+            return math.inf
+        return self._mean + limit * max(math.sqrt(self._variance), _LEAST_DEVIATION * abs(self._mean))
+
+    def _remember(self, loss: float) -> None:
+        self._seen += 1
+        weight = max(1 / self._seen, 1 - _MEMORY)
+        step = loss - self._mean
+        self._mean += weight * step
+        self._variance = (1 - weight) * (self._variance + weight * step * step)
+
+    def _bad(self, stretch: StepSpan, policy: str, what: str) -> None:
+        if stretch.step in self._bad_steps:
+            return  # a loss that is not finite also drops its update: one bad step, not two
+        self._bad_steps.add(stretch.step)
+        in_a_row = next(n for n in count(1) if stretch.step - n not in self._bad_steps)
+        if policy == "stop":
+            raise RunError(f"step {stretch.step}: {what}; {_ADVICE}")
+        if in_a_row > self._settings.bad_steps_in_a_row:
+            raise RunError(f"step {stretch.step}: {what}, as in the {in_a_row - 1} steps before; {_ADVICE}")
+        if policy == "roll_back":
+            self._to_undo.append(stretch)

@@ -1,0 +1,189 @@
+"""Weights and optimiser state as whole float32 tensors by name, whatever DeepSpeed has cut them into.
+
+DeepSpeed's own checkpoints fit one number of ranks and one ZeRO stage, write a shard per rank and hold pickles. Ours
+hold each tensor whole, so a run continues on any number of ranks and any stage, and reading one executes nothing
+(spec environment.md, 4.4: verified across stages and world sizes).
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.errors import PolymeraseError
+from pretrain.training.engine import Engine
+from pretrain.training.optim import STATE_KEYS, fresh_state
+
+Tensors = dict[str, Tensor]
+_LOSS_SCALE_KEYS = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")  # of DeepSpeed's DynamicLossScaler
+
+
+def gather_weights(engine: Engine, keep: bool) -> Tensors:
+    """Master weights in float32 on the CPU. Collective: every rank calls it, those with ``keep`` get the tensors."""
+    return dict(_gather(engine, None, keep))
+
+
+def gather_optimizer(engine: Engine, keep: bool) -> tuple[Tensors, int]:
+    """Optimiser state ``NAME/KEY`` -> tensor on the CPU, and the updates it has seen. Collective."""
+    steps = _updates(engine)
+    if not steps and engine.optimizer_name != "sgd":
+        return {}, 0
+    result: Tensors = {}
+    _link_state(engine)
+    for key in _present_keys(engine):
+        result |= {f"{name}/{key}": value for name, value in _gather(engine, key, keep)}
+    return result, steps
+
+
+def loss_scale(engine: Engine) -> dict[str, float] | None:
+    """Where the search for the largest fp16 loss scale stands; None in other precisions."""
+    scaler = getattr(engine.deepspeed.optimizer, "loss_scaler", None)
+    if scaler is None or not scaler.dynamic:
+        return None
+    return {key: getattr(scaler, key) for key in _LOSS_SCALE_KEYS}
+
+
+def restore(
+    engine: Engine, weights: Tensors, optimizer: Tensors, updates: int, scale: dict[str, float] | None = None
+) -> list[str]:
+    """Put gathered state back. Every rank calls it with all tensors.
+
+    Returns the parameters that were not gathered, such as those of an objective that is new; they keep their values. So
+    does state that another optimiser left. PolymeraseError for a tensor of another shape, with nothing changed.
+    """
+    parameters = _parameters(engine)
+    for name, parameter in parameters:
+        if name in weights and weights[name].shape != _shape(parameter):
+            there, here = tuple(weights[name].shape), tuple(_shape(parameter))
+            raise PolymeraseError(f"{name} has the shape {there} in the checkpoint and {here} in this run")
+    keys = STATE_KEYS[engine.optimizer_name] if optimizer else ()
+    if keys or _inner(engine).state:
+        _prime(engine, updates)
+    if scale is not None and loss_scale(engine) is not None:
+        for key, number in scale.items():
+            setattr(engine.deepspeed.optimizer.loss_scaler, key, number)
+    for name, parameter in parameters:
+        if name in weights:
+            value = weights[name].to(_device(engine))
+            _set(engine, parameter, value, None)
+            _set_module_weight(engine, parameter, value)
+        for key in keys:
+            if f"{name}/{key}" in optimizer:
+                _set(engine, parameter, optimizer[f"{name}/{key}"].to(_device(engine)), key)
+    return [name for name, _ in parameters if name not in weights]
+
+
+def _parameters(engine: Engine) -> list[tuple[str, nn.Parameter]]:
+    return list(engine.model.named_parameters())
+
+
+def _device(engine: Engine) -> torch.device:
+    return engine.deepspeed.device
+
+
+def _inner(engine: Engine) -> torch.optim.Optimizer:
+    """The torch optimiser inside DeepSpeed's wrapper."""
+    wrapper = engine.deepspeed.optimizer
+    return wrapper if engine.holds_weights else wrapper.optimizer
+
+
+def _masters(engine: Engine) -> list[Tensor]:
+    """What the torch optimiser updates on this rank: whole parameters, or flat float32 partitions."""
+    wrapper = engine.deepspeed.optimizer
+    if engine.holds_weights:
+        return [p for group in wrapper.param_groups for p in group["params"]]
+    for name in ("fp32_partitioned_groups_flat", "single_partition_of_fp32_groups", "fp32_groups_flat_partition"):
+        if hasattr(wrapper, name):
+            return list(getattr(wrapper, name))
+    raise NotImplementedError(f"optimizer state of {type(wrapper).__name__}")
+
+
+def _gather(engine: Engine, key: str | None, keep: bool) -> list[tuple[str, Tensor]]:
+    from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+    found = []
+    for name, parameter in _parameters(engine):
+        if engine.holds_weights:
+            value = parameter.data if key is None else _inner(engine).state[parameter][key]
+        elif key is None:
+            value = safe_get_full_fp32_param(parameter)
+        else:
+            value = safe_get_full_optimizer_state(parameter, key)
+        if keep:
+            found.append((name, value.detach().reshape(_shape(parameter)).to("cpu", torch.float32, copy=True)))
+    return found
+
+
+def _shape(parameter: nn.Parameter) -> torch.Size:
+    return getattr(parameter, "ds_shape", parameter.shape)
+
+
+def _present_keys(engine: Engine) -> list[str]:
+    """State keys that exist already (momentum appears with the first update)."""
+    state: dict[Any, Any] = next(iter(_inner(engine).state.values()), {})
+    return [key for key in STATE_KEYS[engine.optimizer_name] if isinstance(state.get(key), Tensor)]
+
+
+def _updates(engine: Engine) -> int:
+    state: dict[Any, Any] = next(iter(_inner(engine).state.values()), {})
+    return int(state.get("step", 0))
+
+
+def _prime(engine: Engine, updates: int) -> None:
+    """Create the optimiser state that would only appear with the first update, so that it can be filled."""
+    inner = _inner(engine)
+    for master in _masters(engine):
+        inner.state[master] = fresh_state(engine.optimizer_name, master, updates)
+    _link_state(engine)
+
+
+def _link_state(engine: Engine) -> None:
+    """Tell DeepSpeed where each parameter's optimiser state lies. It does so itself, but after the first update of the
+    first parameter group, when the other groups have no state yet, and then never again."""
+    wrapper = engine.deepspeed.optimizer
+    if hasattr(wrapper, "_lazy_init_hp_params_optimizer_state"):
+        wrapper._hp_optimizer_states_linked = False
+        wrapper._lazy_init_hp_params_optimizer_state()
+
+
+def _set(engine: Engine, parameter: nn.Parameter, value: Tensor, key: str | None) -> None:
+    from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
+    if engine.holds_weights:
+        target = parameter.data if key is None else _inner(engine).state[parameter][key]
+        target.copy_(value)
+    elif hasattr(parameter, "ds_id"):
+        _set_part(parameter, value, key)
+    elif key is None:
+        safe_set_full_fp32_param(parameter, value)
+    else:
+        safe_set_full_optimizer_state(parameter, value, key)
+
+
+def _set_part(parameter: Any, value: Tensor, key: str | None) -> None:
+    """Stage 3. DeepSpeed's own functions for whole values fail where ranks do not divide the number of elements."""
+    import torch.distributed as dist
+    from deepspeed.utils import safe_set_local_fp32_param, safe_set_local_optimizer_state
+
+    size, group = parameter.ds_tensor.numel(), parameter.ds_process_group
+    padded = value.new_zeros(size * dist.get_world_size(group))
+    padded[: value.numel()] = value.flatten()
+    part = padded[size * dist.get_rank(group) :][:size]
+    if key is None:
+        safe_set_local_fp32_param(parameter, part)
+    else:
+        safe_set_local_optimizer_state(parameter, part, key)
+
+
+def _set_module_weight(engine: Engine, parameter: nn.Parameter, value: Tensor) -> None:
+    """The master is not the module's copy: without this the next forward would use the old weights."""
+    gathered: Any = nullcontext()
+    if hasattr(parameter, "ds_id"):
+        import deepspeed
+
+        gathered = deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
+    with gathered, torch.no_grad():
+        parameter.data.copy_(value)

@@ -1,0 +1,155 @@
+"""Probes: they find what is there, do not find what is not, and read every kind of table."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.corpus import Ragged
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.probing.features import kmer_shares
+from pretrain.evaluation.probing.heads import head_of
+from pretrain.evaluation.probing.probe import probe
+from pretrain.evaluation.probing.table import LabelledSequences, as_task, read_columns
+from pretrain.evaluation.probing.tuning import Tuning, tune
+from tests.evaluation.support import error_line, in_process, tiny
+
+NOTHING = Ragged.from_rows([])
+
+
+def labelled(labels: np.ndarray, classes: tuple[str, ...] = ()) -> LabelledSequences:
+    return LabelledSequences([], NOTHING, labels, classes)
+
+
+def test_kmer_shares_are_counts_of_whole_kmers():
+    shares = kmer_shares(Ragged.from_rows([b"ACGUACGU", b"NNN", b"AAT", b"ACNAC"]), 2)
+    place = {a + b: 4 * i + j for i, a in enumerate("ACGU") for j, b in enumerate("ACGU")}
+    assert shares.shape == (4, 16)
+    assert shares[0, place["AC"]] == pytest.approx(2 / 7)
+    assert shares[0, place["UA"]] == pytest.approx(1 / 7)
+    assert shares[1].sum() == 0
+    assert shares[2, place["AU"]] == shares[2, place["AA"]] == 0.5
+    assert shares[3, place["AC"]] == 1.0  # nothing across N, nothing across sequences
+
+
+def test_linear_signals_are_found_and_noise_is_not():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(240, 12))
+    classes = (x[:, 0] + 0.2 * draw.normal(size=240) > 0).astype(np.int64)
+    assert probe(x, labelled(classes, ("no", "yes")), 4, 0)["accuracy"]["mean"] > 0.88
+    assert abs(probe(x[:, 1:], labelled(draw.permutation(classes), ("no", "yes")), 4, 0)["mcc"]["mean"]) < 0.2
+    values = 3 * x[:, 2] - x[:, 5] + 0.1 * draw.normal(size=240) + 7
+    found = probe(x, labelled(values), 4, 0)
+    assert found["r2"]["mean"] > 0.97
+    assert found["spearman"]["mean"] > 0.97
+    assert probe(x, labelled(draw.permutation(values)), 4, 0)["r2"]["mean"] < 0.1
+
+
+def test_folds_are_the_same_for_equal_seeds():
+    draw = np.random.default_rng(1)
+    x, y = draw.normal(size=(90, 5)), draw.integers(0, 3, 90)
+    table = labelled(y, ("a", "b", "c"))
+    assert probe(x, table, 3, 7) == probe(x, table, 3, 7)
+
+
+def test_the_task_follows_from_the_labels_unless_it_is_said():
+    sequences = Ragged.from_rows([b"ACGU"] * 30)
+    ids, few, many = [str(n) for n in range(30)], [str(n % 3) for n in range(30)], [f"{n}.5" for n in range(30)]
+    assert as_task("t", ids, sequences, few, "auto", 2).classes == ("0", "1", "2")
+    assert as_task("t", ids, sequences, many, "auto", 2).labels.tolist()[:2] == [0.5, 1.5]
+    assert as_task("t", ids, sequences, few, "regression", 2).classes == ()
+    with pytest.raises(PolymeraseError, match="label 'x' is no number"):
+        as_task("t", ids, sequences, ["x", *few[1:]], "regression", 2)
+    with pytest.raises(PolymeraseError, match="class 'rare' has 1 rows, fewer than 2 folds"):
+        as_task("t", ids, sequences, ["rare", *few[1:]], "classification", 2)
+    with pytest.raises(PolymeraseError, match="all labels are"):
+        as_task("t", ids, sequences, ["same"] * 30, "auto", 2)
+
+
+def test_tables_are_read_and_wrong_lines_named(tmp_path):
+    (tmp_path / "t.tsv").write_text("utr\trl\nacgt\t1.5\nGGG\t2\n")
+    assert read_columns(tmp_path / "t.tsv", "utr", "rl")[1:] == ([b"ACGT", b"GGG"], ["1.5", "2"])
+    with pytest.raises(PolymeraseError, match="no column 'sequence'; there are utr, rl"):
+        read_columns(tmp_path / "t.tsv", "sequence", "rl")
+    (tmp_path / "t.csv").write_text("sequence,label\nACGU,a\n,b\n")
+    with pytest.raises(PolymeraseError, match="line 3: no sequence"):
+        read_columns(tmp_path / "t.csv", "sequence", "label")
+
+
+@pytest.fixture(scope="module")
+def fasta(tmp_path_factory):
+    """Two classes that differ in their letters: counts must tell them apart."""
+    draw, path = np.random.default_rng(2), tmp_path_factory.mktemp("probe") / "two.fa"
+    with path.open("w") as file:
+        for number in range(60):
+            kind, letters = ("rich", "GGCCAU") if number % 2 else ("poor", "AAUUGC")
+            file.write(f">s{number} {kind}\n{''.join(draw.choice(list(letters), 40))}\n")
+    return path
+
+
+def test_the_command_prints_one_row_per_kind_of_features(tiny_run, fasta):
+    status, out, err = in_process("probe.py", tiny_run, fasta, "--label", "2", "--folds", "3", "--kmer", "2", "--json")
+    assert status == 0, err
+    result = json.loads(out)
+    assert list(result["results"]) == ["model", "random weights", "2-mer counts"]
+    assert (result["task"], result["classes"], result["rows"]) == ("classification", ["poor", "rich"], 60)
+    assert result["results"]["2-mer counts"]["accuracy"]["mean"] > 0.9
+    status, out, err = in_process("probe.py", tiny_run, fasta, "--label", "2", "--folds", "3")
+    assert [line.split("  ")[0] for line in out.splitlines()[1:]] == [
+        "features",
+        "model",
+        "random weights",
+        "4-mer counts",
+    ]
+
+
+def test_wrong_input_is_one_line(tiny_run, fasta, tmp_path):
+    assert "give the number of the header's word" in error_line("probe.py", tiny_run, fasta, "--label", "class")
+    assert "has no word number 3" in error_line("probe.py", tiny_run, fasta, "--label", "3")
+    assert "fewer than 50 folds" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "50")
+    assert "two or more" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "1")
+    assert "no such file" in error_line("probe.py", tiny_run, tmp_path / "gone.fa", "--label", "2")
+    assert "gone.csv: No such file or directory" in error_line(
+        "probe.py", tiny_run, tmp_path / "gone.csv", "--label", "y"
+    )
+
+
+def rows_of_two_kinds(count: int) -> tuple[Ragged, np.ndarray]:
+    """Sequences rich in G and C, and others, in turn."""
+    draw = np.random.default_rng(4)
+    letters = ("GGGCCCAU", "AAAUUUGC")
+    rows = ["".join(draw.choice(list(letters[number % 2]), 30)).encode() for number in range(count)]
+    return Ragged.from_rows(rows), np.arange(count) % 2
+
+
+@pytest.mark.parametrize(("family", "head"), [("rnaernie2", "pooler"), ("mutbert", "mean"), ("utr_lm", "two_layers")])
+def test_fine_tuning_finds_what_a_head_on_frozen_random_weights_does_not(family, head):
+    assert head_of(family) == head
+    sequences, kinds = rows_of_two_kinds(60)
+    classes = LabelledSequences([], sequences, kinds, ("rich", "poor"))
+    model = tiny(family)
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    trained = tune(model, classes, Tuning(head, 12, 3e-3, 8), 2, 0)
+    assert trained["accuracy"]["mean"] > 0.85
+    frozen = tune(model, classes, Tuning(head, 1, 1e-6, 8, frozen=True), 2, 0)
+    assert set(frozen) == {"accuracy", "macro_f1", "mcc"}
+    assert frozen["accuracy"]["mean"] < trained["accuracy"]["mean"]
+    for name, tensor in model.network.state_dict().items():  # folds work on copies
+        assert torch.equal(tensor, before[name])
+
+
+def test_values_come_back_in_their_own_unit():
+    sequences, kinds = rows_of_two_kinds(60)
+    values = 100.0 + 10 * kinds + np.random.default_rng(0).normal(0, 0.5, 60)
+    found = tune(tiny("rnaernie2"), LabelledSequences([], sequences, values, ()), Tuning("pooler", 12, 3e-3, 8), 2, 0)
+    assert found["rmse"]["mean"] < 4.9  # 5 is what the mean of all gives
+    assert found["r2"]["mean"] > 0
+
+
+def test_tuned_rows_follow_the_linear_ones(tiny_run, fasta):
+    words = [tiny_run, fasta, "--label", "2", "--folds", "2", "--tune", "--epochs", "1", "--json"]
+    status, out, err = in_process("probe.py", *words)
+    assert status == 0, err
+    names = ["model", "random weights", "4-mer counts", "model, pooler head", "model, fine-tuned", "random, fine-tuned"]
+    assert list(json.loads(out)["results"]) == names
