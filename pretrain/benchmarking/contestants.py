@@ -17,7 +17,7 @@ from pretrain.batches.plan import Bounds, Plan
 from pretrain.benchmarking.minimal import MinimalBert
 from pretrain.benchmarking.rows import Row, padded, rows_of
 from pretrain.families import Family
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 from pretrain.training.components import RunComponents
 
 _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
@@ -154,7 +154,7 @@ CONTESTANTS: dict[str, Callable[[RunComponents, BenchmarkPlan], Contestant]] = {
 }
 
 
-def hugging_face_model(family: Family, settings: EncoderSettings) -> nn.Module:
+def hugging_face_model(family: Family, settings: TransformerSettings) -> nn.Module:
     """The family's masked-LM class with random weights. SDPA, except for pairing models, whose scores it hides."""
     import transformers
 

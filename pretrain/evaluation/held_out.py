@@ -21,7 +21,7 @@ from pretrain.evaluation.markov import MASKED, MarkovChains, chain_name, targets
 from pretrain.evaluation.model import is_run
 from pretrain.families import Family
 from pretrain.importing import load_pretrained_state
-from pretrain.models import EncoderSettings, PackedBatch
+from pretrain.models import PackedBatch, TransformerSettings
 from pretrain.objectives import LossSums
 from pretrain.objectives.model import PretrainingModel
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
@@ -147,7 +147,7 @@ def load(source: str, corpus: str, settings: list[str]) -> tuple[RunComponents, 
     return components, components.model()
 
 
-def _recipe_config(source: str, family: Family, encoder: EncoderSettings, settings: list[str]) -> Config:
+def _recipe_config(source: str, family: Family, encoder: TransformerSettings, settings: list[str]) -> Config:
     """The published recipe of the folder's family, as far as this model holds its sequences.
 
     Motif masking needs lists that only who built them has; without them letters are masked one by one.

@@ -12,7 +12,7 @@ from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family, find_family
 from pretrain.families.published import PublishedModel
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 from pretrain.tokenizers import Tokenizer, build_tokenizer
 
@@ -23,7 +23,7 @@ class TrainedModel:
 
     source: str
     family: Family
-    settings: EncoderSettings
+    settings: TransformerSettings
     tokenizer: Tokenizer
     network: PublishedModel
     has_output_head: bool  # folders of a bare encoder have none
@@ -76,14 +76,14 @@ def random_twin(model: TrainedModel, seed: int) -> TrainedModel:
     )  # fmt: skip
 
 
-def _read_run(folder: Path) -> tuple[Family, EncoderSettings, dict[str, Tensor]]:
+def _read_run(folder: Path) -> tuple[Family, TransformerSettings, dict[str, Tensor]]:
     config = load_config(str(folder / "config.yaml"))
     checkpoint = find_checkpoint(folder)
     family = find_family(config.model.family)
     return family, family.resized(read_state(checkpoint)["identity"]["model"]), read_tensors(checkpoint, WEIGHTS)
 
 
-def _read_folder(source: str) -> tuple[Family, EncoderSettings, dict[str, Tensor]]:
+def _read_folder(source: str) -> tuple[Family, TransformerSettings, dict[str, Tensor]]:
     from pretrain.importing import load_pretrained_state
 
     return load_pretrained_state(source)

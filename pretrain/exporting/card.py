@@ -12,7 +12,7 @@ from pretrain.exporting.usage import usage_blocks
 from pretrain.exporting.verify import Verification
 from pretrain.families import Family
 from pretrain.importing.source import OBJECTIVE_HEADS, UNUSED_TENSORS
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CardFacts:
 def model_card(
     name: str,
     family: Family,
-    settings: EncoderSettings,
+    settings: TransformerSettings,
     kind: Kind,
     tensors: ExportTensors,
     remote: tuple[bool, bool],
@@ -137,7 +137,7 @@ def _side_files(name: str, tensors: ExportTensors) -> list[str]:
     return parts
 
 
-def _size_rows(settings: EncoderSettings) -> dict[str, object]:
+def _size_rows(settings: TransformerSettings) -> dict[str, object]:
     return {
         "layers": settings.num_hidden_layers,
         "attention heads": settings.num_attention_heads,

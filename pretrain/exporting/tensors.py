@@ -12,7 +12,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import TRANSFORMS, Family
 from pretrain.importing.match import base_prefix
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 
 Kind = Literal["mlm", "encoder"]
 # tensors no objective reads that nevertheless are part of the exported class
@@ -31,7 +31,9 @@ class ExportTensors:
     unused: dict[str, Tensor]
 
 
-def export_tensors(family: Family, settings: EncoderSettings, state: Mapping[str, Tensor], kind: Kind) -> ExportTensors:
+def export_tensors(
+    family: Family, settings: TransformerSettings, state: Mapping[str, Tensor], kind: Kind
+) -> ExportTensors:
     """Sort a state by where an export keeps its tensors.
 
     Raises:
@@ -63,7 +65,7 @@ def export_tensors(family: Family, settings: EncoderSettings, state: Mapping[str
     return ExportTensors(_owned(model), _owned(heads), _owned(unused))
 
 
-def _complete_esm(model: dict[str, Tensor], settings: EncoderSettings) -> None:
+def _complete_esm(model: dict[str, Tensor], settings: TransformerSettings) -> None:
     """EsmModel always has a contact head, which no recipe trains. Zeros where there is none, so that loading neither
     warns nor draws random numbers; and the rotary frequencies, which the class keeps in its checkpoints."""
     contacts = settings.num_hidden_layers * settings.num_attention_heads

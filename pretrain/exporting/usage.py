@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pretrain.exporting.tensors import Kind
 from pretrain.families import Family
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 
 _SEQUENCES = '["AUGCAUGCAUGCAUGCAUGC", "GGGGCCCCGGGG"]'
 
 
 def usage_blocks(
-    name: str, family: Family, settings: EncoderSettings, kind: Kind, remote: tuple[bool, bool]
+    name: str, family: Family, settings: TransformerSettings, kind: Kind, remote: tuple[bool, bool]
 ) -> list[tuple[str, str]]:
     """(title, code) of each block. ``remote``: does the tokenizer, does the model bring its own code."""
     # transformers reads the model's config for a tokenizer too, and would ask on the terminal whether it may

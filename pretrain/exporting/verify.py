@@ -21,7 +21,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.exporting.tensors import Kind
 from pretrain.families import Family
 from pretrain.families.published import PublishedModel
-from pretrain.models import EncoderSettings, PackedBatch, pair_class_table, pair_classes
+from pretrain.models import PackedBatch, TransformerSettings, pair_class_table, pair_classes
 from pretrain.tokenizers import Tokenizer
 
 TOLERANCE = 2e-5  # largest absolute difference in float32
@@ -50,7 +50,7 @@ class Probe:
 def verify(
     folder: Path,
     family: Family,
-    settings: EncoderSettings,
+    settings: TransformerSettings,
     state: Mapping[str, Tensor],
     tokenizer: Tokenizer,
     kind: Kind,
@@ -93,7 +93,7 @@ def make_probe(tokenizer: Tokenizer, max_tokens: int) -> Probe:
 
 @torch.no_grad()
 def our_output(
-    settings: EncoderSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer, probe: Probe, kind: Kind
+    settings: TransformerSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer, probe: Probe, kind: Kind
 ) -> list[Tensor]:
     """Per probe sequence what our model gives: logits (T, V), or hidden states (T, D) for an encoder export."""
     model = PublishedModel(settings).eval()

@@ -13,7 +13,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family
 from pretrain.families.published import PublishedModel, our_tensors, parameter_count
-from pretrain.models import EncoderSettings, pair_class_table
+from pretrain.models import TransformerSettings, pair_class_table
 from pretrain.models.padded import Unpadded, unpad, unpad_rows
 from pretrain.tokenizers import TOKENIZERS
 
@@ -62,7 +62,7 @@ def table(golden: Path = GOLDEN) -> tuple[str, bool]:
     return "\n".join(lines), good
 
 
-def _model(family: Family, settings: EncoderSettings, published: Mapping[str, Tensor]) -> PublishedModel:
+def _model(family: Family, settings: TransformerSettings, published: Mapping[str, Tensor]) -> PublishedModel:
     model = PublishedModel(settings)
     tensors = our_tensors(family.upstream, published)
     model.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith("heads.")})

@@ -27,7 +27,7 @@ Where sources disagree, and what we follow:
 
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 _SENTENCE = "encoder.sentence_encoder."
 _LAYER = _SENTENCE + "layers.{i}."
@@ -63,7 +63,7 @@ OWN_KEYS = KeyLayout(
 
 ERNIE_RNA = Family(
     name="ernie_rna",
-    settings=EncoderSettings(
+    settings=TransformerSettings(
         vocab_size=25,
         hidden_size=768,
         num_hidden_layers=12,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pretrain.families.keys import KeyLayout
-from pretrain.models.transformer.settings import EncoderSettings, RopeScaling
+from pretrain.models.transformer.settings import RopeScaling, TransformerSettings
 
 # encoder settings that transformers configs hold under the same name
 CONFIG_FIELDS = (
@@ -15,7 +15,6 @@ CONFIG_FIELDS = (
     "num_attention_heads",
     "intermediate_size",
     "max_position_embeddings",
-    "hidden_act",
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
     "layer_norm_eps",
@@ -43,10 +42,10 @@ class HuggingFaceForm:
     constants: dict[str, Any] = field(default_factory=dict)
     extra_fields: tuple[str, ...] = ()
 
-    def config(self, settings: EncoderSettings) -> dict[str, Any]:
+    def config(self, settings: TransformerSettings) -> dict[str, Any]:
         """config.json of these settings."""
         fields = {name: getattr(settings, name) for name in CONFIG_FIELDS + self.extra_fields}
-        config = {"model_type": self.model_type, **fields, **self.constants}
+        config = {"model_type": self.model_type, **fields, "hidden_act": settings.mlp, **self.constants}
         if settings.segment_rows:
             config["type_vocab_size"] = settings.segment_rows
         if settings.position_embedding_type == "rotary" and self.kind == "remote":
@@ -70,7 +69,7 @@ class Family:
     """
 
     name: str
-    settings: EncoderSettings
+    settings: TransformerSettings
     tokenizer: str
     max_tokens: int
     parameters: int
@@ -82,10 +81,12 @@ class Family:
     ports: tuple[KeyLayout, ...] = ()
     vocabulary_files: tuple[str, ...] = VOCABULARY_FILES
 
-    def resized(self, config: Mapping[str, Any]) -> EncoderSettings:
+    def resized(self, config: Mapping[str, Any]) -> TransformerSettings:
         """This family with the sizes of a config.json (or of ``model.*`` overrides); other keys are not read."""
         names = CONFIG_FIELDS + self.hugging_face.extra_fields
         changes = {name: config[name] for name in names if config.get(name) is not None}
+        if config.get("hidden_act") is not None:  # transformers has one name for both
+            changes |= {"mlp": config["hidden_act"], "head_act": config["hidden_act"]}
         if self.settings.segment_rows:
             changes["segment_rows"] = config.get(
                 "type_vocab_size", config.get("segment_rows", self.settings.segment_rows)

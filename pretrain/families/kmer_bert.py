@@ -17,7 +17,7 @@ from pretrain.families.bert_keys import (
 )
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 PARAMETERS = {3: 86_095_941, 4: 86_243_589, 5: 86_834_181, 6: 89_196_549}
 POOLER_PARAMETERS = 590_592
@@ -34,7 +34,7 @@ def kmer_bert(name: str, k: int) -> Family:
     """The family ``name`` over k-mers: 4^k + 5 tokens, everything else BERT-base."""
     return Family(
         name=name,
-        settings=EncoderSettings(
+        settings=TransformerSettings(
             vocab_size=4**k + 5,
             hidden_size=768,
             num_hidden_layers=12,

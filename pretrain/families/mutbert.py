@@ -30,7 +30,7 @@ from pretrain.families.bert_keys import (
 )
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 KEYS = KeyLayout(
     rules=(*BERT_ENCODER_RULES, BERT_POOLER, *bert_head_rules()),
@@ -40,7 +40,7 @@ KEYS = KeyLayout(
 
 MUTBERT = Family(
     name="mutbert",
-    settings=EncoderSettings(
+    settings=TransformerSettings(
         vocab_size=9,
         hidden_size=768,
         num_hidden_layers=12,

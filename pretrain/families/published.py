@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.families.keys import TRANSFORMS, KeyLayout
-from pretrain.models import Encoder, EncoderSettings, MfeHead, MlmHead, PackedBatch, StructureHead
+from pretrain.models import Encoder, MfeHead, MlmHead, PackedBatch, StructureHead, TransformerSettings
 
 HEADS = {"structure": StructureHead, "mfe": MfeHead}  # heads other than mlm that published weights come with
 
@@ -17,7 +17,7 @@ HEADS = {"structure": StructureHead, "mfe": MfeHead}  # heads other than mlm tha
 class PublishedModel(nn.Module):
     """Encoder, output head and extra heads by name."""
 
-    def __init__(self, settings: EncoderSettings, heads: tuple[str, ...] = ("mlm",)) -> None:
+    def __init__(self, settings: TransformerSettings, heads: tuple[str, ...] = ("mlm",)) -> None:
         super().__init__()
         self.encoder = Encoder(settings)
         self.mlm_head = MlmHead(settings)
@@ -46,7 +46,7 @@ def our_tensors(layout: KeyLayout, published: Mapping[str, Tensor]) -> dict[str,
     return named
 
 
-def parameter_count(settings: EncoderSettings, heads: tuple[str, ...]) -> int:
+def parameter_count(settings: TransformerSettings, heads: tuple[str, ...]) -> int:
     """Parameters of the encoder with these heads, counted without allocating them."""
     with torch.device("meta"):
         model = PublishedModel(settings, heads)

@@ -27,7 +27,7 @@ Where sources disagree, and what we follow:
 from pretrain.families.bert_keys import BERT_KEYS, under_another_name
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 _LAYER = "ernie.encoder.layers.{i}."
 
@@ -65,7 +65,7 @@ PADDLE_KEYS = KeyLayout(
 
 RNAERNIE = Family(
     name="rnaernie",
-    settings=EncoderSettings(
+    settings=TransformerSettings(
         vocab_size=39,
         hidden_size=768,
         num_hidden_layers=12,
@@ -75,7 +75,8 @@ RNAERNIE = Family(
         pad_token_id=0,
         mask_token_id=4,
         base_token_ids=(35, 37, 38, 36),
-        hidden_act="relu",
+        mlp="relu",
+        head_act="relu",
         segment_rows=2,
         zero_pad_row=False,
     ),

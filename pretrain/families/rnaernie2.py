@@ -13,11 +13,11 @@ What is uncertain, and what we follow:
 
 from pretrain.families.bert_keys import BERT_KEYS
 from pretrain.families.family import Family, HuggingFaceForm
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 RNAERNIE2 = Family(
     name="rnaernie2",
-    settings=EncoderSettings(
+    settings=TransformerSettings(
         vocab_size=11,
         hidden_size=768,
         num_hidden_layers=12,

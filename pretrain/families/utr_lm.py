@@ -28,7 +28,7 @@ Where sources disagree, and what we follow:
 
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 _THEIRS, _HF, _OURS = "layers.{i}.", "esm.encoder.layer.{i}.", "encoder.layers.{i}."
 
@@ -83,7 +83,7 @@ ESM_KEYS = KeyLayout(
 
 UTR_LM = Family(
     name="utr_lm",
-    settings=EncoderSettings(
+    settings=TransformerSettings(
         vocab_size=10,
         hidden_size=128,
         num_hidden_layers=6,

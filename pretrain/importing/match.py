@@ -11,7 +11,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import TRANSFORMS, KeyLayout
 from pretrain.families.published import HEADS, PublishedModel
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 
 _SHOWN = 6  # names listed in an error
 
@@ -32,7 +32,7 @@ class KeyMatch:
     unequal: list[tuple[str, str]] = field(default_factory=list)
     not_floating: list[str] = field(default_factory=list)
 
-    def missing(self, settings: EncoderSettings) -> list[str]:
+    def missing(self, settings: TransformerSettings) -> list[str]:
         """Names (the source's) of tensors that a model of these settings needs and the source lacks. A head that the
         source has nothing of is no loss; a head that it has in part is."""
         present = {_part(name) for name in self.state} | {"encoder"}
@@ -66,7 +66,7 @@ def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> KeyMatch:
     return result
 
 
-def check(matched: KeyMatch, settings: EncoderSettings, source: str) -> None:
+def check(matched: KeyMatch, settings: TransformerSettings, source: str) -> None:
     """Refuse whatever is not exactly a model of these settings.
 
     Raises:
@@ -96,7 +96,7 @@ def check(matched: KeyMatch, settings: EncoderSettings, source: str) -> None:
         raise PolymeraseError(f"{source}: {copy} should be a copy of {first} (tied weights) and differs from it")
 
 
-def expected_shapes(settings: EncoderSettings) -> dict[str, torch.Size]:
+def expected_shapes(settings: TransformerSettings) -> dict[str, torch.Size]:
     """Names and shapes of all that published models come with: encoder, heads, and what no objective reads."""
     with torch.device("meta"):
         model = PublishedModel(settings, ("mlm", *HEADS))

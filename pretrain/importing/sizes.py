@@ -12,10 +12,10 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.family import CONFIG_FIELDS
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 from pretrain.models.transformer.mlp import ACTIVATIONS
 
-_STATABLE = (*CONFIG_FIELDS, "rope_theta", "rope_scaling")
+_STATABLE = (*CONFIG_FIELDS, "hidden_act", "rope_theta", "rope_scaling")
 _WHOLE_NUMBERS = (
     "vocab_size",
     "hidden_size",
@@ -48,7 +48,7 @@ def settings_from(
     config: Mapping[str, Any],
     overrides: Mapping[str, Any],
     source: str,
-) -> EncoderSettings:
+) -> TransformerSettings:
     """Settings of the model whose tensors (our names) are ``state``.
 
     Args:

@@ -15,7 +15,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.family import VOCABULARY_FILES
 from pretrain.importing.damage import brief
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 from pretrain.tokenizers import build_tokenizer
 
 _BY_TOKEN = ("encoder.embeddings.word.weight", "mlm_head.bias")  # tensors with a row per token
@@ -73,7 +73,7 @@ def check_vocabulary(source: str, family: Family, folder: Path) -> None:
 
 
 def extend_vocabulary(
-    state: Mapping[str, Tensor], old: Family, old_settings: EncoderSettings, new: Family, seed: int
+    state: Mapping[str, Tensor], old: Family, old_settings: TransformerSettings, new: Family, seed: int
 ) -> dict[str, Tensor]:
     """Weights of a model of ``old`` as those of ``new``, whose vocabulary holds all its tokens and some more.
 
@@ -101,5 +101,5 @@ def extend_vocabulary(
     return result
 
 
-def _without_ids(settings: EncoderSettings) -> EncoderSettings:
+def _without_ids(settings: TransformerSettings) -> TransformerSettings:
     return replace(settings, **_IDS)  # type: ignore[arg-type]

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
     from pretrain.models.transformer.encoder import Encoder, EncoderOutput
     from pretrain.models.transformer.recurrent.pairing import pair_class_table, pair_classes
-    from pretrain.models.transformer.settings import EncoderSettings, RopeScaling
+    from pretrain.models.transformer.settings import RopeScaling, TransformerSettings
 
 __all__ = [
     "Encoder",
     "EncoderOutput",
-    "EncoderSettings",
     "MfeHead",
     "MlmHead",
     "PackedBatch",
     "RopeScaling",
     "SoftRows",
     "StructureHead",
+    "TransformerSettings",
     "TypeHead",
     "pair_class_table",
     "pair_classes",
@@ -34,7 +34,7 @@ _FILES = {
     "transformer.encoder": ("Encoder", "EncoderOutput"),
     "heads": ("MfeHead", "MlmHead", "StructureHead", "TypeHead"),
     "transformer.recurrent.pairing": ("pair_class_table", "pair_classes"),
-    "transformer.settings": ("EncoderSettings", "RopeScaling"),
+    "transformer.settings": ("TransformerSettings", "RopeScaling"),
 }
 
 

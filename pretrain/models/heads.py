@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pretrain.models.transformer.initialization import initialize_bert
 from pretrain.models.transformer.mlp import ACTIVATIONS
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 STRUCTURE_CLASSES = ("(", ".", ")")  # rows of the structure head, in UTR-LM's order
 
@@ -21,12 +21,12 @@ class MlmHead(nn.Module):
     Parameters: dense.{weight (D,D),bias}, norm.{weight,bias}, bias (V,).
     """
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.dense = nn.Linear(settings.hidden_size, settings.hidden_size)
         self.norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(settings.vocab_size))
-        self.act = ACTIVATIONS[settings.hidden_act].apply
+        self.act = ACTIVATIONS[settings.head_act].apply
         if settings.initialization == "bert":
             initialize_bert(self, settings)
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pretrain.models import Encoder, EncoderSettings, MlmHead, PackedBatch
+from pretrain.models import Encoder, MlmHead, PackedBatch, TransformerSettings
 from pretrain.objectives.base import LossSums, Objective, ObjectiveContext, Outputs
 
 
@@ -24,7 +24,7 @@ class PretrainingModel(nn.Module):
 
     def __init__(
         self,
-        settings: EncoderSettings,
+        settings: TransformerSettings,
         objectives: dict[str, Objective],
         context: ObjectiveContext,
         checkpoint_activations: bool = False,

@@ -8,7 +8,7 @@ import torch
 
 from pretrain.config import Config
 from pretrain.config.sections import Optimizer as OptimizerSettings
-from pretrain.models import EncoderSettings
+from pretrain.models import TransformerSettings
 from pretrain.objectives import OBJECTIVES, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
 from pretrain.training.engine import BUCKET
@@ -17,7 +17,7 @@ _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 STAYS_GATHERED = 1_000_000_000  # weights that stage 3 keeps whole from forward to backward, at most
 
 
-def parameter_count(config: Config, settings: EncoderSettings) -> int:
+def parameter_count(config: Config, settings: TransformerSettings) -> int:
     """Trained parameters, the heads of the run's objectives included (an RNA type head counts 28 types)."""
     context = ObjectiveContext(hidden_size=settings.hidden_size, rna_types=tuple("?" * 28))
     objectives = {name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()}
@@ -26,7 +26,7 @@ def parameter_count(config: Config, settings: EncoderSettings) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def flops_per_token(settings: EncoderSettings, length: float, selected: float) -> float:
+def flops_per_token(settings: TransformerSettings, length: float, selected: float) -> float:
     """Forward and backward, per token of sequences of ``length`` tokens: 3 x (matrix products of the forward pass).
 
     Args:
@@ -54,7 +54,7 @@ class Memory:
 
 
 def memory_per_rank(
-    config: Config, settings: EncoderSettings, parameters: int, ranks: int, lengths: list[int]
+    config: Config, settings: TransformerSettings, parameters: int, ranks: int, lengths: list[int]
 ) -> Memory:
     """Estimate for one micro-batch of sequences of these lengths (tokens), at its worst moment in a step."""
     engine = config.engine
@@ -92,7 +92,7 @@ def _gradient_bytes(stage: int, weight_bytes: int) -> int:
     return 4 + (weight_bytes if stage == 1 and weight_bytes == 2 else 4 if stage == 2 else 0)
 
 
-def _activations(config: Config, settings: EncoderSettings, lengths: list[int]) -> float:
+def _activations(config: Config, settings: TransformerSettings, lengths: list[int]) -> float:
     """What the forward pass keeps for the backward pass."""
     size = _BYTES[config.engine.precision]
     tokens, cells = sum(lengths), sum(length * length for length in lengths)

@@ -15,7 +15,7 @@ from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family, find_family
 from pretrain.masking import MaskingStrategy, build_strategy
-from pretrain.models import EncoderSettings, pair_class_table
+from pretrain.models import TransformerSettings, pair_class_table
 from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext
 from pretrain.objectives.base import IGNORE
 from pretrain.objectives.model import PretrainingModel
@@ -41,7 +41,7 @@ class RunComponents:
 
     config: Config  # sizes and run.dir filled in
     family: Family
-    settings: EncoderSettings
+    settings: TransformerSettings
     tokenizer: Tokenizer
     corpora: list[Corpus]
     masking: MaskingStrategy
@@ -138,12 +138,12 @@ def _tokenizer(config: Config, family: Family) -> Tokenizer:
         ) from None
 
 
-def longest_input(config: Config, family: Family, settings: EncoderSettings) -> int:
+def longest_input(config: Config, family: Family, settings: TransformerSettings) -> int:
     """Tokens of the longest sample, specials included (position tables can hold more than was ever trained)."""
     return config.corpus.max_tokens or min(family.max_tokens, settings.max_position_embeddings)
 
 
-def encoder_of(config: Config, family: Family) -> tuple[EncoderSettings, dict[str, torch.Tensor] | None]:
+def encoder_of(config: Config, family: Family) -> tuple[TransformerSettings, dict[str, torch.Tensor] | None]:
     """Settings of the encoder, and its first weights under our names where ``model.init_from`` gives some."""
     wanted = {name: value for name in _SIZES if (value := getattr(config.model, name)) is not None}
     if config.model.init_from is None:
@@ -183,7 +183,7 @@ def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], sourc
 
 
 def _context(
-    config: Config, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]
+    config: Config, settings: TransformerSettings, tokenizer: Tokenizer, corpora: list[Corpus]
 ) -> ObjectiveContext:
     trains = [corpus.manifest["splits"]["train"] for corpus in corpora]
     types = sorted({name for train in trains for name in train.get("rna_type", ())} - {"(none)"})
@@ -207,7 +207,7 @@ def _context(
 
 
 def _check_fit(
-    config: Config, family: Family, settings: EncoderSettings, tokenizer: Tokenizer, corpora: list[Corpus]
+    config: Config, family: Family, settings: TransformerSettings, tokenizer: Tokenizer, corpora: list[Corpus]
 ) -> None:
     """What only the corpus, the tokenizer and the objectives together can tell."""
     active = config.objectives.active()

@@ -69,7 +69,7 @@ def test_a_paddle_release_comes_back_from_its_export(rnaernie: Path, golden: Pat
     import numpy as np
 
     _, settings, state = load_pretrained_state(rnaernie)
-    assert settings.hidden_act == "relu"
+    assert settings.mlp == "relu"
     published = np.load(golden / "rnaernie" / "tiny_rnaernie" / "paddle_layout.npz")
     np.testing.assert_array_equal(
         state["encoder.layers.2.mlp.down.weight"].numpy(), published["ernie.encoder.layers.2.linear2.weight"].T

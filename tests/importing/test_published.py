@@ -131,7 +131,7 @@ def test_a_folder_of_transformers_ernie_class_is_an_rnaernie(tmp_path: Path) -> 
     sizes = TINY | {"vocab_size": 39, "max_position_embeddings": 40, "hidden_act": "relu"}
     ErnieForMaskedLM(ErnieConfig(**sizes)).save_pretrained(tmp_path / "ernie")
     family, settings, state = load_pretrained_state(tmp_path / "ernie")
-    assert (family.name, settings.hidden_act, settings.num_attention_heads) == ("rnaernie", "relu", 3)
+    assert (family.name, settings.mlp, settings.num_attention_heads) == ("rnaernie", "relu", 3)
     theirs = load_file(tmp_path / "ernie" / "model.safetensors")
     query = theirs["ernie.encoder.layer.1.attention.self.query.weight"]
     assert torch.equal(state["encoder.layers.1.attention.query.weight"], query)
@@ -264,7 +264,7 @@ def test_the_checkpoint_of_another_family_is_recognised(tmp_path: Path, made: st
         ({"num_attention_heads": 0}, "no positive whole number"),
         (
             {"num_attention_heads": 3, "hidden_act": "gelu_new"},
-            "hidden_act is stated as 'gelu_new'; there are gelu, relu",
+            "hidden_act is stated as 'gelu_new'; there are gelu, gelu_tanh, relu",
         ),
         ({"num_attention_heads": 3, "layer_norm_eps": "small"}, "layer_norm_eps is stated as 'small'"),
     ],

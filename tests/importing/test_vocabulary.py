@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretrain.training.parts import encoder_of
 from safetensors.torch import save_file
 
 from pretrain import families, tokenizers
@@ -22,6 +21,7 @@ from pretrain.importing.vocabulary import vocabulary_beside
 from pretrain.models import PackedBatch, pair_class_table, pair_classes
 from pretrain.tokenizers import build_tokenizer
 from pretrain.tokenizers.letters import LetterTokenizer
+from pretrain.training.components import encoder_of
 from tests.training import corpora as build
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}

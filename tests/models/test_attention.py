@@ -39,7 +39,7 @@ def class_scores(layout: Layout, store: bool) -> tuple[Scores, Tensor]:
     random = torch.Generator().manual_seed(1)
     table = torch.randn(HEADS, 6, 6, dtype=torch.float64, generator=random).requires_grad_()
     classes = torch.randint(6, (len(layout.sequence_of),), generator=random, dtype=torch.uint8)
-    return Scores.of_classes(table, classes, layout, torch.float64, store=store, shared=False), table
+    return Scores.of_classes(table, classes, layout, store=store, shared=False), table
 
 
 @PADDING

@@ -32,9 +32,7 @@ def tower(plain: bool, layout: Layout, leaves: list[Tensor]) -> list[Tensor]:
     q, k, v, table = leaves
     classes = classes_of(len(q))
     scores = (
-        Scores.of_classes(table, classes, layout, table.dtype, store=True, shared=False)
-        if plain
-        else FactoredScores(table, classes)
+        Scores.of_classes(table, classes, layout, store=True, shared=False) if plain else FactoredScores(table, classes)
     )
     x, backend = v, "plain" if plain else "recomputed"
     for layer in range(4):

@@ -31,7 +31,7 @@ def first_scores(layout: Layout, device: str, store: bool) -> tuple[Scores, Tens
     random = torch.Generator().manual_seed(1)
     table = torch.randn(HEADS, 6, 6, generator=random).to(device).requires_grad_()
     classes = torch.randint(6, (sum(LENGTHS),), generator=random, dtype=torch.uint8).to(device)
-    return Scores.of_classes(table, classes, layout, torch.float32, store=store, shared=False), table
+    return Scores.of_classes(table, classes, layout, store=store, shared=False), table
 
 
 def tower(kernel: TritonKernel | None, layout: Layout, device: str, store: bool, dtype: torch.dtype) -> list[Tensor]:

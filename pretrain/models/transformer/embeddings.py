@@ -10,7 +10,7 @@ from pretrain.models.batch import PackedBatch, SoftRows
 from pretrain.models.dropout import dropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.positions import sinusoidal
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 # ESM scales embeddings as if 15 % of the tokens were selected and 80 % of those shown as <mask>
 ESM_MASK_RATIO = 0.15 * 0.8
@@ -22,7 +22,7 @@ class Embeddings(nn.Module):
     Every table is read by calling its module, so that engines which gather parameters per module (ZeRO 3) see it.
     """
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.settings = settings
         width = settings.hidden_size

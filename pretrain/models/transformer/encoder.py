@@ -30,7 +30,7 @@ from pretrain.models.transformer.positions import rotary_angles, rotate
 from pretrain.models.transformer.recomputed import Scores
 from pretrain.models.transformer.recurrent.factored import FactoredScores
 from pretrain.models.transformer.recurrent.pairing import PairingBias
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ForwardContext:
 class SelfAttention(nn.Module):
     """Multi-head self-attention inside each sequence; with scores, the recurrent form."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.settings = settings
         width = settings.hidden_size
@@ -86,7 +86,7 @@ class SelfAttention(nn.Module):
 class EncoderLayer(nn.Module):
     """Attention and MLP, each with a residual; LayerNorm after the sum (post) or before the sublayer (pre)."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.settings = settings
         norm = nn.LayerNorm if settings.norm_placement == "pre" else ResidualNorm
@@ -120,7 +120,7 @@ class Encoder(nn.Module):
 
     def __init__(
         self,
-        settings: EncoderSettings,
+        settings: TransformerSettings,
         *,
         checkpoint_activations: bool = False,
         pairing_memory: Literal["store", "rebuild", "none"] = "rebuild",
@@ -142,7 +142,7 @@ class Encoder(nn.Module):
         layout = batch.layout
         x = self.embeddings(batch)
         again = self.checkpoint_activations and torch.is_grad_enabled()
-        scores = self._first_scores(batch, x.dtype, again, return_scores)
+        scores = self._first_scores(batch, again, return_scores)
         context = self._forward_context(batch, x)
         states, all_scores = [x], [scores] if isinstance(scores, Scores) else []
         for layer in self.layers:
@@ -164,7 +164,7 @@ class Encoder(nn.Module):
             scores=_scores_by_sequence(all_scores, layout, self.settings) if return_scores else None,
         )
 
-    def _first_scores(self, batch: PackedBatch, dtype: torch.dtype, again: bool, return_scores: bool) -> ScoreCarry:
+    def _first_scores(self, batch: PackedBatch, again: bool, return_scores: bool) -> ScoreCarry:
         if not self.settings.pairing_bias:
             return None
         if batch.pair_class is None:
@@ -172,10 +172,9 @@ class Encoder(nn.Module):
         table, classes = self.pairing(batch.pair_class.device), batch.layout.to_layout_order(batch.pair_class)
         if self.pairing_memory == "none" and not return_scores:
             return FactoredScores(table, classes)
-        dtype = table.dtype if self.settings.pairing_scores_dtype == "float32" else dtype
-        # layers that are recomputed one by one need the scores between them; 16 bits cannot be had back by subtraction
-        store = self.pairing_memory == "store" or again or return_scores or dtype.itemsize < 4
-        return Scores.of_classes(table, classes, batch.layout, dtype, store=store, shared=again or return_scores)
+        # layers that are recomputed one by one need the scores between them
+        store = self.pairing_memory == "store" or again or return_scores
+        return Scores.of_classes(table, classes, batch.layout, store=store, shared=again or return_scores)
 
     def _forward_context(self, batch: PackedBatch, x: Tensor) -> ForwardContext:
         layout, rotary = batch.layout, None
@@ -188,7 +187,7 @@ class Encoder(nn.Module):
         return ForwardContext(layout, rotary, backend)
 
 
-def _scores_by_sequence(by_layer: list[Scores], layout: Layout, settings: EncoderSettings) -> list[Tensor]:
+def _scores_by_sequence(by_layer: list[Scores], layout: Layout, settings: TransformerSettings) -> list[Tensor]:
     """Per layer flat (H * pairs,) -> per sequence in batch order (L+1, H, T, T)."""
     by_sequence: list[Tensor] = [torch.empty(0)] * len(layout.sequences)
     blocks = [layout.split_pairs(scores.packed, settings.num_attention_heads) for scores in by_layer]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 if TYPE_CHECKING:
     from pretrain.models.transformer.encoder import Encoder
 
 
-def initialize_encoder(encoder: Encoder, settings: EncoderSettings) -> None:
+def initialize_encoder(encoder: Encoder, settings: TransformerSettings) -> None:
     """bert: every Linear and Embedding normal(0, initializer_range), biases 0. esm: see ``_initialize_esm``."""
     if settings.initialization == "bert":
         initialize_bert(encoder, settings)
@@ -22,7 +22,7 @@ def initialize_encoder(encoder: Encoder, settings: EncoderSettings) -> None:
         nn.init.zeros_(encoder.embeddings.word.weight[settings.pad_token_id])
 
 
-def initialize_bert(module: nn.Module, settings: EncoderSettings) -> None:
+def initialize_bert(module: nn.Module, settings: TransformerSettings) -> None:
     """normal(0, initializer_range) for the weights of Linear and Embedding, 0 for biases, 1 and 0 for LayerNorm."""
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Activation:
 
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": Activation(F.gelu, lambda grad, x: torch.ops.aten.gelu_backward(grad, x)),
+    "gelu_tanh": Activation(
+        partial(F.gelu, approximate="tanh"), partial(torch.ops.aten.gelu_backward, approximate="tanh")
+    ),
     "relu": Activation(F.relu, lambda grad, x: torch.ops.aten.threshold_backward(grad, x, 0)),
 }
 
@@ -30,10 +34,10 @@ ACTIVATIONS: dict[str, Activation] = {
 class Mlp(nn.Module):
     """down(act(up(x))), without dropout in between."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.up = nn.Linear(settings.hidden_size, settings.intermediate_size)
-        self.down = ActivatedLinear(settings.intermediate_size, settings.hidden_size, settings.hidden_act)
+        self.down = ActivatedLinear(settings.intermediate_size, settings.hidden_size, settings.mlp)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, D) -> (N, D)."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from pretrain.models.transformer.settings import EncoderSettings
+from pretrain.models.transformer.settings import TransformerSettings
 
 
 def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
@@ -23,7 +23,7 @@ def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
     return torch.nn.functional.pad(table, (0, width % 2))
 
 
-def rotary_angles(position_ids: Tensor, settings: EncoderSettings, longest: int) -> tuple[Tensor, Tensor]:
+def rotary_angles(position_ids: Tensor, settings: TransformerSettings, longest: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines, float32 (N, 1, h), half-rotated layout: the h/2 angles stand twice side by side.
 
     ``longest`` is the longest sequence of this call; with dynamic scaling a call beyond max_position_embeddings raises

@@ -48,11 +48,9 @@ class Scores:
     saved: bool = False
 
     @classmethod
-    def of_classes(
-        cls, table: Tensor, classes: Tensor, layout: Layout, dtype: torch.dtype, *, store: bool, shared: bool
-    ) -> Scores:
+    def of_classes(cls, table: Tensor, classes: Tensor, layout: Layout, *, store: bool, shared: bool) -> Scores:
         """Scores below the first layer: pairs of tokens of classes uint8 (N,) get values of a table (H, C, C)."""
-        packed = class_bias(table, classes, layout).to(dtype)
+        packed = class_bias(table, classes, layout)
         return cls(packed, None if store else SharedScoreBuffer(packed.detach()), shared)
 
 
