@@ -1,64 +1,11 @@
-"""python launch/compare.py OURS PUBLISHED [--corpus DIR]: is a model a reproduction of another one?"""
+"""python launch/compare.py: see pretrain/cli/compare.py."""
 
 import sys
 from pathlib import Path
 
-# This script's folder comes first on sys.path, where pretrain.py hides the package `pretrain`.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder holds pretrain.py, which would hide the package
 
-import argparse
-
-from pretrain.cli.command import Parser, as_json, command, positive
-
-EXAMPLE = """examples:
-  python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/rnacentral_ernie
-  python launch/compare.py exports/mine exports/other --json
-
-Either is a run folder or a Hugging Face folder of our families (launch/convert.py makes one of published weights).
-"reproduced" is said of equal tokens and sizes and a loss that is at most --tolerance nats higher on the same held-out
-records with the same masks.
-
-exit status: 0 compared, whatever the verdict, 2 wrong input
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    result = Parser(
-        prog="python launch/compare.py",
-        description="Compare two models: tokens, sizes, weights, hidden states, losses.",
-        epilog=EXAMPLE,
-    )
-    result.add_argument("ours", metavar="OURS", help="run folder or Hugging Face folder")
-    result.add_argument("published", metavar="PUBLISHED", help="run folder or Hugging Face folder")
-    result.add_argument("settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from OURS'")
-    result.add_argument("--corpus", metavar="DIR", help="corpus whose held-out records both read")
-    result.add_argument(
-        "--sequences", type=positive, default=2048, metavar="N", help="at most this many (default: 2048)"
-    )
-    result.add_argument("--tolerance", type=float, default=0.01, metavar="NATS", help="for 'as good' (default: 0.01)")
-    result.add_argument("--json", action="store_true", help="one JSON object instead of a page")
-    return result
-
-
-@command
-def main() -> int:
-    """Compare; the exit status is in the help."""
-    args = parser().parse_intermixed_args()
-    from pretrain.evaluation.compare import compare
-    from pretrain.evaluation.compare.verdict import page, reproduced, verdicts
-    from pretrain.evaluation.model import load_model
-
-    ours, published = load_model(args.ours), load_model(args.published)
-    result = compare(ours, published, args.corpus, args.settings, args.sequences)
-    found = verdicts(result, args.tolerance)
-    if args.json:
-        answers = {question.replace(" ", "_"): answer for question, answer, _ in found}
-        print(as_json({**result, "verdicts": answers, "reproduced": reproduced(found)}))
-    else:
-        print(page(result, found, args.tolerance))
-    return 0
-
+from pretrain.cli.compare import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,67 +1,12 @@
-"""python launch/find_lr.py --config NAME [section.key=value ...]: which learning rate a run can take."""
+"""python launch/find_lr.py: see pretrain/cli/find_lr.py."""
 
 import sys
 from pathlib import Path
 
-# This script's folder comes first on sys.path, where pretrain.py hides the package `pretrain`.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder holds pretrain.py, which would hide the package
 
-import argparse
-import os
-
-from pretrain.cli.command import Parser, as_json, command
-
-EXAMPLE = """examples:
-  python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine
-  python launch/find_lr.py --config ernie.yaml model.init_from=exports/ernie corpus.path=corpora/mine --steps 200
-  python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine --json
-
-One short run in one process, whose rate grows from --low to --high; nothing of it is kept. The suggestion is where
-half of the loss's fall is done; at the rate of the lowest loss training is about to fall apart. A schedule with warm-up
-stands a little more.
-
-exit status: 0 found, 2 wrong input or no trend
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    result = Parser(
-        prog="python launch/find_lr.py",
-        description="Try growing learning rates on the first steps of a run, and suggest one.",
-        epilog=EXAMPLE,
-    )
-    result.add_argument("--config", required=True, help="YAML file, as given or under configs/")
-    result.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the file's")
-    result.add_argument("--low", type=float, default=1e-6, metavar="RATE", help="first rate (default: 1e-6)")
-    result.add_argument("--high", type=float, default=0.1, metavar="RATE", help="last rate (default: 0.1)")
-    result.add_argument("--steps", type=int, default=100, metavar="N", help="steps between them (default: 100)")
-    result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    return result
-
-
-@command
-def main() -> int:
-    """Try; the exit status is in the help."""
-    args = parser().parse_intermixed_args()
-    from pretrain.config import load_config
-    from pretrain.planning.lr_finder import find_rate
-
-    config = load_config(args.config, args.settings)
-    sweep = find_rate(config, args.low, args.high, args.steps)
-    if args.json:
-        names = ("rates", "losses", "smooth")
-        arrays = {name: getattr(sweep, name).tolist() for name in names}
-        print(as_json({"suggested": sweep.suggested, "lowest_loss_at": sweep.lowest, **arrays}))
-        return 0
-    print(f"{'rate':>10} {'loss':>9} {'smooth':>9}")
-    for row in range(0, len(sweep.rates), max(1, len(sweep.rates) // 20)):
-        print(f"{sweep.rates[row]:>10.2e} {sweep.losses[row]:>9.4f} {sweep.smooth[row]:>9.4f}")
-    print(f"suggested: optimizer.lr={sweep.suggested:.1e} (the lowest loss was at {sweep.lowest:.1e})")
-    return 0
-
+from pretrain.cli.command import end_process
+from pretrain.cli.find_lr import main
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)  # without the interpreter's shutdown, in which gloo's threads now and then abort a good run
+    end_process(main)

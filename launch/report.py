@@ -1,114 +1,11 @@
-"""python launch/report.py RUN: one HTML page about a run, and its plots as PNG files."""
+"""python launch/report.py: see pretrain/cli/report.py."""
 
 import sys
 from pathlib import Path
 
-# This script's folder comes first on sys.path, where pretrain.py hides the package `pretrain`.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder holds pretrain.py, which would hide the package
 
-import argparse
-from typing import Any
-
-from data_prep.errors import DataPrepError
-from pretrain.cli.command import Parser, as_json, command
-from pretrain.errors import PolymeraseError
-
-EXAMPLE = """examples:
-  python launch/report.py runs/mine
-  python launch/report.py runs/mine --out mine.html --json
-
-The page holds its pictures and can be sent alone. Baselines are measured on the corpus of the run, where it is still
-at its place; --no-baselines leaves them out.
-
-exit status: 0 written, 2 wrong input
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    result = Parser(
-        prog="python launch/report.py",
-        description="Write what a run did on one page: curves, baselines, corpus, differences to the recipe.",
-        epilog=EXAMPLE,
-    )
-    result.add_argument("run_dir", metavar="RUN", help="run folder, finished or not")
-    result.add_argument("--out", metavar="FILE.html", help="default: RUN/report.html")
-    result.add_argument("--no-baselines", action="store_true", help="do not measure the baselines (saves seconds)")
-    result.add_argument("--json", action="store_true", help="print the figures as one JSON object")
-    return result
-
-
-@command
-def main() -> int:
-    """Write; the exit status is in the help."""
-    args = parser().parse_args()
-    from pretrain.reporting.report import verdicts, write_report
-    from pretrain.runs.history import read_run
-    from pretrain.runs.provenance import describe_environment
-
-    run = read_run(Path(args.run_dir))
-    out = Path(args.out or Path(args.run_dir) / "report.html")
-    if out.suffix != ".html":
-        raise PolymeraseError(f"--out {out}: the report is an .html file")
-    baselines = {} if args.no_baselines else _baselines(run)
-    figures = write_report(run, baselines, _corpora(run), describe_environment(), out)
-    _add_to_mlflow(run, out)
-    if args.json:
-        print(as_json(figures))
-    else:
-        print("\n".join([*(text for text, _ in verdicts(figures)), f"wrote {out}"]))
-    return 0
-
-
-def _add_to_mlflow(run: Any, page: Path) -> None:
-    """The page beside the run's other artifacts, where the run is tracked and has a checkpoint that says as what."""
-    from pretrain.runs.checkpoint import Checkpoints, read_state
-    from pretrain.runs.tracking import Tracker
-
-    checkpoints = Checkpoints(run.folder)
-    if steps := checkpoints.steps():
-        run_id = read_state(checkpoints.path(steps[-1]))["tracking_run"]
-        if run_id is not None:
-            Tracker(run.config.tracking, run.folder, run_id, running=False).artifact(page, "report")
-
-
-def _baselines(run: Any) -> dict[str, dict[str, float]]:
-    """Losses that the held-out ones have to beat; a note and nothing where the corpus is gone."""
-    from pretrain.evaluation.held_out import baseline_losses
-
-    try:
-        return baseline_losses(run.config)
-    except PolymeraseError as error:
-        print(f"note: no baselines: {error}", file=sys.stderr)
-        return {}
-
-
-def _corpora(run: Any) -> list[Any]:
-    """Statistics, filters, sources and pictures of each corpus of the run that is still at its place."""
-    from data_prep.corpus import open_corpus
-    from data_prep.inspection.describe import describe
-    from data_prep.inspection.plots import plots_of
-    from data_prep.inspection.table import filters_of, rows_of
-    from pretrain.reporting.report import CorpusSection
-
-    found = []
-    for path in (run.config.corpus.path, *(extra.path for extra in run.config.corpus.extra)):
-        try:
-            corpus = open_corpus(path)
-            description, pictures = describe(corpus), plots_of(corpus)
-        except DataPrepError as error:
-            print(f"note: {error}", file=sys.stderr)
-            continue
-        title = f"Corpus {path}, fingerprint {description['fingerprint'][:16]}"
-        sources = [["source", "bytes", "sha256"]]
-        for source in description["sources"]:
-            name = source.get("url") or source.get("name", "?")
-            sources.append([name, f"{source.get('bytes', 0):,}", source.get("sha256", "")[:16]])
-        tables = [rows_of(description), filters_of(description), sources]
-        named = {f"{Path(path).name}-{name}": content for name, content in pictures.items()}
-        found.append(CorpusSection(title, tables, named))
-    return found
-
+from pretrain.cli.report import main
 
 if __name__ == "__main__":
     sys.exit(main())

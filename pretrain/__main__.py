@@ -1,40 +1,8 @@
-"""``python -m pretrain doctor``: what of the installation works, what is missing, what to do about it."""
+"""``python -m pretrain COMMAND``: the same words as the console script ``polymerase``."""
 
 import sys
-from pathlib import Path
 
-from pretrain.cli.command import Parser, as_json, command
-
-EXAMPLE = """examples:
-  python -m pretrain doctor
-  python -m pretrain doctor --gpu --dir /scratch/runs     as on a cluster node, before a long run
-  python -m pretrain doctor --json
-
-exit status: 0 everything that is needed works, 1 something is missing
-"""
-
-
-@command
-def main(arguments: list[str] | None = None) -> int:
-    """Check; the exit status is in the help."""
-    parser = Parser("python -m pretrain", "Check the installation.", EXAMPLE)
-    parser.add_argument("command", choices=["doctor"], help="what to do")
-    parser.add_argument("--dir", default=".", metavar="DIR", help="where runs and corpora will lie (default: here)")
-    parser.add_argument("--gpu", action="store_true", help="a GPU is needed; without one the check fails")
-    parser.add_argument("--no-color", action="store_true", help="no colours (default: colours on a terminal only)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    args = parser.parse_args(arguments)
-
-    from pretrain.doctor import examine, render
-
-    findings = examine(Path(args.dir), args.gpu)
-    healthy = not any(finding.state == "missing" for finding in findings)
-    if args.json:
-        print(as_json({"healthy": healthy, "findings": [finding._asdict() for finding in findings]}))
-    else:
-        print(render(findings, color=sys.stdout.isatty() and not args.no_color))
-    return 0 if healthy else 1
-
+from pretrain.cli.polymerase import main
 
 if __name__ == "__main__":
     sys.exit(main())

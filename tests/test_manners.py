@@ -42,7 +42,7 @@ def test_wrong_use_is_one_line_and_status_2(words):
 
 @pytest.mark.parametrize("name", ["evaluate", "compare", "probe", "report", "find_lr", "benchmark"])
 def test_commands_that_print_a_table_have_json(name):
-    text = (ROOT / "launch" / f"{name}.py").read_text()
+    text = (ROOT / "pretrain" / "cli" / f"{name}.py").read_text()
     assert '"--json"' in text
 
 

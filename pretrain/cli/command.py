@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -32,6 +33,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise PolymeraseError(f"{message}; see {self.prog} --help")
+
+
+def program(name: str) -> str:
+    """How a command was called: through the console script, or as a script of a clone."""
+    if Path(sys.argv[0]).name == "polymerase":
+        return f"polymerase {name}"
+    return f"{'deepspeed' if name == 'pretrain' else 'python'} launch/{name}.py"
 
 
 def positive(text: str) -> int:
@@ -88,6 +96,22 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
         return _complain("interrupted", _INTERRUPTED)
 
     return run
+
+
+def end_process(main: Callable[[], int]) -> NoReturn:
+    """Run a command and leave without the interpreter's shutdown, in which gloo's threads may abort a good run."""
+    try:
+        code = main()
+    except SystemExit as wish:
+        code = wish.code if isinstance(wish.code, int) else 1
+    except BaseException:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        code = 1
+    with contextlib.suppress(OSError):  # whoever read the output may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _complain(line: str, status: int) -> int:

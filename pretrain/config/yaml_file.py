@@ -10,7 +10,12 @@ import yaml
 
 from pretrain.errors import PolymeraseError
 
-CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# of a clone, or of an installed wheel
+CONFIG_FOLDER = next(
+    (folder for folder in (_PACKAGE.parent / "configs", _PACKAGE / "configs") if (folder / "ernie.yaml").is_file()),
+    _PACKAGE.parent / "configs",
+)
 
 
 class _Loader(yaml.SafeLoader):

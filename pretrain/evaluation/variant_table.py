@@ -21,12 +21,23 @@ _COLUMNS = ("contig", "pos", "id", "ref", "alt", "frequency", "score")
 class Variant(Protocol):
     """What is read off a VCF (``data_prep.variants.snvs.Snv``)."""
 
-    contig: str
-    pos0: int
-    id: str
-    ref: str
-    alt: str
-    frequency: float | None
+    @property
+    def contig(self) -> str: ...
+
+    @property
+    def pos0(self) -> int: ...
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def ref(self) -> str: ...
+
+    @property
+    def alt(self) -> str: ...
+
+    @property
+    def frequency(self) -> float | None: ...
 
 
 class VariantTable:

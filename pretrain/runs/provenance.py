@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
+import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,37 @@ LIBRARIES = (
     "torch", "deepspeed", "transformers", "datasets", "tokenizers", "safetensors", "pyarrow", "numpy", "scipy",
     "pydantic", "mlflow", "ViennaRNA",
 )  # fmt: skip
+
+
+DISTRIBUTION = "polymerase-lm"  # `polymerase` on the package index is somebody else's
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def project_version() -> str:
+    """Version of this project: of the installed distribution, else of the clone's pyproject.toml."""
+    installed = version_of(DISTRIBUTION)
+    if installed is not None:
+        return installed
+    pyproject = _ROOT / "pyproject.toml"
+    return tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"] if pyproject.is_file() else "?"
+
+
+def commit() -> str | None:
+    """Commit of the clone this code runs from, with ``+changes`` where files differ from it; None outside a clone."""
+    if not (_ROOT / ".git").exists():
+        return None
+    words = ["git", "-C", str(_ROOT), "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def describe_version() -> str:
+    """One line: version, commit, Python and the libraries that results depend on. Imports none of them."""
+    of = ", ".join(f"{name} {version_of(name)}" for name in ("torch", "deepspeed", "transformers"))
+    return f"{DISTRIBUTION} {project_version()} (commit {commit() or 'unknown'}), Python {sys.version.split()[0]}, {of}"
 
 
 def version_of(library: str) -> str | None:
@@ -32,6 +66,10 @@ def describe_environment() -> dict[str, Any]:
 
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {
+        DISTRIBUTION: project_version(),
+        "commit": commit(),
+        "host": socket.gethostname(),
+        "command": sys.argv,
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processors": os.cpu_count(),

@@ -1,0 +1,159 @@
+"""python launch/evaluate.py HF_DIR_OR_RUN --corpus DIR: what a model has learned, beside its baselines."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pretrain.cli.command import Parser, as_json, command, positive, program
+from pretrain.errors import PolymeraseError
+
+EXAMPLE = """examples:
+  python launch/evaluate.py runs/mine --corpus corpora/mine                       losses, accuracy, baselines
+  python launch/evaluate.py exports/mine --corpus corpora/other masking.rate=0.2 --json
+  python launch/evaluate.py exports/mine --fasta my.fa.gz                         pseudo-perplexity of each record
+  python launch/evaluate.py exports/mine --embed my.fa.gz --out my.npz --pool mean
+  python launch/evaluate.py exports/mutbert --vcf clinvar.vcf.gz --genome hg38.fa --out scores.tsv
+  python launch/evaluate.py exports/ernie --pairs known.dbn                       zero-shot base pairs, F1
+
+exit status: 0 evaluated, 2 wrong input
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog=program("evaluate"),
+        description="Ask a run or a Hugging Face folder: losses, likelihoods, embeddings, variants, base pairs.",
+        epilog=EXAMPLE,
+    )
+    result.add_argument("model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder of our families")
+    what = result.add_mutually_exclusive_group(required=True)
+    what.add_argument("--corpus", metavar="DIR", help="held-out losses on the validation split of this corpus")
+    what.add_argument("--fasta", metavar="FILE", help="pseudo-perplexity: each nucleotide hidden once")
+    what.add_argument("--embed", metavar="FILE", help="embeddings of this FASTA, written to --out")
+    what.add_argument("--vcf", metavar="FILE", help="log P(alt) - log P(ref) of single-base variants, with --genome")
+    what.add_argument("--pairs", metavar="FILE", help="base pairs from attention scores, against dot-bracket records")
+    result.add_argument(
+        "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
+    )
+    result.add_argument("--sequences", type=positive, metavar="N", help="at most this many (--corpus: 2048, else all)")
+    result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    result.add_argument("--out", metavar="FILE", help="--embed: .npz or .safetensors; --vcf: table of all scores")
+    result.add_argument("--too-long", choices=("error", "crop", "skip"), default="error",
+                        help="--fasta, --embed: records that the model does not hold (default: error)")  # fmt: skip
+    embed = result.add_argument_group("--embed")
+    embed.add_argument("--pool", choices=("mean", "cls", "token"), default="mean", help="default: mean over letters")
+    embed.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    variants = result.add_argument_group("--vcf")
+    variants.add_argument("--genome", metavar="FASTA", help="reference sequence of the VCF")
+    variants.add_argument("--window", type=positive, metavar="NT", help="bases around a variant (default: at most 512)")
+    variants.add_argument("--strand", choices=("plus", "minus", "both"), default="plus",
+                          help="that the model reads; both: the mean of two scores (default: plus)")  # fmt: skip
+    variants.add_argument("--af-field", default="AF", metavar="KEY", help="INFO key of the frequency (default: AF)")
+    pairs = result.add_argument_group("--pairs")
+    pairs.add_argument("--head", type=int, metavar="H", help="attention head of the last layer (default: 5, published)")
+    return result
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate; the exit status is in the help."""
+    args = parser().parse_intermixed_args(arguments)
+    from pretrain.evaluation import tables
+
+    if args.corpus:
+        from pretrain.evaluation.held_out import score
+
+        result = score(args.model, args.corpus, args.settings, args.sequences or 2048)
+        text = tables.losses(result)
+    elif args.settings:
+        raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
+    elif args.fasta:
+        result = pseudo_perplexity(args)
+        text = tables.pseudo_perplexity(result)
+    elif args.embed:
+        result = embeddings(args)
+        text = tables.embeddings(result)
+    elif args.vcf:
+        result = variants(args)
+        text = tables.variants(result)
+    else:
+        result = base_pairs(args)
+        text = tables.base_pairs(result)
+    print(as_json(result) if args.json else text)
+    return 0
+
+
+def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
+    """--fasta"""
+    from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.pseudo_perplexity import pseudo_likelihoods, summary
+
+    model = load_model(args.model)
+    model.require_output_head()
+    ids, sequences, left_out = _fitting(args, args.fasta, model)
+    return {"model": args.model, "fasta": args.fasta, "left_out": left_out} | summary(
+        ids, pseudo_likelihoods(model, sequences)
+    )
+
+
+def embeddings(args: argparse.Namespace) -> dict[str, Any]:
+    """--embed"""
+    from pretrain.evaluation.embeddings import check_format, embed, write_embeddings
+    from pretrain.evaluation.model import load_model
+
+    if not args.out:
+        raise PolymeraseError("--embed needs --out FILE.npz or --out FILE.safetensors")
+    check_format(Path(args.out))
+    model = load_model(args.model)
+    ids, sequences, left_out = _fitting(args, args.embed, model)
+    found = embed(model, ids, sequences, args.pool, args.layer)
+    write_embeddings(Path(args.out), found)
+    return {
+        "model": args.model, "out": args.out, "pool": args.pool, "layer": args.layer, "sequences": len(ids),
+        "width": model.settings.hidden_size, "left_out": left_out,
+    }  # fmt: skip
+
+
+def variants(args: argparse.Namespace) -> dict[str, Any]:
+    """--vcf"""
+    from data_prep.formats.contig_names import bare_name
+    from data_prep.formats.genome import read_contigs
+    from data_prep.variants.snvs import read_snvs
+    from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.variant_table import VariantTable
+
+    if not args.genome:
+        raise PolymeraseError("--vcf needs --genome FASTA, the reference of its coordinates")
+    model = load_model(args.model)
+    model.require_output_head()
+    found, dropped = read_snvs(args.vcf, args.af_field)
+    table = VariantTable(found[: args.sequences], dropped, bare_name)
+    for contig in read_contigs(args.genome, table.wants):
+        table.score(model, contig.name, contig.sequence.upper(), args.window, args.strand)
+    if args.out:
+        table.write(Path(args.out))
+    return {"model": args.model, "vcf": args.vcf, "genome": args.genome, "out": args.out} | table.summary()
+
+
+def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
+    """--pairs"""
+    from pretrain.evaluation.base_pairs import score_structures, summary
+    from pretrain.evaluation.dotbracket import read_structures
+    from pretrain.evaluation.model import load_model
+
+    model = load_model(args.model)
+    records = read_structures(Path(args.pairs))[: args.sequences]
+    return {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
+
+
+def _fitting(args: argparse.Namespace, path: str, model: Any) -> tuple[list[str], Any, dict[str, int]]:
+    """Ids and sequences that the model holds, and how many were left out or cut, by reason."""
+    from data_prep.records import read_records
+    from pretrain.evaluation.length_limits import fit
+
+    ids, _, sequences = read_records(path, args.sequences)
+    return fit(model, path, ids, sequences, args.too_long)

@@ -1,0 +1,158 @@
+"""python launch/export.py RUN_DIR --out HF_DIR: a checkpoint of a run as a verified Hugging Face folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data_prep.errors import DataPrepError
+from pretrain.cli.command import Parser, command, program
+from pretrain.errors import PolymeraseError
+
+EXAMPLE = """examples:
+  python launch/export.py runs/ernie --out exports/ernie
+  python launch/export.py runs/ernie --step 20000 --out exports/ernie-20k --license apache-2.0
+
+exit status: 0 written and verified, 2 wrong input or a folder that failed its verification
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog=program("export"),
+        description="Write a run's checkpoint as a Hugging Face folder that stock transformers loads.",
+        epilog=EXAMPLE,
+    )
+    result.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
+    result.add_argument("--step", type=int, metavar="N", help="checkpoint to take (default: the newest whole one)")
+    result.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write; must not exist or be empty")
+    result.add_argument(
+        "--kind", choices=("mlm", "encoder"), default="mlm", help="with output head (default), or the base class alone"
+    )
+    result.add_argument("--license", default="unknown", metavar="ID", help="licence id for the card (default: unknown)")
+    return result
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export; the exit status is in the help."""
+    args = parser().parse_args(arguments)
+    _export(args)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> None:
+    from pretrain.config import load_config
+    from pretrain.exporting import CardFacts, export_model
+    from pretrain.exporting.new_folder import refuse_existing
+    from pretrain.exporting.notes import family_notes, source_rows, structure_note
+    from pretrain.families import find_family
+    from pretrain.reporting.recipe_diff import differences, plain
+    from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+
+    run_dir = Path(args.run_dir)
+    if not (run_dir / "config.yaml").is_file():
+        raise PolymeraseError(f"{run_dir}: no run folder (config.yaml is missing)")
+    refuse_existing(Path(args.out))
+    config = load_config(str(run_dir / "config.yaml"))
+    checkpoint = find_checkpoint(run_dir, args.step)
+    state, about = read_tensors(checkpoint, WEIGHTS), read_state(checkpoint)
+    family = find_family(config.model.family)
+    dropout = {
+        "hidden_dropout_prob": config.model.hidden_dropout_prob,
+        "attention_probs_dropout_prob": config.model.attention_probs_dropout_prob,
+    }
+    settings = family.resized({**about["identity"]["model"], **dropout})
+    notes = family_notes(family)
+    structure = config.objectives.structure
+    if structure is not None:
+        notes.append(structure_note(structure.label_shift))
+    if config.objectives.mfe is not None:
+        energy = about["mfe_normalisation"]
+        notes.append(
+            "The mfe head predicts (energy - mean) / deviation, with mean "
+            f"{energy['mean_kcal_per_mol']:.6g} and deviation {energy['std_kcal_per_mol']:.6g} kcal/mol."
+        )
+    if config.objectives.rna_type is not None and about["rna_types"]:
+        notes.append(f"Classes of the rna_type head, in order: {', '.join(about['rna_types'])}.")
+    course = _course(run_dir, about["step"])
+    facts = CardFacts(
+        origin=f"Trained by the run {run_dir.resolve().name}, step {about['step']:,}.",
+        licence=args.license,
+        table={
+            "step": about["step"],
+            "objectives": ", ".join(config.objectives.active()),
+            **course.table,
+        },
+        notes=tuple(notes),
+        corpora=about["identity"]["corpus"],
+        sources=source_rows(_sources(config)),
+        held_out=course.held_out,
+        differences=tuple((d.key, plain(d.published), plain(d.here)) for d in differences(config)),
+    )
+    print("writing, and loading the result with transformers in a fresh process", flush=True)
+    print(export_model(state, family, settings, Path(args.out), facts, args.kind))
+    _note_in_mlflow(config, run_dir, about.get("tracking_run"), Path(args.out))
+
+
+def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
+    """The run's page in MLflow names the exported model and holds its card."""
+    from pretrain.runs.tracking import Tracker
+
+    if run_id is not None:
+        tracker = Tracker(config.tracking, run_dir, run_id, running=False)
+        tracker.tag("exported_model", str(out.resolve()))
+        tracker.artifact(out / "README.md", "export")
+
+
+class Course(NamedTuple):
+    """What the card says of the training. held_out: (corpus, metric, value)."""
+
+    table: dict[str, Any]
+    held_out: tuple[tuple[str, str, float], ...]
+
+
+def _course(run_dir: Path, step: int) -> Course:
+    """The course of a run up to a step, as far as its records tell."""
+    from pretrain.runs.history import read_run
+
+    try:
+        run = read_run(run_dir).until(step)
+    except PolymeraseError:  # a run that logged nothing
+        return Course({}, ())
+    corpus = Path(str(run.config.corpus.path)).name
+    evaluated = [line for line in run.numbers if any(name.startswith("validation/") for name in line)]
+    held_out = {name: value for name, value in (evaluated or [{}])[-1].items() if name.startswith("validation/")}
+    table: dict[str, Any] = {}
+    if tokens := run.total("tokens_per_step"):
+        table["tokens read"] = f"{tokens:,.0f}"
+    for name in run.names_ending("/target_fraction"):
+        table[f"tokens that were targets of {name.partition('/')[0]}"] = f"{run.series(name)[1].mean():.2%}"
+    if held_out:
+        table["held-out figures of step"] = int(evaluated[-1]["step"])
+        table |= {name: f"{value:.4f}" for name, value in held_out.items()}
+    versions = {
+        name: run.environment[name] for name in ("python", "torch", "deepspeed", "gpus") if name in run.environment
+    }
+    if versions:
+        table["trained with"] = ", ".join(f"{name} {value}" for name, value in versions.items())
+    figures = {name.removeprefix("validation/"): value for name, value in held_out.items()}
+    whole = {name: value for name, value in figures.items() if name.count("/") == 1}  # not by masking strategy
+    return Course(table, tuple((corpus, name, value) for name, value in whole.items()))
+
+
+def _sources(config: Any) -> dict[str, list[dict[str, Any]]]:
+    """Sources of each corpus of the run that is still at its place."""
+    from data_prep.corpus import open_corpus
+
+    found = {}
+    for path in filter(None, (config.corpus.path, *(extra.path for extra in config.corpus.extra))):
+        try:
+            found[Path(path).name] = open_corpus(path).manifest["sources"]
+        except DataPrepError as error:
+            print(f"note: the card names no sources: {error}", file=sys.stderr)
+    return found

@@ -1,0 +1,64 @@
+"""The console script ``polymerase``: one word per command, the same commands as ``launch/*.py``."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+
+from pretrain.cli.command import command, end_process
+from pretrain.errors import PolymeraseError
+from pretrain.runs.provenance import describe_version
+
+COMMANDS = {  # word -> (module with ``main``, what it does)
+    "pretrain": ("pretrain.cli.pretrain", "train, or continue, a model from a YAML config"),
+    "export": ("pretrain.cli.export", "a checkpoint of a run -> a verified Hugging Face folder"),
+    "convert": ("pretrain.cli.convert", "published weights -> a verified Hugging Face folder"),
+    "evaluate": ("pretrain.cli.evaluate", "losses beside baselines, likelihoods, embeddings, variants, base pairs"),
+    "probe": ("pretrain.cli.probe", "did pretraining help a task: linear probes and fine-tuned heads"),
+    "compare": ("pretrain.cli.compare", "are these two models the same"),
+    "report": ("pretrain.cli.report", "one page about a run"),
+    "find-lr": ("pretrain.cli.find_lr", "learning-rate range test"),
+    "benchmark": ("pretrain.cli.benchmark", "speed of a training step, or of the data path"),
+    "doctor": ("pretrain.cli.doctor", "what of the installation works"),
+    "data": ("data_prep.__main__", "build corpora: polymerase data STAGE"),
+}
+ENDS_HARD = ("pretrain", "find-lr")  # commands that leave process groups behind, see ``end_process``
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Hand the rest of the command line to the command that is named first."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        print(describe_version())
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        nearest = difflib.get_close_matches(name, COMMANDS, 1, 0)[0]
+        raise PolymeraseError(f"expected a command ({', '.join(COMMANDS)}), got {name!r}; did you mean {nearest!r}?")
+    run = partial(import_module(COMMANDS[name][0]).main, rest)
+    return end_process(run) if name in ENDS_HARD else run()
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: polymerase COMMAND ...",
+            "",
+            "Pretraining of RNA and DNA language models.",
+            "",
+            *lines,
+            "",
+            "example:",
+            "  polymerase data fasta my.fa.gz --out corpora/mine",
+            "  deepspeed --module pretrain.cli.pretrain --config demo/ernie.yaml corpus.path=corpora/mine",
+            "  polymerase COMMAND --help",
+        ]
+    )

@@ -1,0 +1,129 @@
+"""deepspeed launch/pretrain.py --config ernie.yaml [section.key=value ...]: pretrain, or continue a pretraining."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from pretrain.cli.command import TRACEBACK, Parser, command, positive, program
+from pretrain.distributed.signals import EXIT_PREEMPTED, exit_on_signal_during_startup
+from pretrain.errors import PolymeraseError, RunError
+
+EXAMPLE = """examples:
+  deepspeed launch/pretrain.py --config demo/ernie.yaml corpus.path=corpora/mine
+  deepspeed --num_gpus 8 launch/pretrain.py --config ernie.yaml corpus.path=corpora/rnacentral batch.accumulation=12
+  deepspeed launch/pretrain.py --config ernie.yaml model.init_from=exports/ernie corpus.path=corpora/mine
+  python launch/pretrain.py --config ernie.yaml corpus.path=corpora/mine --dry-run
+
+exit status: 0 finished, 75 asked to stop and saved (run the same command again), 2 wrong input, 1 anything else
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog=program("pretrain"),
+        description="Pretrain a nucleotide language model from a YAML config.",
+        epilog=EXAMPLE,
+    )
+    result.add_argument("--config", required=True, help="YAML file, as given or under configs/")
+    result.add_argument(
+        "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
+    )
+    result.add_argument("--dry-run", action="store_true", help="print the resolved plan and leave")
+    result.add_argument(
+        "--ranks", type=positive, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for"
+    )
+    result.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|never|PATH",
+        help="where to start (default: auto, the run's newest whole checkpoint)",
+    )
+    result.add_argument(
+        "--allow-change", action="append", default=[], metavar="NAME",
+        help="let a resumed run differ from its checkpoint: "
+        "family, vocabulary, corpus, reading, objectives, batch, masking or optimizer",
+    )  # fmt: skip
+    result.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)  # DeepSpeed's launcher adds it
+    return result
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; the exit status is in the help."""
+    os.environ.setdefault(TRACEBACK, "1")  # days of work cannot be repeated to see it
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no C++ stacks around "lost rank 3"; read by import torch
+    args = parser().parse_intermixed_args(arguments)
+    if not args.dry_run:
+        exit_on_signal_during_startup()
+    try:
+        from pretrain.config import load_config
+
+        config = load_config(args.config, args.settings)
+        if args.dry_run:
+            from pretrain.planning.dry_run import describe
+
+            print(describe(config, args.ranks))
+            return 0
+        return _train(config, args)
+    except PolymeraseError as error:
+        # before the ranks have met; those of one host have the same to say
+        ranks = (("RANK", "SLURM_PROCID"), ("LOCAL_RANK", "SLURM_LOCALID"))
+        return _end(error, any(os.environ.get(ours, os.environ.get(slurm, "0")) == "0" for ours, slurm in ranks))
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the log's disk may be full, or its reader gone: the status still tells
+        print(text, file=sys.stderr, flush=True)
+
+
+def _end(error: PolymeraseError, speaks: bool) -> int:
+    if speaks:
+        _say(f"error: {error}")
+    return 1 if isinstance(error, RunError) else 2
+
+
+def _train(config, args: argparse.Namespace) -> int:
+    import torch
+
+    from pretrain.distributed.context import init_distributed, raise_on_any_rank, set_rank_environment
+    from pretrain.training.components import RunComponents, build_components
+    from pretrain.training.trainer import Trainer
+
+    engine, problem = config.engine, None
+    components: RunComponents | None = None
+    set_rank_environment(engine.port)
+    try:
+        components = build_components(config)
+    except PolymeraseError as error:
+        if os.environ["WORLD_SIZE"] == "1":
+            raise
+        problem = str(error)  # the other ranks may be well, and would wait for this one
+    dist_context = init_distributed(
+        engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port
+    )
+    try:
+        raise_on_any_rank(problem, dist_context)
+        assert components is not None  # or some rank had a problem
+        done = Trainer(components, dist_context, args.resume, args.allow_change).run()
+    except PolymeraseError as error:
+        return _end(error, dist_context.heartbeat is None or dist_context.heartbeat.claim_message(str(error)))
+    except OSError as error:
+        return _end(RunError(str(error)), speaks=True)
+    except torch.OutOfMemoryError as error:
+        advice = "lower batch.tokens, raise engine.zero_stage or set model.checkpoint_activations=true"
+        return _end(RunError(f"{str(error).partition('. ')[0]}; {advice}"), speaks=True)
+    except RuntimeError as error:  # what torch raises when the other side of a collective is gone
+        if str(error).startswith("DataLoader worker"):
+            advice = "often for want of memory; lower train.loader_workers"
+            return _end(RunError(f"lost a loader process, {advice} ({str(error).strip()})"), speaks=True)
+        cause = dist_context.heartbeat.diagnose() if dist_context.heartbeat else None
+        if cause is None:
+            raise
+        _say(f"error: {cause}\n  ({error})")  # ranks may see different things
+        return 1
+    return 0 if done else EXIT_PREEMPTED
