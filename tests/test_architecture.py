@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.stages import STAGES
+from tests.hang import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("data_prep", "pretrain", "launch")
@@ -145,7 +146,7 @@ def test_remote_code_is_trusted_only_where_our_own_export_is_checked():
 def heavy_imports(*command: str) -> tuple[int, str, set[str]]:
     """Exit status, output and the frameworks that a command imports."""
     trace = subprocess.run(
-        [sys.executable, "-X", "importtime", *command], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-X", "importtime", *command], cwd=ROOT, capture_output=True, text=True, timeout=HANG_S
     )
     loaded = {line.rpartition("|")[2].strip() for line in trace.stderr.splitlines() if line.startswith("import time:")}
     heavy = {"torch", "deepspeed", "transformers", "datasets", "mlflow", "RNA", "matplotlib", "pandas", "scipy"}

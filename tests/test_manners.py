@@ -16,6 +16,7 @@ from pretrain.cli.command import TRACEBACK, as_json, command
 from pretrain.doctor import Finding, render
 from pretrain.errors import PolymeraseError, RunError
 from tests.faults.processes import hear_ctrl_c
+from tests.hang import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.name for path in (ROOT / "launch").glob("*.py"))
@@ -33,7 +34,7 @@ def environment(**extra: str) -> dict[str, str]:
 def test_wrong_use_is_one_line_and_status_2(words):
     done = subprocess.run(
         [sys.executable, *words, "--no-such-option"], cwd=ROOT, env=environment(), capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=HANG_S, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -85,7 +86,9 @@ def test_a_log_holds_no_bar(tiny_run, long_fasta):
     few = long_fasta.with_name("few.fa")
     few.write_text("".join(long_fasta.read_text().splitlines(keepends=True)[:8]))
     words = [sys.executable, "launch/evaluate.py", str(tiny_run), "--fasta", str(few)]
-    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=HANG_S, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -147,6 +150,8 @@ def test_colours_go_off_when_asked(monkeypatch):
 
 def test_the_option_that_takes_colours_off_is_known():
     words = [sys.executable, "-m", "pretrain", "doctor", "--no-color", "--help"]
-    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=HANG_S, check=False
+    )
     assert done.returncode == 0
     assert "--no-color" in done.stdout

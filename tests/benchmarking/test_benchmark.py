@@ -13,6 +13,7 @@ from pretrain.benchmarking.contestants import BenchmarkPlan, HuggingFace, Huggin
 from pretrain.benchmarking.hardware import live_bytes, peak_bytes
 from pretrain.exporting.tensors import export_tensors
 from pretrain.training.components import build_components
+from tests.hang import HANG_S
 from tests.training.corpora import build_alleles, build_plain, config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +94,7 @@ def test_peak_counts_what_is_held_before_and_what_lives_at_once():
 
 def benchmark(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "launch" / "benchmark.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, cwd=ROOT)
 
 
 def test_one_json_object_with_speed_memory_and_ratio_of_equal_models():

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+from tests.hang import HANG_S
+
 ROOT = Path(__file__).resolve().parents[2]
 # the same commands on less: what a page trains for minutes is trained for seconds here
 SMALLER = (
@@ -99,7 +101,7 @@ class Reader:
         """A command in the folder, with the project on the path."""
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": self._path()}
         done = subprocess.run(
-            words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+            words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=HANG_S, check=False
         )
         assert done.returncode == 0, f"{words}\n{done.stdout[-1500:]}\n{done.stderr[-2500:]}"
         return done.stdout + done.stderr

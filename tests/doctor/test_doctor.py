@@ -11,6 +11,7 @@ import pytest
 from pretrain import doctor
 from pretrain.__main__ import main
 from pretrain.doctor import Finding, examine, render, storage, versions
+from tests.hang import HANG_S
 
 
 def states(findings):
@@ -20,7 +21,7 @@ def states(findings):
 def test_this_installation_is_healthy(root, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pretrain", "doctor", "--json", "--dir", str(tmp_path)],
-        cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=HANG_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)

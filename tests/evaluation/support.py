@@ -15,6 +15,7 @@ from pretrain.evaluation.model import TrainedModel
 from pretrain.families import find_family
 from pretrain.families.published import PublishedModel
 from pretrain.tokenizers import build_tokenizer
+from tests.hang import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {
@@ -43,7 +44,9 @@ def launch(script: str, *arguments: str | Path, cwd: Path) -> subprocess.Complet
     """``python launch/SCRIPT ARGUMENTS``."""
     command = [sys.executable, str(ROOT / "launch" / script), *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=HANG_S, check=False
+    )
 
 
 def in_process(script: str, *arguments: str | Path) -> tuple[int, str, str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.hang import HANG_S
 from tests.training.corpora import tree, write_yaml
 from tests.training.ranks import ROOT, environment, free_port
 
@@ -97,13 +98,13 @@ class Run:
 
     def last_step(self) -> int:
         """The last step that was logged."""
-        return max((record["step"] for record in self.logger()), default=0)
+        return max((record["step"] for record in self.records()), default=0)
 
-    def wait_for_step(self, step: int, processes: list[subprocess.Popen], seconds: float = 90) -> None:
+    def wait_for_step(self, step: int, processes: list[subprocess.Popen], seconds: float = HANG_S) -> None:
         """Until that step is logged."""
         self.wait_until(lambda: self.last_step() >= step, processes, seconds)
 
-    def wait_until(self, ready: Callable[[], bool], processes: list[subprocess.Popen], seconds: float = 90) -> None:
+    def wait_until(self, ready: Callable[[], bool], processes: list[subprocess.Popen], seconds: float = HANG_S) -> None:
         """Until ``ready``; fails with the log if a process ends before."""
         end = time.monotonic() + seconds
         while not ready():
@@ -118,7 +119,7 @@ def hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def finish(processes: list[subprocess.Popen], seconds: float = 120) -> list[int]:
+def finish(processes: list[subprocess.Popen], seconds: float = HANG_S) -> list[int]:
     """Exit statuses. Whoever is still there after ``seconds`` is killed, which shows as -9."""
     end = time.monotonic() + seconds
     for process in processes:

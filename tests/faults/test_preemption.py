@@ -9,6 +9,7 @@ import pytest
 
 from pretrain.runs.checkpoint import verify
 from tests.faults.processes import Run, command_of, descendants, finish, kill_all, ranks_below
+from tests.hang import HANG_S
 from tests.training.corpora import build_plain
 
 ENDLESS = {"train__steps": 1_000_000, "schedule__total_steps": 1_000_000}
@@ -119,7 +120,7 @@ def test_whatever_ends_the_launcher_its_ranks_save_and_end(tmp_path, corpora, nu
         else:
             os.kill(launch_process(runner.pid) if whom.endswith("launch") else runner.pid, number)
         assert finish([runner], 40) == [STATUSES[number, whom]]
-        run.wait_until(lambda: not any("pretrain.py" in command_of(pid) for pid in ranks), [], 40)
+        run.wait_until(lambda: not any("pretrain.py" in command_of(pid) for pid in ranks), [], HANG_S)
         saved_at_last_step(run)
     finally:
         kill_all([runner])

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.hang import HANG_S
+
 ROOT = Path(__file__).resolve().parents[2]
 GPU = torch.cuda.is_available()
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="needs triton (pip install triton)")
@@ -26,7 +28,7 @@ def run(module: str, **environment: str) -> str:
     """In a process of its own, because Triton decides once, at its import, whether to interpret."""
     command = [sys.executable, "-m", module]
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"} | environment
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG_S, cwd=ROOT)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
 

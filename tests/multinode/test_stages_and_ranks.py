@@ -10,6 +10,7 @@ import pytest
 
 from pretrain.batches.plan import Bounds, Plan
 from pretrain.data.stream import SampleStream
+from tests.hang import HANG_S
 from tests.multinode.runs import BF16, OTHERWISE, SAVED, SHORT, STEPS, WAYS, checkpoint, same_bits, small_job
 from tests.training.ranks import ROOT, digests, environment, finish, losses, records, start
 
@@ -92,7 +93,7 @@ def test_every_way_is_exported_and_evaluated_by_the_commands_like_plain_data_par
 
 def launch(script: str, *words: object) -> str:
     command = [sys.executable, str(ROOT / "launch" / script), *map(str, words)]
-    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.evaluation.support import in_process
+from tests.hang import HANG_S
 from tests.training import corpora as build
 from tests.training.ranks import command_line, free_port
 
@@ -72,7 +73,7 @@ def seen(address: str, profile: Path) -> str:
     """The page as a browser has built it."""
     command = [browser(), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--dump-dom"]
     command += ["--virtual-time-budget=20000", "--timeout=40000", address]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False).stdout
 
 
 @pytest.mark.slow

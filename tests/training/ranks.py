@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.hang import HANG_S
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -69,7 +71,7 @@ def start(world_size: int, jobs: list[Job], folder: Path) -> list[subprocess.Pop
     return processes
 
 
-def finish(processes: list[subprocess.Popen], folder: Path, timeout: float = 400) -> None:
+def finish(processes: list[subprocess.Popen], folder: Path, timeout: float = HANG_S) -> None:
     """Wait; a rank that failed fails the test with its log."""
     try:
         codes = [process.wait(timeout) for process in processes]
@@ -83,7 +85,7 @@ def finish(processes: list[subprocess.Popen], folder: Path, timeout: float = 400
 def command_line(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """``python launch/pretrain.py ARGUMENTS`` in a folder of its own."""
     command = [sys.executable, str(ROOT / "launch" / "pretrain.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=HANG_S)
 
 
 def records(run_dir: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.hang import HANG_S
 from tests.training.corpora import tree, write_yaml
 from tests.training.ranks import ROOT, digests, environment, free_port, losses
 
@@ -12,7 +13,7 @@ from tests.training.ranks import ROOT, digests, environment, free_port, losses
 def launch(config, cwd, *words):
     command = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", "2", "--master_port", str(free_port())]
     command += [str(ROOT / "launch" / "pretrain.py"), "--config", str(config), *words]
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=HANG_S)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 
 from pretrain.errors import PolymeraseError
 from pretrain.planning.lr_finder import judge
+from tests.hang import HANG_S
 from tests.training import corpora as build
 from tests.training.ranks import ROOT, environment
 
@@ -49,7 +50,7 @@ def test_the_command_suggests_a_rate_and_leaves_nothing_behind(corpora, tmp_path
     command = [sys.executable, str(ROOT / "launch" / "find_lr.py"), "--config", str(config), "--steps", "40", "--json"]
     env = environment(TMPDIR=str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert 1e-6 < result["suggested"] <= result["lowest_loss_at"] <= 0.1
