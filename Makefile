@@ -4,11 +4,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test test-slow lint format clean
+# files that start processes, train or fold: what `make test-fast` leaves out
+SLOWER := tests/recipes tests/docs tests/faults tests/multinode tests/training tests/benchmarking tests/reporting tests/evaluation \
+  tests/exporting tests/importing tests/doctor tests/data_prep tests/test_manners.py tests/test_readme.py tests/models/test_triton.py
+
+.PHONY: install demo test test-fast test-slow lint format clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $(STAMP)
@@ -18,6 +22,9 @@ demo: $(STAMP)  ## build the embedded corpus, pretrain a small model, export it,
 
 test: $(STAMP) lint  ## everything that needs no GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+
+test-fast: $(STAMP) lint  ## what to run while typing: under two minutes on two quiet cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(addprefix --ignore=,$(SLOWER))
 
 test-slow: $(STAMP)  ## kills, memory, launchers: what takes minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
