@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from pretrain.data.raw_batch import RawBatch, merge
 from pretrain.data.sources import Source
 from pretrain.data.stream import SampleStream
 from pretrain.masking import MaskingStrategy, SideInformation
-from pretrain.models import PackedBatch, SoftRows, pair_classes
+from pretrain.models import PackedBatch, SideInput, SoftRows
 from pretrain.objectives import Objective, SampleView, Targets
 from pretrain.rng import SampleRng, derive_seed, sample_keys
 from pretrain.tokenizers import Tokenizer
@@ -59,7 +60,7 @@ class MicroBatchBuilder:
         masking: what is hidden.
         objectives: what is asked.
         strategies: number of masking strategies in a mixture (1 otherwise).
-        pair_table: class of every token id uint8 (V,), for pairing models.
+        side_inputs: host functions of inputs that only this model reads, by name.
         seed: the run's seed.
     """
 
@@ -71,12 +72,12 @@ class MicroBatchBuilder:
         masking: MaskingStrategy,
         objectives: dict[str, Objective],
         strategies: int,
-        pair_table: np.ndarray | None,
+        side_inputs: Mapping[str, SideInput],
         seed: int,
     ):
         self.sources, self.stream, self.tokenizer = sources, stream, tokenizer
         self._masking, self._objectives, self._strategies = masking, objectives, strategies
-        self._pair_table, self._seed = pair_table, seed
+        self._side_inputs, self._seed = side_inputs, seed
         self._seeds = [derive_seed("corpus", seed, number) for number in range(len(sources))]
 
     def lengths_at(self, positions: np.ndarray) -> np.ndarray:
@@ -130,15 +131,14 @@ class MicroBatchBuilder:
         tokens, masked = view.tokens, view.masked
         lengths = np.diff(tokens.offsets)
         positions = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], lengths)
-        pair_class = None
-        if self._pair_table is not None:
-            pair_class = torch.from_numpy(pair_classes(tokens.ids, self._pair_table, masked.positions))
         return PackedBatch(
             input_ids=torch.from_numpy(masked.input_ids.astype(np.int64)),
             cu_seqlens=torch.from_numpy(tokens.offsets.astype(np.int32)),
             position_ids=torch.from_numpy(positions),
             lengths=lengths.tolist(),
-            pair_class=pair_class,
+            side={
+                name: torch.from_numpy(fill(tokens.ids, masked.positions)) for name, fill in self._side_inputs.items()
+            },
             soft_rows=self._soft_rows(view),
         )
 
@@ -159,7 +159,7 @@ def dummy_batch(batch: MicroBatch) -> MicroBatch:
     packed = PackedBatch.pack(
         batch.packed.input_ids[:length],
         [length],
-        pair_class=None if batch.packed.pair_class is None else batch.packed.pair_class[:length],
+        side={name: values[:length] for name, values in batch.packed.side.items()},
     )
     return MicroBatch(
         packed=packed,
@@ -193,10 +193,6 @@ def to_device(batch: MicroBatch, device: torch.device) -> tuple[PackedBatch, dic
 
 
 def _pinned(batch: MicroBatch) -> MicroBatch:
-    packed = batch.packed
-    tensors = {f.name: v.pin_memory() for f in fields(packed) if isinstance(v := getattr(packed, f.name), Tensor)}
-    if packed.soft_rows is not None:
-        rows = packed.soft_rows
-        tensors["soft_rows"] = SoftRows(rows.positions.pin_memory(), rows.freq.pin_memory())  # type: ignore[assignment]
+    packed = batch.packed.map(Tensor.pin_memory)
     targets = {n: {k: v.pin_memory() for k, v in arrays.items()} for n, arrays in batch.targets.items()}
-    return replace(batch, packed=replace(packed, **tensors), targets=targets)  # type: ignore[arg-type]
+    return replace(batch, packed=packed, targets=targets)

@@ -17,7 +17,6 @@ from pretrain.batches.plan import Bounds, Plan
 from pretrain.benchmarking.minimal import MinimalBert
 from pretrain.benchmarking.rows import Row, padded, rows_of
 from pretrain.families import Family
-from pretrain.models import TransformerSettings
 from pretrain.training.components import RunComponents
 
 _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
@@ -94,7 +93,8 @@ class HuggingFace:
     uses_deepspeed = True
 
     def __init__(self, components: RunComponents, course: BenchmarkPlan):
-        self._settings, self._course = components.settings, course
+        self._settings: Any = components.settings
+        self._course = course
         self.model: nn.Module = hugging_face_model(components.family, components.settings)
         self._builder = components.batches("train")
 
@@ -154,7 +154,7 @@ CONTESTANTS: dict[str, Callable[[RunComponents, BenchmarkPlan], Contestant]] = {
 }
 
 
-def hugging_face_model(family: Family, settings: TransformerSettings) -> nn.Module:
+def hugging_face_model(family: Family, settings: Any) -> nn.Module:
     """The family's masked-LM class with random weights. SDPA, except for pairing models, whose scores it hides."""
     import transformers
 

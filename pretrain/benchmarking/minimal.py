@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from pretrain.models import TransformerSettings
 
 
 class Block(nn.Module):
     """Attention and MLP, each with a residual and a LayerNorm behind it."""
 
-    def __init__(self, s: TransformerSettings):
+    def __init__(self, s: Any):
         super().__init__()
         self.s = s
         self.qkv = nn.Linear(s.hidden_size, 3 * s.hidden_size)
@@ -36,7 +36,7 @@ class Block(nn.Module):
 class MinimalBert(nn.Module):
     """Learned positions, post-LN, tied output head on the labelled positions. forward returns the mean loss."""
 
-    def __init__(self, s: TransformerSettings):
+    def __init__(self, s: Any):
         super().__init__()
         self.word = nn.Embedding(s.vocab_size, s.hidden_size)
         self.position = nn.Embedding(s.max_position_embeddings, s.hidden_size)

@@ -16,6 +16,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.evaluation.dotbracket import Pairs, StructureRecord, f1, parse_dot_bracket
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import pack
+from pretrain.models import side_inputs_of
 
 PUBLISHED_HEAD = 5
 _CANONICAL = ("AU", "UA", "GC", "CG", "GU", "UG")
@@ -41,7 +42,7 @@ def score_structures(model: TrainedModel, records: list[StructureRecord]) -> lis
     Raises:
         PolymeraseError: the model has no pairing bias, or a record does not fit it.
     """
-    if not model.settings.pairing_bias:
+    if "pair_class" not in side_inputs_of(model.settings, model.tokenizer.vocab):
         raise PolymeraseError(f"{model.source}: {model.family.name} models have no base-pairing scores")
     longest = model.tokenizer.max_nucleotides(model.max_tokens)
     from tqdm import tqdm
@@ -88,7 +89,7 @@ def attention_scores(model: TrainedModel, sequence: str) -> np.ndarray:
     """float64 (H, L, L): scores of the last layer before the softmax, without special tokens."""
     ids = model.tokenizer.encode_text(sequence)
     with torch.no_grad():
-        scores = model.network.encoder(pack(model, ids, [len(ids)]), return_scores=True).scores
+        scores = model.network.encoder(pack(model, ids, [len(ids)]), return_extras=True).extras.get("scores")
     assert scores is not None
     return scores[0][-1, :, 1:-1, 1:-1].double().cpu().numpy()
 

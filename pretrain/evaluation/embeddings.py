@@ -18,6 +18,7 @@ from pretrain.data.ragged import take
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import batches_of, pack
+from pretrain.models import architecture_of
 
 Pool = Literal["mean", "cls", "token"]
 FORMATS = (".npz", ".safetensors")
@@ -43,7 +44,7 @@ def embed(model: TrainedModel, ids: list[str], sequences: Ragged, pool: Pool, la
     Raises:
         PolymeraseError: no such layer.
     """
-    layers = model.settings.num_hidden_layers
+    layers = architecture_of(model.settings).layers(model.settings)
     if not -layers - 1 <= layer <= layers:
         raise PolymeraseError(f"{model.source} has layers 0 (embeddings) to {layers}, not {layer}")
     lengths = model.tokenizer.token_count(sequences.lengths)

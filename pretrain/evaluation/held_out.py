@@ -21,7 +21,7 @@ from pretrain.evaluation.markov import MASKED, MarkovChains, chain_name, targets
 from pretrain.evaluation.model import is_run
 from pretrain.families import Family
 from pretrain.importing import load_pretrained_state
-from pretrain.models import PackedBatch, TransformerSettings
+from pretrain.models import ModelSettings, PackedBatch
 from pretrain.objectives import LossSums
 from pretrain.objectives.model import PretrainingModel
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
@@ -129,8 +129,7 @@ def _letter_details(
     for batch in evaluation_batches(components, components.batches("validation"), sequences, place, "held-out samples"):
         packed, targets = to_device(batch, place.device)
         with torch.no_grad():
-            hidden = model.encoder(packed).hidden[targets[objective]["index"]]
-            logits = model.mlm_head(hidden, model.encoder.embeddings.word.weight)
+            logits = model.logits(model.encoder(packed).hidden[targets[objective]["index"]])
         details.add(batch, logits.float().log_softmax(dim=-1).cpu().numpy())
     return details.report()
 
@@ -147,7 +146,7 @@ def load(source: str, corpus: str, settings: list[str]) -> tuple[RunComponents, 
     return components, components.model()
 
 
-def _recipe_config(source: str, family: Family, encoder: TransformerSettings, settings: list[str]) -> Config:
+def _recipe_config(source: str, family: Family, encoder: ModelSettings, settings: list[str]) -> Config:
     """The published recipe of the folder's family, as far as this model holds its sequences.
 
     Motif masking needs lists that only who built them has; without them letters are masked one by one.

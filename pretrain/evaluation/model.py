@@ -11,8 +11,7 @@ from torch import Tensor
 from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family, find_family
-from pretrain.families.published import PublishedModel
-from pretrain.models import TransformerSettings
+from pretrain.models import LanguageModel, ModelSettings
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 from pretrain.tokenizers import Tokenizer, build_tokenizer
 
@@ -23,9 +22,9 @@ class TrainedModel:
 
     source: str
     family: Family
-    settings: TransformerSettings
+    settings: ModelSettings
     tokenizer: Tokenizer
-    network: PublishedModel
+    network: LanguageModel
     has_output_head: bool  # folders of a bare encoder have none
     device: torch.device
 
@@ -54,7 +53,7 @@ def is_run(folder: Path) -> bool:
 def load_model(source: str) -> TrainedModel:
     """Read the newest whole checkpoint of a run, or a Hugging Face folder. Dropout is off."""
     family, settings, state = _read_run(Path(source)) if is_run(Path(source)) else _read_folder(source)
-    network = PublishedModel(settings)
+    network = LanguageModel.build(settings)
     parts = {name: value for name, value in state.items() if name.startswith(("encoder.", "mlm_head."))}
     missing = network.load_state_dict(parts, strict=False).missing_keys
     if trunk := [name for name in missing if not name.startswith("mlm_head.")]:
@@ -69,21 +68,21 @@ def random_twin(model: TrainedModel, seed: int) -> TrainedModel:
     """The same encoder before any training: what a trained one has to be better than."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = PublishedModel(model.settings)
+        network = LanguageModel.build(model.settings)
     return TrainedModel(
         f"{model.source} (random weights)", model.family, model.settings, model.tokenizer,
         network.to(model.device).eval(), True, model.device,
     )  # fmt: skip
 
 
-def _read_run(folder: Path) -> tuple[Family, TransformerSettings, dict[str, Tensor]]:
+def _read_run(folder: Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
     config = load_config(str(folder / "config.yaml"))
     checkpoint = find_checkpoint(folder)
     family = find_family(config.model.family)
     return family, family.resized(read_state(checkpoint)["identity"]["model"]), read_tensors(checkpoint, WEIGHTS)
 
 
-def _read_folder(source: str) -> tuple[Family, TransformerSettings, dict[str, Tensor]]:
+def _read_folder(source: str) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
     from pretrain.importing import load_pretrained_state
 
     return load_pretrained_state(source)

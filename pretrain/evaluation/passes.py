@@ -11,7 +11,7 @@ import torch
 
 from pretrain.batches.plan import Bounds, cut
 from pretrain.evaluation.model import TrainedModel
-from pretrain.models import PackedBatch, pair_class_table, pair_classes
+from pretrain.models import PackedBatch, architecture_of, side_inputs_of
 
 _TOKENS = 8192  # of one batch
 _PAIR_CELLS = 1 << 22  # of one batch of a pairing model, whose scores take 4 bytes per cell and head
@@ -52,15 +52,17 @@ def pack(model: TrainedModel, ids: np.ndarray, lengths: list[int], hidden: np.nd
     shown = ids.astype(np.int64)
     if hidden is not None:
         shown[hidden] = model.tokenizer.mask_id
-    classes = None
-    if model.settings.pairing_bias:
-        classes = torch.from_numpy(pair_classes(ids, pair_class_table(model.tokenizer.vocab), hidden))
-    return PackedBatch.pack(torch.from_numpy(shown), lengths, pair_class=classes).to(model.device)
+    side_inputs = side_inputs_of(model.settings, model.tokenizer.vocab)
+    side = {name: torch.from_numpy(fill(ids, hidden)) for name, fill in side_inputs.items()}
+    return PackedBatch.pack(torch.from_numpy(shown), lengths, side=side).to(model.device)
 
 
 def batches_of(model: TrainedModel, lengths: np.ndarray) -> list[int]:
     """Numbers of consecutive sequences of these token counts (S,) that are run together."""
-    return cut(lengths, Bounds(_TOKENS, None, _PAIR_CELLS if model.settings.pairing_bias else None))
+    return cut(
+        lengths,
+        Bounds(_TOKENS, None, _PAIR_CELLS if architecture_of(model.settings).keeps_pairs(model.settings) else None),
+    )
 
 
 def _groups(model: TrainedModel, queries: Iterable[Query]) -> Iterator[list[Query]]:

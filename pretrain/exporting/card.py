@@ -12,7 +12,7 @@ from pretrain.exporting.usage import usage_blocks
 from pretrain.exporting.verify import Verification
 from pretrain.families import Family
 from pretrain.importing.source import OBJECTIVE_HEADS, UNUSED_TENSORS
-from pretrain.models import TransformerSettings
+from pretrain.models import ModelSettings, architecture_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CardFacts:
 def model_card(
     name: str,
     family: Family,
-    settings: TransformerSettings,
+    settings: ModelSettings,
     kind: Kind,
     tensors: ExportTensors,
     remote: tuple[bool, bool],
@@ -62,10 +62,10 @@ def model_card(
         *(f"{title}\n\n```python\n{code}```" for title, code in usage_blocks(name, family, settings, kind, remote)),
         _needs(remote),
     ]
-    if settings.pairing_bias:
+    if getattr(settings, "pairing_bias", False):
         parts.append(_PAIRS)
     parts += _side_files(name, tensors)
-    parts += ["## Facts", _table(_size_rows(settings) | dict(facts.table) | _corpus_rows(facts))]
+    parts += ["## Facts", _table(architecture_of(settings).summary(settings) | dict(facts.table) | _corpus_rows(facts))]
     if facts.sources:
         parts += ["## Data", _rows([list(facts.sources[0]), *(list(source.values()) for source in facts.sources)])]
     if facts.differences:
@@ -135,17 +135,6 @@ def _side_files(name: str, tensors: ExportTensors) -> list[str]:
             "nothing of it is lost; transformers does not read it."
         )
     return parts
-
-
-def _size_rows(settings: TransformerSettings) -> dict[str, object]:
-    return {
-        "layers": settings.num_hidden_layers,
-        "attention heads": settings.num_attention_heads,
-        "hidden size": settings.hidden_size,
-        "intermediate size": settings.intermediate_size,
-        "vocabulary": settings.vocab_size,
-        "longest input (tokens)": settings.max_position_embeddings,
-    }
 
 
 def _corpus_rows(facts: CardFacts) -> dict[str, object]:

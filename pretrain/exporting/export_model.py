@@ -20,7 +20,7 @@ from pretrain.exporting.tensors import Kind, export_tensors
 from pretrain.exporting.verify import Verification, verify
 from pretrain.families import Family
 from pretrain.importing.source import CONFIG, FAMILY_KEY, OBJECTIVE_HEADS, UNUSED_TENSORS
-from pretrain.models import TransformerSettings
+from pretrain.models import ModelSettings
 from pretrain.tokenizers import build_tokenizer
 
 _REMOTE_CODE = Path(__file__).with_name("remote_code")
@@ -47,7 +47,7 @@ class ExportReport:
 def export_model(
     state: Mapping[str, Tensor],
     family: Family,
-    settings: TransformerSettings,
+    settings: ModelSettings,
     folder: Path,
     facts: CardFacts,
     kind: Kind = "mlm",
@@ -90,7 +90,7 @@ def export_model(
     return ExportReport(folder, class_name, parameters, files, verified)
 
 
-def config_json(family: Family, settings: TransformerSettings, class_name: str) -> dict[str, Any]:
+def config_json(family: Family, settings: ModelSettings, class_name: str) -> dict[str, Any]:
     """config.json: the class's settings, where its code is, and which family of ours this is."""
     form = family.hugging_face
     config = form.config(settings) | {"architectures": [class_name], "dtype": "float32", FAMILY_KEY: family.name}
@@ -106,7 +106,7 @@ def config_json(family: Family, settings: TransformerSettings, class_name: str) 
     return config
 
 
-def longest_input(family: Family, settings: TransformerSettings) -> int:
+def longest_input(family: Family, settings: ModelSettings) -> int:
     """Tokens at which the exported tokenizer truncates when asked to: the published limit for the published table,
     else the model's own."""
     published = family.settings.max_position_embeddings

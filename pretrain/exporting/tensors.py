@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import TRANSFORMS, Family
 from pretrain.importing.match import base_prefix
-from pretrain.models import TransformerSettings
+from pretrain.models import ModelSettings
 
 Kind = Literal["mlm", "encoder"]
 # tensors no objective reads that nevertheless are part of the exported class
@@ -31,9 +31,7 @@ class ExportTensors:
     unused: dict[str, Tensor]
 
 
-def export_tensors(
-    family: Family, settings: TransformerSettings, state: Mapping[str, Tensor], kind: Kind
-) -> ExportTensors:
+def export_tensors(family: Family, settings: ModelSettings, state: Mapping[str, Tensor], kind: Kind) -> ExportTensors:
     """Sort a state by where an export keeps its tensors.
 
     Raises:
@@ -65,7 +63,7 @@ def export_tensors(
     return ExportTensors(_owned(model), _owned(heads), _owned(unused))
 
 
-def _complete_esm(model: dict[str, Tensor], settings: TransformerSettings) -> None:
+def _complete_esm(model: dict[str, Tensor], settings: Any) -> None:
     """EsmModel always has a contact head, which no recipe trains. Zeros where there is none, so that loading neither
     warns nor draws random numbers; and the rotary frequencies, which the class keeps in its checkpoints."""
     contacts = settings.num_hidden_layers * settings.num_attention_heads

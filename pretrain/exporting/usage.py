@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pretrain.exporting.tensors import Kind
 from pretrain.families import Family
-from pretrain.models import TransformerSettings
+from pretrain.models import ModelSettings, architecture_of
 
 _SEQUENCES = '["AUGCAUGCAUGCAUGCAUGC", "GGGGCCCCGGGG"]'
 
 
 def usage_blocks(
-    name: str, family: Family, settings: TransformerSettings, kind: Kind, remote: tuple[bool, bool]
+    name: str, family: Family, settings: ModelSettings, kind: Kind, remote: tuple[bool, bool]
 ) -> list[tuple[str, str]]:
     """(title, code) of each block. ``remote``: does the tokenizer, does the model bring its own code."""
     # transformers reads the model's config for a tokenizer too, and would ask on the terminal whether it may
@@ -29,7 +29,7 @@ def usage_blocks(
             "    output = model(**batch, output_hidden_states=True)\n"
             f"embeddings = output.last_hidden_state  # [2, tokens, {width}]\n"
             "first_token = embeddings[:, 0]\n"
-            f"middle_layer = output.hidden_states[{settings.num_hidden_layers // 2}]\n",
+            f"middle_layer = output.hidden_states[{architecture_of(settings).layers(settings) // 2}]\n",
         )
     ]
     if kind == "mlm":

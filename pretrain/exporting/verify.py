@@ -20,8 +20,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.tensors import Kind
 from pretrain.families import Family
-from pretrain.families.published import PublishedModel
-from pretrain.models import PackedBatch, TransformerSettings, pair_class_table, pair_classes
+from pretrain.models import LanguageModel, ModelSettings, PackedBatch, side_inputs_of
 from pretrain.tokenizers import Tokenizer
 
 TOLERANCE = 2e-5  # largest absolute difference in float32
@@ -50,7 +49,7 @@ class Probe:
 def verify(
     folder: Path,
     family: Family,
-    settings: TransformerSettings,
+    settings: ModelSettings,
     state: Mapping[str, Tensor],
     tokenizer: Tokenizer,
     kind: Kind,
@@ -93,10 +92,10 @@ def make_probe(tokenizer: Tokenizer, max_tokens: int) -> Probe:
 
 @torch.no_grad()
 def our_output(
-    settings: TransformerSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer, probe: Probe, kind: Kind
+    settings: ModelSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer, probe: Probe, kind: Kind
 ) -> list[Tensor]:
     """Per probe sequence what our model gives: logits (T, V), or hidden states (T, D) for an encoder export."""
-    model = PublishedModel(settings).eval()
+    model = LanguageModel.build(settings).eval()
     model.load_state_dict(
         {name: tensor for name, tensor in state.items() if name.startswith(("encoder.", "mlm_head."))},
         strict=kind == "mlm",
@@ -105,11 +104,12 @@ def our_output(
     for row, column in probe.masked:
         ids[row][column] = tokenizer.mask_id
     flat = np.concatenate(ids)
-    classes = pair_classes(flat, pair_class_table(tokenizer.vocab)) if settings.pairing_bias else None
     batch = PackedBatch.pack(
         torch.from_numpy(flat).long(),
         [len(tokens) for tokens in ids],
-        pair_class=None if classes is None else torch.from_numpy(classes),
+        side={
+            name: torch.from_numpy(fill(flat, None)) for name, fill in side_inputs_of(settings, tokenizer.vocab).items()
+        },
     )
     hidden = model.encoder(batch).hidden
     output = model.logits(hidden) if kind == "mlm" else hidden

@@ -1,8 +1,6 @@
 """Published models, one file each: sizes and switches, tokenizer, tensor names, Hugging Face form, known oddities."""
 
-import difflib
-
-from pretrain.errors import PolymeraseError
+from pretrain.errors import unknown_name
 from pretrain.families.dnabert import DNABERT
 from pretrain.families.ernie_rna import ERNIE_RNA
 from pretrain.families.family import Family, HuggingFaceForm
@@ -21,8 +19,7 @@ FAMILIES: dict[str, Family] = {
 def find_family(name: str) -> Family:
     """The family of that name; PolymeraseError that names the nearest one if there is none."""
     if name not in FAMILIES:
-        nearest = difflib.get_close_matches(name, FAMILIES, 1, 0)[0]
-        raise PolymeraseError(f"no family {name!r}; did you mean {nearest!r}? (all: {', '.join(FAMILIES)})")
+        raise unknown_name("family", name, FAMILIES)
     return FAMILIES[name]
 
 

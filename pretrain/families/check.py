@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family
-from pretrain.families.published import PublishedModel, our_tensors, parameter_count
-from pretrain.models import TransformerSettings, pair_class_table
+from pretrain.families.published import our_tensors, parameter_count, published_model
+from pretrain.models import LanguageModel, ModelSettings, side_inputs_of
 from pretrain.models.padded import Unpadded, unpad, unpad_rows
 from pretrain.tokenizers import TOKENIZERS
 
@@ -62,14 +62,14 @@ def table(golden: Path = GOLDEN) -> tuple[str, bool]:
     return "\n".join(lines), good
 
 
-def _model(family: Family, settings: TransformerSettings, published: Mapping[str, Tensor]) -> PublishedModel:
-    model = PublishedModel(settings)
+def _model(family: Family, settings: ModelSettings, published: Mapping[str, Tensor]) -> LanguageModel:
+    model = published_model(settings)
     tensors = our_tensors(family.upstream, published)
     model.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith("heads.")})
     return model.eval()
 
 
-def _difference(model: PublishedModel, packed: Unpadded, expected: Tensor) -> float:
+def _difference(model: LanguageModel, packed: Unpadded, expected: Tensor) -> float:
     return (model(packed.batch) - packed.pick(expected)).abs().max().item()
 
 
@@ -77,11 +77,11 @@ def _ernie_rna(family: Family, golden: Path) -> Measured:
     folder = golden / "ernie_rna"
     inputs, outputs = load_file(folder / "inputs.safetensors"), load_file(folder / "outputs.safetensors")
     model = _model(family, family.resized(TINY), load_file(folder / "weights.safetensors"))
-    classes = pair_class_table(TOKENIZERS[family.tokenizer]().vocab)
+    side_inputs = side_inputs_of(model.settings, TOKENIZERS[family.tokenizer]().vocab)
     differences = []
     for case in ("single", "padded", "masked", "gapped"):
         ids = inputs[f"{case}.input_ids"]
-        packed = unpad(ids, ids != family.settings.pad_token_id, pair_table=classes)
+        packed = unpad(ids, ids != family.settings.pad_token_id, side_inputs)
         differences.append(_difference(model, packed, outputs[f"{case}.logits"]))
     return Measured(max(differences), 5e-5, "upstream outputs")
 
@@ -131,7 +131,7 @@ def _transformers(family: Family, golden: Path) -> Measured:
             parameter.copy_(torch.randn_like(parameter) * 0.3)
         ids = torch.randint(5, family.settings.vocab_size, (3, 20))
     real = torch.arange(20)[None, :] < torch.tensor([20, 13, 5])[:, None]
-    model = PublishedModel(family.resized(TINY)).eval()
+    model = published_model(family.resized(TINY)).eval()
     model.load_state_dict(our_tensors(family.hugging_face.keys, theirs.state_dict()))
     expected = theirs(input_ids=ids, attention_mask=real.long()).logits
     return Measured(_difference(model, unpad(ids, real), expected), 1e-4, "transformers, random weights")

@@ -42,7 +42,7 @@ class HuggingFaceForm:
     constants: dict[str, Any] = field(default_factory=dict)
     extra_fields: tuple[str, ...] = ()
 
-    def config(self, settings: TransformerSettings) -> dict[str, Any]:
+    def config(self, settings: Any) -> dict[str, Any]:
         """config.json of these settings."""
         fields = {name: getattr(settings, name) for name in CONFIG_FIELDS + self.extra_fields}
         config = {"model_type": self.model_type, **fields, "hidden_act": settings.mlp, **self.constants}

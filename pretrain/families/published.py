@@ -1,35 +1,21 @@
-"""A published model as a module: encoder, output head and the heads its weights come with.
-
-Its state dict has the names of a pretraining model (``encoder.…``, ``mlm_head.…``, ``heads.…``).
-"""
+"""Published weights as a module: backbone, output head and the heads that they come with."""
 
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pretrain.families.keys import TRANSFORMS, KeyLayout
-from pretrain.models import Encoder, MfeHead, MlmHead, PackedBatch, StructureHead, TransformerSettings
+from pretrain.models import LanguageModel, MfeHead, ModelSettings, StructureHead
 
 HEADS = {"structure": StructureHead, "mfe": MfeHead}  # heads other than mlm that published weights come with
 
 
-class PublishedModel(nn.Module):
-    """Encoder, output head and extra heads by name."""
-
-    def __init__(self, settings: TransformerSettings, heads: tuple[str, ...] = ("mlm",)) -> None:
-        super().__init__()
-        self.encoder = Encoder(settings)
-        self.mlm_head = MlmHead(settings)
-        self.heads = nn.ModuleDict({name: HEADS[name](settings.hidden_size) for name in heads if name != "mlm"})
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (M, D) -> (M, V)."""
-        return self.mlm_head(hidden, self.encoder.embeddings.word.weight)
-
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Packed batch -> logits (N, V) at every token."""
-        return self.logits(self.encoder(batch).hidden)
+def published_model(settings: ModelSettings, heads: tuple[str, ...] = ("mlm",)) -> LanguageModel:
+    """A model of these settings with these heads; its state dict has the names of a pretraining model."""
+    model = LanguageModel.build(settings)
+    model.heads.update({name: HEADS[name](settings.hidden_size) for name in heads if name != "mlm"})
+    return model
 
 
 def our_tensors(layout: KeyLayout, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -46,8 +32,8 @@ def our_tensors(layout: KeyLayout, published: Mapping[str, Tensor]) -> dict[str,
     return named
 
 
-def parameter_count(settings: TransformerSettings, heads: tuple[str, ...]) -> int:
+def parameter_count(settings: ModelSettings, heads: tuple[str, ...]) -> int:
     """Parameters of the encoder with these heads, counted without allocating them."""
     with torch.device("meta"):
-        model = PublishedModel(settings, heads)
+        model = published_model(settings, heads)
     return sum(parameter.numel() for parameter in model.parameters())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import TRANSFORMS, KeyLayout
-from pretrain.families.published import HEADS, PublishedModel
-from pretrain.models import TransformerSettings
+from pretrain.families.published import HEADS, published_model
+from pretrain.models import ModelSettings
 
 _SHOWN = 6  # names listed in an error
 
@@ -32,7 +33,7 @@ class KeyMatch:
     unequal: list[tuple[str, str]] = field(default_factory=list)
     not_floating: list[str] = field(default_factory=list)
 
-    def missing(self, settings: TransformerSettings) -> list[str]:
+    def missing(self, settings: ModelSettings) -> list[str]:
         """Names (the source's) of tensors that a model of these settings needs and the source lacks. A head that the
         source has nothing of is no loss; a head that it has in part is."""
         present = {_part(name) for name in self.state} | {"encoder"}
@@ -66,7 +67,7 @@ def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> KeyMatch:
     return result
 
 
-def check(matched: KeyMatch, settings: TransformerSettings, source: str) -> None:
+def check(matched: KeyMatch, settings: ModelSettings, source: str) -> None:
     """Refuse whatever is not exactly a model of these settings.
 
     Raises:
@@ -96,10 +97,10 @@ def check(matched: KeyMatch, settings: TransformerSettings, source: str) -> None
         raise PolymeraseError(f"{source}: {copy} should be a copy of {first} (tied weights) and differs from it")
 
 
-def expected_shapes(settings: TransformerSettings) -> dict[str, torch.Size]:
+def expected_shapes(settings: Any) -> dict[str, torch.Size]:
     """Names and shapes of all that published models come with: encoder, heads, and what no objective reads."""
     with torch.device("meta"):
-        model = PublishedModel(settings, ("mlm", *HEADS))
+        model = published_model(settings, ("mlm", *HEADS))
     width, contacts = settings.hidden_size, settings.num_hidden_layers * settings.num_attention_heads
     unused = {
         "pooler.weight": (width, width), "pooler.bias": (width,), "segment.weight": (2, width),

@@ -15,7 +15,7 @@ from pretrain.importing.match import KeyMatch, check, match
 from pretrain.importing.sizes import layer_numbers, settings_from, sizes_of
 from pretrain.importing.source import FAMILY_KEY, ImportedFile, read_source
 from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside
-from pretrain.models import TransformerSettings
+from pretrain.models import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Imported:
     """A checkpoint as ours. state: float32 under our names, with ``heads.…`` it came with and ``unused.…`` tensors."""
 
     family: Family
-    settings: TransformerSettings
+    settings: ModelSettings
     state: dict[str, Tensor]
     layout: str  # "upstream" or "Hugging Face"
 
@@ -64,7 +64,7 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
     return Imported(family, settings, matched.state | source.side, layout)
 
 
-def load_pretrained_state(folder: str | Path) -> tuple[Family, TransformerSettings, dict[str, Tensor]]:
+def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
     """Family, settings and weights (our names, float32) of a Hugging Face folder or a checkpoint file.
 
     Raises:

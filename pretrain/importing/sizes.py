@@ -12,7 +12,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.family import CONFIG_FIELDS
-from pretrain.models import TransformerSettings
+from pretrain.models import ModelSettings
 from pretrain.models.transformer.mlp import ACTIVATIONS
 
 _STATABLE = (*CONFIG_FIELDS, "hidden_act", "rope_theta", "rope_scaling")
@@ -48,7 +48,7 @@ def settings_from(
     config: Mapping[str, Any],
     overrides: Mapping[str, Any],
     source: str,
-) -> TransformerSettings:
+) -> ModelSettings:
     """Settings of the model whose tensors (our names) are ``state``.
 
     Args:

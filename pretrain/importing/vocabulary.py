@@ -15,7 +15,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.family import VOCABULARY_FILES
 from pretrain.importing.damage import brief
-from pretrain.models import TransformerSettings
+from pretrain.models import ModelSettings
 from pretrain.tokenizers import build_tokenizer
 
 _BY_TOKEN = ("encoder.embeddings.word.weight", "mlm_head.bias")  # tensors with a row per token
@@ -73,7 +73,7 @@ def check_vocabulary(source: str, family: Family, folder: Path) -> None:
 
 
 def extend_vocabulary(
-    state: Mapping[str, Tensor], old: Family, old_settings: TransformerSettings, new: Family, seed: int
+    state: Mapping[str, Tensor], old: Family, old_settings: ModelSettings, new: Family, seed: int
 ) -> dict[str, Tensor]:
     """Weights of a model of ``old`` as those of ``new``, whose vocabulary holds all its tokens and some more.
 
@@ -96,10 +96,10 @@ def extend_vocabulary(
     for name in _BY_TOKEN:
         if name in state:
             noise = torch.randn((len(after), *state[name].shape[1:]), generator=generator)
-            result[name] = state[name].mean(dim=0) + old_settings.initializer_range * noise
+            result[name] = state[name].mean(dim=0) + getattr(old_settings, "initializer_range", 0.02) * noise
             result[name][rows] = state[name]
     return result
 
 
-def _without_ids(settings: TransformerSettings) -> TransformerSettings:
+def _without_ids(settings: ModelSettings) -> ModelSettings:
     return replace(settings, **_IDS)  # type: ignore[arg-type]

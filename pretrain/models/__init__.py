@@ -1,7 +1,7 @@
-"""The model side: packed batch, encoder, heads. No distributed code, no losses.
+"""The model side: packed batch, architectures, heads. No distributed code, no losses.
 
-Whole pretraining models keep the parts under ``encoder``, ``mlm_head`` and ``heads.<objective>``; the key maps of
-``pretrain.families`` name tensors accordingly. Names are found when they are asked for, because families and their
+Whole models keep the parts under ``encoder``, ``mlm_head`` and ``heads.<objective>``, whatever the architecture; the
+key maps of ``pretrain.families`` name tensors accordingly. Names are found when they are asked for: families and their
 command line need the settings alone, and torch takes a second.
 """
 
@@ -9,32 +9,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pretrain.models.architecture import ARCHITECTURES, architecture_of, find_architecture, side_inputs_of
+    from pretrain.models.backbone import Backbone, BackboneOutput
     from pretrain.models.batch import PackedBatch, SoftRows
+    from pretrain.models.entry import Architecture, ModelSettings, SideInput
     from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
-    from pretrain.models.transformer.encoder import Encoder, EncoderOutput
-    from pretrain.models.transformer.recurrent.pairing import pair_class_table, pair_classes
-    from pretrain.models.transformer.settings import RopeScaling, TransformerSettings
+    from pretrain.models.language_model import LanguageModel
 
 __all__ = [
-    "Encoder",
-    "EncoderOutput",
+    "ARCHITECTURES",
+    "Architecture",
+    "Backbone",
+    "BackboneOutput",
+    "LanguageModel",
     "MfeHead",
     "MlmHead",
+    "ModelSettings",
     "PackedBatch",
-    "RopeScaling",
+    "SideInput",
     "SoftRows",
     "StructureHead",
-    "TransformerSettings",
     "TypeHead",
-    "pair_class_table",
-    "pair_classes",
+    "architecture_of",
+    "find_architecture",
+    "side_inputs_of",
 ]
 _FILES = {
+    "architecture": ("ARCHITECTURES", "architecture_of", "find_architecture", "side_inputs_of"),
+    "backbone": ("Backbone", "BackboneOutput"),
     "batch": ("PackedBatch", "SoftRows"),
-    "transformer.encoder": ("Encoder", "EncoderOutput"),
+    "entry": ("Architecture", "ModelSettings", "SideInput"),
     "heads": ("MfeHead", "MlmHead", "StructureHead", "TypeHead"),
-    "transformer.recurrent.pairing": ("pair_class_table", "pair_classes"),
-    "transformer.settings": ("TransformerSettings", "RopeScaling"),
+    "language_model": ("LanguageModel",),
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,27 +31,22 @@ class SoftRows:
     positions: Tensor
     freq: Tensor
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> SoftRows:
-        """The same rows on another device."""
-        return SoftRows(
-            self.positions.to(device, non_blocking=non_blocking), self.freq.to(device, non_blocking=non_blocking)
-        )
-
 
 @dataclass
 class PackedBatch:
-    """What the encoder reads.
+    """What a backbone reads.
 
     input_ids: int64 (N,). cu_seqlens: int32 (S+1,), sequence s is tokens cu_seqlens[s] : cu_seqlens[s+1].
     position_ids: int64 (N,), restarting at 0 in each sequence. lengths: the S lengths on the host, so that attention
-    needs no device synchronisation. pair_class: uint8 (N,), see ``pairing.pair_classes``; pairing models only.
+    needs no device synchronisation. side: one value per token (N,) of each input that only some models read, by the
+    names of the architecture's ``side_inputs`` (``pair_class``: uint8, of pairing models).
     """
 
     input_ids: Tensor
     cu_seqlens: Tensor
     position_ids: Tensor
     lengths: list[int]
-    pair_class: Tensor | None = None
+    side: dict[str, Tensor] = field(default_factory=dict)
     soft_rows: SoftRows | None = None
 
     @classmethod
@@ -59,7 +55,7 @@ class PackedBatch:
         input_ids: Tensor,
         lengths: list[int],
         *,
-        pair_class: Tensor | None = None,
+        side: dict[str, Tensor] | None = None,
         soft_rows: SoftRows | None = None,
     ) -> PackedBatch:
         """A batch from flat ids (N,) and lengths alone; positions count from 0 in each sequence."""
@@ -71,7 +67,7 @@ class PackedBatch:
             cu_seqlens=bounds.to(input_ids.device, torch.int32),
             position_ids=positions.to(input_ids.device),
             lengths=lengths,
-            pair_class=pair_class,
+            side=side or {},
             soft_rows=soft_rows,
         )
 
@@ -81,16 +77,18 @@ class PackedBatch:
         device = self.input_ids.device
         return Layout.build(self.lengths, device=device, **GROUPING[device.type])
 
-    @property
-    def first_tokens(self) -> Tensor:
-        """int64 (S,): flat index of each sequence's first token."""
-        return self.cu_seqlens[:-1].to(torch.int64)
-
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PackedBatch:
         """The same batch with its tensors on another device."""
-        moved: dict[str, Any] = {
-            field.name: value.to(device, non_blocking=non_blocking)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor | SoftRows)
-        }
-        return replace(self, **moved)
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> PackedBatch:
+        """The same batch with every tensor changed."""
+        soft = self.soft_rows
+        return replace(
+            self,
+            input_ids=change(self.input_ids),
+            cu_seqlens=change(self.cu_seqlens),
+            position_ids=change(self.position_ids),
+            side={name: change(tensor) for name, tensor in self.side.items()},
+            soft_rows=soft and SoftRows(change(soft.positions), change(soft.freq)),
+        )

@@ -40,11 +40,20 @@ class LengthGroup:
         """B*T*T."""
         return len(self.lengths) * self.width**2
 
-    def to_blocks(self, rows: Tensor) -> Tensor:
-        """The group's tokens (stop-start, ...) -> (B, T, ...)."""
+    def to_blocks(self, rows: Tensor, pad: float | None = None) -> Tensor:
+        """The group's tokens (stop-start, ...) -> (B, T, ...).
+
+        Args:
+            pad: what padded cells hold, for convolutions and FFTs. By default they repeat a real token, which costs
+                nothing, for attention that masks them anyway.
+        """
         if self.index is not None:
             rows = rows.index_select(0, self.index)
-        return rows.reshape(len(self.lengths), self.width, *rows.shape[1:])
+        block = rows.reshape(len(self.lengths), self.width, *rows.shape[1:])
+        if pad is None or self.key_mask is None:
+            return block
+        real = self.key_mask.view(*block.shape[:2], *(1,) * (block.dim() - 2))
+        return block.masked_fill(~real, pad)
 
     def from_blocks(self, block: Tensor) -> Tensor:
         """(B, T, ...) -> (stop-start, ...), the real tokens only."""

@@ -1,13 +1,13 @@
 """From padded batches, as Hugging Face models and goldens have them, to packed ones and back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pretrain.models.batch import PackedBatch, SoftRows
-from pretrain.models.transformer.recurrent.pairing import pair_classes
+from pretrain.models.entry import SideInput
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,15 @@ class Unpadded:
         return padded[self.real]
 
 
-def unpad(ids: Tensor, real: Tensor, *, pair_table: np.ndarray | None = None) -> Unpadded:
+def unpad(ids: Tensor, real: Tensor, side_inputs: Mapping[str, SideInput] | None = None) -> Unpadded:
     """Drop padding from ids (B, T). Positions count real tokens only, also where padding stands inside a row.
 
-    With a pair table (``pairing.pair_class_table``), pair classes are those of the ids as they are.
+    Args:
+        side_inputs: of the model that reads the batch (``side_inputs_of``); they are made of the ids as they are.
     """
     flat = ids[real]
-    classes = None if pair_table is None else torch.from_numpy(pair_classes(flat.numpy(), pair_table))
-    return Unpadded(PackedBatch.pack(flat, real.sum(1).tolist(), pair_class=classes), real)
+    side = {name: torch.from_numpy(fill(flat.numpy(), None)) for name, fill in (side_inputs or {}).items()}
+    return Unpadded(PackedBatch.pack(flat, real.sum(1).tolist(), side=side), real)
 
 
 def unpad_rows(rows: Tensor, real: Tensor, base_token_ids: tuple[int, int, int, int]) -> Unpadded:

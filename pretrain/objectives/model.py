@@ -1,43 +1,31 @@
-"""The module that is trained: encoder, output head, and a head for each objective that needs one."""
+"""The module that is trained: a language model, and a head for each objective that needs one."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from pretrain.models import Encoder, MlmHead, PackedBatch, TransformerSettings
+from pretrain.models import LanguageModel, PackedBatch
 from pretrain.objectives.base import LossSums, Objective, ObjectiveContext, Outputs
 
 
-class PretrainingModel(nn.Module):
-    """Encoder plus heads; its forward returns the weighted sum of the losses and what is to be logged.
+class PretrainingModel(LanguageModel):
+    """A language model with objectives; its forward returns the weighted sum of the losses and what is to be logged.
 
     Args:
-        settings: the encoder.
+        model: backbone and output head.
         objectives: by name.
         context: what their heads need.
-        checkpoint_activations: recompute each layer in the backward pass.
-        pairing_memory: see ``Encoder``.
     """
 
-    def __init__(
-        self,
-        settings: TransformerSettings,
-        objectives: dict[str, Objective],
-        context: ObjectiveContext,
-        checkpoint_activations: bool = False,
-        pairing_memory: Literal["store", "rebuild", "none"] = "rebuild",
-    ):
-        super().__init__()
-        self.encoder = Encoder(settings, checkpoint_activations=checkpoint_activations, pairing_memory=pairing_memory)
-        self.mlm_head = MlmHead(settings)
+    def __init__(self, model: LanguageModel, objectives: dict[str, Objective], context: ObjectiveContext):
         heads = {name: objective.head(context) for name, objective in objectives.items()}
-        self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
+        super().__init__(
+            model.encoder, model.mlm_head, {name: head for name, head in heads.items() if head is not None}
+        )
         self.objectives = objectives
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
     ) -> tuple[Tensor, dict[str, LossSums]]:
         """One micro-batch.
@@ -51,7 +39,7 @@ class PretrainingModel(nn.Module):
             Scalar loss, and per objective the sums before any division.
         """
         hidden = self.encoder(batch).hidden
-        outputs = Outputs(hidden, lambda index: self.mlm_head(hidden[index], self.encoder.embeddings.word.weight))
+        outputs = Outputs(hidden, lambda index: self.logits(hidden[index]))
         sums = {
             name: objective.loss(outputs, self._head(name), targets[name])
             for name, objective in self.objectives.items()

@@ -8,34 +8,34 @@ import torch
 
 from pretrain.config import Config
 from pretrain.config.sections import Optimizer as OptimizerSettings
-from pretrain.models import TransformerSettings
+from pretrain.models import LanguageModel, ModelSettings, architecture_of
 from pretrain.objectives import OBJECTIVES, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
+from pretrain.training.components import options_of
 from pretrain.training.engine import BUCKET
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 STAYS_GATHERED = 1_000_000_000  # weights that stage 3 keeps whole from forward to backward, at most
 
 
-def parameter_count(config: Config, settings: TransformerSettings) -> int:
+def parameter_count(config: Config, settings: ModelSettings) -> int:
     """Trained parameters, the heads of the run's objectives included (an RNA type head counts 28 types)."""
     context = ObjectiveContext(hidden_size=settings.hidden_size, rna_types=tuple("?" * 28))
     objectives = {name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()}
     with torch.device("meta"):
-        model = PretrainingModel(settings, objectives, context)
+        model = PretrainingModel(LanguageModel.build(settings), objectives, context)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def flops_per_token(settings: TransformerSettings, length: float, selected: float) -> float:
+def flops_per_token(settings: ModelSettings, length: float, selected: float) -> float:
     """Forward and backward, per token of sequences of ``length`` tokens: 3 x (matrix products of the forward pass).
 
     Args:
         selected: share of tokens that reach the output head.
     """
-    width, inner, layers = settings.hidden_size, settings.intermediate_size, settings.num_hidden_layers
-    layer = 2 * (4 * width * width + 2 * width * inner) + 4 * length * width  # projections and MLP, attention
-    head = 2 * width * (width + settings.vocab_size)
-    return 3.0 * (layers * layer + selected * head)
+    architecture = architecture_of(settings)
+    head = architecture.head(settings).flops_per_token()
+    return 3.0 * (architecture.flops_per_token(settings, length) + selected * head)
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ class Memory:
         return self.weights + self.gradients + self.optimizer + self.buffers + self.activations
 
 
-def memory_per_rank(
-    config: Config, settings: TransformerSettings, parameters: int, ranks: int, lengths: list[int]
-) -> Memory:
+def memory_per_rank(config: Config, settings: ModelSettings, parameters: int, ranks: int, lengths: list[int]) -> Memory:
     """Estimate for one micro-batch of sequences of these lengths (tokens), at its worst moment in a step."""
     engine = config.engine
     small = _BYTES[engine.precision] if engine.zero_stage else 4
@@ -69,7 +67,9 @@ def memory_per_rank(
         gradients=parameters * _gradient_bytes(engine.zero_stage, small) / share[1],
         optimizer=0 if offloaded else parameters * (states + master) / share[2],
         buffers=small * _buffer_elements(engine.zero_stage, parameters),
-        activations=_activations(config, settings, lengths),
+        activations=architecture_of(settings).activation_bytes(
+            settings, options_of(config, settings), lengths, _BYTES[engine.precision]
+        ),
     )
 
 
@@ -90,23 +90,3 @@ def _gradient_bytes(stage: int, weight_bytes: int) -> int:
     That is, at stage 1 the 16-bit gradients, and at stage 2 the reduced ones of the last micro-batch, in float32.
     """
     return 4 + (weight_bytes if stage == 1 and weight_bytes == 2 else 4 if stage == 2 else 0)
-
-
-def _activations(config: Config, settings: TransformerSettings, lengths: list[int]) -> float:
-    """What the forward pass keeps for the backward pass."""
-    size = _BYTES[config.engine.precision]
-    tokens, cells = sum(lengths), sum(length * length for length in lengths)
-    width, inner, layers = settings.hidden_size, settings.intermediate_size, settings.num_hidden_layers
-    # per token and layer: queries, keys, values and their mixture, inputs and outputs of both norms, the inner width of
-    # the MLP. Attention keeps nothing per pair of tokens, dropout on a CPU only its seed.
-    layer = tokens * size * (8 * width + inner)
-    buffers = 0
-    if settings.pairing_bias:
-        memory = config.model.pairing_memory
-        if memory == "rebuild" and config.model.checkpoint_activations:
-            memory = "store"  # as the encoder does
-        buffers = {"store": layers + 1, "rebuild": 2, "none": 0}[memory]  # one of them holds the gradient
-    scores = 4.0 * buffers * settings.num_attention_heads * cells  # float32
-    if config.model.checkpoint_activations:  # inputs of all layers, the inside of one
-        return layers * tokens * width * size + layer + scores
-    return layers * layer + scores

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family, find_family
 from pretrain.masking import MaskingStrategy, build_strategy
-from pretrain.models import TransformerSettings, pair_class_table
+from pretrain.models import LanguageModel, ModelSettings, architecture_of, side_inputs_of
 from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext
 from pretrain.objectives.base import IGNORE
 from pretrain.objectives.model import PretrainingModel
@@ -41,7 +42,7 @@ class RunComponents:
 
     config: Config  # sizes and run.dir filled in
     family: Family
-    settings: TransformerSettings
+    settings: ModelSettings
     tokenizer: Tokenizer
     corpora: list[Corpus]
     masking: MaskingStrategy
@@ -52,10 +53,8 @@ class RunComponents:
     def model(self) -> PretrainingModel:
         """The model before the first step; the same on every rank."""
         torch.manual_seed(derive_seed("initialisation", self.config.run.seed) % 2**63)
-        memory = self.config.model
-        model = PretrainingModel(
-            self.settings, self.objectives, self.context, memory.checkpoint_activations, memory.pairing_memory
-        )
+        language_model = LanguageModel.build(self.settings, options_of(self.config, self.settings))
+        model = PretrainingModel(language_model, self.objectives, self.context)
         if self.initial is not None:
             _load_initial(model, self.initial, str(self.config.model.init_from))
         return model
@@ -85,7 +84,7 @@ class RunComponents:
             self.masking,
             self.objectives,
             len(self.context.strategies),
-            pair_class_table(self.tokenizer.vocab) if self.settings.pairing_bias else None,
+            side_inputs_of(self.settings, self.tokenizer.vocab),
             seed if split == "train" else derive_seed(split, seed),
         )
 
@@ -117,7 +116,9 @@ def build_components(config: Config) -> RunComponents:
 def _check_heads(components: RunComponents) -> None:
     """A head for other classes than this corpus has cannot be gone on with."""
     with torch.device("meta"):
-        own = PretrainingModel(components.settings, components.objectives, components.context).state_dict()
+        own = PretrainingModel(
+            LanguageModel.build(components.settings), components.objectives, components.context
+        ).state_dict()
     for name, tensor in (components.initial or {}).items():
         if name.startswith("heads.") and name in own and tensor.shape != own[name].shape:
             raise PolymeraseError(
@@ -138,12 +139,18 @@ def _tokenizer(config: Config, family: Family) -> Tokenizer:
         ) from None
 
 
-def longest_input(config: Config, family: Family, settings: TransformerSettings) -> int:
+def options_of(config: Config, settings: ModelSettings) -> Any:
+    """Memory choices of the run's architecture."""
+    options = architecture_of(settings).options
+    return options(**{field.name: getattr(config.model, field.name) for field in fields(options)})
+
+
+def longest_input(config: Config, family: Family, settings: ModelSettings) -> int:
     """Tokens of the longest sample, specials included (position tables can hold more than was ever trained)."""
     return config.corpus.max_tokens or min(family.max_tokens, settings.max_position_embeddings)
 
 
-def encoder_of(config: Config, family: Family) -> tuple[TransformerSettings, dict[str, torch.Tensor] | None]:
+def encoder_of(config: Config, family: Family) -> tuple[ModelSettings, dict[str, torch.Tensor] | None]:
     """Settings of the encoder, and its first weights under our names where ``model.init_from`` gives some."""
     wanted = {name: value for name in _SIZES if (value := getattr(config.model, name)) is not None}
     if config.model.init_from is None:
@@ -182,9 +189,7 @@ def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], sourc
         )
 
 
-def _context(
-    config: Config, settings: TransformerSettings, tokenizer: Tokenizer, corpora: list[Corpus]
-) -> ObjectiveContext:
+def _context(config: Config, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]) -> ObjectiveContext:
     trains = [corpus.manifest["splits"]["train"] for corpus in corpora]
     types = sorted({name for train in trains for name in train.get("rna_type", ())} - {"(none)"})
     ids = {token: number for number, token in enumerate(tokenizer.vocab)}
@@ -197,7 +202,7 @@ def _context(
         hidden_size=settings.hidden_size,
         strategies=tuple(part.strategy for part in parts) if parts else (config.masking.strategy,),
         soft_labels=config.objectives.soft_label is not None,
-        base_ids=settings.base_token_ids or (0, 0, 0, 0),
+        base_ids=getattr(settings, "base_token_ids", None) or (0, 0, 0, 0),
         rna_types=tuple(types),
         rna_type_ids=tuple(ids.get(name.replace("_", ""), IGNORE) for name in types),
         label_objective=type_objective is not None and type_objective.mode == "label_token",
@@ -207,7 +212,7 @@ def _context(
 
 
 def _check_fit(
-    config: Config, family: Family, settings: TransformerSettings, tokenizer: Tokenizer, corpora: list[Corpus]
+    config: Config, family: Family, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]
 ) -> None:
     """What only the corpus, the tokenizer and the objectives together can tell."""
     active = config.objectives.active()
@@ -215,14 +220,14 @@ def _check_fit(
     longest = longest_input(config, family, settings)
     columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
     named = ", ".join(str(corpus.folder) for corpus in corpora)
-    limited = settings.position_embedding_type in ("learned", "sinusoidal")
+    held = architecture_of(settings).longest_input(settings)
     budget, cells = config.batch.tokens, config.batch.pair_cells
     most = min(longest, _longest(tokenizer, corpora))
     by_label = config.objectives.rna_type is not None and config.objectives.rna_type.mode == "label_token"
     fold = f"fold the corpus (python -m data_prep fold {named} --out DIR)"
     problems = (
         (
-            limited and longest > settings.max_position_embeddings,
+            held is not None and longest > held,
             f"corpus.max_tokens={longest} exceeds model.max_position_embeddings={settings.max_position_embeddings}",
         ),
         (

@@ -112,8 +112,8 @@ def test_a_sample_is_the_same_whatever_batch_it_comes_in(maker):
         own = slice(edges[place], edges[place + 1])
         assert torch.equal(alone.packed.input_ids, whole.packed.input_ids[own])
         assert torch.equal(alone.packed.position_ids, whole.packed.position_ids[own])
-        if whole.packed.pair_class is not None:
-            assert torch.equal(alone.packed.pair_class, whole.packed.pair_class[own])
+        for name, values in whole.packed.side.items():
+            assert torch.equal(alone.packed.side[name], values[own])
         if soft is not None:
             mine = (soft.positions >= own.start) & (soft.positions < own.stop)
             rows = alone.packed.soft_rows

@@ -13,7 +13,7 @@ import torch
 
 from pretrain.evaluation.model import TrainedModel
 from pretrain.families import find_family
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.tokenizers import build_tokenizer
 from tests.hang import HANG_S
 
@@ -30,7 +30,7 @@ def tiny(family_name: str, seed: int = 0) -> TrainedModel:
     settings = family.resized(SIZES)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = PublishedModel(settings)
+        network = published_model(settings)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.3 * torch.randn_like(parameter))

@@ -107,8 +107,8 @@ def test_scores_are_those_of_the_last_layer_without_special_tokens():
     from pretrain.evaluation.passes import pack
 
     with torch.no_grad():
-        output = model.network.encoder(pack(model, ids, [11]), return_scores=True)
-    np.testing.assert_allclose(scores, output.scores[0][2, :, 1:10, 1:10].numpy(), atol=1e-6)
+        output = model.network.encoder(pack(model, ids, [11]), return_extras=True)
+    np.testing.assert_allclose(scores, output.extras["scores"][0][2, :, 1:10, 1:10].numpy(), atol=1e-6)
 
 
 def test_every_head_and_the_energy_model_are_reported(tmp_path: Path):

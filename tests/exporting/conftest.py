@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pretrain.exporting import CardFacts, export_model
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.importing import import_published, read_source
 
 Command = Callable[..., None]
@@ -103,7 +103,7 @@ def utrbert_upstream(exports: Path) -> Path:
     )  # fmt: skip
     generator = torch.Generator().manual_seed(3)
     tensors: dict[str, Tensor] = {}
-    for name, tensor in PublishedModel(settings).state_dict().items():
+    for name, tensor in published_model(settings).state_dict().items():
         found = family.upstream.to_theirs(name)
         assert found is not None
         tensors[found[0]] = tensor + 0.3 * torch.randn(tensor.shape, generator=generator)

@@ -15,7 +15,7 @@ from pretrain.config import load_config
 from pretrain.config.load import save
 from pretrain.exporting.notes import terms_of
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
 from pretrain.runs.checkpoint import Checkpoints
 
@@ -28,7 +28,7 @@ SIZES = {
 @pytest.fixture(scope="module")
 def weights() -> dict[str, Tensor]:
     torch.manual_seed(5)
-    return PublishedModel(replace(FAMILIES["ernie_rna"].settings, **SIZES), ("mlm", "structure", "mfe")).state_dict()
+    return published_model(replace(FAMILIES["ernie_rna"].settings, **SIZES), ("mlm", "structure", "mfe")).state_dict()
 
 
 @pytest.fixture

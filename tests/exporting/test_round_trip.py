@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES, TRANSFORMS
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
 from pretrain.importing.match import match
 
@@ -21,7 +21,7 @@ def test_ours_to_hugging_face_and_back_is_exact(name: str) -> None:
     settings = replace(
         family.settings, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20
     )
-    state = PublishedModel(settings, family.heads).state_dict()
+    state = published_model(settings, family.heads).state_dict()
     tensors = export_tensors(family, settings, state, "mlm")
     back = match(family.hugging_face.keys, tensors.model)
     assert not back.unexpected
@@ -79,7 +79,7 @@ def test_a_paddle_release_comes_back_from_its_export(rnaernie: Path, golden: Pat
 def test_a_tensor_without_a_place_or_with_nan_is_not_exported() -> None:
     family = FAMILIES["ernie_rna"]
     settings = replace(family.settings, hidden_size=24, num_hidden_layers=1, num_attention_heads=3)
-    state = PublishedModel(settings).state_dict()
+    state = published_model(settings).state_dict()
     with pytest.raises(PolymeraseError, match=r"encoder\.extra: the exported class ErnieRnaForMaskedLM has no such"):
         export_tensors(family, settings, state | {"encoder.extra": torch.ones(1)}, "mlm")
     state["mlm_head.bias"][3] = float("inf")

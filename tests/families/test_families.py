@@ -7,10 +7,11 @@ import transformers
 from pretrain.config import known_keys
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, TRANSFORMS, find_family
-from pretrain.families.published import PublishedModel, parameter_count
+from pretrain.families.published import parameter_count, published_model
 from pretrain.masking.settings import BasePart, MotifPart, SpanPart
-from pretrain.models import RopeScaling
+from pretrain.models import LanguageModel
 from pretrain.models.padded import unpad
+from pretrain.models.transformer.settings import RopeScaling
 from pretrain.tokenizers import TOKENIZERS
 
 EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
@@ -32,9 +33,9 @@ PUBLISHED_TOTALS = {
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
-def tiny_model(family) -> PublishedModel:
+def tiny_model(family) -> LanguageModel:
     torch.manual_seed(0)
-    return PublishedModel(family.resized(TINY), family.heads)
+    return published_model(family.resized(TINY), family.heads)
 
 
 @EVERY

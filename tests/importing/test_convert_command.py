@@ -20,7 +20,7 @@ from pretrain.exporting.export_model import config_json
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES, TRANSFORMS
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.importing import import_published, read_source
 from pretrain.tokenizers import build_tokenizer
 
@@ -38,7 +38,7 @@ class Released:
         self.family = FAMILIES[name]
         self.settings = replace(self.family.settings, **SIZES)
         generator = torch.Generator().manual_seed(3)
-        shapes = PublishedModel(self.settings, self.family.heads).state_dict()
+        shapes = published_model(self.settings, self.family.heads).state_dict()
         self.state = {key: torch.randn(tensor.shape, generator=generator) for key, tensor in shapes.items()}
         self.tensors: dict[str, Tensor] = {}
         for key, tensor in self.state.items():
@@ -212,7 +212,7 @@ def test_a_folder_without_weights_and_no_folder_at_all(released, complaint, tmp_
 def test_a_file_that_lost_its_last_layers(complaint, tmp_path) -> None:
     """Without a word of the user, fewer layers than published are taken for damage."""
     family = FAMILIES["ernie_rna"]
-    state = PublishedModel(replace(family.settings, num_hidden_layers=1)).state_dict()
+    state = published_model(replace(family.settings, num_hidden_layers=1)).state_dict()
     torch.save({family.upstream.to_theirs(key)[0]: tensor for key, tensor in state.items()}, tmp_path / "model.pt")
     text = complaint("ernie_rna", tmp_path / "model.pt")
     assert "1 layers, ernie_rna has 12; if that is meant, say model.num_hidden_layers=1" in text
@@ -222,7 +222,7 @@ def test_a_file_that_lost_its_last_layers(complaint, tmp_path) -> None:
 def test_a_contact_head_tells_lost_layers_from_a_smaller_model(complaint, tmp_path, contacts) -> None:
     """UTR-LM of published width with 2 layers: its contact head has 16 weights for each layer that there was."""
     family = FAMILIES["utr_lm"]
-    state = PublishedModel(replace(family.settings, num_hidden_layers=2)).state_dict()
+    state = published_model(replace(family.settings, num_hidden_layers=2)).state_dict()
     tensors = {family.upstream.to_theirs(key)[0]: tensor for key, tensor in state.items()}
     head = {"contact_head.regression.weight": torch.ones(1, contacts), "contact_head.regression.bias": torch.ones(1)}
     torch.save(tensors | head, tmp_path / "model.pkl")

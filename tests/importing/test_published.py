@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, TRANSFORMS, Family
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.importing import Imported, import_published, load_pretrained_state, read_source
 
 TINY = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20}
@@ -25,7 +25,7 @@ def tiny_state(family: Family) -> dict[str, Tensor]:
     """Random weights of a tiny model of the family; nothing is zero, pad rows included."""
     settings = replace(family.settings, **TINY, max_position_embeddings=40)
     generator = torch.Generator().manual_seed(7)
-    shapes = {name: tensor.shape for name, tensor in PublishedModel(settings, family.heads).state_dict().items()}
+    shapes = {name: tensor.shape for name, tensor in published_model(settings, family.heads).state_dict().items()}
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
@@ -52,7 +52,7 @@ def test_a_file_in_the_releases_layout_gives_exactly_our_tensors(tmp_path: Path,
     assert imported.state.keys() == state.keys()
     assert all(torch.equal(imported.state[key], state[key]) for key in state)
     assert {key: getattr(imported.settings, key) for key in TINY} == TINY
-    PublishedModel(imported.settings, FAMILIES[name].heads).load_state_dict(imported.state)
+    published_model(imported.settings, FAMILIES[name].heads).load_state_dict(imported.state)
 
 
 def test_every_tensor_of_the_golden_checkpoints_is_used_or_known_to_be_unused(golden: Path) -> None:

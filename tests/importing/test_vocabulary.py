@@ -15,10 +15,10 @@ from pretrain.exporting.export_model import config_json
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES, find_family
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
 from pretrain.importing.vocabulary import vocabulary_beside
-from pretrain.models import PackedBatch, pair_class_table, pair_classes
+from pretrain.models import LanguageModel, PackedBatch, side_inputs_of
 from pretrain.tokenizers import build_tokenizer
 from pretrain.tokenizers.letters import LetterTokenizer
 from pretrain.training.components import encoder_of
@@ -27,12 +27,12 @@ from tests.training import corpora as build
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
 
 
-def exported(name: str, folder: Path) -> tuple[Path, PublishedModel]:
+def exported(name: str, folder: Path) -> tuple[Path, LanguageModel]:
     """A folder as the exporter writes it, without the check in a fresh process."""
     family = find_family(name)
     settings = family.resized(SIZES | {"max_position_embeddings": 64})
     torch.manual_seed(1)
-    model = PublishedModel(settings)
+    model = published_model(settings)
     torch.nn.init.normal_(model.mlm_head.bias)
     folder.mkdir()
     save_file(export_tensors(family, settings, model.state_dict(), "mlm").model, folder / "model.safetensors")
@@ -100,17 +100,20 @@ def config(folder: Path, **model: object):
     return check(tree, "test")
 
 
-def logits(model: PublishedModel, tokenizer: LetterTokenizer, text: str) -> torch.Tensor:
+def logits(model: LanguageModel, tokenizer: LetterTokenizer, text: str) -> torch.Tensor:
     ids = tokenizer.encode_text(text)
-    classes = torch.from_numpy(pair_classes(ids, pair_class_table(tokenizer.vocab)))
+    side = {
+        name: torch.from_numpy(fill(ids, None))
+        for name, fill in side_inputs_of(model.settings, tokenizer.vocab).items()
+    }
     with torch.no_grad():
-        return model(PackedBatch.pack(torch.from_numpy(ids), [len(ids)], pair_class=classes))
+        return model(PackedBatch.pack(torch.from_numpy(ids), [len(ids)], side=side))
 
 
 def test_an_extended_model_says_of_old_letters_what_it_said_before(with_inosine, tmp_path):
     folder, model = exported("ernie_rna", tmp_path / "folder")
     settings, state = encoder_of(config(folder, family="modified", extend_vocabulary=True), find_family("modified"))
-    extended = PublishedModel(settings).eval()
+    extended = published_model(settings).eval()
     extended.load_state_dict(state)
     old, new = build_tokenizer("ernie_rna"), build_tokenizer("modified")
     after = logits(extended, new, "GGAUCNUC")

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel
-from pretrain.models import Encoder, PackedBatch, TransformerSettings
+from pretrain.families.published import published_model
+from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.layout import Layout
+from pretrain.models.transformer.encoder import Encoder
+from pretrain.models.transformer.settings import TransformerSettings
 
 TINY = {
     "hidden_size": 32,
@@ -29,16 +31,16 @@ def batch_of(name: str, lengths: list[int] = LENGTHS, seed: int = 0) -> PackedBa
     return PackedBatch.pack(
         torch.randint(0, settings.vocab_size, (count,), generator=random),
         lengths,
-        pair_class=torch.randint(0, 6, (count,), generator=random, dtype=torch.uint8)
+        side={"pair_class": torch.randint(0, 6, (count,), generator=random, dtype=torch.uint8)}
         if settings.pairing_bias
         else None,
     )
 
 
-def build(name: str, **changes) -> PublishedModel:
+def build(name: str, **changes) -> LanguageModel:
     torch.manual_seed(1)
     settings = replace(FAMILIES[name].resized(TINY), initializer_range=0.3, **changes)
-    return PublishedModel(settings)
+    return published_model(settings)
 
 
 def with_padding(batch: PackedBatch, padding: float) -> PackedBatch:
@@ -47,7 +49,7 @@ def with_padding(batch: PackedBatch, padding: float) -> PackedBatch:
     return batch
 
 
-def gradients(model: PublishedModel, batch: PackedBatch) -> dict[str, Tensor]:
+def gradients(model: LanguageModel, batch: PackedBatch) -> dict[str, Tensor]:
     model.zero_grad()
     model(batch).square().mean().backward()
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
@@ -116,9 +118,9 @@ def test_nothing_is_dropped_in_evaluation():
 
 def test_scores_are_kept_in_single_precision_whatever_that_of_the_weights():
     model = build("ernie_rna").eval().to(torch.bfloat16)
-    output = model.encoder(batch_of("ernie_rna"), return_scores=True)
+    output = model.encoder(batch_of("ernie_rna"), return_extras=True)
     assert output.hidden.dtype == torch.bfloat16
-    assert output.scores[0].dtype == torch.float32
+    assert output.extras["scores"][0].dtype == torch.float32
 
 
 @FOUR

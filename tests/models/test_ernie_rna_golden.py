@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel, our_tensors
-from pretrain.models import PackedBatch, pair_class_table, pair_classes
+from pretrain.families.published import our_tensors, published_model
+from pretrain.models import PackedBatch, side_inputs_of
 from pretrain.models.padded import Unpadded, unpad
-from pretrain.models.transformer.recurrent.pairing import PAIR_VALUES
+from pretrain.models.transformer.recurrent.pairing import PAIR_VALUES, pair_class_table, pair_classes
 from pretrain.tokenizers import TOKENIZERS
 
 FAMILY = FAMILIES["ernie_rna"]
@@ -38,7 +38,7 @@ def files(golden):
 
 @pytest.fixture
 def model(files):
-    model = PublishedModel(SETTINGS)
+    model = published_model(SETTINGS)
     model.load_state_dict(our_tensors(FAMILY.upstream, files["weights"]))
     return model.eval()
 
@@ -51,11 +51,11 @@ def pair_table():
 def case_batch(files, name: str, pair_table) -> Unpadded:
     inputs = files["inputs"]
     ids = inputs[f"{name}.input_ids"]
-    packed = unpad(ids, ids != PAD, pair_table=pair_table)
+    packed = unpad(ids, ids != PAD, side_inputs_of(SETTINGS, TOKENIZERS["ernie_rna"]().vocab))
     if name == "pretrain":  # classes come from the original ids, selected positions set apart
         original = packed.pick(inputs["pretrain.original_ids"]).numpy()
         selected = np.flatnonzero(packed.pick(inputs["pretrain.target"]).numpy() != PAD)
-        packed.batch.pair_class = torch.from_numpy(pair_classes(original, pair_table, selected))
+        packed.batch.side["pair_class"] = torch.from_numpy(pair_classes(original, pair_table, selected))
     return packed
 
 
@@ -66,7 +66,7 @@ def test_pair_values_of_classes_equal_upstreams_matrix(files, pair_table, case):
     values = torch.tensor(PAIR_VALUES)
     bounds = packed.batch.cu_seqlens.tolist()
     for row, real in enumerate(packed.real):
-        classes = packed.batch.pair_class[bounds[row] : bounds[row + 1]].long()
+        classes = packed.batch.side["pair_class"][bounds[row] : bounds[row + 1]].long()
         assert torch.equal(values[classes][:, classes], upstream[row][real][:, real])
 
 
@@ -85,7 +85,7 @@ def test_hidden_states_and_logits_equal_upstream(files, model, pair_table, case)
 def test_score_maps_equal_upstream(files, model, pair_table, case):
     packed, expected = case_batch(files, case, pair_table), files["outputs"][f"{case}.scores"]
     with torch.no_grad():
-        scores = model.encoder(packed.batch, return_scores=True).scores
+        scores = model.encoder(packed.batch, return_extras=True).extras["scores"]
     for row, real in enumerate(packed.real):
         torch.testing.assert_close(scores[row], expected[:, row][:, :, real][..., real], atol=2e-5, rtol=0)
 
@@ -123,5 +123,7 @@ def test_a_sequence_gives_the_same_alone_and_in_any_company(files, model, pair_t
         together = model(packed)
         for s, length in enumerate(packed.lengths):
             part = slice(bounds[s], bounds[s + 1])
-            alone = PackedBatch.pack(packed.input_ids[part], [length], pair_class=packed.pair_class[part])
+            alone = PackedBatch.pack(
+                packed.input_ids[part], [length], side={"pair_class": packed.side["pair_class"][part]}
+            )
             torch.testing.assert_close(together[part], model(alone), atol=2e-5, rtol=0)

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel, our_tensors
-from pretrain.models import RopeScaling
+from pretrain.families.published import our_tensors, published_model
+from pretrain.models import LanguageModel
 from pretrain.models.padded import unpad, unpad_rows
+from pretrain.models.transformer.settings import RopeScaling
 
 FAMILY = FAMILIES["mutbert"]
 BASES = (5, 6, 7, 8)
@@ -32,8 +33,8 @@ def build(golden):
     weights = our_tensors(FAMILY.upstream, load_file(golden / "mutbert" / "mlm_weights.safetensors"))
     settings = FAMILY.resized(json.loads((golden / "mutbert" / "tiny_config.json").read_text()))
 
-    def model(scaling: RopeScaling | None = None) -> PublishedModel:
-        built = PublishedModel(replace(settings, rope_scaling=scaling))
+    def model(scaling: RopeScaling | None = None) -> LanguageModel:
+        built = published_model(replace(settings, rope_scaling=scaling))
         built.load_state_dict(weights)
         return built.eval()
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel, our_tensors
+from pretrain.families.published import our_tensors, published_model
 from pretrain.models.padded import unpad
 
 FAMILY = FAMILIES["rnaernie"]
@@ -21,7 +21,7 @@ def tiny(golden):
         name: {key: torch.from_numpy(value) for key, value in np.load(folder / f"{name}.npz").items()}
         for name in ("paddle_layout", "inputs", "expected")
     }
-    model = PublishedModel(FAMILY.resized(json.loads((folder / "config.json").read_text())))
+    model = published_model(FAMILY.resized(json.loads((folder / "config.json").read_text())))
     model.load_state_dict(our_tensors(FAMILY.upstream, arrays["paddle_layout"]))
     return model.eval(), arrays["inputs"], arrays["expected"]
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel, our_tensors
+from pretrain.families.published import our_tensors, published_model
+from pretrain.models import LanguageModel
 from pretrain.models.padded import Unpadded, unpad
 
 FAMILY = FAMILIES["utr_lm"]
@@ -26,8 +27,8 @@ def tiny(layers: int, heads: int, width: int) -> dict:
     }
 
 
-def build(weights: dict[str, Tensor], sizes: dict, prefix: str, heads: tuple[str, ...]) -> PublishedModel:
-    model = PublishedModel(replace(FAMILY.settings, **sizes), heads)
+def build(weights: dict[str, Tensor], sizes: dict, prefix: str, heads: tuple[str, ...]) -> LanguageModel:
+    model = published_model(replace(FAMILY.settings, **sizes), heads)
     named = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
     model.load_state_dict(our_tensors(FAMILY.upstream, named))
     return model.eval()
@@ -63,7 +64,7 @@ def test_forward_of_every_head_equals_upstream(files, model, case, ids):
             "logits_mlm": model.logits(got.hidden),
             "logits_structure": model.heads["structure"](got.hidden),
         }
-        mfe = model.heads["mfe"](got.hidden[packed.batch.first_tokens])
+        mfe = model.heads["mfe"](got.hidden[packed.batch.cu_seqlens[:-1].long()])
     for layer, state in enumerate(got.states):
         torch.testing.assert_close(state, packed.pick(forward[f"{case}.hidden_{layer}"]), **CLOSE)
     for name, value in outputs.items():
@@ -80,16 +81,16 @@ def test_sequences_beyond_a_thousand_tokens_equal_upstream(files):
     logits = torch.zeros(*ids.shape, 10)
     logits[packed.real] = model.logits(hidden)
     torch.testing.assert_close(logits[:, :8], forward["long.logits_mlm_untruncated_first8"], **CLOSE)
-    mfe = model.heads["mfe"](hidden[packed.batch.first_tokens])
+    mfe = model.heads["mfe"](hidden[packed.batch.cu_seqlens[:-1].long()])
     torch.testing.assert_close(mfe, forward["long.pred_mfe_untruncated"], **CLOSE)
 
 
-def siss_losses(model: PublishedModel, forward: dict[str, Tensor]) -> dict[str, Tensor]:
+def siss_losses(model: LanguageModel, forward: dict[str, Tensor]) -> dict[str, Tensor]:
     """The three terms on the golden batch, labels as upstream builds them (structure one column to the left)."""
     packed = unpadded(forward["masked_tokens"])
     hidden = model.encoder(packed.batch).hidden
     labels, symbols = (packed.pick(forward[f"upstream_{name}_labels"]) for name in ("mlm", "structure"))
-    rows = packed.batch.first_tokens[forward["upstream_mfe_row_mask"]]
+    rows = packed.batch.cu_seqlens[:-1].long()[forward["upstream_mfe_row_mask"]]
     return {
         "mlm": F.cross_entropy(model.logits(hidden[labels >= 0]), labels[labels >= 0]),
         "mfe": F.mse_loss(model.heads["mfe"](hidden[rows]), forward["upstream_mfe_targets"]),
@@ -126,5 +127,5 @@ def test_a_checkpoint_as_upstream_writes_it_gives_upstreams_outputs(files, golde
     outputs = files["checkpoint_outputs"]
     torch.testing.assert_close(model.logits(hidden), packed.pick(outputs["logits"]), **CLOSE)
     torch.testing.assert_close(
-        model.heads["mfe"](hidden[packed.batch.first_tokens]), outputs["logits_supervised"], **CLOSE
+        model.heads["mfe"](hidden[packed.batch.cu_seqlens[:-1].long()]), outputs["logits_supervised"], **CLOSE
     )

@@ -15,7 +15,7 @@ from pretrain.data.alleles import tempered
 from pretrain.data.raw_batch import Variants
 from pretrain.families import FAMILIES
 from pretrain.families.published import our_tensors
-from pretrain.models import PackedBatch
+from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.padded import unpad_rows
 from pretrain.objectives import OBJECTIVES, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
@@ -144,7 +144,7 @@ def mutbert(golden):
     settings = family.resized(json.loads((golden / "mutbert" / "tiny_config.json").read_text()))
     context = ObjectiveContext(settings.hidden_size, soft_labels=True, base_ids=BASES)
     objectives = {"soft_label": OBJECTIVES["soft_label"](SoftLabel(), context)}
-    model = PretrainingModel(settings, objectives, context)
+    model = PretrainingModel(LanguageModel.build(settings), objectives, context)
     model.load_state_dict(our_tensors(family.upstream, load_file(golden / "mutbert" / "mlm_weights.safetensors")))
     return cases, family, model.eval()
 
@@ -218,7 +218,7 @@ def utr_lm_case(golden, objectives):
     context = ObjectiveContext(settings.hidden_size)
     sections = {"mlm": Mlm(), "mfe": Mfe(), "structure": Structure(label_shift=-1)}
     chosen = {name: OBJECTIVES[name](sections[name], context) for name in objectives}
-    model = PretrainingModel(settings, chosen, context)
+    model = PretrainingModel(LanguageModel.build(settings), chosen, context)
     named = {k.removeprefix("module."): v for k, v in weights.items() if k.startswith("module.")}
     wanted = model.state_dict()
     model.load_state_dict({k: v for k, v in our_tensors(UTR_LM.upstream, named).items() if k in wanted})

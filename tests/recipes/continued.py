@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data_prep.__main__ import main as data_prep
 from pretrain.families import FAMILIES, TRANSFORMS
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 
 STEPS = 20
 
@@ -38,7 +38,7 @@ def random_release(family: str) -> Callable[[Path, Path], Path]:
                            intermediate_size=48, max_position_embeddings=64)  # fmt: skip
         torch.manual_seed(11)
         tensors: dict[str, Tensor] = {}
-        for name, tensor in PublishedModel(settings, chosen.heads).state_dict().items():
+        for name, tensor in published_model(settings, chosen.heads).state_dict().items():
             found = chosen.upstream.to_theirs(name)
             assert found is not None
             tensors[found[0]] = TRANSFORMS[found[1].transform][1](tensor + 0.1 * torch.randn(tensor.shape))

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 
 from pretrain.config import load_config
 from pretrain.families import FAMILIES
-from pretrain.families.published import PublishedModel
+from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
-from pretrain.models import PackedBatch, pair_class_table, pair_classes
+from pretrain.models import PackedBatch, side_inputs_of
 from pretrain.tokenizers import build_tokenizer
 from tests.recipes.continued import CONTINUED, STEPS, real_corpora
 from tests.training.ranks import Job, finish, losses, start
@@ -85,16 +85,16 @@ def _without_project() -> dict[str, str]:
 def our_logits(folder: Path, text: str) -> torch.Tensor:
     """(T, V) by our own encoder from the same folder."""
     family, settings, state = load_pretrained_state(str(folder))
-    model = PublishedModel(settings).eval()
+    model = published_model(settings).eval()
     model.load_state_dict(
         {name: tensor for name, tensor in state.items() if not name.startswith(("heads.", "unused."))}
     )
     tokenizer = build_tokenizer(family.tokenizer)
     ids = tokenizer.encode_text(text)
-    classes = pair_classes(ids, pair_class_table(tokenizer.vocab)) if settings.pairing_bias else None
-    pairs = None if classes is None else torch.from_numpy(classes)
+    inputs = side_inputs_of(settings, tokenizer.vocab)
+    side = {name: torch.from_numpy(fill(ids, None)) for name, fill in inputs.items()}
     with torch.no_grad():
-        return model(PackedBatch.pack(torch.from_numpy(ids).long(), [len(ids)], pair_class=pairs))
+        return model(PackedBatch.pack(torch.from_numpy(ids).long(), [len(ids)], side=side))
 
 
 @pytest.mark.parametrize("name", CONTINUED)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pretrain.models.backbone import Backbone, BackboneOutput
 from pretrain.models.batch import PackedBatch
 from pretrain.models.dropout import dropout
 from pretrain.models.layout import Layout
@@ -31,16 +32,6 @@ from pretrain.models.transformer.recomputed import Scores
 from pretrain.models.transformer.recurrent.factored import FactoredScores
 from pretrain.models.transformer.recurrent.pairing import PairingBias
 from pretrain.models.transformer.settings import TransformerSettings
-
-
-@dataclass(frozen=True)
-class EncoderOutput:
-    """hidden: (N, D) in batch order. states: L+1 tensors (N, D), index 0 after the embeddings, the last one equal to
-    hidden. scores: for each of the S sequences (L+1, H, T, T), index 0 the pairing bias; pairing models only."""
-
-    hidden: Tensor
-    states: list[Tensor] | None = None
-    scores: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,13 +101,15 @@ class EncoderLayer(nn.Module):
         return dropout(x, self.settings.hidden_dropout_prob, self.training)
 
 
-class Encoder(nn.Module):
+class Encoder(Backbone):
     """Embeddings, L layers, optional final norm.
 
     ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing it. ``pairing_memory``:
     pairing models store the scores of every layer; or rebuild them in one buffer, from those of the layer above, which
     gives the same up to float32 rounding; or none: scores never exist as a whole, for sequences that are too long.
     """
+
+    settings: TransformerSettings
 
     def __init__(
         self,
@@ -126,7 +119,7 @@ class Encoder(nn.Module):
         pairing_memory: Literal["store", "rebuild", "none"] = "rebuild",
     ) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.width = settings, settings.hidden_size
         self.checkpoint_activations = checkpoint_activations
         self.pairing_memory = pairing_memory
         self.embeddings = Embeddings(settings)
@@ -137,8 +130,18 @@ class Encoder(nn.Module):
             self.final_norm = nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps)
         initialize_encoder(self, settings)
 
-    def forward(self, batch: PackedBatch, *, return_states: bool = False, return_scores: bool = False) -> EncoderOutput:
-        """Encode a packed batch; see ``EncoderOutput``. Scores exist for pairing models only."""
+    def token_embedding(self) -> Tensor:
+        """The word embedding (V, D)."""
+        return self.embeddings.word.weight
+
+    def forward(
+        self, batch: PackedBatch, *, return_states: bool = False, return_extras: bool = False
+    ) -> BackboneOutput:
+        """Encode a packed batch; see ``BackboneOutput``.
+
+        Extras of pairing models: ``scores``, for each of the S sequences (L+1, H, T, T), index 0 the pairing bias.
+        """
+        return_scores = return_extras and self.settings.pairing_bias
         layout = batch.layout
         x = self.embeddings(batch)
         again = self.checkpoint_activations and torch.is_grad_enabled()
@@ -158,18 +161,19 @@ class Encoder(nn.Module):
             x = self.final_norm(x)
         if return_states:
             states[-1] = x
-        return EncoderOutput(
+        return BackboneOutput(
             hidden=layout.to_batch_order(x),
             states=[layout.to_batch_order(state) for state in states] if return_states else None,
-            scores=_scores_by_sequence(all_scores, layout, self.settings) if return_scores else None,
+            extras={"scores": _scores_by_sequence(all_scores, layout, self.settings)} if return_scores else {},
         )
 
     def _first_scores(self, batch: PackedBatch, again: bool, return_scores: bool) -> ScoreCarry:
         if not self.settings.pairing_bias:
             return None
-        if batch.pair_class is None:
-            raise ValueError("a pairing model needs batch.pair_class (see recurrent/pairing.py, pair_classes)")
-        table, classes = self.pairing(batch.pair_class.device), batch.layout.to_layout_order(batch.pair_class)
+        if "pair_class" not in batch.side:
+            raise ValueError('a pairing model needs batch.side["pair_class"] (see recurrent/pairing.py, pair_classes)')
+        pair_class = batch.side["pair_class"]
+        table, classes = self.pairing(pair_class.device), batch.layout.to_layout_order(pair_class)
         if self.pairing_memory == "none" and not return_scores:
             return FactoredScores(table, classes)
         # layers that are recomputed one by one need the scores between them

@@ -1,0 +1,39 @@
+"""The architectures there are. A new one is a folder beside ``transformer`` and a line here."""
+
+from __future__ import annotations
+
+from pretrain.errors import unknown_name
+from pretrain.models.entry import Architecture, ModelSettings, SideInput
+from pretrain.models.transformer.architecture import TRANSFORMER
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "transformer": TRANSFORMER,
+}
+
+
+def find_architecture(name: str) -> Architecture:
+    """The architecture of that name; PolymeraseError that names the nearest one if there is none."""
+    if name not in ARCHITECTURES:
+        raise unknown_name("architecture", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
+
+
+def architecture_of(settings: ModelSettings) -> Architecture:
+    """The architecture that settings belong to, told by their class."""
+    return next(entry for entry in ARCHITECTURES.values() if type(settings) is entry.settings)
+
+
+def side_inputs_of(settings: ModelSettings, vocab: tuple[str, ...]) -> dict[str, SideInput]:
+    """Host functions of the model-specific inputs, by name in ``PackedBatch.side``."""
+    return architecture_of(settings).side_inputs(settings, vocab)
+
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "ModelSettings",
+    "SideInput",
+    "architecture_of",
+    "find_architecture",
+    "side_inputs_of",
+]

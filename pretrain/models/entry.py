@@ -1,0 +1,86 @@
+"""What an architecture is, as data. Nothing here imports torch: configs and help texts read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pretrain.models.backbone import Backbone
+    from pretrain.models.heads import HeadSettings
+
+
+class ModelSettings(Protocol):
+    """What the settings of every architecture hold: frozen dataclasses, special ids included."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def pad_token_id(self) -> int: ...
+    @property
+    def mask_token_id(self) -> int: ...
+    @property
+    def max_position_embeddings(self) -> int: ...
+
+
+# token ids (N,) as they are before corruption, flat selected positions (M,) or None -> one value per token (N,)
+SideInput = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+Dimensions = Mapping[str, tuple[str, int]]
+
+
+def no_side_inputs(settings: Any, vocab: tuple[str, ...]) -> dict[str, SideInput]:
+    """For architectures that read token ids alone."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One entry of ``pretrain.models.architecture.ARCHITECTURES``.
+
+    Settings and options are frozen dataclasses; their fields are the keys of ``model:`` in a run's YAML. Settings
+    hold at least ``vocab_size hidden_size pad_token_id mask_token_id max_position_embeddings``. They may have a
+    property ``idle``: fields that change nothing beside the others, with the reason.
+
+    Attributes:
+        name: its key.
+        settings: class of its settings.
+        options: class of its memory choices, which change no result; every field has a default.
+        build: (settings, options) -> backbone with first weights.
+        head: settings -> settings of the output head.
+        dimensions: setting -> (our tensor, its axis), what an importer reads sizes from.
+        counted: setting -> prefix of numbered modules (``encoder.layers.``), whose highest number + 1 it is.
+        flops_per_token: (settings, tokens of the sequence) -> operations of the backbone's forward pass per token.
+        activation_bytes: (settings, options, lengths of the sequences, bytes of a value) -> what the forward pass
+            keeps for the backward pass.
+        longest_input: settings -> tokens of the longest sequence it can read, None without a limit.
+        is_causal: settings -> no token sees those after it.
+        summary: settings -> rows of a model card.
+        layers: settings -> number of hidden states after the embeddings.
+        side_inputs: (settings, vocabulary) -> name in ``PackedBatch.side`` -> host function that fills it.
+        idle_options: (settings, options) -> options that have no effect, with the reason.
+        keeps_pairs: settings -> memory grows with the square of a length.
+    """
+
+    name: str
+    settings: type
+    options: type
+    build: Callable[[Any, Any], Backbone]
+    head: Callable[[Any], HeadSettings]
+    dimensions: Dimensions
+    flops_per_token: Callable[[Any, float], float]
+    activation_bytes: Callable[[Any, Any, Sequence[int], int], float]
+    longest_input: Callable[[Any], int | None]
+    is_causal: Callable[[Any], bool]
+    summary: Callable[[Any], dict[str, object]]
+    layers: Callable[[Any], int]
+    counted: Mapping[str, str] = field(default_factory=dict)
+    side_inputs: Callable[[Any, tuple[str, ...]], dict[str, SideInput]] = no_side_inputs
+    idle_options: Callable[[Any, Any], dict[str, str]] = lambda settings, options: {}
+    keeps_pairs: Callable[[Any], bool] = lambda settings: False

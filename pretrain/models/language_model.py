@@ -1,0 +1,55 @@
+"""A backbone with an output head: what is pretrained, evaluated, verified and exported, whatever the architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from pretrain.models.architecture import architecture_of
+from pretrain.models.backbone import Backbone
+from pretrain.models.batch import PackedBatch
+from pretrain.models.entry import ModelSettings
+from pretrain.models.heads import MlmHead
+
+
+class LanguageModel(nn.Module):
+    """Backbone, output head, and the heads of other objectives by name.
+
+    Names of its tensors are the same for every architecture: ``encoder.*`` (the backbone), ``mlm_head.*``,
+    ``heads.NAME.*``.
+    """
+
+    def __init__(self, backbone: Backbone, head: MlmHead, heads: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__()
+        self.encoder = backbone
+        self.mlm_head = head
+        self.heads = nn.ModuleDict(heads or {})
+
+    @classmethod
+    def build(
+        cls, settings: ModelSettings, options: Any = None, heads: Mapping[str, nn.Module] | None = None
+    ) -> LanguageModel:
+        """The model that settings describe, with first weights; the class of the settings says which architecture.
+
+        Args:
+            options: the architecture's memory choices; its defaults if None.
+            heads: heads of other objectives.
+        """
+        architecture = architecture_of(settings)
+        backbone = architecture.build(settings, options or architecture.options())
+        return LanguageModel(backbone, MlmHead(architecture.head(settings)), heads)
+
+    @property
+    def settings(self) -> ModelSettings:
+        """Settings of the backbone."""
+        return self.encoder.settings
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (M, D) -> (M, V)."""
+        return self.mlm_head(hidden, self.encoder.token_embedding())
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """Packed batch -> logits (N, V) at every token."""
+        return self.logits(self.encoder(batch).hidden)

@@ -1,0 +1,149 @@
+"""The transformer as an entry of ``ARCHITECTURES``: its options, what it costs, what a card says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pretrain.models.entry import Architecture, SideInput
+from pretrain.models.transformer.settings import TransformerSettings
+
+if TYPE_CHECKING:
+    from pretrain.models.backbone import Backbone
+    from pretrain.models.heads import HeadSettings
+
+
+@dataclass(frozen=True)
+class TransformerOptions:
+    """What is kept in memory and what is computed again: no choice changes a result."""
+
+    checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
+    # pairing-bias models: store the scores of every layer; or rebuild them in the backward pass, in one buffer for all
+    # layers; or none, for sequences so long that not even one layer's fit (costs the products of all layers below)
+    pairing_memory: Literal["store", "rebuild", "none"] = "rebuild"
+
+
+def _build(settings: TransformerSettings, options: TransformerOptions) -> Backbone:
+    from pretrain.models.transformer.encoder import Encoder
+
+    return Encoder(
+        settings,
+        checkpoint_activations=options.checkpoint_activations,
+        pairing_memory=options.pairing_memory,
+    )
+
+
+def _head(settings: TransformerSettings) -> HeadSettings:
+    from pretrain.models.heads import HeadSettings
+
+    return HeadSettings(
+        hidden_size=settings.hidden_size,
+        vocab_size=settings.vocab_size,
+        transform=settings.head_transform,
+        act=settings.head_act,
+        tied=settings.head_tied,
+        bias=settings.head_bias,
+        norm=settings.norm,
+        layer_norm_eps=settings.layer_norm_eps,
+        initializer_range=settings.initializer_range if settings.initialization == "bert" else None,
+    )
+
+
+def flops_per_token(settings: TransformerSettings, length: float) -> float:
+    """Matrix products of the layers: projections and MLP, and attention over ``length`` tokens."""
+    width, inner = settings.hidden_size, settings.intermediate_size
+    products = 3 if settings.gated else 2
+    return settings.num_hidden_layers * (2.0 * (4 * width * width + products * width * inner) + 4.0 * length * width)
+
+
+def activation_bytes(
+    settings: TransformerSettings, options: TransformerOptions, lengths: Sequence[int], size: int
+) -> float:
+    """What the forward pass keeps for the backward pass.
+
+    Per token and layer: queries, keys, values and their mixture, inputs and outputs of both norms, the inner width of
+    the MLP. Attention keeps nothing per pair of tokens, dropout on a CPU only its seed.
+    """
+    tokens, cells = sum(lengths), sum(length * length for length in lengths)
+    width, layers = settings.hidden_size, settings.num_hidden_layers
+    inner = settings.intermediate_size * (2 if settings.gated else 1)
+    layer = tokens * size * (8 * width + inner)
+    buffers = 0
+    if settings.pairing_bias:
+        memory = options.pairing_memory
+        if memory == "rebuild" and options.checkpoint_activations:
+            memory = "store"  # as the encoder does
+        buffers = {"store": layers + 1, "rebuild": 2, "none": 0}[memory]  # one of them holds the gradient
+    scores = 4.0 * buffers * settings.num_attention_heads * cells  # float32
+    if options.checkpoint_activations:  # inputs of all layers, the inside of one
+        return layers * tokens * width * size + layer + scores
+    return layers * layer + scores
+
+
+def longest_input(settings: TransformerSettings) -> int | None:
+    """Rows of a table of positions; other kinds of positions have no end."""
+    limited = settings.position_embedding_type in ("learned", "sinusoidal")
+    return settings.max_position_embeddings if limited else None
+
+
+def summary(settings: TransformerSettings) -> dict[str, object]:
+    """Rows of a model card."""
+    return {
+        "layers": settings.num_hidden_layers,
+        "attention heads": settings.num_attention_heads,
+        "hidden size": settings.hidden_size,
+        "intermediate size": settings.intermediate_size,
+        "vocabulary": settings.vocab_size,
+        "longest input (tokens)": settings.max_position_embeddings,
+    }
+
+
+def side_inputs(settings: TransformerSettings, vocab: tuple[str, ...]) -> dict[str, SideInput]:
+    """Pairing models read the class of every nucleotide."""
+    if not settings.pairing_bias:
+        return {}
+    from pretrain.models.transformer.recurrent.pairing import pair_class_table
+
+    return {"pair_class": partial(_pair_class, pair_class_table(vocab))}
+
+
+def _pair_class(table: np.ndarray, ids: np.ndarray, selected: np.ndarray | None) -> np.ndarray:
+    from pretrain.models.transformer.recurrent.pairing import pair_classes
+
+    return pair_classes(ids, table, selected)
+
+
+def idle_options(settings: TransformerSettings, options: TransformerOptions) -> dict[str, str]:
+    """``pairing_memory`` is about scores that only pairing models hand from layer to layer."""
+    return {} if settings.pairing_bias else {"pairing_memory": "pairing_bias is false"}
+
+
+TRANSFORMER = Architecture(
+    name="transformer",
+    settings=TransformerSettings,
+    options=TransformerOptions,
+    build=_build,
+    head=_head,
+    dimensions={
+        "vocab_size": ("encoder.embeddings.word.weight", 0),
+        "hidden_size": ("encoder.embeddings.word.weight", 1),
+        "intermediate_size": ("encoder.layers.0.mlp.up.weight", 0),
+        "max_position_embeddings": ("encoder.embeddings.position.weight", 0),
+        "segment_rows": ("encoder.embeddings.segment.weight", 0),
+        "num_attention_heads": ("encoder.pairing.output.weight", 0),
+    },
+    counted={"num_hidden_layers": "encoder.layers."},
+    flops_per_token=flops_per_token,
+    activation_bytes=activation_bytes,
+    longest_input=longest_input,
+    is_causal=lambda settings: settings.causal,
+    summary=summary,
+    layers=lambda settings: settings.num_hidden_layers,
+    side_inputs=side_inputs,
+    idle_options=idle_options,
+    keeps_pairs=lambda settings: settings.pairing_bias,
+)
