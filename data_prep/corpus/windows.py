@@ -8,8 +8,8 @@ One folder per contig holds four memory-mapped arrays:
     frequencies.npy  float32 (K, 4)   distinct rows in A, C, G, T order, reference included, each sums to 1
 
 Allele frequencies are counts over a fixed number of genomes, so few rows are distinct: 3.1 Gb + 10 M variants take
-3.1 GB + 10 M x 6 bytes + the rows (spec/mutbert.md (g); upstream stores 104.8 GB). What belongs to a split is one
-array, int64 (K, 3), of half-open intervals: contig number, start, end. A window never leaves its interval.
+3.1 GB + 10 M x 6 bytes + the rows (recipes/mutbert.md#variants; upstream stores 104.8 GB). What belongs to a split is
+one array, int64 (K, 3), of half-open intervals: contig number, start, end. A window never leaves its interval.
 """
 
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Secondary structures and minimum free energies for corpora (spec: ViennaRNA with its default model)."""
+"""Secondary structures and minimum free energies for corpora (recipes/utr_lm.md#folding)."""

@@ -1,4 +1,6 @@
-"""Labels in the headers of UTR-LM's training FASTA: `MFE|dot-bracket|source|species|normalised MFE` (utr_lm.md, f).
+"""Labels in the headers of UTR-LM's training FASTA (recipes/utr_lm.md#headers).
+
+A header is `MFE|dot-bracket|source|species|normalised MFE`.
 
 The normalised energy is not kept: objectives normalise by the statistics of the corpus. Its value 1e-9 says that the
 record has no energy.

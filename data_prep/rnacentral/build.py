@@ -31,8 +31,8 @@ class RnaPolicy:
     validation: float = 0.01
 
 
-# ernie_rna.md (c): clustered before the length filter, 1022 nt + 2 specials, 10 % held out. rnaernie.md d.1: at most
-# 512 nt, no validation set published; RNAErnie2 at most 2048 nt, letters A, C, G, U, T, N, 1 % held out.
+# recipes/ernie_rna.md#data: clustered before the length filter, 1022 nt, 10 % held out. recipes/rnaernie.md#data:
+# at most 512 nt, no validation set published; RNAErnie2 at most 2048 nt, letters A, C, G, U, T, N, 1 % held out.
 PRESETS = {
     "plain": RnaPolicy(),
     "ernie_rna": RnaPolicy(duplicates="containment", max_length=1022, validation=0.1),

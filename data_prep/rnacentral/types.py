@@ -1,4 +1,4 @@
-"""The 28 RNA types that RNAErnie knows, and where a type is written (rnaernie.md, a.1 and a.4)."""
+"""The 28 RNA types that RNAErnie knows, and where a type is written (recipes/rnaernie.md#types)."""
 
 import re
 

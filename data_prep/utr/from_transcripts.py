@@ -1,4 +1,4 @@
-"""Route B: UTRs from a GENCODE transcript FASTA, whose headers give the coding part (data_utr3.md, section 5)."""
+"""Route B: UTRs from a GENCODE transcript FASTA, whose headers give the coding part (recipes/utrs.md#transcripts)."""
 
 import re
 from collections.abc import Iterator

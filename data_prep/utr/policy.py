@@ -1,4 +1,4 @@
-"""Which UTRs become a corpus (data_utr3.md, section 3): one field per choice, and presets of published corpora."""
+"""Which UTRs become a corpus (recipes/utrs.md#selection): one field per choice, and presets of published corpora."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class UtrPolicy:
     alphabet: str = "rna"  # a name of ALPHABETS
 
 
-# By side; the first of each is the default. 3UTRBERT: utrbert.md (d). UTR-LM: utr_lm.md (d): 30 to 1022 nt, long ones
+# By side; the first of each is the default. recipes/utrbert.md#data, recipes/utr_lm.md#data: 30 to 1022 nt, long ones
 # cut (records of exactly 1022 nt show it), distinct; which end they lose is not known, downstream keeps the 3' end.
 PRESETS = {
     3: {"utrbert": UtrPolicy(side=3, per_gene="longest_transcript", piece_len=510)},

@@ -1,4 +1,4 @@
-"""Where the UTRs of a transcript lie (data_utr3.md, section 2).
+"""Where the UTRs of a transcript lie (recipes/utrs.md#coordinates).
 
 UTR rows are never used: whether they hold the stop codon depends on who wrote the file. The UTRs are what the exons
 have outside the hull of the CDS and stop codon rows, which is the same in every dialect.

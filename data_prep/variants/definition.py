@@ -1,4 +1,4 @@
-"""From alleles to rows of frequencies: the definition of spec/mutbert.md (d).
+"""From alleles to rows of frequencies: the definition of recipes/mutbert.md#variants.
 
 At a position with SNVs p[alternative] = its frequency, p[reference] = what is left, everything else 0, whatever the
 layout of the records (alleles joined in one or split over several).

@@ -1,4 +1,4 @@
-"""Sharpening allele frequencies before they become inputs and labels (spec mutbert.md (c))."""
+"""Sharpening allele frequencies before they become inputs and labels (recipes/mutbert.md#objective)."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def set_rank_environment(port: int | None = None) -> None:
     ``port`` is that of the rendezvous; without one it follows from the job's number, or is any free one.
 
     ``python launch/pretrain.py`` and ``srun python launch/pretrain.py`` then work like ``deepspeed launch/pretrain.py``
-    (without this DeepSpeed looks for MPI; spec environment.md, table 0, line 16).
+    (without this DeepSpeed looks for MPI; recipes/deepspeed.md#environment-variables).
     """
     env = os.environ
     if "RANK" not in env:
@@ -161,7 +161,7 @@ def _share_cores() -> None:
 
 def _quiet_cpu_deepspeed() -> None:
     """Keep DeepSpeed from compiling its shared-memory op, which training never uses and which leaves 66 MiB per rank in
-    /dev/shm for ever (spec environment.md, table 0, line 1)."""
+    /dev/shm for ever (recipes/deepspeed.md#shared-memory)."""
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed.ops
 

@@ -70,7 +70,7 @@ def exit_on_signal_during_startup() -> None:
 
 def _watch_parents(generations: int) -> None:
     """Stop as if asked to when the launcher dies: it ends alone on SIGTERM and leaves its ranks training
-    (spec environment.md, table 0, line 3)."""
+    (recipes/deepspeed.md#launcher-signals)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     family = _ancestors(generations)
 

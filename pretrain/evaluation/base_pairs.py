@@ -1,4 +1,4 @@
-"""Base pairs read off the attention scores of a pairing model, without training (spec ernie_rna.md, c).
+"""Base pairs read off the attention scores of a pairing model, without training (recipes/ernie_rna.md#structure).
 
 The scores of one head of the last layer, before the softmax, are made symmetric and turned into a contact map by the
 constrained optimisation that upstream takes over from E2Efold (Chen et al. 2020); pairs are then taken greedily.

@@ -47,7 +47,8 @@ def log_probabilities(model: TrainedModel, queries: Iterable[Query]) -> Iterator
 def pack(model: TrainedModel, ids: np.ndarray, lengths: list[int], hidden: np.ndarray | None = None) -> PackedBatch:
     """Flat ids (N,) of sequences of these lengths as a batch on the model's device.
 
-    Hidden positions are marked as in pretraining: a pairing model sees -1 in their rows and columns (ernie_rna.md, b).
+    Hidden positions are marked as in pretraining: a pairing model sees -1 in their rows and columns
+    (recipes/ernie_rna.md#pairing).
     """
     shown = ids.astype(np.int64)
     if hidden is not None:

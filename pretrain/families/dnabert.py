@@ -1,4 +1,4 @@
-"""DNABERT-3/4/5/6 (jerryji1993/DNABERT; specification: utrbert.md): the same program as 3UTRBERT, over DNA.
+"""DNABERT-3/4/5/6 (jerryji1993/DNABERT; recipes/utrbert.md): the same program as 3UTRBERT, over DNA.
 
 Ids of equal sequences are equal (T for U). All rulings of ``utrbert.py`` hold. Besides:
 

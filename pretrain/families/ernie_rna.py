@@ -1,4 +1,4 @@
-"""ERNIE-RNA (Bruce-ywj/ERNIE-RNA; specification: ernie_rna.md).
+"""ERNIE-RNA (Bruce-ywj/ERNIE-RNA; recipes/ernie_rna.md).
 
 BERT-base with post-LN, fairseq sinusoids, and base-pairing scores that each layer adds to those of the layer below.
 

@@ -1,4 +1,4 @@
-"""The program behind 3UTRBERT and DNABERT: BERT-base over overlapping k-mers (utrbert.md).
+"""The program behind 3UTRBERT and DNABERT: BERT-base over overlapping k-mers (recipes/utrbert.md).
 
 Defects of the program that are not reproduced: rows of 510 k-mers or more get a second [CLS] and [SEP] inside; a hyphen
 splits a k-mer in several [UNK]; embeddings of long sequences begin with [UNK] and end with [CLS]; a row without k-mers

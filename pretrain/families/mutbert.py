@@ -1,4 +1,4 @@
-"""MutBERT (ai4nucleome/mutBERT; specification: mutbert.md): rotary BERT-base that reads allele frequencies.
+"""MutBERT (ai4nucleome/mutBERT; recipes/mutbert.md): rotary BERT-base that reads allele frequencies.
 
 Where sources disagree, and what we follow:
 

@@ -1,4 +1,4 @@
-"""RNAErnie (CatIIIIIIII/RNAErnie; specification: rnaernie.md): ERNIE-1.0-base for RNA, written for PaddlePaddle.
+"""RNAErnie (CatIIIIIIII/RNAErnie; recipes/rnaernie.md): ERNIE-1.0-base for RNA, written for PaddlePaddle.
 
 Where sources disagree, and what we follow:
 

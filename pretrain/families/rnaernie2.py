@@ -1,4 +1,4 @@
-"""RNAErnie2 (CatIIIIIIII/RNAErnie2; specification: rnaernie.md, a.5 and b.3): BERT-base over single nucleotides.
+"""RNAErnie2 (CatIIIIIIII/RNAErnie2; recipes/rnaernie.md#model): BERT-base over single nucleotides.
 
 What is uncertain, and what we follow:
 

@@ -1,4 +1,4 @@
-"""UTR-LM (a96123155/UTR-LM; specification: utr_lm.md): a small ESM-2 for 5' UTRs.
+"""UTR-LM (a96123155/UTR-LM; recipes/utr_lm.md): a small ESM-2 for 5' UTRs.
 
 Published variants share the trunk: ESM2 (mlm), ESM2SI (mlm, mfe), ESM2SS (mlm, structure), ESM2SISS (all three). Which
 heads a file has is seen from its keys. File names: ``ESM2SISS_FS4.1…`` is "UTR-LM MRL", ``ESM2SI_3.1…`` is "TE/EL".

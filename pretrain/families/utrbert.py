@@ -1,4 +1,4 @@
-"""UTRBERT-3/4/5/6mer (yangyn533/3UTRBERT; specification: utrbert.md): BERT-base over overlapping k-mers of 3' UTRs.
+"""UTRBERT-3/4/5/6mer (yangyn533/3UTRBERT; recipes/utrbert.md): BERT-base over overlapping k-mers of 3' UTRs.
 
 Where sources disagree, and what we follow:
 

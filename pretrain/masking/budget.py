@@ -27,7 +27,7 @@ def take_within_budget(candidates: Candidates, budgets: np.ndarray, token_count:
     """Take candidates of each sequence in order until its budget, int64 (S,), is spent.
 
     A candidate longer than the budget left is shortened, but not below its shortest length; it is skipped if it still
-    does not fit or touches a token already taken (RNAErnie, spec rnaernie.md, sections c.2 and c.3). All sequences walk
+    does not fit or touches a token already taken (RNAErnie, recipes/rnaernie.md#masking). All sequences walk
     in step; every few steps, candidates that were walked over or can never be taken any more are dropped.
 
     Returns:

@@ -14,7 +14,7 @@ class LabelSlotMasking:
     """Replaces the label token of a share of the samples by the mask token and makes its position a target.
 
     Upstream RNAErnie always leaves it visible, so the slot that its type-guided inference reads is never trained
-    (spec rnaernie.md, sections c.6 and c.8).
+    (recipes/rnaernie.md#label).
     """
 
     def __init__(self, strategy: MaskingStrategy, rate: float, tokenizer: Tokenizer):

@@ -3,7 +3,7 @@
 A window of P tokens is a number, with a digit for each letter and one for everything that no motif contains. One look
 at a table of every possible window tells the lengths of all motifs that begin there. A motif of more than P letters is
 found by its first P, which few windows share, and then compared block by block. So the cost hardly depends on the
-number of motifs (spec rnaernie.md, section f).
+number of motifs (recipes/rnaernie.md#motif-speed).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Minimum free energy: one number per sequence, read at the first token (UTR-LM, spec utr_lm.md (c))."""
+"""Minimum free energy: one number per sequence, read at the first token (UTR-LM, recipes/utr_lm.md#losses)."""
 
 from __future__ import annotations
 

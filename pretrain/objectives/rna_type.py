@@ -1,4 +1,4 @@
-"""The type of an RNA: a classifier on the first token, or the label token hidden in the input (rnaernie.md c.4)."""
+"""The type of an RNA: a classifier on the first token, or a label token hidden in the input (recipes/rnaernie.md#label)."""
 
 from __future__ import annotations
 

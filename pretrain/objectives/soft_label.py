@@ -1,4 +1,4 @@
-"""Soft labels: the allele frequencies of each selected position (MutBERT, spec mutbert.md (c))."""
+"""Soft labels: the allele frequencies of each selected position (MutBERT, recipes/mutbert.md#objective)."""
 
 from __future__ import annotations
 

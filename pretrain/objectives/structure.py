@@ -1,4 +1,4 @@
-"""Secondary structure: the dot-bracket symbol of each nucleotide (UTR-LM, spec utr_lm.md (c))."""
+"""Secondary structure: the dot-bracket symbol of each nucleotide (UTR-LM, recipes/utr_lm.md#losses)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ VOCAB = ("<cls>", "<pad>", "<eos>", "<unk>", *_LETTERS, *(f"madeupword{i:04d}" f
 
 
 def ernie_rna(*, ambiguous_as_unk: bool = False) -> LetterTokenizer:
-    """Text of any case, T or U, to the ids ERNIE-RNA was trained on (spec ernie_rna.md, section a).
+    """Text of any case, T or U, to the ids ERNIE-RNA was trained on (recipes/ernie_rna.md#tokens).
 
     Args:
         ambiguous_as_unk: N and the other ambiguity codes become ``<unk>``. The upstream embedding scripts do this,

@@ -23,7 +23,7 @@ class KmerTokenizer:
     """One token per window of k letters, stride 1: ``[CLS] k-mers [SEP]``.
 
     The id is 5 + the k-mer read as a number of base 4 with digits A 0, U/T 1, C 2, G 3, first letter most significant.
-    A window with any other letter is ``[UNK]``; a sequence shorter than k has no k-mer (spec utrbert.md, section a).
+    A window with any other letter is ``[UNK]``; a sequence shorter than k has no k-mer (recipes/utrbert.md#tokens).
 
     Args:
         name: key in TOKENIZERS.

@@ -8,7 +8,7 @@ VOCAB = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGT")
 
 
 def mutbert() -> LetterTokenizer:
-    """The released tokenizer is case-sensitive and takes U for unknown (spec mutbert.md, section a).
+    """The released tokenizer is case-sensitive and takes U for unknown (recipes/mutbert.md#tokens).
 
     Texts follow it to the letter; corpora, often soft-masked, are upper-cased and read with T for U first.
     """

@@ -17,7 +17,7 @@ RNAERNIE2_VOCAB = ("[PAD]", "[UNK]", "[CLS]", "[EOS]", "[SEP]", "[MASK]", *"AUCG
 
 
 def rnaernie(*, label_slot: bool = False) -> LetterTokenizer:
-    """DNA letters; N and every other letter is ``[UNK]`` (spec rnaernie.md, section a).
+    """DNA letters; N and every other letter is ``[UNK]`` (recipes/rnaernie.md#tokens).
 
     Args:
         label_slot: corpora are laid out ``[CLS] letters [IND] TYPE [SEP]``, the PROMPT form of pretraining; else
@@ -35,6 +35,6 @@ def rnaernie(*, label_slot: bool = False) -> LetterTokenizer:
 
 
 def rnaernie2() -> LetterTokenizer:
-    """RNA letters, N with an id of its own (spec rnaernie.md, section a.5)."""
+    """RNA letters, N with an id of its own (recipes/rnaernie.md#tokens)."""
     special = ("[PAD]", "[UNK]", "[CLS]", "[EOS]", "[MASK]")
     return LetterTokenizer("rnaernie2", RNAERNIE2_VOCAB, "AUCGN", special, ("[SEP]",))

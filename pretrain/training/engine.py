@@ -137,7 +137,7 @@ def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: in
         # without ZeRO there is no float32 master copy, so the weights stay float32 and the products are bf16
         result |= {"torch_autocast": {"enabled": True, "dtype": "bfloat16"}}
     elif engine.precision == "bf16":
-        # the default accumulates gradients in bf16 as well (spec environment.md, table 0, line 13)
+        # the default accumulates gradients in bf16 as well (recipes/deepspeed.md#accumulation-dtype)
         result |= {"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}}
     elif engine.precision == "fp16":
         result |= {"fp16": {"enabled": True, "initial_scale_power": 16}}

@@ -16,7 +16,7 @@ class FairseqAdamW(torch.optim.AdamW):
     """AdamW as fairseq writes it: ``p -= lr wd p``, then ``p -= lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) + eps)``.
 
     torch divides v by its bias correction before adding eps; here eps is added to the raw sqrt(v), so in the first
-    thousands of updates its weight differs (spec ernie_rna.md (c), "Optimisation"). That is torch's update with
+    thousands of updates its weight differs (recipes/ernie_rna.md#optimizer). That is torch's update with
     eps / sqrt(1-b2^t).
     """
 

@@ -2,7 +2,7 @@
 
 DeepSpeed's own checkpoints fit one number of ranks and one ZeRO stage, write a shard per rank and hold pickles. Ours
 hold each tensor whole, so a run continues on any number of ranks and any stage, and reading one executes nothing
-(spec environment.md, 4.4: verified across stages and world sizes).
+(recipes/deepspeed.md#checkpoints: verified across stages and world sizes).
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def test_matches_are_those_of_a_plain_search(sequences, motifs):
 
 
 def test_coverage_of_real_ncrna_is_that_of_the_specification(shared, tmp_path, capsys):
-    # The table of rnaernie.md, section f, was measured on the first 1,300 records.
+    # The table of recipes/rnaernie.md#motif-speed was measured on the first 1,300 records.
     records = (shared / "data" / "ncrna" / "nRC_test.fa").read_text().split(">")[1:1301]
     (tmp_path / "half.fa").write_text("".join(f">{record}" for record in records))
     assert main(["rnacentral", str(tmp_path / "half.fa"), "--validation", "0", "--out", str(tmp_path / "c")]) == 0

@@ -55,7 +55,7 @@ def test_f1_is_the_harmonic_mean():
 
 
 def as_specified(scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-    """The procedure of spec ernie_rna.md, section c, as its sentences say it, in torch and loops over rows."""
+    """The procedure of recipes/ernie_rna.md#structure, as its sentences say it, in torch and loops over rows."""
 
     def f(x):
         return 1 / (1 + torch.exp(-2 * x))

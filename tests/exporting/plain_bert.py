@@ -1,4 +1,6 @@
-"""BERT for masked language modelling in float64, written from spec/utrbert.md (b), with the release's tensor names.
+"""BERT for masked language modelling in float64, written from recipes/utrbert.md#model.
+
+Tensors have the release's names.
 
 Upstream's fork adds its output bias twice (``biases`` = 2): logits are W h + 2 b.
 """

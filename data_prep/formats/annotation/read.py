@@ -30,7 +30,7 @@ class Annotation:
 
     @property
     def tells_incomplete_ends(self) -> bool:
-        """Ensembl's GFF3 has neither stop codon rows nor tags such as mRNA_end_NF (data_utr3.md, section 3)."""
+        """Ensembl's GFF3 has neither stop codon rows nor tags such as mRNA_end_NF (recipes/utrs.md#selection)."""
         tagged = any(tag.endswith("_NF") for transcript in self.transcripts for tag in transcript.tags)
         return self.dialect == "gtf" or self.has_stop_codons or tagged
 

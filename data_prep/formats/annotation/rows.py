@@ -6,7 +6,7 @@ from typing import NamedTuple
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation.transcript import TranscriptRows
 
-# What a feature type tells of its transcript. Start codons and phases are never needed (data_utr3.md, section 2).
+# What a feature type tells of its transcript. Start codons and phases are never needed (recipes/utrs.md#coordinates).
 ROLES = {
     b"exon": "exons",
     b"CDS": "coding",

@@ -40,7 +40,7 @@ class MeanHead(Head):
 
 
 class TwoLayerHead(Head):
-    """Linear to 40, ReLU, dropout, linear: UTR-LM's predictor of ribosome load (spec utr_lm.md, downstream)."""
+    """Linear to 40, ReLU, dropout, linear: UTR-LM's predictor of ribosome load (recipes/utr_lm.md#downstream)."""
 
     def __init__(self, width: int, outputs: int):
         super().__init__(nn.Linear(width, 40), nn.ReLU(), nn.Dropout(0.5), nn.Linear(40, outputs))

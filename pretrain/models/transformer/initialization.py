@@ -32,7 +32,7 @@ def initialize_bert(module: nn.Module, settings: TransformerSettings) -> None:
 
 
 def _initialize_esm(encoder: Encoder) -> None:
-    """ESM-2: xavier for attention, torch's defaults for the rest (utr_lm.md, b: embeddings normal(0, 1))."""
+    """ESM-2: xavier for attention, torch's defaults for the rest (recipes/utr_lm.md#model)."""
     from pretrain.models.transformer.encoder import SelfAttention
 
     for part in encoder.modules():

@@ -9,7 +9,7 @@ from pretrain.models.transformer.settings import TransformerSettings
 
 
 def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
-    """fairseq's sinusoids: positions (N,) -> float32 (N, width), [sin | cos] in two halves (ernie_rna.md, b).
+    """fairseq's sinusoids: positions (N,) -> float32 (N, width), [sin | cos] in halves (recipes/ernie_rna.md#model).
 
     Row n of the table is the angle n * 10000^(-k/(width/2 - 1)); token 0 uses row ``offset``. fairseq keeps a zero row
     for padding, which packed batches never read.
@@ -27,7 +27,7 @@ def rotary_angles(position_ids: Tensor, settings: TransformerSettings, longest: 
     """Cosines and sines, float32 (N, 1, h), half-rotated layout: the h/2 angles stand twice side by side.
 
     ``longest`` is the longest sequence of this call; with dynamic scaling a call beyond max_position_embeddings raises
-    the base for the whole call (mutbert.md, b 4). Nothing is remembered between calls.
+    the base for the whole call (recipes/mutbert.md#model). Nothing is remembered between calls.
     """
     size, theta, positions = settings.head_size, settings.rope_theta, position_ids.to(torch.float32)
     scaling = settings.rope_scaling

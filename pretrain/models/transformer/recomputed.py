@@ -1,5 +1,5 @@
 """Attention that stores neither probabilities nor dropout masks: the backward pass computes them again from scores,
-and scores from queries and keys where they are not handed on (ernie_rna.md, e 6).
+and scores from queries and keys where they are not handed on (recipes/ernie_rna.md#exact-forms, 4).
 
 Scores that are handed on are stored in every layer; or they stay in one buffer, to which each layer adds its product on
 the way up and from which it takes it off again on the way down. With D the gradient of a layer's softmax, the gradient

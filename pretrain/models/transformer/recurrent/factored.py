@@ -1,4 +1,4 @@
-"""Recurrent attention for long sequences, without memory for all pairs of tokens (ernie_rna.md, e 1 to 3).
+"""Recurrent attention for long sequences: no memory for all pairs (recipes/ernie_rna.md#exact-forms, 1 to 3).
 
 Scores of layer l are the class bias plus the sum of q k^T over layers 1 to l, which is one product of features laid
 side by side. So a layer hands on the queries and keys so far instead of scores, and scores exist for one block of

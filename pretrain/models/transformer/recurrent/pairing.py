@@ -1,4 +1,4 @@
-"""Recurrent base-pairing attention of ERNIE-RNA (ernie_rna.md, b and e).
+"""Recurrent base-pairing attention of ERNIE-RNA (recipes/ernie_rna.md#pairing).
 
 A position has one of six classes; the pairing value of two positions depends on their classes alone. So the 1-6-H
 network that turns values into a bias per head is evaluated on the 6 x 6 class pairs, never on a T x T input. The
