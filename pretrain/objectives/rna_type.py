@@ -1,4 +1,4 @@
-"""The type of an RNA: a classifier on the first token, or a label token hidden in the input (recipes/rnaernie.md#label)."""
+"""The type of an RNA: a classifier on the first token, or a hidden label token (recipes/rnaernie.md#label)."""
 
 from __future__ import annotations
 

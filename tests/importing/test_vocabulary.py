@@ -60,7 +60,7 @@ def test_a_port_with_other_ids_is_refused_and_the_first_one_named(tmp_path):
 
 
 def test_the_vocab_txt_of_the_mutbert_release_is_read_by_nobody(tmp_path):
-    """It contradicts the tokenizer.json beside it (spec recipes/mutbert.md#tokens ())."""
+    """It contradicts the tokenizer.json beside it (recipes/mutbert.md#tokens)."""
     folder, _ = exported("mutbert", tmp_path / "folder")
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nA\nT\nC\nG\n")
     assert load_pretrained_state(folder)[0].name == "mutbert"
