@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from pretrain.models import ModelSettings
 from pretrain.tokenizers import build_tokenizer
 
 _BY_TOKEN = ("encoder.embeddings.word.weight", "mlm_head.bias")  # tensors with a row per token
-_IDS = {"vocab_size": 0, "pad_token_id": 0, "mask_token_id": 0, "base_token_ids": None}
+_IDS = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
 
 
 def vocabulary_beside(folder: Path, files: Sequence[str] = VOCABULARY_FILES) -> tuple[str, ...] | None:
@@ -101,5 +100,5 @@ def extend_vocabulary(
     return result
 
 
-def _without_ids(settings: ModelSettings) -> ModelSettings:
-    return replace(settings, **_IDS)  # type: ignore[arg-type]
+def _without_ids(settings: ModelSettings) -> dict[str, Any]:
+    return {name: value for name, value in vars(settings).items() if name not in _IDS}
