@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 
 from data_prep.errors import DataPrepError
+from data_prep.runtime.console import refuse_old_options
 from data_prep.stages import STAGES
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000  # stages make millions of rows and hardly a cycle; Python's 700 costs them 4 %
@@ -64,6 +65,7 @@ def parse_command(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namesp
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    refuse_old_options(parser, arguments[1:])
     return module, parser.parse_args(arguments[1:])
 
 

@@ -2,7 +2,34 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
+
+from data_prep.errors import DataPrepError
+
+# What an option was called in some stage -> what it is called in all of them, with its value where that is new too.
+OLD_OPTIONS = {
+    "--min-len": "--min-length",
+    "--min-nt": "--min-length",
+    "--max-len": "--max-length",
+    "--max-nt": "--max-length",
+    "--val-fraction": "--validation",
+    "--max-other-fraction": "--max-ambiguous",
+    "--no-dedup": "--duplicates keep",
+}
+
+
+def refuse_old_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """An option of `arguments` under its old name is an error that says the new one.
+
+    A stage takes part as soon as it declares the new name and no longer the old one.
+    """
+    known = parser._option_string_actions
+    for word in arguments:
+        old = word.partition("=")[0]
+        new = OLD_OPTIONS.get(old)
+        if new and old not in known and new.split()[0] in known:
+            raise DataPrepError(f"{old} is called {new} now, in every stage; give that")
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:

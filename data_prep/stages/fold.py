@@ -27,11 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("corpus", metavar="CORPUS", help="a corpus of sequences")
     add_output_arguments(parser)
     parser.add_argument(
-        "--max-nt", type=int, default=4000, metavar="NT", help="longest sequence to fold (default 4000: some 10 s each)"
+        "--max-length",
+        type=int,
+        default=4000,
+        metavar="NT",
+        help="longest sequence to fold (default 4000: some 10 s each)",
     )
     parser.add_argument(
         "--long", choices=("unlabelled", "keep-5p", "keep-3p"), default="unlabelled",
-        help="rows above --max-nt: leave them without labels (default), or crop them to their 5' or 3' end",
+        help="rows above --max-length: leave them without labels (default), or crop them to their 5' or 3' end",
     )  # fmt: skip
     parser.add_argument(
         "--executor", default="local:", metavar="ADDRESS",
@@ -44,14 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the corpus; exit status."""
-    if args.max_nt < 1:
-        raise DataPrepError(f"--max-nt must be 1 or more, got {args.max_nt}")
+    if args.max_length < 1:
+        raise DataPrepError(f"--max-length must be 1 or more, got {args.max_length}")
     corpus = open_corpus(args.corpus)
     if corpus.kind != "sequences":
         raise DataPrepError(f"{args.corpus}: a corpus of {corpus.kind}; only a corpus of sequences can be folded")
     model = vienna.parameters()
     with SequenceWriter(
-        args.out, stage="fold", parameters={**model, "max_nt": args.max_nt, "long": args.long},
+        args.out, stage="fold", parameters={**model, "max_length": args.max_length, "long": args.long},
         columns=[*corpus.manifest["columns"], "structure", "mfe_kcal_per_mol"], alphabet=corpus.manifest["alphabet"],
         parent=corpus, overwrite=args.overwrite,
     ) as writer:  # fmt: skip
@@ -73,7 +77,7 @@ def _cache_path(args: argparse.Namespace, writer: SequenceWriter) -> Path | None
 def _fold_all(
     corpus: Corpus, writer: SequenceWriter, args: argparse.Namespace, workers: Workers, cache: FoldCache
 ) -> Tally:
-    crop = crop_rule(args.max_nt, args.long)
+    crop = crop_rule(args.max_length, args.long)
     tally = Tally()
     rows = sum(len(corpus.split(split)) for split in corpus.splits)
     with progress(description="fold", total=rows, unit="seq") as bar:
@@ -83,7 +87,7 @@ def _fold_all(
                     facts = writer.keep_shard(split, number)
                     bar.update(len(batch))
                 else:
-                    folded, counts = fold_shard(batch, writer.schema, args.max_nt, crop, workers, cache, bar.update)
+                    folded, counts = fold_shard(batch, writer.schema, args.max_length, crop, workers, cache, bar.update)
                     facts = writer.write_shard(split, number, folded, counts=dict(counts))
                 _add(tally, facts["counts"])
     return tally

@@ -83,7 +83,7 @@ def test_columns_splits_and_energy_statistics_are_kept(tmp_path):
 )
 def test_long_rows_follow_the_policy(tmp_path, long, lengths, labelled):
     corpus = write_corpus(tmp_path / "in", [b"GGGGGAAAAACCCCCUUUUUGGGGGAAACC", b"GGAAAACC"])
-    fold(corpus, "--out", tmp_path / "out", "--max-nt", 10, "--long", long)
+    fold(corpus, "--out", tmp_path / "out", "--max-length", 10, "--long", long)
     opened = open_corpus(tmp_path / "out")
     assert opened.split("train").lengths.tolist() == lengths
     structures, energies = read(tmp_path / "out")
