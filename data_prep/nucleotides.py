@@ -8,6 +8,7 @@ import numpy as np
 from data_prep.corpus.ragged import Ragged
 
 AMBIGUOUS = b"NRYSWKMBDHVX"  # IUPAC codes, and X as RNAcentral writes an unknown base
+GAPS = b"-.~"  # of alignments
 PROTEIN_ONLY = b"EFILPQZJO*"  # letters of amino acids that no nucleotide code uses
 PLAIN, OTHER, FOREIGN = 0, 1, 2
 UPPER = bytes(range(256)).upper()
@@ -46,17 +47,24 @@ def upper_case(letters: np.ndarray) -> np.ndarray:
     return np.frombuffer(letters.tobytes().translate(UPPER), np.uint8)
 
 
-def count_letters(alphabet: Alphabet, sequences: Ragged) -> tuple[np.ndarray, np.ndarray]:
-    """Per sequence (S,): letters that are ambiguity codes, and letters that belong to no nucleic acid."""
-    letters, count = sequences.values, len(sequences)
-    # Most blocks hold the four letters only, and counting these is far cheaper than classifying each.
-    if sequences.letter_counts[list(alphabet.letters)].sum() == len(letters):
-        return np.zeros(count, np.int64), np.zeros(count, np.int64)
-    classes = alphabet.classes[letters]
-    at = np.flatnonzero(classes)
+def count_foreign(alphabet: Alphabet, sequences: Ragged) -> np.ndarray | None:
+    """Per sequence int64 (S,): letters that belong to no nucleic acid; None where no sequence has one."""
+    # Counts of all letters tell it for nearly every block, far cheaper than a class for each letter.
+    known = sequences.letter_counts[list(alphabet.letters + AMBIGUOUS)].sum()
+    return None if known == len(sequences.values) else _count(alphabet, sequences, FOREIGN)
+
+
+def count_ambiguous(alphabet: Alphabet, sequences: Ragged) -> np.ndarray:
+    """Per sequence int64 (S,): letters that are ambiguity codes."""
+    if sequences.letter_counts[list(alphabet.letters)].sum() == len(sequences.values):
+        return np.zeros(len(sequences), np.int64)
+    return _count(alphabet, sequences, OTHER)
+
+
+def _count(alphabet: Alphabet, sequences: Ragged, wanted: int) -> np.ndarray:
+    at = np.flatnonzero(alphabet.classes[sequences.values] == wanted)
     row = np.searchsorted(sequences.offsets, at, side="right") - 1
-    foreign = classes[at] == FOREIGN
-    return np.bincount(row[~foreign], minlength=count), np.bincount(row[foreign], minlength=count)
+    return np.bincount(row, minlength=len(sequences))
 
 
 def protein_rows(sequences: Sequence[bytes]) -> list[int]:

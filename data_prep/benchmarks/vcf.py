@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.benchmarks.rows import in_turn, row
-from data_prep.formats.text import BGZF_END
+from data_prep.formats.compression import BGZF_END
 from data_prep.variants.collect import CollectJob, collect
 from data_prep.variants.vcf import VcfOptions
 

@@ -86,6 +86,23 @@ class SeenKeys:
         self._files.append(newest.rename(self._folder / f"seen-{len(self._files)}.keys"))
 
 
+class RepeatedIds:
+    """Counts ids that were seen before, in memory that does not grow with their number."""
+
+    def __init__(self, folder: Path):
+        (folder / "ids").mkdir(exist_ok=True)
+        self._seen = SeenKeys(folder / "ids")
+        self.count = 0
+        self.first = b""
+
+    def look_at(self, ids: Sequence[bytes]) -> None:
+        """Take in the ids of further records."""
+        again = np.flatnonzero(~self._seen.first_seen(sequence_keys(ids)))
+        if len(again):
+            self.first = self.first or ids[again[0]]
+            self.count += len(again)
+
+
 def _merge(one: Path, other: Path, out: Path) -> Path:
     """Two sorted files into one, a part of the key space at a time."""
     runs = [np.memmap(path, np.uint64, "r").reshape(-1, 2) for path in (one, other)]

@@ -11,9 +11,10 @@ import numpy as np
 from data_prep.corpus.ragged import Ragged
 from data_prep.filters.dedup import SeenKeys
 from data_prep.filters.tally import Tally
-from data_prep.nucleotides import Alphabet, count_letters, protein_rows
+from data_prep.nucleotides import AMBIGUOUS, GAPS, Alphabet, count_ambiguous, count_foreign, protein_rows
 
 PROTEIN = "letters_of_proteins"
+GAPPED = "gaps_of_an_alignment"
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,54 @@ class RecordBatch:
 
 @dataclass(frozen=True)
 class LetterFilter:
-    """Records of nucleotides only, with ambiguity codes (N, R, Y, …) up to a fraction of the record.
+    """Records of nucleotides and ambiguity codes (N, R, Y, …) only.
 
-    Records with letters that only proteins have are counted apart, under PROTEIN.
+    Counted apart: records with letters that only proteins have (PROTEIN), and with gaps of an alignment (GAPPED),
+    unless `gaps` is "remove": then gaps are taken out of the sequences first.
     """
+
+    alphabet: Alphabet
+    gaps: str = "drop"  # or "remove"
+
+    def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
+        if self.gaps == "remove":
+            records = self._without_gaps(records, tally)
+        foreign = count_foreign(self.alphabet, records.sequences)
+        if foreign is None:
+            tally.keep("letters", len(records))
+            return records
+        odd = records.sequences.where(foreign > 0).rows()
+        proteins = len(protein_rows(odd))
+        gapped = sum(not row.translate(None, self.alphabet.letters + AMBIGUOUS + GAPS) for row in odd)
+        tally.drop("letters", PROTEIN, proteins)
+        tally.drop("letters", GAPPED, gapped)
+        tally.drop("letters", "letters_not_nucleotides", len(odd) - proteins - gapped)
+        tally.keep("letters", len(records) - len(odd))
+        return records.where(foreign == 0)
+
+    @staticmethod
+    def _without_gaps(records: RecordBatch, tally: Tally) -> RecordBatch:
+        if not records.sequences.letter_counts[list(GAPS)].any():
+            return records
+        rows = [row.translate(None, GAPS) for row in records.sequences.rows()]
+        sequences = Ragged.from_rows(rows)
+        tally.change("letters", "gaps_removed", int((sequences.lengths < records.lengths).sum()))
+        left = sequences.lengths > 0
+        tally.drop("letters", "only_gaps", int((~left).sum()))
+        return replace(records, sequences=sequences).where(left)
+
+
+@dataclass(frozen=True)
+class AmbiguityFilter:
+    """Records with ambiguity codes up to a fraction of what will be stored: it comes after cropping and cutting."""
 
     alphabet: Alphabet
     max_ambiguous: float
 
     def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
-        ambiguous, foreign = count_letters(self.alphabet, records.sequences)
-        odd = np.flatnonzero(foreign).tolist()
-        proteins = len(protein_rows(records.sequences.where(foreign > 0).rows())) if odd else 0
-        too_ambiguous = (foreign == 0) & (ambiguous > self.max_ambiguous * records.lengths)
-        keep = (foreign == 0) & ~too_ambiguous
-        tally.drop("letters", PROTEIN, proteins)
-        tally.drop("letters", "letters_not_nucleotides", len(odd) - proteins)
-        tally.drop("letters", "too_many_ambiguous_letters", int(too_ambiguous.sum()))
-        tally.keep("letters", int(keep.sum()))
+        keep = count_ambiguous(self.alphabet, records.sequences) <= self.max_ambiguous * records.lengths
+        tally.drop("ambiguity", "too_many_ambiguous_letters", int((~keep).sum()))
+        tally.keep("ambiguity", int(keep.sum()))
         return records.where(keep)
 
 
@@ -96,8 +127,9 @@ class LengthFilter:
 
     @staticmethod
     def _cut(records: RecordBatch, max_nt: int, tally: Tally) -> RecordBatch:
-        tally.change("length", "cut", int((records.lengths > max_nt).sum()))
+        tally.change("length", "cut_into_pieces", int((records.lengths > max_nt).sum()))
         pieces = np.maximum(-(-records.lengths // max_nt), 1)
+        tally.change("length", "pieces", int(pieces[pieces > 1].sum()))
         rows = np.repeat(np.arange(len(records)), pieces)
         first = (np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * max_nt
         last = np.minimum(first + max_nt, records.lengths[rows])

@@ -13,7 +13,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from data_prep.errors import DataPrepError
-from data_prep.formats.text import BGZF_END, chunks
+from data_prep.formats.compression import BGZF_END, decompressed
+from data_prep.formats.text import as_text
 
 try:
     from deflate import crc32, deflate_decompress
@@ -37,12 +38,17 @@ class _DamagedError(Exception):
 
 
 def text_blocks(path: Path) -> Iterator[bytes | bytearray]:
-    """Yield the decompressed bytes of `path` in order.
+    """The text of `path` (see `data_prep.formats.text`) in pieces, cut anywhere.
 
-    DataPrepError, naming the file, if it is missing, unreadable, truncated or damaged.
+    DataPrepError, naming the file, if it is missing, unreadable, truncated, damaged or no text.
     """
+    return as_text(decompressed_blocks(path), str(path))
+
+
+def decompressed_blocks(path: Path) -> Iterator[bytes | bytearray]:
+    """The decompressed bytes of `path`, as they are."""
     if not _is_bgzf(path):
-        yield from chunks(path)
+        yield from decompressed(path)
         return
     try:
         with path.open("rb") as file:
@@ -57,7 +63,7 @@ def _is_bgzf(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(HEADER.size)
     except OSError:
-        return False  # `chunks` says what is wrong with it
+        return False  # `decompressed` says what is wrong with it
     return len(head) == HEADER.size and HEADER.unpack(head)[:2] == (MAGIC, b"BC")
 
 

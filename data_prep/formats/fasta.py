@@ -1,23 +1,24 @@
 """Reading FASTA in blocks of whole records, at the speed of the decompressor."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from data_prep.corpus.ragged import Ragged
-from data_prep.errors import DataPrepError
-from data_prep.formats.text import open_bytes
+from data_prep.errors import DataPrepError, shown_name
+from data_prep.formats.fasta_text import NO_LETTERS, STOCKHOLM, FastaText, first_word
+from data_prep.formats.stockholm import stockholm_as_fasta
+from data_prep.formats.text import HEAD_BYTES, chunks
 from data_prep.nucleotides import upper_case
 
 MAX_RECORD_BYTES = 1 << 30  # a record is held in memory whole, and Arrow text offsets have 31 bits
 BLOCK_BYTES = 1 << 20  # fits the processor's cache, with what is computed from it
 USUAL_NAME_BYTES = 32  # most names end within them
-FIRST_WORD = re.compile(rb"[ \t]*([^ \t]*)")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class FastaBlock:
     text: bytes
     header_starts: np.ndarray
     header_stops: np.ndarray
+    is_stockholm: bool = False  # the second word of the headers is the family
+    comment_lines: int = 0  # left out since the block before
 
     @cached_property
     def headers(self) -> Ragged:
@@ -44,51 +47,35 @@ class FastaBlock:
 
     def name(self, row: int) -> str:
         """How an error names a record."""
-        name = self.ids[row].decode("utf-8", "backslashreplace") or "without name"
+        name = shown_name(self.ids[row]) or "without name"
         return f"{self.file}: record {self.first_record + row} ({name})"
 
 
 def read_fasta(path: str | Path, spell: Callable[[np.ndarray], np.ndarray] = upper_case) -> Iterator[FastaBlock]:
-    """Blocks of records of a plain, gzip or bgzip FASTA; `-` is standard input.
+    """Blocks of records of a FASTA or Stockholm file, compressed or not; `-` is standard input.
 
+    What counts as FASTA: `data_prep.formats.fasta_text`. Of a Stockholm alignment the sequences are read, gaps removed.
     spell: what is done to the letters of the sequences, uint8 (n,) to uint8 (n,) (upper case, T to U, …).
     Errors: DataPrepError naming the file if it is empty, binary, cut off or not FASTA.
     """
-    file = "standard input" if str(path) == "-" else str(path)
-    record = 1
-    for text in _whole_records(_pieces(path, file), file):
-        if b"\0" in text:
-            raise DataPrepError(f"{file}: binary data after record {record - 1}, expected FASTA text; check the file")
-        if b"\r" in text:
-            text = text.replace(b"\r\n", b"\n")
-        block = _parse(text if text.endswith(b"\n") else text + b"\n", spell, file, record)
-        yield block
+    text = FastaText(path, BLOCK_BYTES)
+    pieces = iter(text)
+    first = next(pieces, b"")
+    whole = chain([first], pieces) if first else pieces
+    records = stockholm_as_fasta(whole, text.file) if text.is_stockholm else _whole_records(whole, text.file)
+    record, comments = 1, 0
+    for part in records:
+        block = _parse(part if part.endswith(b"\n") else part + b"\n", spell, text.file, record)
+        yield replace(block, is_stockholm=text.is_stockholm, comment_lines=text.comment_lines - comments)
+        comments = text.comment_lines
         record += len(block.ids)
     if record == 1:
-        raise DataPrepError(f"{file}: empty, no FASTA record in it")
+        raise DataPrepError(f"{text.file}: empty, no FASTA record in it")
 
 
-def _pieces(path: str | Path, file: str) -> Iterator[bytes]:
-    """The bytes from the first '>' on; only a byte-order mark and blank lines may precede it."""
-    started = False
-    with open_bytes(path) as handle:
-        while piece := handle.read(BLOCK_BYTES):
-            if not started:
-                piece = piece.removeprefix(b"\xef\xbb\xbf").lstrip()
-                if piece and not piece.startswith(b">"):
-                    raise DataPrepError(f"{file}: starts with {_shown(piece)}, not with '>' ({_kind(piece)})")
-                started = bool(piece)
-            yield piece
-
-
-def _shown(text: bytes) -> str:
-    return repr(text[:20].split(b"\n")[0].decode("ascii", "backslashreplace"))
-
-
-def _kind(text: bytes) -> str:
-    if text.startswith(b"@"):
-        return "FASTQ; convert it to FASTA first"
-    return "binary data, expected FASTA text" if b"\0" in text else "no FASTA: a sequence without header"
+def is_stockholm(path: str | Path) -> bool:
+    """Whether `read_fasta` will read alignments; False for standard input, whose beginning can be read only once."""
+    return str(path) != "-" and bool(STOCKHOLM.match(next(chunks(path, HEAD_BYTES), b"")))
 
 
 def _whole_records(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
@@ -133,7 +120,7 @@ def _first_words(text: bytes, begin: np.ndarray, end: np.ndarray) -> list[bytes]
         ids = first.view(f"S{USUAL_NAME_BYTES}")[:, 0].tolist()  # up to the first NUL
     ids += [b""] * (len(begin) - len(ids))
     for row in [row for row, name in enumerate(ids) if not name]:  # a longer name, "> name", none
-        ids[row] = FIRST_WORD.match(text, begin[row], end[row])[1]  # type: ignore[index]  # it always matches
+        ids[row] = first_word(text, begin[row], end[row])
     return ids
 
 
@@ -142,5 +129,5 @@ def _without_blanks(found: Ragged) -> Ragged:
     if found.values.min(initial=ord("A")) > ord(" "):
         return found
     at = np.flatnonzero((found.values == ord("\n")) | (found.values == ord(" ")) | (found.values == ord("\t")))
-    letters = found.values.tobytes().translate(None, b"\n \t")
+    letters = found.values.tobytes().translate(None, NO_LETTERS)
     return Ragged(np.frombuffer(letters, np.uint8), found.offsets - np.searchsorted(at, found.offsets))

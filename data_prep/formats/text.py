@@ -1,74 +1,140 @@
-"""Text files as users have them: plain, gzip or bgzip, told apart by their first bytes, never by their name."""
+r"""Text files as users have them, for every reader: compressed or not, of any encoding, with any line ends.
 
-import gzip
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+What leaves here is UTF-8 with `\n` at the end of lines. A byte-order mark is taken off (also where files were put
+together with `cat`), UTF-16 and UTF-32 are decoded, CRLF and the CR of old Macs become `\n`. A CR inside a line of a
+file with other line ends could be either, so it is an error.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
 
-from data_prep.errors import DataPrepError
+from data_prep.errors import DataPrepError, shown
+from data_prep.formats.compression import decompressed
+from data_prep.formats.known import refuse_binary
 
-try:  # ISA-L inflates about three times as fast as zlib
-    from isal.igzip import GzipFile
-    from isal.isal_zlib import error as InflateError
-except ImportError:
-    from gzip import GzipFile  # type: ignore[assignment]
-    from zlib import error as InflateError  # type: ignore[assignment]
+HEAD_BYTES = 512  # enough to name a format by
+MARK = codecs.BOM_UTF8
+MARK_AT_LINE_START = re.compile(rb"([\n\r])" + MARK)
+CUT_MARK = re.compile(rb"(?:\A|[\n\r])\xef\xbb?\Z")
+# UTF-32 first: its mark begins with that of UTF-16.
+WIDE = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+UNMARKED_UTF16 = (
+    (re.compile(rb"[\t -~]\0[\n\r\t -~]\0"), "utf-16-le"),
+    (re.compile(rb"\0[\t -~]\0[\n\r\t -~]"), "utf-16-be"),
+)
 
-BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
-CHUNK = 1 << 22
+Pieces = Iterator[bytes]
 
 
-@contextmanager
-def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file; `-` is standard input.
+def chunks(path: str | Path, size: int = 0) -> Pieces:
+    """The text of a file in pieces of about `size` bytes (default: a few MiB), cut anywhere; `-` is standard input.
 
-    Raises DataPrepError, naming the file, where it is missing, unreadable, cut off or damaged.
+    Raises DataPrepError, naming the file, where it is missing, unreadable, cut off, damaged or no text.
     """
-    name = str(path)
-    try:
-        if name == "-":
-            yield _decompressed(sys.stdin.buffer)
-            return
-        with open(path, "rb") as raw:
-            _refuse_cut_bgzip(name, raw)
-            yield _decompressed(raw)
-    except FileNotFoundError:
-        raise DataPrepError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise DataPrepError(f"{name}: is a folder, expected a file") from None
-    except PermissionError:
-        raise DataPrepError(f"{name}: no permission to read it") from None
-    except EOFError:
-        raise DataPrepError(f"{name}: compressed data end too early; the file is cut off, fetch it again") from None
-    except (gzip.BadGzipFile, InflateError) as error:  # type: ignore[misc]
-        raise DataPrepError(f"{name}: damaged gzip data ({error}); fetch it again") from None
-
-
-def chunks(path: str | Path) -> Iterator[bytes]:
-    """The decompressed bytes in pieces of a few MiB."""
-    with open_bytes(path) as handle:
-        while chunk := handle.read(CHUNK):
-            yield chunk
+    return as_text(decompressed(path, size), "standard input" if str(path) == "-" else str(path))
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """Lines with their number from 1, line ends kept."""
-    with open_bytes(path) as handle:
-        yield from enumerate(handle, 1)
+    """Lines with their number from 1, without line ends; errors as `chunks`."""
+    number, rest = 1, list[bytes]()
+    for chunk in chunks(path):
+        first, *lines = chunk.split(b"\n")
+        rest.append(first)
+        if not lines:
+            continue
+        yield number, b"".join(rest)
+        rest = [lines.pop()]
+        yield from enumerate(lines, number + 1)
+        number += len(lines) + 1
+    if last := b"".join(rest):
+        yield number, last
 
 
-def _decompressed(raw: BinaryIO) -> BinaryIO:
-    peeked = raw.peek(2)[:2]  # type: ignore[attr-defined]  # buffered readers have it
-    return cast(BinaryIO, GzipFile(fileobj=raw, mode="rb")) if peeked == b"\x1f\x8b" else raw
+def as_text(pieces: Iterable[bytes], file: str) -> Pieces:
+    """The same text in one form; `file` names it in errors."""
+    pieces = iter(pieces)
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= HEAD_BYTES:
+            break
+    refuse_binary(file, head)
+    pieces = chain([head] if head else [], pieces)
+    codec = next((codec for mark, codec in WIDE if head.startswith(mark)), None)
+    codec = codec or next((codec for pattern, codec in UNMARKED_UTF16 if pattern.match(head)), None)
+    if codec:
+        pieces = _decoded(pieces, codec, file)
+    return _with_line_feeds(_without_marks(pieces), file)
 
 
-def _refuse_cut_bgzip(name: str, raw: BinaryIO) -> None:
-    """A bgzip file cut between two blocks decompresses without complaint; only its missing end block tells."""
-    head = raw.read(18)
-    if head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC":
-        raw.seek(-min(len(BGZF_END), raw.seek(0, 2)), 2)
-        if raw.read() != BGZF_END:
-            raise DataPrepError(f"{name}: bgzip file without its end block; the file is cut off, fetch it again")
-    raw.seek(0)
+def _decoded(pieces: Pieces, codec: str, file: str) -> Pieces:
+    decoder = codecs.getincrementaldecoder(codec)()
+    try:
+        for piece in pieces:
+            if text := decoder.decode(piece):
+                yield text.encode()
+        decoder.decode(b"", final=True)
+    except UnicodeError:
+        raise DataPrepError(f"{file}: damaged {codec.upper()} text; save it as UTF-8") from None
+
+
+def _without_marks(pieces: Pieces) -> Pieces:
+    """Without byte-order marks at the beginning and at the beginning of lines."""
+    held, begins_line = b"", True
+    for piece in pieces:
+        if held:
+            piece, held = held + piece, b""
+        if begins_line and piece.startswith(MARK):
+            piece = piece[len(MARK) :]
+        if b"\xef" in piece:
+            piece = MARK_AT_LINE_START.sub(rb"\1", piece)
+            cut = CUT_MARK.search(piece)
+            if cut and (cut.start() or begins_line or piece[:1] in b"\n\r"):
+                held, piece = bytes(piece[cut.start() :]), piece[: cut.start()]
+        if piece:
+            begins_line = piece[-1:] in (b"\n", b"\r")
+            yield piece
+    if held:
+        yield held
+
+
+def _with_line_feeds(pieces: Pieces, file: str) -> Pieces:
+    old_mac: bool | None = None  # not known before the first line end
+    held = b""  # CRs at the end of a piece: what follows tells what they are
+    for piece in pieces:
+        if b"\0" in piece:
+            raise DataPrepError(f"{file}: binary data (a NUL byte), expected text; check the file")
+        if held:
+            piece, held = held + piece, b""
+        if b"\r" in piece:
+            stripped = piece.rstrip(b"\r")
+            held, piece = bytes(piece[len(stripped) :]), stripped
+            while b"\r\n" in piece:  # CRLF, and CRCRLF of files converted twice
+                piece = piece.replace(b"\r\n", b"\n")
+        carriage_return, line_feed = piece.find(b"\r"), piece.find(b"\n")
+        if old_mac is None and (carriage_return >= 0 or line_feed >= 0):
+            old_mac = carriage_return >= 0 and not 0 <= line_feed < carriage_return
+        if (line_feed if old_mac else carriage_return) >= 0:
+            raise _mixed(file, piece, carriage_return if carriage_return >= 0 else line_feed)
+        if old_mac:
+            piece = piece.replace(b"\r", b"\n")
+        if piece:
+            yield piece
+    if held:
+        yield b"\n" * (len(held) if old_mac else 1)
+
+
+def _mixed(file: str, piece: bytes, at: int) -> DataPrepError:
+    start = max(piece.rfind(b"\n", 0, at) + 1, piece.rfind(b"\r", 0, at) + 1, at - 30)
+    return DataPrepError(
+        f"{file}: a carriage return inside a line ({shown(piece[start : at + 20])}): line ends are mixed; make them "
+        "one kind, e.g. tr '\\r' '\\n', or remove it"
+    )

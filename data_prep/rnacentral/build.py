@@ -96,7 +96,7 @@ def fill(
 def read_records(file: str, policy: RnaPolicy, tally: Tally) -> Iterator[RecordBatch]:
     """Blocks of records that pass the letter filter, with the column `header`."""
     alphabet = ALPHABETS[policy.alphabet]
-    letters = LetterFilter(alphabet, 1.0)
+    letters = LetterFilter(alphabet)
     with progress(description=file, unit="B") as bar:
         for block in read_fasta(file, alphabet.spell):
             bar.update(len(block.text))

@@ -47,11 +47,27 @@ def progress(iterable: Any = None, *, description: str, total: int | None = None
 
 
 def report(manifest: dict[str, Any], out: Any) -> None:
-    """The lines a stage ends with: what was kept, what was dropped and why."""
+    """The lines a stage ends with: what was kept, what was changed, what was dropped and why."""
     for name, split in manifest["splits"].items():
         if "sequences" in split:
             print(f"{name}: {split['sequences']:,} sequences, {split['nucleotides']:,} nt")
-    for entry in manifest["stages"][-1].get("filters", []):
-        dropped = ", ".join(f"{reason} {count:,}" for reason, count in entry["dropped"].items())
-        print(f"filter {entry['filter']}: kept {entry['kept']:,}, dropped {dropped or 'none'}")
+        if not split.get("sequences", split.get("bases")):
+            warn(f"the split {name} is empty: no run on this corpus can be judged by it; see --validation")
+    print_filters(manifest["stages"][-1].get("filters", []))
     print(f"wrote {out} (fingerprint {manifest['fingerprint'][:16]})")
+
+
+def print_filters(filters: Sequence[dict[str, Any]]) -> None:
+    """A line for each filter of a `Tally`, in the words of the manifest."""
+    for entry in filters:
+        changed = [f"{what} {count:,}" for what, count in entry.get("changed", {}).items() if count]
+        dropped = [f"{reason} {count:,}" for reason, count in entry["dropped"].items()]
+        said = [f"kept {entry['kept']:,}"]
+        said += [f"changed {', '.join(changed)}"] if changed else []
+        said += [f"dropped {', '.join(dropped) or 'none'}"] if dropped or not changed else []
+        print(f"filter {entry['filter']}: {', '.join(said)}")
+
+
+def warn(message: str) -> None:
+    """One line on standard error; the work goes on."""
+    print(f"warning: {message}", file=sys.stderr)

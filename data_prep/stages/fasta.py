@@ -1,38 +1,53 @@
-"""Any FASTA to a corpus: one or more files, plain, gzip, bgzip, or `-` for standard input.
+"""Any FASTA to a corpus: one or more files, compressed or not (gz, bgz, bz2, xz, zst), or `-` for standard input.
 
 Sequences are stored in upper case and in one spelling (T becomes U, or the reverse with --alphabet dna). Then, in this
-order, records are dropped or changed by their letters, by their length, and if they were seen before; every drop is
-counted by reason in manifest.json. A sequence goes to the validation split if a hash of it says so, so that a rerun
-gives the same corpus and a duplicate never straddles the splits.
+order, records are dropped or changed by their letters, by their length, by their share of ambiguity codes (of what is
+left after cropping or cutting), and if they were seen before; every drop is counted by reason in manifest.json. Of a
+Stockholm alignment the sequences are read, gaps removed; `source` keeps the family. A sequence goes to the validation
+split if a hash of it says so, so that a rerun gives the same corpus and a duplicate never straddles the splits.
 
 example:
   python -m data_prep fasta rnas.fa.gz --out corpora/rnas --max-length 1022 --long crop
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from data_prep.corpus import SequenceWriter, describe_source
-from data_prep.errors import DataPrepError
-from data_prep.filters.dedup import SeenKeys, sequence_keys
+from data_prep.errors import DataPrepError, shown_name
+from data_prep.filters.dedup import RepeatedIds, SeenKeys, sequence_keys
 from data_prep.filters.holdout import is_held_out
-from data_prep.filters.records import PROTEIN, LengthFilter, LetterFilter, RecordBatch, drop_duplicates
+from data_prep.filters.records import (
+    GAPPED,
+    PROTEIN,
+    AmbiguityFilter,
+    LengthFilter,
+    LetterFilter,
+    RecordBatch,
+    drop_duplicates,
+)
 from data_prep.filters.tally import Tally
-from data_prep.formats.fasta import FastaBlock, read_fasta
+from data_prep.formats.fasta import FastaBlock, is_stockholm, read_fasta
+from data_prep.formats.file_names import distinct_names, refuse_repeated_files
 from data_prep.formats.header_labels import COLUMNS, utr_lm_labels
 from data_prep.nucleotides import ALPHABETS
-from data_prep.runtime.console import add_output_arguments, progress, report
+from data_prep.runtime.console import add_output_arguments, progress, report, warn
 
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
-    "alphabet", "max_ambiguous", "min_length", "max_length", "long", "duplicates", "validation", "bad_records",
-    "type_field", "header_labels",
+    "alphabet", "gaps", "max_ambiguous", "min_length", "max_length", "long", "duplicates", "validation",
+    "bad_records", "type_field", "header_labels",
 )  # fmt: skip
 
 ENOUGH_RECORDS = 1000  # to judge a file by its beginning
+UNMEANT = {
+    PROTEIN: "letters of amino acids; this is a protein FASTA, give nucleotides",
+    GAPPED: "gaps (- . ~): this is an alignment; give --gaps remove to take them out, or sequences without gaps",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
     parser.add_argument("--alphabet", choices=ALPHABETS, default="rna", help="store U (rna, default) or T (dna)")
     parser.add_argument(
+        "--gaps", choices=("drop", "remove"), default="drop",
+        help="records with the gaps of an alignment (- . ~): drop them (default), or take the gaps out",
+    )  # fmt: skip
+    parser.add_argument(
         "--max-ambiguous", type=float, default=0.1, metavar="FRACTION",
-        help="drop records with a larger share of N, R, Y, … (default 0.1)",
+        help="drop what has a larger share of N, R, Y, …, after cropping or cutting (default 0.1)",
     )  # fmt: skip
     parser.add_argument("--min-length", type=int, default=1, metavar="NT", help="drop shorter records (default 1)")
     parser.add_argument("--max-length", type=int, metavar="NT", help="longest record (default: no limit)")
@@ -78,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
     parameters = {name: getattr(args, name) for name in PARAMETERS}
     # Standard input has no checksum before it was read: it is never taken for the input of an earlier run.
     sources = [{"name": "-"} if file == "-" else describe_source(file) for file in args.files]
-    columns = [*(["rna_type"] if args.type_field else []), *(["source"] if len(args.files) > 1 else [])]
+    columns = ["rna_type"] if args.type_field else []
+    columns += ["source"] if len(args.files) > 1 or any(map(is_stockholm, args.files)) else []
     columns += COLUMNS if args.header_labels else []
     with SequenceWriter(
         args.out, stage="fasta", parameters=parameters, sources=sources, columns=columns, alphabet=args.alphabet,
@@ -107,48 +127,57 @@ def _check(args: argparse.Namespace) -> None:
         raise DataPrepError(f"--long {args.long}: a structure in the header is that of the whole sequence; drop them")
     if args.type_field is not None and args.type_field < 2:
         raise DataPrepError("--type-field counts words of the header from 1, and the first is the id: give 2 or more")
-    if args.files.count("-") > 1:
-        raise DataPrepError("standard input (-) can be read only once")
+    refuse_repeated_files(args.files)
 
 
 def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> None:
-    letters = LetterFilter(ALPHABETS[args.alphabet], args.max_ambiguous)
+    letters = LetterFilter(ALPHABETS[args.alphabet], args.gaps)
     length = LengthFilter(args.min_length, args.max_length, args.long)
+    ambiguity = AmbiguityFilter(ALPHABETS[args.alphabet], args.max_ambiguous)
     seen = SeenKeys(writer.scratch)
-    for block in _blocks(args, tally):
-        kept = length(letters(_well_formed(block, args, tally), tally), tally)
+    names = RepeatedIds(writer.scratch)
+    sources = dict(zip(args.files, distinct_names(args.files), strict=True))
+    for file, block in _blocks(args, tally):
+        records = _well_formed(block, args, sources[file], tally)
+        names.look_at(records.ids)
+        kept = ambiguity(length(letters(records, tally), tally), tally)
         keys = sequence_keys(kept.sequences.slices())
         held_out = is_held_out(keys, args.validation)
         first = drop_duplicates(kept, keys, seen, tally) if args.duplicates == "drop" else np.ones(len(kept), bool)
         for split, mask in (("train", first & ~held_out), ("validation", first & held_out)):
             rows = kept.where(mask)
             writer.append(split, rows.ids, rows.sequences, **rows.columns)
-
-
-def _blocks(args: argparse.Namespace, tally: Tally) -> Iterator[FastaBlock]:
-    """The blocks of all files, unless a file turns out to be of proteins."""
-    spell = ALPHABETS[args.alphabet].spell
-    for file in args.files:
-        records, proteins_before = 0, tally.dropped()[PROTEIN]
-        with progress(description=file, unit="B") as bar:
-            for block in read_fasta(file, spell):
-                yield block
-                bar.update(len(block.text))
-                records += len(block.ids)
-                if records >= ENOUGH_RECORDS:
-                    _refuse_proteins(file, tally.dropped()[PROTEIN] - proteins_before, records)
-            _refuse_proteins(file, tally.dropped()[PROTEIN] - proteins_before, records)
-
-
-def _refuse_proteins(file: str, proteins: int, records: int) -> None:
-    if proteins > records / 2:
-        raise DataPrepError(
-            f"{file}: {proteins} of the first {records} records have letters of amino acids; "
-            "this is a protein FASTA, give nucleotides"
+    if names.count:
+        tally.change("records", "id_seen_before", names.count)
+        warn(
+            f"{names.count:,} records have an id that an earlier one has (the first: {shown_name(names.first)}); the "
+            "corpus keeps them under one id, so tables of ids (split --clusters) cannot tell them apart"
         )
 
 
-def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> RecordBatch:
+def _blocks(args: argparse.Namespace, tally: Tally) -> Iterator[tuple[str, FastaBlock]]:
+    """The blocks of all files, unless a file turns out to be of proteins."""
+    spell = ALPHABETS[args.alphabet].spell
+    for file in args.files:
+        records, before = 0, tally.dropped()
+        with progress(description=file, unit="B") as bar:
+            for block in read_fasta(file, spell):
+                yield file, block
+                bar.update(len(block.text))
+                records += len(block.ids)
+                if records >= ENOUGH_RECORDS:
+                    _refuse_other_kinds(file, tally.dropped() - before, records)
+            _refuse_other_kinds(file, tally.dropped() - before, records)
+
+
+def _refuse_other_kinds(file: str, dropped: Counter[str], records: int) -> None:
+    """A file whose records are mostly dropped for one of these reasons was not meant for this stage as it is."""
+    for reason, meaning in UNMEANT.items():
+        if dropped[reason] > records / 2:
+            raise DataPrepError(f"{file}: {dropped[reason]} of the first {records} records have {meaning}")
+
+
+def _well_formed(block: FastaBlock, args: argparse.Namespace, source: str, tally: Tally) -> RecordBatch:
     bad = np.zeros(len(block.ids), bool)
     types = _types(block, args.type_field) if args.type_field else None
     labels = utr_lm_labels(block) if args.header_labels else None
@@ -161,16 +190,25 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, tally: Tally) -> R
         bad[rows] = True
         tally.drop("records", reason.replace(" ", "_"), len(rows))
     tally.keep("records", int((~bad).sum()))
+    tally.change("records", "comment_lines_left_out", block.comment_lines)
     columns: dict[str, Any] = {}
     if types is not None:
         columns["rna_type"] = types
-    if len(args.files) > 1:
-        columns["source"] = [block.file.rsplit("/", 1)[-1].encode()] * len(block.ids)
+    if len(args.files) > 1 or block.is_stockholm:
+        columns["source"] = _sources(block, source, several=len(args.files) > 1)
     ids = block.ids
     if labels:  # such headers have no name
         columns |= labels.columns
         ids = [b"%d" % (block.first_record + row) for row in range(len(block.ids))]
     return RecordBatch(ids, block.sequences, columns).where(~bad)
+
+
+def _sources(block: FastaBlock, file: str, *, several: bool) -> list[bytes]:
+    """What each record (R,) comes from: the file where there are several, the family of an alignment, or both."""
+    parts = [[file.encode()] * len(block.ids)] if several else []
+    if block.is_stockholm:
+        parts.append([header.partition(b" ")[2] for header in block.headers.rows()])
+    return [b"|".join(filter(None, words)) for words in zip(*parts, strict=True)]
 
 
 def _types(block: FastaBlock, field: int) -> list[bytes | None]:

@@ -24,6 +24,7 @@ from data_prep.motifs.coverage import coverage
 from data_prep.motifs.listing import list_text, normalised_motifs
 from data_prep.motifs.mining import LONGEST, MinedMotif, mine
 from data_prep.motifs.read import read_motifs
+from data_prep.runtime.console import print_filters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,9 +76,7 @@ def run(args: argparse.Namespace) -> int:
         comments.append(f"mined against {Path(args.background).name}, false discovery rate {args.max_fdr}")
         write_atomic(args.out.with_name(args.out.name + ".tsv"), _table(mined).encode())
     write_atomic(args.out, list_text(motifs, comments).encode())
-    for entry in tally.to_json():
-        dropped = ", ".join(f"{reason} {count:,}" for reason, count in entry["dropped"].items())
-        print(f"filter {entry['filter']}: kept {entry['kept']:,}, dropped {dropped or 'none'}")
+    print_filters(tally.to_json())
     print(f"wrote {args.out}: {len(motifs):,} motifs")
     if corpus:
         _print_coverage(corpus, motifs)

@@ -1,8 +1,11 @@
 """The fasta stage: every form of FASTA, every policy, every drop counted."""
 
+import bz2
 import gzip
 import io
+import lzma
 import random
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +15,8 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.formats import fasta
+from data_prep.formats import fasta, fasta_text
+from data_prep.formats import text as text_layer
 from data_prep.formats.fasta import read_fasta
 
 
@@ -47,7 +51,7 @@ def random_fasta(count, seed=0):
 def naive(text):
     """What FASTA means, one record at a time."""
     parsed = []
-    for record in (b"\n" + text.replace(b"\r\n", b"\n")).split(b"\n>")[1:]:
+    for record in (b"\n" + re.sub(rb"\r+(\n|\Z)", b"\n", text)).split(b"\n>")[1:]:
         header, _, body = record.partition(b"\n")
         parsed.append(([*header.split(None, 1), b""][0], header, body.translate(None, b" \t\n").upper()))
     return parsed
@@ -68,6 +72,8 @@ def test_blocks_equal_a_naive_reading_wherever_they_are_cut(tmp_path, monkeypatc
             text = text.rstrip(b"\n")
         (tmp_path / "x.fa").write_bytes(text)
         monkeypatch.setattr(fasta, "BLOCK_BYTES", generator.randint(2, 40))
+        monkeypatch.setattr(fasta_text, "HEAD_BYTES", generator.randint(2, 40))
+        monkeypatch.setattr(text_layer, "HEAD_BYTES", generator.randint(2, 40))
         read = [
             row
             for b in read_fasta(tmp_path / "x.fa")
@@ -124,7 +130,7 @@ def test_letters_are_spelled_as_asked_and_odd_records_counted(tmp_path):
         "plain": b"ACGUACGU", "few_n": b"ACGUACGUACGUACGUACGN", "more": b"GGCC", "iupac": b"RACGUACGUACGUACGUACGUACGU",
     }  # fmt: skip
     assert dropped(rna) == {
-        "too_many_ambiguous_letters": 1, "letters_not_nucleotides": 1, "letters_of_proteins": 1,
+        "too_many_ambiguous_letters": 1, "gaps_of_an_alignment": 1, "letters_of_proteins": 1,
     }  # fmt: skip
     dna = build(tmp_path / "dna", tmp_path / "a.fa", "--alphabet", "dna", "--max-ambiguous", 0.5)
     assert records(dna)["plain"] == b"ACGTACGT"
@@ -233,7 +239,7 @@ BROKEN = {
     "empty gzip": (gzip.compress(b""), [], "empty, no FASTA record"),
     "binary": (bytes(range(256)) * 20, [], "x.fa: "),
     "binary after records": (b">a\nACGT\n>b\nAC\0GT\n", [], "binary data"),
-    "UTF-16": (">a\nACGT\n".encode("utf-16"), [], "x.fa: "),
+    "UTF-16 cut off": (">a\nACGT\n".encode("utf-16")[:-1], [], "damaged UTF-16 text"),
     "truncated gzip": (gzip_cut, [], "cut off"),
     "damaged gzip": (gzip_damaged, [], "damaged"),
     "truncated bgzip": (bgzip_cut, [], "cut off"),
@@ -251,12 +257,32 @@ BROKEN = {
     "fraction above 1": (b">a\nACGT\n", ["--validation", "5"], "--validation must lie between 0 and 1"),
     "type not UTF-8": (b">a x\xff\nACGT\n", ["--type-field", "2"], "record 1 (a): type is not UTF-8"),
     "shortest length 0": (b">a\nACGT\n", ["--min-length", "0", "--max-length", "0"], "--min-length must be 1 or more"),
-    "gzip in gzip": (gzip.compress(gzip.compress(b">a\nACGT\n")), [], "not with '>'"),
+    "gzip in gzip": (gzip.compress(gzip.compress(b">a\nACGT\n")), [], "compressed twice"),
+    "bzip2 cut off": (bz2.compress(random_fasta(200))[:-9], [], "cut off"),
+    "bzip2 damaged": (b"BZh9" + bytes(99), [], "damaged bzip2 data"),
+    "xz cut off": (lzma.compress(random_fasta(200))[:-99], [], "cut off"),
+    "xz damaged": (lzma.compress(b">a")[:7] + bytes(99), [], "damaged xz data"),
+    "2bit": (b"\x43\x27\x41\x1a" + bytes(99), [], "this is 2bit; convert it to FASTA"),
+    "BAM": (gzip.compress(b"BAM\1" + bytes(99)), [], "this is BAM; convert it"),
+    "GenBank": (b"LOCUS       X 20 bp DNA\nORIGIN\n", [], "this is GenBank, expected FASTA"),
+    "EMBL": (b"ID   X; SV 1;\nSQ   Sequence 10 BP;\n", [], "this is EMBL, expected FASTA"),
+    "Clustal": (b"CLUSTAL W (1.83)\n\na ACGT\n", [], "this is Clustal, expected FASTA"),
+    "VCF": (b"##fileformat=VCFv4.2\n#CHROM\n", [], "this is VCF, expected FASTA"),
+    "GFF3": (b"##gff-version 3\n", [], "this is GFF3, expected FASTA"),
+    "GTF": (b'1\tx\texon\t1\t9\t.\t+\t.\tgene_id "g";\n', [], "this is GFF or GTF, expected FASTA"),
+    "BED": (b"chr1\t1\t9\n", [], "this is BED, expected FASTA"),
+    "SAM": (b"@HD\tVN:1.6\n", [], "this is SAM, expected FASTA"),
+    "alignment": (b">a\nAC-T\n>b\nA..T\n", [], "give --gaps remove"),
+    "Stockholm cut off": (b"# STOCKHOLM 1.0\na ACGT\n", [], "has no end (//)"),
+    "Stockholm of three columns": (b"# STOCKHOLM 1.0\na ACGT x\n//\n", [], "line 2: expected a name and aligned"),
+    "CR in a header": (b">a b\rc\nACGT\n", [], "carriage return inside a line ('>a b\\rc"),
+    "CR in a sequence": (b">a b\nAC\rGT\n", [], "carriage return inside a line"),
+    "LF in a file with CR": (b">a\rACGT\r>b\nAC\r", [], "carriage return inside a line"),
+    "one long line": (b"ACGT, " * 9999, [], "begins with 'ACGT, ACGT, ACGT, ACGT, ACGT, ACGT, ACGT…', expected FASTA"),
     "bytes after the gzip": (gzip.compress(b">a\nACGT\n") + b"more", [], "x.fa: "),
-    "zip archive": (b"PK\x03\x04" + bytes(50), [], "binary data, expected FASTA text"),
+    "zip archive": (b"PK\x03\x04" + bytes(50), [], "a zip archive; unpack it"),
     "header without a line end": (b">a", [], "record without sequence"),
-    "web page": (b"<!DOCTYPE html>\n404\n", [], "not with '>'"),
-    "line ends of old Macs": (b">a\rACGT\r", [], "record without sequence"),
+    "web page": (b"<!DOCTYPE html>\n404\n", [], "this is a web page"),
     "labels of cropped records": (
         b">a\nACGT\n",
         ["--header-labels", "utr_lm", "--max-length", "2", "--long", "crop"],
@@ -296,7 +322,21 @@ MENDED = {
     "name in Unicode": (">naïve\nACGT\n".encode(), {"naïve": b"ACGU"}, {}),
     "blank before name": (b"> a b\nACGT\n", {"a": b"ACGU"}, {}),
     "digits": (b">a\nACGT\n>b\n1 ACGT 60\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
-    "gaps": (b">a\nACGT\n>b\nAC--GT\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
+    "gaps": (b">a\nACGT\n>b\nAC--GT\n", {"a": b"ACGU"}, {"gaps_of_an_alignment": 1}),
+    "line ends of old Macs": (b">a x\rAC\rGT\r\r>b\rGG", {"a": b"ACGU", "b": b"GG"}, {}),
+    "CRLF twice": (b">a\r\r\nACGT\r\r\n", {"a": b"ACGU"}, {}),
+    "UTF-16": (">a\nACGT\n>é\nGG".encode("utf-16"), {"a": b"ACGU", "é": b"GG"}, {}),
+    "UTF-16 without mark": (">a\nACGT\n".encode("utf-16-be"), {"a": b"ACGU"}, {}),
+    "UTF-32": (">a\nACGT\n".encode("utf-32"), {"a": b"ACGU"}, {}),
+    "two files with marks": (b"\xef\xbb\xbf>a\nACGT\n\xef\xbb\xbf>b\nGG\n", {"a": b"ACGU", "b": b"GG"}, {}),
+    "comments": (b"; x\n#y\n\n>a\n;ACG\nACGT\n#GG\n>b;c\nGG\n;T", {"a": b"ACGU", "b;c": b"GG"}, {}),
+    "bzip2": (bz2.compress(b">a\nAC") + bz2.compress(b"GT\n"), {"a": b"ACGU"}, {}),
+    "xz": (lzma.compress(b">a\nACGT\n"), {"a": b"ACGU"}, {}),
+    "Stockholm": (
+        b"# STOCKHOLM 1.0\n#=GF ID x\na AC.U\nb GG~-\n\na GG-G\nb -..C\n#=GC SS_cons ....\n//\n",
+        {"a": b"ACUGGG", "b": b"GGC"},
+        {},
+    ),
     "control characters": (b">a\nACGT\n>b\nAC\x07GT\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
     "a star at the end": (b">a\nACGT\n>b\nACGT*\n", {"a": b"ACGU"}, {"letters_of_proteins": 1}),
     "letters not UTF-8": (b">a\nACGT\n>b\nAC\xe9T\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
@@ -310,6 +350,62 @@ def test_odd_input_has_its_documented_outcome(name, tmp_path):
     corpus = build(tmp_path / "c", tmp_path / "x.fa", "--bad-records", "drop", "--validation", 0)
     assert records(corpus) == kept
     assert dropped(corpus) == counted
+
+
+@pytest.mark.parametrize(("long", "kept"), [("pieces", 12), ("crop", 1)])
+def test_the_limit_of_ambiguous_letters_holds_for_what_is_stored(tmp_path, long, kept):
+    # 20 % N in one gap: the record as a whole is above the limit, most of its pieces are not.
+    unique = "".join(random.Random(0).choices("ACGT", k=1200))
+    (tmp_path / "x.fa").write_text(f">a\n{unique}{'N' * 300}\n>b\n{'N' * 300}{unique}\n")
+    options = ["--max-length", 100, "--long", long, "--validation", 0, "--duplicates", "keep"]
+    corpus = build(tmp_path / "c", tmp_path / "x.fa", *options)
+    stored = records(corpus)
+    assert len(stored) == (2 * kept if long == "pieces" else kept)
+    assert not any(b"N" in sequence for sequence in stored.values())
+    assert dropped(corpus) == {"too_many_ambiguous_letters": 6 if long == "pieces" else 1}
+
+
+def test_gaps_are_taken_out_when_asked_and_families_are_kept(tmp_path):
+    (tmp_path / "x.fa").write_text(">a\nAC--GT\n>b\n..GG\n>c\n---\n")
+    corpus = build(tmp_path / "c", tmp_path / "x.fa", "--gaps", "remove", "--validation", 0)
+    assert records(corpus) == {"a": b"ACGU", "b": b"GG"}
+    assert dropped(corpus) == {"only_gaps": 1}
+    one = "# STOCKHOLM 1.0\n#=GF ID tRNA\n#=GF AC RF00005\nx/1-4 AC.U\n//\n"
+    (tmp_path / "x.sto").write_text(one + one.replace("tRNA", "5S rRNA").replace("00005", "00001").replace("x/", "y/"))
+    table = build(tmp_path / "s", tmp_path / "x.sto", "--validation", 0, "--duplicates", "keep").split("train")
+    assert table.gather_text("source", np.arange(2)).rows() == [b"RF00005|tRNA", b"RF00001|5S_rRNA"]
+
+
+def test_files_of_one_name_are_told_apart_and_repeated_ids_are_said(tmp_path, capsys):
+    for folder, letters in (("a", "ACGT"), ("b", "GGGG")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.fa").write_text(f">r\n{letters}\n")
+    corpus = build(tmp_path / "c", tmp_path / "a/x.fa", tmp_path / "b/x.fa", "--validation", 0)
+    assert corpus.split("train").gather_text("source", np.arange(2)).rows() == [b"a/x.fa", b"b/x.fa"]
+    assert "1 records have an id that an earlier one has (the first: r)" in capsys.readouterr().err
+    assert main(["fasta", *[str(tmp_path / "a/x.fa")] * 2, "--out", str(tmp_path / "d")]) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
+def test_what_is_cropped_and_an_empty_validation_split_are_said(tmp_path, capsys):
+    (tmp_path / "x.fa").write_text(">a\nACGTACGT\n")
+    build(tmp_path / "c", tmp_path / "x.fa", "--max-length", 4, "--long", "crop", "--validation", 1e-9)
+    shown = capsys.readouterr()
+    assert "filter length: kept 1, changed cropped 1\n" in shown.out
+    assert "warning: the split validation is empty" in shown.err
+
+
+def test_zstd_is_read_and_a_cut_one_is_said(tmp_path, capsys):
+    zstandard = pytest.importorskip("zstandard")
+    text = random_fasta(500)
+    packed = [zstandard.ZstdCompressor().compress(part) for part in (text[:9999], text[9999:])]
+    (tmp_path / "x.fa.zst").write_bytes(b"".join(packed))
+    (tmp_path / "x.fa").write_bytes(text)
+    assert len({build(tmp_path / f"c{name}", tmp_path / name).fingerprint for name in ("x.fa.zst", "x.fa")}) == 1
+    for content, message in ((b"".join(packed)[:-9], "cut off"), (packed[0][:9] + b"\xff" * 99, "damaged zstd data")):
+        (tmp_path / "x.fa.zst").write_bytes(content)
+        assert main(["fasta", str(tmp_path / "x.fa.zst"), "--out", str(tmp_path / "d")]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_missing_files_folders_and_places_are_one_line(tmp_path, capsys):

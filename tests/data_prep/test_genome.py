@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import DataPrepError
-from data_prep.formats import text as textfile
+from data_prep.formats import compression
+from data_prep.formats.compression import BGZF_END
 from data_prep.formats.contig_names import missing_contigs_message, parse_contigs
 from data_prep.formats.genome import read_contigs, reverse_complement
-from data_prep.formats.text import BGZF_END
 
 TEXT = b">one first contig\nACGT\nacgtN\n\n>two\n>three\nTT\n"
 CONTIGS = [("one", b"ACGTacgtN"), ("two", b""), ("three", b"TT")]
@@ -36,7 +36,7 @@ FORMS = {"plain": lambda text: text, "gzip": gzip.compress, "bgzip": bgzip, "crl
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("chunk", [1, 2, 5, 1 << 22])
 def test_contigs_do_not_depend_on_compression_line_ends_or_chunks(tmp_path, monkeypatch, form, chunk):
-    monkeypatch.setattr(textfile, "CHUNK", chunk)
+    monkeypatch.setattr(compression, "CHUNK", chunk)
     (tmp_path / "g").write_bytes(FORMS[form](TEXT))
     assert list(read_contigs(tmp_path / "g")) == CONTIGS
     (tmp_path / "g").write_bytes(FORMS[form](TEXT.rstrip(b"\n")))
@@ -46,9 +46,13 @@ def test_contigs_do_not_depend_on_compression_line_ends_or_chunks(tmp_path, monk
 
 DAMAGED = {
     "no FASTA record": b"\n",
-    "text before the first header": b"ACGT\n>one\nAC\n",
+    "this is a sequence without header, expected FASTA": b"ACGT\n>one\nAC\n",
     "FASTA name 'one' occurs twice": b">one\nA\n>two\nC\n>one\nG\n",
-    "FASTA header without a name": b"> one\nACGT\n",
+    "FASTA header without a name": b">  \nACGT\n",
+    "contig two: '-' at base 3 is not a nucleotide; remove the gaps": b">one\nA\n>two\nAC-T\n",
+    "contig one: '6' at base 5 is not a nucleotide": b">one\nACGT 60\n",
+    "contig one: 'L' at base 2": b">one\nMLK\n",
+    "Stockholm": b"# STOCKHOLM 1.0\na ACGT\n//\n",
     "cut off": gzip.compress(TEXT)[:-9],
     "damaged gzip data": gzip.compress(TEXT)[:14] + b"????" + gzip.compress(TEXT)[18:],
     "without its end block": bgzip(TEXT)[: -len(BGZF_END)],

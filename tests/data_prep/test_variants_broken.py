@@ -65,7 +65,7 @@ VCFS = {
     "POS huge": (TEXT + record(10**30, "A", "C").encode(), "is not a position"),
     "AF above 1": (HEADER + record(1, "A", "C", "AF=30"), "line 3: AF 30 is not a frequency; is --af-field right?"),
     "AF a word": (HEADER + record(1, "A", "C", "AF=x"), "line 3: AF 'x' is not a number"),
-    "UTF-16": (TEXT.decode().encode("utf-16"), "does not begin with ##fileformat=VCF"),
+    "UTF-16 cut off": (TEXT.decode().encode("utf-16")[:-1], "damaged UTF-16 text"),
     "POS fractional": (TEXT + record("1.5", "A", "C").encode(), "line 5: POS '1.5' is not a position"),
     "POS empty": (TEXT + record("", "A", "C").encode(), "line 5: POS '' is not a position"),
     "AF with an underscore": (HEADER + record(1, "A", "C", "AF=0_1"), "line 3: AF '0_1' is not a number"),
@@ -75,7 +75,7 @@ VCFS = {
     "header in the middle": (TEXT + TEXT, "line 5: 1 tab-separated columns"),
     "AF for one of two": (HEADER + record(1, "A", "C,G", "AF=0.1"), "AF has 1 values for 2 alleles"),
     "AF absent": (HEADER + record(1, "A", "C", "DP=3"), "no variant is left (dropped: no_frequency 1)"),
-    "binary": (bytes(range(256)) * 40, "not a VCF"),
+    "binary": (bytes(range(256)) * 40, "binary data"),
     "BCF": (bgzip(b"BCF\2\2" + bytes(99)), "bcftools view"),
     "FASTA": (b">chr1\nACGT\n", "not a VCF"),
     "not UTF-8": (HEADER.encode() + b"chr\xff\t1\t.\tA\tC\t.\t.\tAF=0.5\n", r"none of its contigs (chr\xff)"),
@@ -115,7 +115,7 @@ def test_broken_vcf(refused, content, message):
 
 GENOMES = {
     "empty": ("", "no FASTA record"),
-    "not FASTA": ("ACGT\n", "not FASTA"),
+    "not FASTA": ("ACGT\n", "expected FASTA"),
     "amino acids": (">chr1\nMKLE" + SEQUENCE, "contig chr1: 'L' at base 3 is not a nucleotide"),
     "twice the same name": (f">chr1\n{SEQUENCE}\n>chr1\n{SEQUENCE}\n", "occurs twice"),
     "only N": (">chr1\n" + "N" * 500, "no chosen contig has 100 bases in a row without N"),

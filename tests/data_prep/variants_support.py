@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
 from data_prep.corpus.windows import Contig
-from data_prep.formats.bgzf import BGZF_END
+from data_prep.formats.compression import BGZF_END
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 HEADER = f"##fileformat=VCFv4.2\n{COLUMNS}\n"

@@ -1,0 +1,43 @@
+"""Stockholm alignments (Rfam, Pfam tools) as FASTA: gaps removed, the family kept as second word of the header."""
+
+from collections.abc import Iterable, Iterator
+
+from data_prep.errors import DataPrepError, shown
+from data_prep.nucleotides import GAPS
+
+
+def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
+    """FASTA text, one piece an alignment: `>name RF00005|tRNA`, the second word from `#=GF AC` and `#=GF ID`.
+
+    Raises DataPrepError for a line that is neither markup nor `name letters`, and for an alignment without its `//`.
+    """
+    family: dict[bytes, bytes] = {}
+    rows: dict[bytes, list[bytes]] = {}  # a name that comes again continues its sequence
+    for number, line in enumerate(_lines(pieces), 1):
+        if line.startswith(b"#=GF "):
+            key, _, value = line[5:].strip().partition(b" ")
+            family.setdefault(key, value.strip().replace(b" ", b"_"))
+        elif line.strip() == b"//":
+            label = b"|".join(family[key] for key in (b"AC", b"ID") if family.get(key))
+            yield b"".join(
+                b">%s %s\n%s\n" % (name, label, b"".join(letters).translate(None, GAPS))
+                for name, letters in rows.items()
+            )
+            family.clear()
+            rows.clear()
+        elif line.strip() and not line.startswith(b"#"):
+            words = line.split()
+            if len(words) != 2:
+                raise DataPrepError(f"{file}: line {number}: expected a name and aligned letters, got {shown(line)}")
+            rows.setdefault(words[0], []).append(words[1])
+    if rows:
+        raise DataPrepError(f"{file}: the last alignment has no end (//); the file is cut off, fetch it again")
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
