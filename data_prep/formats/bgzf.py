@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.compression import BGZF_END, decompressed
@@ -42,7 +43,7 @@ def text_blocks(path: Path) -> Iterator[bytes | bytearray]:
 
     DataPrepError, naming the file, if it is missing, unreadable, truncated, damaged or no text.
     """
-    return as_text(decompressed_blocks(path), str(path))
+    return as_text(cast(Iterator[bytes], decompressed_blocks(path)), str(path))  # bytearrays do as well
 
 
 def decompressed_blocks(path: Path) -> Iterator[bytes | bytearray]:

@@ -97,7 +97,7 @@ def _unzstd(raw: BinaryIO, size: int) -> Pieces:
         yield b"".join(parts)
 
 
-_DAMAGED: tuple[type[BaseException], ...] = (gzip.BadGzipFile, InflateError, lzma.LZMAError, OSError)
+_DAMAGED = (gzip.BadGzipFile, InflateError, lzma.LZMAError, OSError)  # type: ignore[misc]  # of isal, which has no types
 # first bytes -> name and how the rest is read
 COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any, int], Pieces]]] = {
     b"\x1f\x8b": ("gzip", lambda raw, size: _read_all(GzipFile(fileobj=raw, mode="rb"), size)),
