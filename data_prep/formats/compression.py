@@ -55,7 +55,7 @@ def _pieces(name: str, raw: Any, size: int) -> Pieces:
             yield from read(raw, size)
         except EOFError:
             raise DataPrepError(f"{name}: compressed data end too early; the file is cut off, fetch it again") from None
-        except _DAMAGED as error:
+        except _DAMAGED as error:  # type: ignore[misc]  # isal has no types
             if isinstance(error, OSError) and error.errno:  # the disk, not the data
                 raise
             raise DataPrepError(f"{name}: damaged {kind} data ({error}); fetch it again") from None
@@ -97,7 +97,7 @@ def _unzstd(raw: BinaryIO, size: int) -> Pieces:
         yield b"".join(parts)
 
 
-_DAMAGED = (gzip.BadGzipFile, InflateError, lzma.LZMAError, OSError)  # type: ignore[misc]  # of isal, which has no types
+_DAMAGED = (gzip.BadGzipFile, InflateError, lzma.LZMAError, OSError)
 # first bytes -> name and how the rest is read
 COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any, int], Pieces]]] = {
     b"\x1f\x8b": ("gzip", lambda raw, size: _read_all(GzipFile(fileobj=raw, mode="rb"), size)),
