@@ -15,7 +15,7 @@ from pretrain.data.sources import Source
 from pretrain.data.stream import SampleStream
 from pretrain.masking import MaskingStrategy, SideInformation
 from pretrain.models import PackedBatch, SideInput, SoftRows
-from pretrain.objectives import Objective, SampleView, Targets
+from pretrain.objectives import Objective, SampleView, targets_of_all
 from pretrain.rng import SampleRng, derive_seed, sample_keys
 from pretrain.tokenizers import Tokenizer
 
@@ -28,7 +28,8 @@ class MicroBatch:
         packed: what the encoder reads.
         targets: per objective, its arrays as tensors.
         counts: per objective, how many targets there are.
-        groups: mlm targets per masking strategy, int64 (K,).
+        denominators: per objective, what its sum is divided by (the number of targets, or the sum of their weights).
+        groups: per objective, the same for each group of its targets, float64 (G,).
         digest: a checksum of what the model sees and is asked, for comparing runs.
         dropout_seed: dropout belongs to the micro-batch, not to the rank that computes it.
     """
@@ -36,9 +37,11 @@ class MicroBatch:
     packed: PackedBatch
     targets: dict[str, dict[str, Tensor]]
     counts: dict[str, int]
-    groups: np.ndarray
+    denominators: dict[str, float]
+    groups: dict[str, np.ndarray]
     digest: int
     dropout_seed: int
+    start: int = 0  # stream position of its first sample
     filler: bool = False  # stands in for a turn in which this rank has nothing to do
 
     @property
@@ -59,7 +62,6 @@ class MicroBatchBuilder:
         tokenizer: text to ids.
         masking: what is hidden.
         objectives: what is asked.
-        strategies: number of masking strategies in a mixture (1 otherwise).
         side_inputs: host functions of inputs that only this model reads, by name.
         seed: the run's seed.
     """
@@ -71,12 +73,11 @@ class MicroBatchBuilder:
         tokenizer: Tokenizer,
         masking: MaskingStrategy,
         objectives: dict[str, Objective],
-        strategies: int,
         side_inputs: Mapping[str, SideInput],
         seed: int,
     ):
         self.sources, self.stream, self.tokenizer = sources, stream, tokenizer
-        self._masking, self._objectives, self._strategies = masking, objectives, strategies
+        self._masking, self._objectives = masking, objectives
         self._side_inputs, self._seed = side_inputs, seed
         self._seeds = [derive_seed("corpus", seed, number) for number in range(len(sources))]
 
@@ -97,7 +98,7 @@ class MicroBatchBuilder:
         variant_token = tokens.offsets[raw.variants.row] + 1 + raw.variants.column
         masked = self._masking(tokens, SideInformation(variant_positions=variant_token), rng)
         view = SampleView(raw, tokens, masked, tokens.sequence, variant_token)
-        targets = {name: objective.targets(view) for name, objective in self._objectives.items()}
+        targets = targets_of_all(self._objectives, view)
         return MicroBatch(
             packed=self._pack(view),
             targets={
@@ -105,9 +106,11 @@ class MicroBatchBuilder:
                 for name, target in targets.items()
             },
             counts={name: target.count for name, target in targets.items()},
-            groups=self._groups(targets.get("mlm")),
+            denominators={name: target.denominator for name, target in targets.items()},
+            groups={name: target.denominators for name, target in targets.items()},
             digest=zlib.crc32(masked.positions.tobytes(), zlib.crc32(masked.input_ids.tobytes())),
             dropout_seed=derive_seed("dropout", self._seed, start),
+            start=start,
         )
 
     def _read(self, positions: np.ndarray) -> tuple[RawBatch, SampleRng]:
@@ -121,11 +124,6 @@ class MicroBatchBuilder:
                 parts.append(source.read(samples.index[rows], SampleRng(keys[rows])))
                 rows_of_parts.append(rows)
         return merge(parts, np.argsort(np.concatenate(rows_of_parts))), SampleRng(keys)
-
-    def _groups(self, mlm: Targets | None) -> np.ndarray:
-        if mlm is None or not mlm.count:
-            return np.zeros(self._strategies, np.int64)
-        return np.bincount(mlm.arrays["group"], minlength=self._strategies).astype(np.int64)
 
     def _pack(self, view: SampleView) -> PackedBatch:
         tokens, masked = view.tokens, view.masked
@@ -165,7 +163,8 @@ def dummy_batch(batch: MicroBatch) -> MicroBatch:
         packed=packed,
         targets={name: _nothing(arrays) for name, arrays in batch.targets.items()},
         counts=dict.fromkeys(batch.counts, 0),
-        groups=np.zeros_like(batch.groups),
+        denominators=dict.fromkeys(batch.denominators, 0.0),
+        groups={name: np.zeros_like(group) for name, group in batch.groups.items()},
         digest=0,
         dropout_seed=0,
         filler=True,

@@ -83,7 +83,7 @@ class Ours:
         batch: MicroBatch = load.data
         packed, targets = to_device(batch, device)
         torch.manual_seed(batch.dropout_seed)
-        factors = {name: 1.0 / count if count else 0.0 for name, count in batch.counts.items()}
+        factors = {name: 1.0 / total if total else 0.0 for name, total in batch.denominators.items()}
         return network(packed, targets, factors)[0]
 
 

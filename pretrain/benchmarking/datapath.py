@@ -145,7 +145,7 @@ def _many_sequence_rows() -> list[dict[str, Any]]:
 def _builder(table: MadeUpTable, tokenizer: Tokenizer) -> MicroBatchBuilder:
     source = SequenceSource(table, tokenizer, CorpusSettings(), 1024)  # type: ignore[arg-type]
     masking = build_strategy(BaseSettings(), tokenizer)
-    return MicroBatchBuilder([source], SampleStream([source.size], [1.0], 0), tokenizer, masking, {}, 1, {}, 0)
+    return MicroBatchBuilder([source], SampleStream([source.size], [1.0], 0), tokenizer, masking, {}, {}, 0)
 
 
 def _batch_at(builder: MicroBatchBuilder, position: int) -> None:

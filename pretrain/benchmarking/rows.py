@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pretrain.batches.collate import MicroBatch
+from pretrain.objectives import OBJECTIVES
 from pretrain.objectives.base import IGNORE
 
 
@@ -26,11 +27,11 @@ class Row:
 
 
 def rows_of(batch: MicroBatch) -> list[Row]:
-    """The samples of a micro-batch with their token targets (of ``mlm`` and ``soft_label``)."""
+    """The samples of a micro-batch with the hidden tokens that objectives ask for."""
     packed = batch.packed
     labels = torch.full_like(packed.input_ids, IGNORE)
-    for name in ("mlm", "soft_label"):
-        if batch.counts.get(name):
+    for name, count in batch.counts.items():
+        if count and OBJECTIVES[name].scope == "hidden_tokens":
             labels[batch.targets[name]["index"]] = batch.targets[name]["target"]
     soft = packed.soft_rows
     positions = torch.zeros(0, dtype=torch.int64) if soft is None else soft.positions

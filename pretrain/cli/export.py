@@ -49,8 +49,9 @@ def _export(args: argparse.Namespace) -> None:
     from pretrain.config import load_config
     from pretrain.exporting import CardFacts, export_model
     from pretrain.exporting.new_folder import refuse_existing
-    from pretrain.exporting.notes import family_notes, source_rows, structure_note
+    from pretrain.exporting.notes import family_notes, source_rows
     from pretrain.families import find_family
+    from pretrain.objectives import OBJECTIVES
     from pretrain.reporting.recipe_diff import differences, plain
     from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 
@@ -68,17 +69,8 @@ def _export(args: argparse.Namespace) -> None:
     }
     settings = family.resized({**about["identity"]["model"], **dropout})
     notes = family_notes(family)
-    structure = config.objectives.structure
-    if structure is not None:
-        notes.append(structure_note(structure.label_shift))
-    if config.objectives.mfe is not None:
-        energy = about["mfe_normalisation"]
-        notes.append(
-            "The mfe head predicts (energy - mean) / deviation, with mean "
-            f"{energy['mean_kcal_per_mol']:.6g} and deviation {energy['std_kcal_per_mol']:.6g} kcal/mol."
-        )
-    if config.objectives.rna_type is not None and about["rna_types"]:
-        notes.append(f"Classes of the rna_type head, in order: {', '.join(about['rna_types'])}.")
+    for name, section in config.objectives.active().items():
+        notes += OBJECTIVES[name].card_notes(section, about)
     course = _course(run_dir, about["step"])
     facts = CardFacts(
         origin=f"Trained by the run {run_dir.resolve().name}, step {about['step']:,}.",

@@ -82,6 +82,13 @@ class Mlm(Section):
     weight: PositiveFloat = 1.0
 
 
+class CausalLm(Section):
+    """Cross-entropy of the token that follows; for causal backbones, with ``masking: {strategy: none}``."""
+
+    weight: PositiveFloat = 1.0
+    ignored_tokens: list[str] = []  # tokens of the vocabulary that are never a target, for example ["N"]
+
+
 class SoftLabel(Section):
     """Cross-entropy against the allele frequencies at the selected positions (MutBERT)."""
 
@@ -115,6 +122,7 @@ class Objectives(Section):
     """Any set of losses with weights; a key that is absent (or null) is off."""
 
     mlm: Mlm | None = None
+    causal_lm: CausalLm | None = None
     soft_label: SoftLabel | None = None
     structure: Structure | None = None
     mfe: Mfe | None = None

@@ -15,6 +15,7 @@ from pretrain.distributed.heartbeat import HeartbeatMonitor
 from pretrain.errors import PolymeraseError, RunError
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,12 @@ def _open_groups(gpu: bool, timeout: timedelta) -> dist.ProcessGroup | None:
     return dist.new_group(backend="gloo", timeout=timeout) if gpu else dist.group.WORLD
 
 
-def sum_over_ranks(values: list[int], dist_context: DistributedContext) -> list[int]:
-    """Elementwise sum of the same list on every rank."""
+def sum_over_ranks(values: list[Number], dist_context: DistributedContext) -> list[Number]:
+    """Elementwise sum over ranks; in int64, or in float64 where the list holds floats (on every rank alike)."""
     if dist_context.world_size == 1:
         return values
-    total = torch.tensor(values, dtype=torch.int64)
+    floats = any(isinstance(value, float) for value in values)
+    total = torch.tensor(values, dtype=torch.float64 if floats else torch.int64)
     dist.all_reduce(total, group=dist_context.control)
     return total.tolist()
 

@@ -22,7 +22,8 @@ from pretrain.evaluation.model import is_run
 from pretrain.families import Family
 from pretrain.importing import load_pretrained_state
 from pretrain.models import ModelSettings, PackedBatch
-from pretrain.objectives import LossSums
+from pretrain.objectives import OBJECTIVES, LossSums, default_objective
+from pretrain.objectives.base import TOKEN_SCOPES
 from pretrain.objectives.model import PretrainingModel
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 from pretrain.tokenizers import build_tokenizer
@@ -30,9 +31,6 @@ from pretrain.training.baselines import BASELINE
 from pretrain.training.components import RunComponents, build_components
 from pretrain.training.validation import Evaluator, evaluation_batches
 
-# columns (or the kind of corpus) that an objective's targets come from
-_NEEDS = {"structure": "structure", "mfe": "mfe_kcal_per_mol", "rna_type": "rna_type"}
-_LIKELIHOODS = ("mlm", "soft_label", "structure", "rna_type")  # objectives whose loss is a cross-entropy
 _CHAIN_SEQUENCES = 16384  # training samples that the Markov chains are fitted on
 
 
@@ -83,7 +81,7 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
     for name, trivial in evaluator.baselines.items():
         prefix = f"validation/{name}/"
         figures = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-        if name in _LIKELIHOODS:
+        if OBJECTIVES[name].is_likelihood:
             figures["perplexity"] = math.exp(min(figures["loss"], 700.0))
         result["objectives"][name] = {**figures, "trivial_loss": trivial}
     for name in MASKED:
@@ -194,9 +192,12 @@ def _for_corpus(config: Config, corpus: str) -> Config:
     tree = config.model_dump(mode="json")
     tree["corpus"] |= {"path": corpus, "extra": []}
     for name in config.objectives.active():
-        soft = opened.kind == "allele_frequencies"
-        if (name in _NEEDS and _NEEDS[name] not in columns) or (name == "soft_label" and not soft):
+        if not OBJECTIVES[name].needs.found_in(columns, {opened.kind}):
             tree["objectives"][name] = None
-    if tree["objectives"]["mlm"] is None and tree["objectives"]["soft_label"] is None:
-        tree["objectives"]["mlm"] = {}
+    if not any(
+        OBJECTIVES[name].scope in TOKEN_SCOPES
+        for name, section in tree["objectives"].items()
+        if isinstance(section, dict)
+    ):
+        tree["objectives"][default_objective(config.masking.strategy == "none")] = {}
     return check(tree, corpus)

@@ -13,6 +13,7 @@ from pretrain.exporting.verify import Verification
 from pretrain.families import Family
 from pretrain.importing.source import OBJECTIVE_HEADS, UNUSED_TENSORS
 from pretrain.models import ModelSettings, architecture_of
+from pretrain.objectives import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,9 @@ def _side_files(name: str, tensors: ExportTensors) -> list[str]:
         heads = ", ".join(sorted({key.split(".")[1] for key in tensors.heads}))
         parts.append(
             f"## Heads of other objectives\n\n`{OBJECTIVE_HEADS}` holds the linear heads ({heads}) that the class has "
-            "no place for, as `heads.NAME.linear.{weight,bias}`. They read `last_hidden_state`: `structure` every token"
-            " (three classes: `(`, `.`, `)`), `mfe` and `rna_type` the first one.\n\n```python\n"
+            "no place for, as `heads.NAME.linear.{weight,bias}`. They read `last_hidden_state`: "
+            f"{'; '.join(f'`{name}` {one.head_reads}' for name, one in OBJECTIVES.items() if one.head_reads)}."
+            "\n\n```python\n"
             f"import torch\nfrom safetensors.torch import load_file\n\n"
             f'heads = load_file("{name}/{OBJECTIVE_HEADS}")\n'
             "for key, tensor in heads.items():\n    print(key, tuple(tensor.shape))\n```"

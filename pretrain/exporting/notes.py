@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pretrain.families import Family
+from pretrain.objectives.structure import structure_note
 
 # licences that the releases state for their weights; what is not here is "unknown"
 WEIGHT_LICENCES = {
@@ -72,13 +73,3 @@ def conversion_notes(family: Family, layout: str, names: Collection[str]) -> lis
     if any(name.startswith("heads.structure.") for name in names) and layout == "upstream":
         notes.append(structure_note(label_shift=-1))
     return notes
-
-
-def structure_note(label_shift: int) -> str:
-    """Which token the structure head reads for which nucleotide."""
-    if label_shift == 0:
-        return "The structure head gives the symbol of a nucleotide at that nucleotide's own token."
-    return (
-        "The structure head was trained one column to the left: the symbol of a nucleotide is read at the token "
-        "before it, so that of the first nucleotide at `<cls>`."
-    )

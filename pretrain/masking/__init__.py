@@ -10,6 +10,7 @@ from pretrain.masking.label_slot import LabelSlotMasking
 from pretrain.masking.masked import Masked, MaskingStrategy, SideInformation
 from pretrain.masking.mixture import MixtureMasking
 from pretrain.masking.motif import MotifMasking
+from pretrain.masking.none import NoMasking
 from pretrain.masking.settings import MaskingSettings, MixtureSettings
 from pretrain.masking.span import SpanMasking
 from pretrain.masking.variant_first import VariantFirstMasking
@@ -21,6 +22,7 @@ STRATEGIES: dict[str, Any] = {
     "motif": MotifMasking,
     "kmer": KmerMasking,
     "variant_first": VariantFirstMasking,
+    "none": NoMasking,
 }
 
 

@@ -119,6 +119,12 @@ class VariantFirstSettings(ReplacementSettings):
     keep_fraction: Fraction = 0.2
 
 
+class NoneSettings(LabelSettings):
+    """Nothing is hidden: for objectives that read every token, such as the next one."""
+
+    strategy: Literal["none"] = "none"
+
+
 class PartSettings(MaskingSection):
     """What the parts of a mixture have and whole strategies have not."""
 
@@ -157,6 +163,6 @@ class MixtureSettings(LabelSettings):
 
 
 MaskingSettings = Annotated[
-    BaseSettings | SpanSettings | MotifSettings | KmerSettings | VariantFirstSettings | MixtureSettings,
+    BaseSettings | SpanSettings | MotifSettings | KmerSettings | VariantFirstSettings | NoneSettings | MixtureSettings,
     Field(discriminator="strategy"),
 ]

@@ -1,6 +1,7 @@
 """Losses that combine freely. To add one: a file with the class, its settings section, and a line in OBJECTIVES."""
 
-from pretrain.objectives.base import LossSums, Objective, ObjectiveContext, Outputs
+from pretrain.objectives.base import LossSums, Needs, Objective, ObjectiveContext, Outputs, targets_of_all
+from pretrain.objectives.causal_lm import CausalLmObjective
 from pretrain.objectives.mfe import MfeObjective
 from pretrain.objectives.mlm import MlmObjective
 from pretrain.objectives.rna_type import RnaTypeObjective
@@ -8,12 +9,34 @@ from pretrain.objectives.soft_label import SoftLabelObjective
 from pretrain.objectives.structure import StructureObjective
 from pretrain.objectives.view import SampleView, Targets
 
-OBJECTIVES = {
+OBJECTIVES: dict[str, type[Objective]] = {
     "mlm": MlmObjective,
+    "causal_lm": CausalLmObjective,
     "soft_label": SoftLabelObjective,
     "structure": StructureObjective,
     "mfe": MfeObjective,
     "rna_type": RnaTypeObjective,
 }
 
-__all__ = ["OBJECTIVES", "LossSums", "Objective", "ObjectiveContext", "Outputs", "SampleView", "Targets"]
+
+def default_objective(causal: bool) -> str:
+    """The first objective that asks nothing of a corpus but letters, for a backbone that is causal or is not."""
+    return next(
+        name
+        for name, objective in OBJECTIVES.items()
+        if objective.needs.found_in(set(), set()) and objective.needs.causal in (causal, None)
+    )
+
+
+__all__ = [
+    "OBJECTIVES",
+    "LossSums",
+    "Needs",
+    "Objective",
+    "ObjectiveContext",
+    "Outputs",
+    "SampleView",
+    "Targets",
+    "default_objective",
+    "targets_of_all",
+]

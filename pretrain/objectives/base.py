@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pretrain.objectives.view import SampleView, Targets
 
+if TYPE_CHECKING:
+    from pretrain.config import Config
+
 IGNORE = -100  # class target that contributes nothing
+
+# What one target is: a token that was hidden, the token that follows, a place in a sequence, or a sequence. It decides
+# which statistical readers a loss is compared with (pretrain/baselines).
+Scope = Literal["hidden_tokens", "next_tokens", "positions", "sequences"]
+TOKEN_SCOPES: tuple[Scope, ...] = ("hidden_tokens", "next_tokens")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be there before an objective has targets.
+
+    Attributes:
+        column: of the corpus, that the targets come from.
+        kind: of the corpus (``allele_frequencies``).
+        masking: True: tokens must be hidden; False: none may be; None: either.
+        causal: True: each token may see only those before it; False: all others; None: either.
+        advice: how to get the column or the kind; ``{corpus}`` stands for the folders.
+    """
+
+    column: str | None = None
+    kind: str | None = None
+    masking: bool | None = None
+    causal: bool | None = None
+    advice: str = ""
+
+    def found_in(self, columns: set[str], kinds: set[str]) -> bool:
+        """Whether corpora with these columns and of these kinds hold targets."""
+        return (self.column is None or self.column in columns) and (self.kind is None or self.kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -21,13 +53,10 @@ class ObjectiveContext:
 
     hidden_size: int
     strategies: tuple[str, ...] = ("base",)  # masking strategies, in the order of the mixture
-    soft_labels: bool = False  # the soft_label objective is on
     base_ids: tuple[int, int, int, int] = (0, 0, 0, 0)  # token ids of A, C, G, T/U
-    rna_types: tuple[str, ...] = ()  # classes of the rna_type objective, in order
-    rna_type_ids: tuple[int, ...] = ()  # their label tokens, IGNORE for types without one
-    label_objective: bool = False  # hidden label tokens belong to the rna_type objective
-    mfe_mean: float = 0.0  # kcal/mol, of the training corpus
-    mfe_std: float = 1.0
+    mask_id: int = -1  # the token that stands where one is hidden
+    vocabulary: tuple[str, ...] = ()  # token of each id
+    train_splits: tuple[Mapping[str, Any], ...] = ()  # what the manifests say of the training split of each corpus
 
 
 @dataclass(frozen=True)
@@ -40,48 +69,139 @@ class Outputs:
 
 @dataclass(frozen=True)
 class LossSums:
-    """A loss summed over its targets, and sums of metrics, all on the device."""
+    """A loss summed over its targets, and sums of metrics, all on the device.
+
+    Attributes:
+        loss: scalar, what is trained.
+        metrics: each float32 (G,) by group of targets, or (1,).
+        losses: float32 (M,), the loss of each target, detached; None where there is only the sum.
+        hits: bool (M,), whether the likeliest answer is right; None where answers are no classes.
+    """
 
     loss: Tensor
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    losses: Tensor | None = None
+    hits: Tensor | None = None
 
 
-class Objective(Protocol):
-    """A loss with its head, its targets and its metrics. Registered in ``pretrain/objectives/__init__.py``."""
+class Objective:
+    """A loss with its head, its targets and its metrics; it says what it is, and everything else asks it.
 
-    name: str
+    Registered in ``pretrain/objectives/__init__.py``; its settings are a section of ``objectives:``.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[Needs] = Needs()
+    scope: ClassVar[Scope]
+    baseline: ClassVar[str]  # what the best constant answer is called
+    unit: ClassVar[str] = "nats per target"
+    is_likelihood: ClassVar[bool] = True  # exp(loss) is a perplexity
+    head_reads: ClassVar[str] = ""  # of objectives with a head: which tokens it reads and what it gives
+    uses_output_head: bool = False  # reads ``Outputs.token_logits``
+
     weight: float
-    uses_output_head: bool  # reads ``Outputs.token_logits``
-    metrics: dict[str, int]  # what it sums besides its loss, and how many sums (one per strategy, or 1)
+    metrics: dict[str, int]  # what it sums besides its loss, and how many sums (one per group, or 1)
+    groups: tuple[tuple[str, ...], ...] = ((),)  # labels of each group of targets
+
+    def __init__(self, settings: Any, context: ObjectiveContext):
+        self.weight = settings.weight
+        self.metrics = {}
+
+    @classmethod
+    def misfit(cls, settings: Any, config: Config) -> str | None:
+        """What is wrong with the settings in this run, as one line; None if nothing."""
+        return None
+
+    @classmethod
+    def card_notes(cls, settings: Any, facts: Mapping[str, Any]) -> list[str]:
+        """Sentences for the card of an exported model. ``facts``: of the checkpoint."""
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        """What whoever uses the head later must know; kept in the checkpoint."""
+        return {}
 
     def head(self, context: ObjectiveContext) -> nn.Module | None:
         """The objective's own parameters, or None."""
+        return None
+
+    def claims(self, view: SampleView) -> np.ndarray | None:
+        """Which selected positions, bool (M,), are targets of this objective and of no other; None: none."""
+        return None
 
     def targets(self, view: SampleView) -> Targets:
         """Labels of a micro-batch, on the host."""
+        raise NotImplementedError
 
     def loss(self, outputs: Outputs, head: nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         """Sum of the loss over the targets (never a mean)."""
+        raise NotImplementedError
 
 
-def class_targets(positions: np.ndarray, classes: np.ndarray, group: np.ndarray | None = None) -> Targets:
-    """Flat positions int64 (M,) with one class each; ``group`` (M,) sorts metrics."""
-    count = len(positions)
-    if group is None:
-        group = np.zeros(count, np.int64)
-    if not count:
+def targets_of_all(objectives: Mapping[str, Objective], view: SampleView) -> dict[str, Targets]:
+    """The targets of each objective; a position that one claims is nobody else's."""
+    claimed: dict[str, np.ndarray] = {}
+    for name, objective in objectives.items():
+        if (claim := objective.claims(view)) is not None:
+            claimed[name] = claim
+    found = {}
+    for name, objective in objectives.items():
+        others = [claim for owner, claim in claimed.items() if owner != name]
+        found[name] = objective.targets(view.without(np.logical_or.reduce(others)) if others else view)
+    return found
+
+
+def class_targets(
+    positions: np.ndarray,
+    classes: np.ndarray,
+    group: np.ndarray | None = None,
+    groups: int = 1,
+    weight: np.ndarray | None = None,
+) -> Targets:
+    """Flat positions int64 (M,) with one class each.
+
+    Args:
+        positions: where the model is asked.
+        classes: the right answers (M,).
+        group: which group of targets each belongs to, int64 (M,); None: one group.
+        groups: G, their number.
+        weight: float32 (M,), what each counts for; None: one.
+    """
+    group = np.zeros(len(positions), np.int64) if group is None else group
+    by_group = np.bincount(group, weight, minlength=groups).astype(np.float64)
+    if not len(positions):
         positions, classes, group = np.zeros(1, np.int64), np.full(1, IGNORE), np.zeros(1, np.int64)
-    return Targets(
-        {
-            "index": positions.astype(np.int64),
-            "target": classes.astype(np.int64),
-            "group": group.astype(np.int64),
-        },
-        count,
-    )
+        weight = None if weight is None else np.zeros(1, np.float32)
+    arrays = {
+        "index": positions.astype(np.int64),
+        "target": classes.astype(np.int64),
+        "group": group.astype(np.int64),
+    }
+    if weight is not None:
+        arrays["weight"] = weight.astype(np.float32)
+    return Targets(arrays, float(by_group.sum()), by_group)
 
 
-def accuracy_by_group(logits: Tensor, targets: dict[str, Tensor], groups: int) -> Tensor:
-    """Right predictions per group, float32 (K,). Ignored targets never count."""
-    hits = (logits.detach().argmax(dim=-1) == targets["target"]).float()
-    return torch.zeros(groups, device=hits.device).index_add_(0, targets["group"], hits)
+def class_loss(logits: Tensor, targets: dict[str, Tensor], groups: int = 1) -> LossSums:
+    """Cross-entropy in float32, summed, each target by its weight where there are weights. Metrics by group."""
+    target, weight = targets["target"], targets.get("weight")
+    log_probability = F.log_softmax(logits.float(), dim=-1)
+    losses = F.nll_loss(log_probability.detach(), target, ignore_index=IGNORE, reduction="none")
+    if weight is None:
+        loss = F.nll_loss(log_probability, target, ignore_index=IGNORE, reduction="sum")
+    else:
+        loss = (F.nll_loss(log_probability, target, ignore_index=IGNORE, reduction="none") * weight).sum()
+    hits = logits.detach().argmax(dim=-1) == target
+    return LossSums(loss, metrics_by_group(losses, hits, targets, groups), losses, hits)
+
+
+def metrics_by_group(losses: Tensor, hits: Tensor, targets: dict[str, Tensor], groups: int) -> dict[str, Tensor]:
+    """``accuracy`` (G,) and, where there are several groups, ``loss`` (G,)."""
+    found = {"accuracy": sum_by_group(hits.float(), targets, groups)}
+    return found | {"loss": sum_by_group(losses, targets, groups)} if groups > 1 else found
+
+
+def sum_by_group(values: Tensor, targets: dict[str, Tensor], groups: int) -> Tensor:
+    """Weighted sums of values (M,) per group, float32 (G,)."""
+    values = values if "weight" not in targets else values * targets["weight"]
+    return torch.zeros(groups, device=values.device).index_add_(0, targets["group"], values)

@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pretrain.config.sections import Mlm
-from pretrain.objectives.base import IGNORE, LossSums, ObjectiveContext, Outputs, accuracy_by_group, class_targets
+from pretrain.objectives.base import LossSums, Needs, Objective, ObjectiveContext, Outputs, class_loss, class_targets
+from pretrain.objectives.hidden_tokens import group_labels, groups_of
 from pretrain.objectives.view import SampleView, Targets
 
 
-class MlmObjective:
+class MlmObjective(Objective):
     """Cross-entropy in float32 over the vocabulary, head on the selected positions only.
 
-    Metric ``accuracy`` (K,): right predictions by masking strategy of a mixture (K = 1 otherwise).
+    Metrics ``accuracy`` and ``loss`` by group: hidden and shown targets of each masking strategy.
     """
 
     name = "mlm"
+    needs = Needs(masking=True, causal=False)
+    scope = "hidden_tokens"
+    baseline = "letter frequencies"
     uses_output_head = True
 
     def __init__(self, settings: Mlm, context: ObjectiveContext):
-        self.weight = settings.weight
-        self.metrics = {"accuracy": len(context.strategies)}
-        self._skip_alleles = context.soft_labels
-        self._skip_labels = context.label_objective
-
-    def head(self, context: ObjectiveContext) -> None:
-        """Uses the model's own output head."""
+        self.weight, self._context = settings.weight, context
+        self.groups = group_labels(context)
+        self.metrics = {"accuracy": len(self.groups), "loss": len(self.groups)}
 
     def targets(self, view: SampleView) -> Targets:
-        positions = view.masked.positions
-        if self._skip_alleles:  # those positions have soft labels
-            positions = positions[~view.reads.has_alleles[view.sample[positions]]]
-        if self._skip_labels:  # those are of the rna_type objective
-            positions = positions[view.tokens.maskable[positions]]
-        return class_targets(positions, view.tokens.ids[positions], view.masked.strategy[view.sample[positions]])
+        """The tokens that stood at the selected positions."""
+        positions = view.free_positions
+        group = groups_of(view, positions, self._context)
+        return class_targets(positions, view.tokens.ids[positions], group, len(self.groups), view.weight_at(positions))
 
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
-        logits = outputs.token_logits(targets["index"])
-        loss = F.cross_entropy(logits.float(), targets["target"], ignore_index=IGNORE, reduction="sum")
-        return LossSums(loss, {"accuracy": accuracy_by_group(logits, targets, self.metrics["accuracy"])})
+        """Cross-entropy of the model's own output head."""
+        return class_loss(outputs.token_logits(targets["index"]), targets, len(self.groups))

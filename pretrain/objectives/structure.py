@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pretrain.config.sections import Structure
 from pretrain.models.heads import StructureHead
-from pretrain.objectives.base import IGNORE, LossSums, ObjectiveContext, Outputs, accuracy_by_group, class_targets
+from pretrain.objectives.base import (
+    IGNORE,
+    LossSums,
+    Needs,
+    Objective,
+    ObjectiveContext,
+    Outputs,
+    class_loss,
+    class_targets,
+)
 from pretrain.objectives.view import SampleView, Targets
+
+if TYPE_CHECKING:
+    from pretrain.config import Config
 
 _CLASS = np.full(256, IGNORE, np.int64)
 _CLASS[[ord("("), ord("."), ord(")")]] = 0, 1, 2
 
 
-class StructureObjective:
+def structure_note(label_shift: int) -> str:
+    """Which token the structure head reads for which nucleotide."""
+    if label_shift == 0:
+        return "The structure head gives the symbol of a nucleotide at that nucleotide's own token."
+    return (
+        "The structure head was trained one column to the left: the symbol of a nucleotide is read at the token "
+        "before it, so that of the first nucleotide at `<cls>`."
+    )
+
+
+class StructureObjective(Objective):
     """Three classes '(' '.' ')' at every labelled position, or at the selected ones only. Metric ``accuracy`` (1,)."""
 
     name = "structure"
-    uses_output_head = False
+    needs = Needs(
+        column="structure", advice="structures; fold the corpus (python -m data_prep fold {corpus} --out DIR)"
+    )
+    scope = "positions"
+    baseline = "class frequencies"
+    head_reads = "every token (three classes: `(`, `.`, `)`)"
 
     def __init__(self, settings: Structure, context: ObjectiveContext):
         self.weight = settings.weight
@@ -28,7 +57,23 @@ class StructureObjective:
         self._masked_only = settings.positions == "masked"
         self._shift = settings.label_shift
 
+    @classmethod
+    def misfit(cls, settings: Structure, config: Config) -> str | None:
+        """Selected positions must exist where only they are asked about."""
+        if settings.positions == "masked" and config.masking.strategy == "none":
+            return (
+                "objectives.structure.positions=masked: expected a masking strategy that selects positions, got "
+                "masking.strategy=none; set objectives.structure.positions=all"
+            )
+        return None
+
+    @classmethod
+    def card_notes(cls, settings: Structure, facts: Mapping[str, Any]) -> list[str]:
+        """Which nucleotide a token's symbol belongs to."""
+        return [structure_note(settings.label_shift)]
+
     def head(self, context: ObjectiveContext) -> torch.nn.Module:
+        """Three classes at every token."""
         return StructureHead(context.hidden_size)
 
     def targets(self, view: SampleView) -> Targets:
@@ -55,7 +100,6 @@ class StructureObjective:
         return np.where((nucleotide >= 0) | (column == 0), column, -1)
 
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
+        """Cross-entropy of the three classes."""
         assert head is not None
-        logits = head(outputs.hidden[targets["index"]])
-        loss = F.cross_entropy(logits.float(), targets["target"], ignore_index=IGNORE, reduction="sum")
-        return LossSums(loss, {"accuracy": accuracy_by_group(logits, targets, 1)})
+        return class_loss(head(outputs.hidden[targets["index"]]), targets)

@@ -20,7 +20,7 @@ STAYS_GATHERED = 1_000_000_000  # weights that stage 3 keeps whole from forward 
 
 def parameter_count(config: Config, settings: ModelSettings) -> int:
     """Trained parameters, the heads of the run's objectives included (an RNA type head counts 28 types)."""
-    context = ObjectiveContext(hidden_size=settings.hidden_size, rna_types=tuple("?" * 28))
+    context = ObjectiveContext(hidden_size=settings.hidden_size)
     objectives = {name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()}
     with torch.device("meta"):
         model = PretrainingModel(LanguageModel.build(settings), objectives, context)

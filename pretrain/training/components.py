@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,10 +16,9 @@ from pretrain.data.sources import Source, open_checked, open_source
 from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family, find_family
-from pretrain.masking import MaskingStrategy, build_strategy
+from pretrain.masking import MaskingStrategy, build_strategy, strategy_names
 from pretrain.models import LanguageModel, ModelSettings, architecture_of, side_inputs_of
-from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext
-from pretrain.objectives.base import IGNORE
+from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext, default_objective
 from pretrain.objectives.model import PretrainingModel
 from pretrain.rng import derive_seed
 from pretrain.tokenizers import Tokenizer, build_tokenizer
@@ -83,7 +83,6 @@ class RunComponents:
             self.tokenizer,
             self.masking,
             self.objectives,
-            len(self.context.strategies),
             side_inputs_of(self.settings, self.tokenizer.vocab),
             seed if split == "train" else derive_seed(split, seed),
         )
@@ -99,8 +98,8 @@ def build_components(config: Config) -> RunComponents:
             "corpus.path is not set; give the folder of a corpus, for example corpus.path=corpora/mine"
         )
     corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
-    context = _context(config, settings, tokenizer, corpora)
     _check_fit(config, family, settings, tokenizer, corpora)
+    context = _context(config, settings, tokenizer, corpora)
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
     }
@@ -190,41 +189,53 @@ def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], sourc
 
 
 def _context(config: Config, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]) -> ObjectiveContext:
-    trains = [corpus.manifest["splits"]["train"] for corpus in corpora]
-    types = sorted({name for train in trains for name in train.get("rna_type", ())} - {"(none)"})
-    ids = {token: number for number, token in enumerate(tokenizer.vocab)}
-    energy: dict[str, float] = next(
-        (train["mfe_kcal_per_mol"] for train in trains if train.get("mfe_kcal_per_mol")), {}
-    )
-    parts = getattr(config.masking, "parts", None)
-    type_objective = config.objectives.rna_type
     return ObjectiveContext(
         hidden_size=settings.hidden_size,
-        strategies=tuple(part.strategy for part in parts) if parts else (config.masking.strategy,),
-        soft_labels=config.objectives.soft_label is not None,
+        strategies=strategy_names(config.masking),
         base_ids=getattr(settings, "base_token_ids", None) or (0, 0, 0, 0),
-        rna_types=tuple(types),
-        rna_type_ids=tuple(ids.get(name.replace("_", ""), IGNORE) for name in types),
-        label_objective=type_objective is not None and type_objective.mode == "label_token",
-        mfe_mean=energy.get("mean") or 0.0,
-        mfe_std=energy.get("std") or 1.0,
+        mask_id=tokenizer.mask_id,
+        vocabulary=tuple(tokenizer.vocab),
+        train_splits=tuple(corpus.manifest["splits"]["train"] for corpus in corpora),
     )
+
+
+def _misfits(config: Config, settings: ModelSettings, corpora: list[Corpus]) -> Iterator[str]:
+    """What each objective needs and this run lacks."""
+    columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
+    kinds = {corpus.kind for corpus in corpora}
+    folders = " ".join(str(corpus.folder) for corpus in corpora)
+    causal, strategy = architecture_of(settings).is_causal(settings), config.masking.strategy
+    for name, section in config.objectives.active().items():
+        objective = OBJECTIVES[name]
+        needs, key = objective.needs, f"objectives.{name}"
+        if not needs.found_in(columns, kinds):
+            yield f"{key} needs {needs.advice.format(corpus=folders)}"
+        if needs.masking is True and strategy == "none":
+            yield f"{key} asks for hidden tokens: expected a masking strategy, got masking.strategy=none; set another"
+        if needs.masking is False and strategy != "none":
+            yield (
+                f"{key} reads every token: expected masking.strategy=none, got {strategy}; "
+                "set masking='{strategy: none}'"
+            )
+        if needs.causal is not None and needs.causal != causal:
+            wanted, got = (("a causal", "a bidirectional"), ("a bidirectional", "a causal"))[causal]
+            yield (
+                f"{key} needs {wanted} backbone, got {got} one ({config.model.family}); "
+                f"use objectives.{default_objective(causal)} or another model"
+            )
+        if (problem := objective.misfit(section, config)) is not None:
+            yield problem
 
 
 def _check_fit(
     config: Config, family: Family, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]
 ) -> None:
     """What only the corpus, the tokenizer and the objectives together can tell."""
-    active = config.objectives.active()
     kinds = {corpus.kind for corpus in corpora}
     longest = longest_input(config, family, settings)
-    columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
-    named = ", ".join(str(corpus.folder) for corpus in corpora)
     held = architecture_of(settings).longest_input(settings)
     budget, cells = config.batch.tokens, config.batch.pair_cells
     most = min(longest, _longest(tokenizer, corpora))
-    by_label = config.objectives.rna_type is not None and config.objectives.rna_type.mode == "label_token"
-    fold = f"fold the corpus (python -m data_prep fold {named} --out DIR)"
     problems = (
         (
             held is not None and longest > held,
@@ -244,28 +255,13 @@ def _check_fit(
             f"batch.pair_cells={cells} holds no sequence of {most} tokens ({most**2} cells); "
             "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
         ),
-        ("structure" in active and "structure" not in columns, f"objectives.structure needs structures; {fold}"),
-        ("mfe" in active and "mfe_kcal_per_mol" not in columns, f"objectives.mfe needs energies; {fold}"),
-        (
-            "rna_type" in active and "rna_type" not in columns,
-            "objectives.rna_type needs a corpus with an rna_type column",
-        ),
-        (
-            by_label and not (config.corpus.label_slot and config.masking.label_rate),
-            "objectives.rna_type.mode=label_token needs corpus.label_slot=true and masking.label_rate above 0",
-        ),
-        (
-            "soft_label" in active and "allele_frequencies" not in kinds,
-            "objectives.soft_label needs an allele-frequency corpus (python -m data_prep allele-frequencies)",
-        ),
         (
             "allele_frequencies" in kinds and tokenizer.nucleotides_per_token != 1,
             "an allele-frequency corpus needs a tokenizer with one token per nucleotide",
         ),
     )
-    for holds, problem in problems:
-        if holds:
-            raise PolymeraseError(problem)
+    for problem in (*(problem for holds, problem in problems if holds), *_misfits(config, settings, corpora)):
+        raise PolymeraseError(problem)
 
 
 def _longest(tokenizer: Tokenizer, corpora: list[Corpus]) -> int:

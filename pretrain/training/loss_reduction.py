@@ -15,13 +15,14 @@ from pretrain.objectives import Objective
 class StepCounts:
     """What this rank contributes to one optimiser step, as a flat list that is summed over ranks."""
 
+    values: list[float]  # whole numbers but for weighted targets; exact in float64 whatever the order of ranks
+
     def __init__(self, names: Sequence[str], batches: Sequence[MicroBatch]):
         real = [batch for batch in batches if not batch.filler]
-        targets = [sum(batch.counts[name] for batch in real) for name in names]
-        with_targets = [sum(batch.counts[name] > 0 for batch in real) for name in names]
         self.values = [
-            *targets,
-            *with_targets,
+            *(float(sum(batch.denominators[name] for batch in real)) for name in names),
+            *(sum(batch.counts[name] for batch in real) for name in names),
+            *(sum(batch.denominators[name] > 0 for batch in real) for name in names),
             sum(batch.sequences for batch in real),
             sum(batch.tokens for batch in real),
             sum(batch.digest for batch in real) % 2**40,
@@ -31,10 +32,12 @@ class StepCounts:
 class StepTotals:
     """The sums of :class:`StepCounts` over ranks, by name."""
 
-    def __init__(self, names: Sequence[str], values: Sequence[int]):
-        self.targets = dict(zip(names, values[: len(names)], strict=True))
-        self.batches_with_targets = dict(zip(names, values[len(names) : 2 * len(names)], strict=True))
-        self.sequences, self.tokens, digest = values[2 * len(names) :]
+    def __init__(self, names: Sequence[str], values: Sequence[float]):
+        self.denominators = dict(zip(names, values[: len(names)], strict=True))
+        whole = [int(value) for value in values[len(names) :]]
+        self.targets = dict(zip(names, whole[: len(names)], strict=True))
+        self.batches_with_targets = dict(zip(names, whole[len(names) : 2 * len(names)], strict=True))
+        self.sequences, self.tokens, digest = whole[2 * len(names) :]
         self.digest = f"{digest % 2**40:010x}"
 
 
@@ -42,15 +45,15 @@ Reduction = Callable[[MicroBatch, str, StepTotals], float]
 
 
 def _global_mean(batch: MicroBatch, name: str, totals: StepTotals) -> float:
-    return 1.0 / totals.targets[name]
+    return 1.0 / totals.denominators[name]
 
 
 def _micro_batch_mean(batch: MicroBatch, name: str, totals: StepTotals) -> float:
-    return 1.0 / (batch.counts[name] * totals.batches_with_targets[name])
+    return 1.0 / (batch.denominators[name] * totals.batches_with_targets[name])
 
 
 def _sequence_weighted(batch: MicroBatch, name: str, totals: StepTotals) -> float:
-    return batch.sequences / (batch.counts[name] * totals.sequences)
+    return batch.sequences / (batch.denominators[name] * totals.sequences)
 
 
 def _sum(batch: MicroBatch, name: str, totals: StepTotals) -> float:
@@ -74,6 +77,6 @@ def coefficients(
         scale: ranks x turns, because DeepSpeed averages over both.
     """
     return {
-        name: objective.weight * scale * REDUCTIONS[reduction](batch, name, totals) if batch.counts[name] else 0.0
+        name: objective.weight * scale * REDUCTIONS[reduction](batch, name, totals) if batch.denominators[name] else 0.0
         for name, objective in objectives.items()
     }

@@ -24,17 +24,17 @@ _BLOCK = 1 << 16  # bytes at the end of metrics.jsonl that are looked at first
 class Meter:
     """Sums of losses and metrics of this rank since the last report.
 
-    Adding never waits for the device: one small vector is added to another. Counts are known on the host.
+    Adding never waits for the device: one small vector is added to another. Denominators are known on the host.
     """
 
-    def __init__(self, objectives: dict[str, Objective], strategies: tuple[str, ...], dist_context: DistributedContext):
-        self._objectives, self._strategies, self._dist_context = objectives, strategies, dist_context
+    def __init__(self, objectives: dict[str, Objective], dist_context: DistributedContext):
+        self._objectives, self._dist_context = objectives, dist_context
         self._start()
 
     def _start(self) -> None:
         width = sum(1 + sum(objective.metrics.values()) for objective in self._objectives.values())
         self._sums = torch.zeros(width, dtype=torch.float64, device=self._dist_context.device)
-        self._counts = np.zeros(len(self._objectives) + len(self._strategies), np.int64)
+        self._denominators = np.zeros(sum(len(objective.groups) for objective in self._objectives.values()))
 
     def add(self, batch: MicroBatch, sums: dict[str, LossSums]) -> None:
         """One micro-batch of this rank. Fillers do not count."""
@@ -46,28 +46,53 @@ class Meter:
             for value in (sums[name].loss, *(sums[name].metrics[metric] for metric in objective.metrics))
         ]
         self._sums += torch.cat(parts)
-        self._counts += np.concatenate(([batch.counts[name] for name in self._objectives], batch.groups))
+        self._denominators += np.concatenate([batch.groups[name] for name in self._objectives])
 
     def report(self) -> dict[str, float]:
-        """Means over all ranks since the last report, then start again. Collective; the one place that waits."""
-        vector = torch.cat([self._sums, torch.from_numpy(self._counts).double().to(self._dist_context.device)])
+        """Means over all ranks since the last report, then start again. Collective; the one place that waits.
+
+        Returns:
+            ``OBJECTIVE/loss`` and ``OBJECTIVE/METRIC``; where there are groups also ``OBJECTIVE/hidden/METRIC`` and
+            ``OBJECTIVE/shown/METRIC``, and ``OBJECTIVE/accuracy/STRATEGY`` of a mixture.
+        """
+        vector = torch.cat([self._sums, torch.from_numpy(self._denominators).to(self._dist_context.device)])
         sum_tensor_over_ranks(vector, self._dist_context)
-        values = iter(vector.tolist()[: len(self._sums)])
-        counts = [int(count) for count in vector.tolist()[len(self._sums) :]]
-        groups = counts[len(self._objectives) :]
+        values = vector.cpu().numpy()
+        sums, denominators = values[: len(self._sums)], values[len(self._sums) :]
         self._start()
         means: dict[str, float] = {}
-        for (name, objective), count in zip(self._objectives.items(), counts, strict=False):
-            means[f"{name}/loss"] = next(values) / max(count, 1)
+        for name, objective in self._objectives.items():
+            of_groups, denominators = np.split(denominators, [len(objective.groups)])
+            loss, sums = sums[0], sums[1:]
+            found = {f"{name}/loss": loss / (of_groups.sum() or 1.0)}
             for metric, width in objective.metrics.items():
-                by_strategy = [next(values) for _ in range(width)]
-                means[f"{name}/{metric}"] = sum(by_strategy) / max(count, 1)
+                part, sums = sums[:width], sums[width:]
+                if metric != "loss":  # that of all groups is the loss that is trained
+                    found[f"{name}/{metric}"] = part.sum() / (of_groups.sum() or 1.0)
                 if width > 1:
-                    for strategy, total, hits in zip(self._strategies, groups, by_strategy, strict=True):
-                        means[f"{name}/{metric}/{strategy}"] = hits / max(total, 1)
-            if not count:  # nothing was asked, so there is nothing to report
-                means = {key: value for key, value in means.items() if not key.startswith(f"{name}/")}
+                    found |= _by_label(name, metric, objective.groups, part, of_groups)
+            if of_groups.any():  # else nothing was asked, so there is nothing to report
+                means |= {key: float(value) for key, value in found.items()}
         return means
+
+
+def _by_label(
+    name: str, metric: str, groups: tuple[tuple[str, ...], ...], sums: np.ndarray, denominators: np.ndarray
+) -> dict[str, float]:
+    """Means over the groups (G,) that share a label. The first label stands before the metric, others behind it."""
+    found = {}
+    for place in range(len(groups[0])):
+        labels = list(dict.fromkeys(group[place] for group in groups))
+        if len(labels) == 1 or (place and metric == "loss"):
+            continue
+        for label in labels:
+            rows = np.array([group[place] == label for group in groups])
+            total = denominators[rows].sum()
+            if place:
+                found[f"{name}/{metric}/{label}"] = sums[rows].sum() / (total or 1.0)
+            elif total:
+                found[f"{name}/{label}/{metric}"] = sums[rows].sum() / total
+    return found
 
 
 class MetricsFile:

@@ -70,9 +70,11 @@ class Progress:
         }
         done = max(self._step - self._first_step, 1)
         left = (now - self._began) / done * (self._steps - self._step)
-        accuracy = next(
-            (f"  accuracy {means[k]:.3f}" for k in ("mlm/accuracy", "soft_label/accuracy") if k in means), ""
-        )
+        apart = [
+            f"{group} {means[key]:.4f}" for group in ("hidden", "shown") if (key := _first(means, f"/{group}/loss"))
+        ]
+        accuracy = f"  accuracy {means[key]:.3f}" if (key := _first(means, "/accuracy")) else ""
+        accuracy = (f" ({', '.join(apart)})" if apart else "") + accuracy
         went_wrong = "".join(f"  {kind.replace('_', ' ')} {count}" for kind, count in bad.items() if count)
         self.say(
             f"step {self._step}/{self._steps}  loss {loss:.4f}{accuracy}  {values['tokens_per_second']:,.0f} tokens/s  "
@@ -92,6 +94,11 @@ class Progress:
                 print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
             else:
                 print(f"{chr(13) + chr(27) + '[K' if self._bar else ''}{text}", file=sys.stderr, flush=True)
+
+
+def _first(means: dict[str, float], ending: str) -> str | None:
+    """The first metric that ends so: that of the first objective."""
+    return next((name for name in means if name.endswith(ending)), None)
 
 
 def seconds_since_start() -> float:

@@ -65,7 +65,7 @@ class Trainer:
             self.stability.restore(start.state["guard"])
         self.evaluator = Evaluator(components, dist_context)
         self.checkpoints = Checkpoints(self.run_dir)
-        self.meter = Meter(components.objectives, components.context.strategies, dist_context)
+        self.meter = Meter(components.objectives, dist_context)
         self.logger = RunLogger(components, dist_context, self.run_dir, start)
         self.rate = learning_rate(self.config)
         self._stopping = False
@@ -225,12 +225,8 @@ class Trainer:
                 "patience": self.early_stopping.state(),
                 "micro_batches_per_step": self.micro_batches,
                 "identity": run_signature(self.components),
-                "mfe_normalisation": {
-                    "mean_kcal_per_mol": self.components.context.mfe_mean,
-                    "std_kcal_per_mol": self.components.context.mfe_std,
-                },
-                "rna_types": list(self.components.context.rna_types),
                 "tracking_run": self.logger.tracking_run,
+                **{key: fact for one in self.components.objectives.values() for key, fact in one.facts().items()},
             }
             try:
                 self.checkpoints.save(self.step, weights, optimizer, state)

@@ -75,7 +75,7 @@ class Evaluator:
         """``validation/OBJECTIVE/METRIC`` -> mean; nothing where nothing is held out. Collective."""
         if self._builder is None:
             return {}
-        meter = Meter(self._components.objectives, self._components.context.strategies, self._dist_context)
+        meter = Meter(self._components.objectives, self._dist_context)
         zeros = dict.fromkeys(self._components.objectives, 0.0)
         label = "held-out samples" if self._shows else None
         for batch in evaluation_batches(self._components, self._builder, self.sequences, self._dist_context, label):

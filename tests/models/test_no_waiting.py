@@ -73,7 +73,7 @@ def loop(request, tmp_path_factory):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     place = DistributedContext(0, 0, 1, device)
     model, maker = parts.model().to(device).train(), parts.batches("train")
-    meter = Meter(parts.objectives, parts.context.strategies, place)
+    meter = Meter(parts.objectives, place)
     batches = [maker.make(0, 7), maker.make(7, 14)]
 
     def run(number: int) -> None:

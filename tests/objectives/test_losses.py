@@ -18,6 +18,7 @@ from pretrain.families.published import our_tensors
 from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.padded import unpad_rows
 from pretrain.objectives import OBJECTIVES, ObjectiveContext
+from pretrain.objectives.base import IGNORE, class_loss
 from pretrain.objectives.model import PretrainingModel
 from pretrain.tokenizers import build_tokenizer
 from pretrain.training.components import build_components
@@ -134,7 +135,29 @@ def test_soft_labels_equal_dense_cross_entropy():
     ours, theirs = (torch.autograd.grad(value, logits, retain_graph=True)[0] for value in (sums.loss, expected))
     torch.testing.assert_close(ours, theirs)
     right = (logits.argmax(1) == dense.argmax(1))[[1, 3, 5, 8, 10]].sum()
-    assert sums.metrics["accuracy"].item() == right.item()
+    assert sums.metrics["accuracy"].sum().item() == right.item()
+    torch.testing.assert_close(sums.losses.sum(), sums.loss)
+
+
+def test_the_loss_of_classes_is_that_of_torch_to_the_last_bit_and_gives_each_targets_own():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(501, 25, generator=generator, requires_grad=True)
+    target = torch.randint(25, (501,), generator=generator)
+    target[::50] = IGNORE
+    targets = {"target": target, "group": torch.arange(501) % 3}
+    found = class_loss(logits, targets, groups=3)
+    expected = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
+    assert found.loss.item() == expected.item()
+    ours, theirs = (torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in (found.loss, expected))
+    assert torch.equal(ours, theirs)
+    each = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    torch.testing.assert_close(found.losses, each)
+    torch.testing.assert_close(found.metrics["loss"], torch.stack([each[n::3].sum() for n in range(3)]))
+    weight = torch.rand(501, generator=generator)
+    weighted = class_loss(logits, targets | {"weight": weight}, groups=3)
+    torch.testing.assert_close(weighted.loss, (each * weight).sum())
+    hits = (logits.argmax(-1) == target).float()
+    torch.testing.assert_close(weighted.metrics["accuracy"][1], (hits * weight)[1::3].sum())
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +165,7 @@ def mutbert(golden):
     cases = load_file(golden / "mutbert" / "model_cases.safetensors")
     family = FAMILIES["mutbert"]
     settings = family.resized(json.loads((golden / "mutbert" / "tiny_config.json").read_text()))
-    context = ObjectiveContext(settings.hidden_size, soft_labels=True, base_ids=BASES)
+    context = ObjectiveContext(settings.hidden_size, base_ids=BASES)
     objectives = {"soft_label": OBJECTIVES["soft_label"](SoftLabel(), context)}
     model = PretrainingModel(LanguageModel.build(settings), objectives, context)
     model.load_state_dict(our_tensors(family.upstream, load_file(golden / "mutbert" / "mlm_weights.safetensors")))

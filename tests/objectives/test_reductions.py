@@ -1,6 +1,6 @@
 """What each loss is divided by, for every published reduction and however a step is dealt out to ranks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -26,7 +26,11 @@ class Batch:
     filler: bool = False
     tokens: int = 10
     digest: int = 7
-    losses: dict[str, list[float]] = field(default_factory=dict)
+    weight: float = 1.0  # of every target
+
+    @property
+    def denominators(self) -> dict[str, float]:
+        return {name: self.weight * count for name, count in self.counts.items()}
 
 
 def made_up(seed: int) -> list[Batch]:
@@ -77,6 +81,22 @@ def test_a_reduction_equals_its_definition_on_any_number_of_ranks(reduction, wor
         sums, counts = (np.array([getattr(b, key)[name] for b in batches]) for key in ("sums", "counts"))
         expected = DEFINITIONS[reduction](sums, counts, np.array([b.sequences for b in batches]))
         assert found[name] == pytest.approx(OBJECTIVE[name].weight * expected)
+
+
+@pytest.mark.parametrize("reduction", set(REDUCTIONS) - {"sum"})
+def test_targets_that_all_weigh_the_same_give_the_loss_of_targets_that_weigh_nothing_special(reduction):
+    batches = made_up(3)
+    lighter = [
+        replace(batch, weight=0.1, sums={name: 0.1 * value for name, value in batch.sums.items()}) for batch in batches
+    ]
+    assert step_loss(lighter, reduction, 3) == pytest.approx(step_loss(batches, reduction, 3))
+
+
+def test_sums_of_weights_do_not_depend_on_how_a_step_is_dealt_out():
+    draw = np.random.default_rng(4)
+    weights = draw.random(400).astype(np.float32)
+    sums = {np.bincount(draw.integers(0, ranks, 400), weights).sum() for ranks in (1, 2, 3, 7, 64)}
+    assert len(sums) == 1
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

@@ -1,12 +1,16 @@
 """Which positions each objective asks about, and what the right answers are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pretrain.config.sections import Mfe, Mlm, RnaType, SoftLabel, Structure
+from data_prep.corpus import Ragged
+from pretrain.config.sections import CausalLm, Mfe, Mlm, RnaType, SoftLabel, Structure
 from pretrain.data.raw_batch import Variants
-from pretrain.objectives import OBJECTIVES, ObjectiveContext
-from pretrain.objectives.base import IGNORE
+from pretrain.errors import PolymeraseError
+from pretrain.masking import Masked
+from pretrain.objectives import OBJECTIVES, ObjectiveContext, targets_of_all
 from pretrain.tokenizers import build_tokenizer
 from tests.objectives.views import view_of
 
@@ -56,7 +60,7 @@ def test_structure_symbols_of_kmers_are_those_of_their_first_nucleotides():
 
 
 def test_energies_are_read_at_the_first_token_as_z_scores_and_missing_ones_do_not_count():
-    context = ObjectiveContext(hidden_size=8, mfe_mean=-10.0, mfe_std=4.0)
+    context = ObjectiveContext(8, train_splits=({}, {"mfe_kcal_per_mol": {"mean": -10.0, "std": 4.0}}))
     view = view_of(UTR_LM, SEQUENCES, energies=[-6.0, np.nan, -12.0])
     targets = OBJECTIVES["mfe"](Mfe(), context).targets(view)
     assert pairs(targets) == [(0, 1.0), (15, -0.5)]
@@ -65,7 +69,8 @@ def test_energies_are_read_at_the_first_token_as_z_scores_and_missing_ones_do_no
 
 def test_masked_language_modelling_asks_for_the_original_tokens():
     view = view_of(UTR_LM, SEQUENCES, selected=[2, 5, 12], strategy=[1, 0, 2])
-    targets = OBJECTIVES["mlm"](Mlm(), ObjectiveContext(8, strategies=("a", "b", "c"))).targets(view)
+    context = ObjectiveContext(8, strategies=("a", "b", "c"), mask_id=UTR_LM.mask_id)
+    targets = OBJECTIVES["mlm"](Mlm(), context).targets(view)
     assert pairs(targets) == [(2, view.tokens.ids[2]), (5, view.tokens.ids[5]), (12, view.tokens.ids[12])]
     assert targets.arrays["group"].tolist() == [1, 1, 0]
 
@@ -94,12 +99,61 @@ def test_soft_labels_are_for_allele_corpora_and_hold_frequencies_where_there_are
 
 @pytest.mark.parametrize(("soft", "positions"), [(True, [3]), (False, [3, 10, 11, 13, 18])])
 def test_positions_with_soft_labels_are_not_asked_for_twice(with_alleles, soft, positions):
-    targets = OBJECTIVES["mlm"](Mlm(), ObjectiveContext(8, soft_labels=soft)).targets(with_alleles)
-    assert targets.arrays["index"].tolist() == positions
+    sections = {"mlm": Mlm()} | ({"soft_label": SoftLabel()} if soft else {})
+    objectives = {name: OBJECTIVES[name](section, CONTEXT) for name, section in sections.items()}
+    targets = targets_of_all(objectives, with_alleles)
+    assert targets["mlm"].arrays["index"].tolist() == positions
+    if soft:
+        assert targets["soft_label"].arrays["index"].tolist() == [10, 11, 13, 18]
+
+
+def test_hidden_targets_and_shown_ones_are_told_apart():
+    tokens = UTR_LM.encode(Ragged.from_rows([b"GGAAACC"]))
+    shown = tokens.ids.copy()
+    shown[[2, 6]] = UTR_LM.mask_id
+    shown[4] = tokens.ids[1]  # a random token; 5 is kept
+    masked = Masked(np.array([2, 4, 5, 6]), shown, np.array([True, True, False, True]), np.zeros(1, np.uint8))
+    view = replace(view_of(UTR_LM, ["GGAAACC"]), masked=masked)
+    objective = OBJECTIVES["mlm"](Mlm(), ObjectiveContext(8, mask_id=UTR_LM.mask_id))
+    targets = objective.targets(view)
+    assert [objective.groups[group][0] for group in targets.arrays["group"]] == ["hidden", "shown", "shown", "hidden"]
+    assert targets.by_group.tolist() == [2, 2]
+
+
+def test_the_next_token_is_asked_for_within_each_sequence_only():
+    view = view_of(UTR_LM, SEQUENCES[1:])
+    context = ObjectiveContext(8, vocabulary=tuple(UTR_LM.vocab))
+    ids = view.tokens.ids
+    everything = [(n, int(ids[n + 1])) for n in (0, 1, 2, 3, 4, 6, 7, 8, 9)]  # 5 and 10 end their sequences
+    assert pairs(OBJECTIVES["causal_lm"](CausalLm(), context).targets(view)) == everything
+    ignored = CausalLm(ignored_tokens=["A", UTR_LM.vocab[UTR_LM.eos_id]])
+    kept = [pair for pair in everything if UTR_LM.vocab[pair[1]] in "CGTU"]
+    assert pairs(OBJECTIVES["causal_lm"](ignored, context).targets(view)) == kept
+    with pytest.raises(PolymeraseError, match="ignored_tokens: expected tokens of the vocabulary, got 'Q'"):
+        OBJECTIVES["causal_lm"](CausalLm(ignored_tokens=["Q"]), context)
+
+
+def test_weights_of_positions_are_the_denominator():
+    view = view_of(UTR_LM, SEQUENCES, selected=[2, 5, 12])
+    weighted = replace(view, weight=np.where(np.arange(20) == 5, 0.25, 1.0).astype(np.float32))
+    targets = OBJECTIVES["mlm"](Mlm(), CONTEXT).targets(weighted)
+    assert (targets.count, targets.denominator) == (3, 2.25)
+    assert targets.arrays["weight"].tolist() == [1.0, 0.25, 1.0]
+    following = OBJECTIVES["causal_lm"](CausalLm(), CONTEXT).targets(weighted)
+    assert following.denominator == 17 - 0.75  # the weight is that of the token that is predicted
+    assert following.arrays["weight"][4] == 0.25
 
 
 TYPES = ["miRNA", None, "pre_miRNA", "circRNA", "tRNA"]
-CLASSES = ObjectiveContext(hidden_size=8, rna_types=("miRNA", "pre_miRNA", "tRNA"))
+
+
+def typed(*names: str, vocabulary: tuple[str, ...] = ()) -> ObjectiveContext:
+    return ObjectiveContext(
+        8, vocabulary=vocabulary, train_splits=({"rna_type": dict.fromkeys((*names, "(none)"), 1)},)
+    )
+
+
+CLASSES = typed("tRNA", "miRNA", "pre_miRNA")
 
 
 def test_types_are_classes_at_the_first_token_and_unknown_ones_do_not_count():
@@ -112,20 +166,24 @@ def test_types_in_the_label_slot_are_tokens_and_only_hidden_ones_are_asked_for()
     tokenizer = build_tokenizer("rnaernie", label_slot=True)
     names = ("circRNA", "miRNA", "pre_miRNA", "tRNA")
     vocabulary = {token: number for number, token in enumerate(tokenizer.vocab)}
-    ids = (IGNORE, vocabulary["miRNA"], vocabulary["premiRNA"], vocabulary["tRNA"])
-    context = ObjectiveContext(hidden_size=8, rna_types=names, rna_type_ids=ids, label_objective=True)
+    context = typed(*names, vocabulary=tuple(tokenizer.vocab))
     # [CLS] A C G [IND] TYPE [SEP]: 7 tokens each, slots at 5, 12, ...; all but the first are hidden
     slots = [12, 19, 26, 33]
     view = view_of(tokenizer, ["ACG"] * 5, types=TYPES, selected=[2, *slots])
-    targets = OBJECTIVES["rna_type"](RnaType(mode="label_token"), context).targets(view)
-    assert pairs(targets) == [(19, vocabulary["premiRNA"]), (33, vocabulary["tRNA"])]
-    assert OBJECTIVES["mlm"](Mlm(), context).targets(view).arrays["index"].tolist() == [2]
+    objectives = {
+        "mlm": OBJECTIVES["mlm"](Mlm(), context),
+        "rna_type": OBJECTIVES["rna_type"](RnaType(mode="label_token"), context),
+    }
+    targets = targets_of_all(objectives, view)
+    assert pairs(targets["rna_type"]) == [(19, vocabulary["premiRNA"]), (33, vocabulary["tRNA"])]
+    assert targets["mlm"].arrays["index"].tolist() == [2]
     without = OBJECTIVES["mlm"](Mlm(), CONTEXT).targets(view)
     assert without.arrays["index"].tolist() == [2, *slots]
 
 
 EMPTY = {
     "mlm": (Mlm(), {}),
+    "causal_lm": (CausalLm(ignored_tokens=list(UTR_LM.vocab)), {}),
     "soft_label": (SoftLabel(), {"selected": [2]}),
     "structure": (Structure(), {"selected": [2]}),
     "mfe": (Mfe(), {"selected": [2]}),
@@ -136,6 +194,7 @@ EMPTY = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_without_anything_to_learn_the_count_is_zero(name):
     settings, changes = EMPTY[name]
-    targets = OBJECTIVES[name](settings, CLASSES).targets(view_of(UTR_LM, ["ACGU"], **changes))
-    assert targets.count == 0
+    context = typed("tRNA", "miRNA", "pre_miRNA", vocabulary=tuple(UTR_LM.vocab))
+    targets = OBJECTIVES[name](settings, context).targets(view_of(UTR_LM, ["ACGU"], **changes))
+    assert (targets.count, targets.denominator, targets.denominators.sum()) == (0, 0, 0)
     assert len(targets.arrays["index"]) == 1  # one position, so that every parameter is used

@@ -30,7 +30,7 @@ def compare_losses(
     parts, _ = load(ours.source, corpus, [*settings, f"train.eval_sequences={sequences}"])
     if not parts.sources("validation"):
         raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
-    objective = next((name for name in ("mlm", "soft_label") if name in parts.objectives), None)
+    objective = next((name for name, one in parts.objectives.items() if one.scope == "hidden_tokens"), None)
     if objective is None:
         raise PolymeraseError(f"{corpus}: the config of {ours.source} asks for no masked tokens")
     place = DistributedContext(0, 0, 1, ours.device)
