@@ -1,7 +1,8 @@
 """Build a corpus of 3' UTRs from a genome and its annotation, or from a GENCODE transcript FASTA.
 
 The defaults are 3UTRBERT's: protein-coding transcripts, the longest transcript of each gene, non-overlapping pieces of
-510 nt from the 5' end; 2 % of genes are held out. The stop codon belongs to no UTR, whatever the file says.
+510 nt from the 5' end; 2 % of genes are held out. The stop codon belongs to no UTR, whatever the
+file says: where the CDS ends in front of one, that codon is counted to the coding part.
 
 example:
   python -m data_prep utr3 --genome GRCh38.fa.gz --annotation gencode.v40.annotation.gtf.gz --out corpora/utrbert

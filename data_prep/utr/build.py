@@ -2,8 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -14,12 +15,15 @@ from data_prep.filters.tally import Tally
 from data_prep.formats.annotation import Annotation, read_annotation
 from data_prep.runtime.console import report
 from data_prep.utr.candidates import Candidate
+from data_prep.utr.contig_choice import refuse_unknown_contigs
 from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates
+from data_prep.utr.inputs import keep_apart, labels_of
 from data_prep.utr.options import policy_of
 from data_prep.utr.pieces import UtrChunk, cut, split_by_gene
 from data_prep.utr.policy import UtrPolicy
 from data_prep.utr.select import select, sound
+from data_prep.utr.stop_codon import check_assembly, settle_stop_codons
 
 ROWS = 4096  # appended at once
 
@@ -32,11 +36,17 @@ class Input:
     annotation_path: str | None
     annotation: Annotation | None
     policy: UtrPolicy
+    label: str  # tells it from the others; empty where there is one
 
 
 def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
     """Build the corpus that the arguments describe."""
-    inputs = [_read(args, side, fasta, annotation) for fasta, annotation in _paired(args)]
+    paired = _paired(args)
+    labels = labels_of([annotation or fasta for fasta, annotation in paired]) if len(paired) > 1 else [""]
+    inputs = [
+        _read(args, side, fasta, annotation, label) for (fasta, annotation), label in zip(paired, labels, strict=True)
+    ]
+    refuse_unknown_contigs(args.contigs, [given.annotation for given in inputs])
     policy = inputs[0].policy
     with SequenceWriter(
         args.out,
@@ -51,9 +61,11 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
             print(f"{writer.out} is complete already; nothing to do")
             return 0
         tally = Tally()
-        found = (candidate for given in inputs for candidate in _candidates(args, given, tally))
-        chosen = select(found, policy, tally)
-        train, validation = split_by_gene(cut(chosen, policy, tally), policy.val_fraction, tally)
+        found = [candidate for given in inputs for candidate in _candidates(args, given, tally)]
+        chosen = select(keep_apart(found), policy, tally)
+        train, validation = split_by_gene(cut(chosen, policy, tally), policy.validation, tally)
+        if not train:
+            raise DataPrepError(f"{writer.out}: {nothing_left(tally, inputs)}; nothing written")
         for split, pieces in (("train", train), ("validation", validation)):
             for start in range(0, len(pieces), ROWS):
                 _append(writer, split, pieces[start : start + ROWS])
@@ -81,9 +93,27 @@ def _paired(args: argparse.Namespace) -> list[tuple[str, str | None]]:
     return list(zip_longest(genomes or transcripts, annotations))
 
 
-def _read(args: argparse.Namespace, side: int, fasta: str, path: str | None) -> Input:
+def _read(args: argparse.Namespace, side: int, fasta: str, path: str | None, label: str) -> Input:
     annotation = read_annotation(path, strict=args.strict) if path else None
-    return Input(fasta, path, annotation, policy_of(args, side, annotation))
+    return Input(fasta, path, annotation, policy_of(args, side, annotation, path), label)
+
+
+def nothing_left(tally: Tally, inputs: Sequence[Input]) -> str:
+    """Why no sequence is left, with what the annotation has where a filter took it."""
+    dropped = tally.dropped()
+    reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.most_common())
+    advice = []
+    transcripts = [one for given in inputs if given.annotation for one in given.annotation.transcripts]
+    for reason, flag, values in (
+        ("biotype", "--biotypes", Counter(one.biotype for one in transcripts)),
+        ("contig", "--contigs", Counter(one.contig for one in transcripts)),
+    ):
+        if dropped[reason]:
+            found = ", ".join(f"{value} ({count:,})" for value, count in values.most_common(5))
+            advice.append(
+                f"; the {reason}s of the coding transcripts: {found}; give {flag} with those you want, or all"
+            )
+    return f"no training sequence is left (dropped: {reasons or 'none'}){''.join(advice)}"
 
 
 def _candidates(args: argparse.Namespace, given: Input, tally: Tally) -> Iterator[Candidate]:
@@ -96,7 +126,12 @@ def _candidates(args: argparse.Namespace, given: Input, tally: Tally) -> Iterato
             given.fasta, str(given.annotation_path), given.annotation, given.policy, tally,
             match_chr=args.match_chr, skip_missing=args.on_missing_contig == "skip",
         )  # fmt: skip
-    return sound(found, given.policy, tally)
+    candidates = [replace(candidate, input=given.label) for candidate in found]
+    if args.check_codons != "off":
+        candidates = settle_stop_codons(candidates, given.policy.side, tally)
+        if given.annotation and not args.transcripts:
+            check_assembly(candidates, given.fasta, str(given.annotation_path))
+    return sound(candidates, given.policy, tally)
 
 
 def _append(writer: SequenceWriter, split: str, pieces: list[UtrChunk]) -> None:
@@ -126,9 +161,10 @@ def _sorted(names: frozenset[str] | None) -> list[str] | None:
 
 
 def _sources(given: Input) -> list[dict[str, Any]]:
-    sources = [describe_source(given.fasta, **origin_of(given.fasta))]
+    label = {"input": given.label} if given.label else {}
+    sources = [describe_source(given.fasta, **origin_of(given.fasta), **label)]
     if given.annotation and given.annotation_path:
-        facts = {"dialect": given.annotation.dialect, "header": list(given.annotation.header)}
+        facts = {"dialect": given.annotation.dialect, "header": list(given.annotation.header), **label}
         sources.append(describe_source(given.annotation_path, **origin_of(given.annotation_path), **facts))
     return sources
 
@@ -138,3 +174,5 @@ def _count_annotation(annotation: Annotation | None, tally: Tally) -> None:
         tally.keep("annotation", len(annotation.transcripts))
         for reason, count in sorted(annotation.dropped.items()):
             tally.drop("annotation", reason, count)
+        for what, count in sorted(annotation.changed.items()):
+            tally.change("annotation", what, count)

@@ -20,3 +20,6 @@ class Candidate:
     sequence: bytes
     first_codon: bytes
     last_codon: bytes
+    next_codon: bytes = b""  # what follows the coding part in the spliced transcript, up to 3 nt
+    stop_row_nt: int = 0  # nucleotides of the stop codon that have rows of their own
+    input: str = ""  # which of several inputs it is from; empty where there is one

@@ -10,6 +10,7 @@ from data_prep.formats.contig_names import bare_name, missing_contigs_message
 from data_prep.formats.genome import Contig, read_contigs
 from data_prep.runtime.console import progress
 from data_prep.utr.candidates import Candidate
+from data_prep.utr.circular import is_circular, unrolled
 from data_prep.utr.policy import INCOMPLETE_TAGS, UtrPolicy
 from data_prep.utr.regions import splice, transcript_parts
 
@@ -41,7 +42,7 @@ def genome_candidates(
     """Candidates contig by contig, in the order of the FASTA.
 
     Raises DataPrepError where contigs of the annotation are missing in the FASTA (unless `skip_missing`, which counts
-    their transcripts), where no contig is in both, and where an exon ends beyond its contig.
+    their transcripts), where no contig is in both, and where an exon ends beyond a contig that is not circular.
     """
     key = bare_name if match_chr else str
     waiting: dict[str, list[Transcript]] = defaultdict(list)
@@ -62,21 +63,31 @@ def genome_candidates(
         found_any = True
         for transcript in waiting.pop(key(contig.name)):
             tally.keep("genome")
-            yield _candidate(genome, annotation_path, contig, transcript, policy.side)
+            yield _candidate(genome, annotation_path, contig, transcript, annotation, policy.side, tally)
     if waiting and not (skip_missing and found_any):
         missing = {transcript.contig for transcripts in waiting.values() for transcript in transcripts}
         raise DataPrepError(missing_contigs_message(annotation_path, genome, missing, list(names.values())))
     tally.drop("genome", "contig_missing", sum(map(len, waiting.values())))
 
 
-def _candidate(genome: str, annotation_path: str, contig: Contig, transcript: Transcript, side: int) -> Candidate:
+def _candidate(
+    genome: str, path: str, contig: Contig, annotated: Transcript, annotation: Annotation, side: int, tally: Tally
+) -> Candidate:
+    letters, size = contig.sequence, len(contig.sequence)
+    transcript = annotated
+    if is_circular(annotated.contig, annotation.circular):
+        transcript = unrolled(annotated, size)
     end = transcript.exons[-1][1]
-    if end > len(contig.sequence):
-        raise DataPrepError(
-            f"{annotation_path}: transcript {transcript.id}: exon end {end} is beyond contig {contig.name} of "
-            f"{len(contig.sequence)} nt in {genome}; genome and annotation are of different assemblies"
-        )
-    five, coding, three = (splice(contig.sequence, parts, transcript.strand) for parts in transcript_parts(transcript))
+    if end > size:
+        if end > 2 * size or not is_circular(annotated.contig, annotation.circular):
+            raise DataPrepError(
+                f"{path}: transcript {transcript.id}: exon end {end} is beyond contig {contig.name} of {size} nt in "
+                f"{genome}; genome and annotation are of different assemblies (or mark a circular contig with "
+                "Is_circular=true in a GFF3)"
+            )
+        letters += letters[: end - size]
+        tally.change("genome", "across_the_origin_of_a_circular_contig")
+    five, coding, three = (splice(letters, parts, transcript.strand) for parts in transcript_parts(transcript))
     return Candidate(
         transcript_id=transcript.id,
         gene_id=transcript.gene_id,
@@ -89,4 +100,6 @@ def _candidate(genome: str, annotation_path: str, contig: Contig, transcript: Tr
         sequence=three if side == 3 else five,
         first_codon=coding[:3],
         last_codon=coding[-3:],
+        next_codon=three[:3],
+        stop_row_nt=transcript.stop_row_nt,
     )

@@ -68,7 +68,7 @@ def _candidate(
 ) -> Candidate:
     sequence = record.sequence.upper().replace(b"U", b"T")
     start, end = spans.get(f"UTR{side}", (len(sequence), len(sequence)))
-    coding = sequence[slice(*spans["CDS"])]
+    coding, after = sequence[slice(*spans["CDS"])], sequence[spans["CDS"][1] :]
     return Candidate(
         transcript_id=fields[0],
         gene_id=fields[1],
@@ -81,4 +81,5 @@ def _candidate(
         sequence=sequence[start:end],
         first_codon=coding[:3],
         last_codon=coding[-3:],
+        next_codon=after[:3],
     )

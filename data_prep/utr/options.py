@@ -6,9 +6,10 @@ from typing import Any
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import Annotation
-from data_prep.formats.contig_names import HUMAN, bare_name, parse_contigs
+from data_prep.formats.annotation.biotypes import SAME
 from data_prep.nucleotides import ALPHABETS
 from data_prep.runtime.console import add_output_arguments
+from data_prep.utr.contig_choice import choose_contigs
 from data_prep.utr.policy import PER_GENE, PRESETS, UtrPolicy
 
 
@@ -22,7 +23,7 @@ def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
         "--annotation",
         action="append",
         metavar="GTF_OR_GFF3",
-        help="GENCODE or Ensembl annotation of the same assembly",
+        help="annotation of the same assembly (GENCODE, Ensembl, RefSeq, UCSC, FlyBase, BRAKER, …)",
     )
     inputs.add_argument(
         "--transcripts", action="append", metavar="FASTA", help="instead of --genome: GENCODE pc_transcripts FASTA"
@@ -32,12 +33,18 @@ def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
     inputs.add_argument("--strict", action="store_true", help="a malformed transcript is an error, not a counted drop")
     policy = parser.add_argument_group("policy")
     policy.add_argument("--preset", choices=tuple(PRESETS[side]), default=next(iter(PRESETS[side])))
-    policy.add_argument("--biotypes", metavar="LIST", help="transcript biotypes, comma-separated, or all")
+    policy.add_argument(
+        "--biotypes",
+        metavar="LIST",
+        help="transcript biotypes, comma-separated, or all (default protein_coding; a transcript without one has its "
+        "gene's, or else is coding because it has a CDS)",
+    )
     policy.add_argument(
         "--contigs",
         metavar="LIST",
-        default="human",
-        help="human (1-22, X, Y, M; where the annotation has none of these: all), all, or a comma-separated list",
+        default="auto",
+        help="auto (human where the annotation has 1-22 and X and no further chromosome, else all), human (1-22, X, Y, "
+        "M), all, or a comma-separated list",
     )
     policy.add_argument("--keep-incomplete", action="store_true", help="keep transcripts tagged with an incomplete end")
     policy.add_argument(
@@ -45,28 +52,38 @@ def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
         choices=("auto", "on", "off"),
         default="auto",
         help=(
-            "the CDS must end in a stop codon (auto: where the input has no tags for incomplete ends)"
+            "a stop codon must end the coding part (auto: where the input has no tags for incomplete ends)"
             if side == 3
             else "the CDS must begin with ATG (auto: off)"
         ),
     )
     policy.add_argument("--per-gene", choices=PER_GENE)
-    policy.add_argument("--min-len", type=int, metavar="NT")
+    policy.add_argument("--min-length", type=int, metavar="NT", help="shortest UTR, and shortest piece")
     if side == 3:
         policy.add_argument(
-            "--piece-len", type=int, metavar="NT", help="non-overlapping pieces from the 5' end; 0: whole"
-        )
+            "--max-length", "--piece-len", dest="piece_len", type=int, metavar="NT",
+            help="longer UTRs become non-overlapping pieces of this length, from the 5' end on; 0: whole",
+        )  # fmt: skip
     else:
-        policy.add_argument("--crop-to", type=int, metavar="NT", help="longer ones keep their 3' end; 0: whole")
-    policy.add_argument("--max-other-fraction", type=float, help="letters outside A,C,G,U allowed in a record (0 to 1)")
-    policy.add_argument("--no-dedup", action="store_true", help="keep UTRs with equal sequence")
-    policy.add_argument("--val-fraction", type=float, help="share of genes held out for validation")
+        policy.add_argument(
+            "--max-length", "--crop-to", dest="crop_to", type=int, metavar="NT",
+            help="longer UTRs keep their 3' end; 0: whole",
+        )  # fmt: skip
+    policy.add_argument(
+        "--max-ambiguous", type=float, metavar="FRACTION", help="share of letters outside A,C,G,U in a record"
+    )
+    policy.add_argument("--duplicates", choices=("exact", "keep"), help="of UTRs with one sequence, the first or all")
+    policy.add_argument("--validation", type=float, metavar="FRACTION", help="share of held-out genes")
     policy.add_argument("--alphabet", choices=ALPHABETS)
     add_output_arguments(parser)
 
 
-def policy_of(args: argparse.Namespace, side: int, annotation: Annotation | None) -> UtrPolicy:
+def policy_of(args: argparse.Namespace, side: int, annotation: Annotation | None, path: str | None) -> UtrPolicy:
     """The preset with the options that were given; raises DataPrepError for values that make no sense."""
+    if annotation is None:
+        for name, given in (("--biotypes", args.biotypes), ("--contigs", args.contigs not in ("auto", "all"))):
+            if given:
+                raise DataPrepError(f"{name} needs --annotation: a transcript FASTA tells neither biotypes nor contigs")
     given: dict[str, Any] = {
         field.name: getattr(args, field.name)
         for field in fields(UtrPolicy)
@@ -75,30 +92,23 @@ def policy_of(args: argparse.Namespace, side: int, annotation: Annotation | None
     for name in given.keys() & {"piece_len", "crop_to"}:
         given[name] = given[name] or None
     if args.biotypes:
-        names = frozenset(name.strip() for name in args.biotypes.split(","))
+        names = frozenset(SAME.get(name.strip(), name.strip()) for name in args.biotypes.split(","))
         given["biotypes"] = None if args.biotypes == "all" else names
     policy = replace(
         PRESETS[side][args.preset],
-        contigs=_contigs(args.contigs, annotation),
+        contigs=choose_contigs(args.contigs, annotation, path),
         drop_incomplete=not args.keep_incomplete,
         check_codons=_check_codons(args.check_codons, side, annotation),
-        dedup=not args.no_dedup,
         **given,
     )
-    if policy.min_len < 1 or (policy.piece_len or 1) < 1 or (policy.crop_to or 1) < 1:
-        raise DataPrepError("--min-len, --piece-len and --crop-to are lengths in nucleotides, at least 1")
+    if policy.min_length < 1 or (policy.piece_len or 1) < 1 or (policy.crop_to or 1) < 1:
+        raise DataPrepError("--min-length and --max-length are lengths in nucleotides, at least 1")
     for limit in (policy.piece_len, policy.crop_to):
-        if limit is not None and limit < policy.min_len:
-            raise DataPrepError(f"--min-len {policy.min_len} is more than the longest record of {limit} nt")
-    if not 0 <= policy.max_other_fraction <= 1 or not 0 <= policy.val_fraction < 1:
-        raise DataPrepError("--max-other-fraction lies in 0 to 1, --val-fraction in 0 to below 1")
+        if limit is not None and limit < policy.min_length:
+            raise DataPrepError(f"--min-length {policy.min_length} is more than the longest record of {limit} nt")
+    if not 0 <= policy.max_ambiguous <= 1 or not 0 <= policy.validation < 1:
+        raise DataPrepError("--max-ambiguous lies in 0 to 1, --validation in 0 to below 1")
     return policy
-
-
-def _contigs(text: str, annotation: Annotation | None) -> frozenset[str] | None:
-    if text == "human" and annotation and not HUMAN & {bare_name(t.contig) for t in annotation.transcripts}:
-        return None
-    return parse_contigs(text)
 
 
 def _check_codons(choice: str, side: int, annotation: Annotation | None) -> bool:

@@ -1,5 +1,6 @@
 """From chosen UTRs to corpus records: pieces, letters, training and validation."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress
@@ -11,6 +12,8 @@ from data_prep.filters.tally import Tally
 from data_prep.nucleotides import ALPHABETS
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.policy import UtrPolicy
+
+ENSEMBL_GENE = re.compile(r"ENS[A-Z]*G\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,13 @@ class UtrChunk:
 
     @property
     def source(self) -> str:
-        """Gene name, contig, strand and 1-based closed coordinates in the spliced transcript, separated by `|`."""
+        """Gene name, contig, strand, 1-based closed coordinates in the spliced transcript, separated by `|`.
+
+        Where there are several inputs, the name of the input follows.
+        """
         c = self.candidate
-        return f"{c.gene_name}|{c.contig}|{c.strand}|{self.start + 1}-{self.end}"
+        place = f"{c.gene_name}|{c.contig}|{c.strand}|{self.start + 1}-{self.end}"
+        return f"{place}|{c.input}" if c.input else place
 
 
 def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Iterator[UtrChunk]:
@@ -43,9 +50,9 @@ def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Ite
         for number, start in enumerate(range(0, len(sequence), width), 1):
             letters = sequence[start : start + width]
             others = len(letters) - sum(letters.count(base) for base in alphabet.letters)
-            if len(letters) < policy.min_len:
-                tally.drop("pieces", "remainder_shorter_than_min_len")
-            elif others > policy.max_other_fraction * len(letters):
+            if len(letters) < policy.min_length:
+                tally.drop("pieces", "remainder_shorter_than_min_length")
+            elif others > policy.max_ambiguous * len(letters):
                 tally.drop("pieces", "other_letters")
             else:
                 tally.keep("pieces")
@@ -54,14 +61,15 @@ def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Ite
 
 
 def split_by_gene(
-    pieces: Iterable[UtrChunk], val_fraction: float, tally: Tally
+    pieces: Iterable[UtrChunk], validation_fraction: float, tally: Tally
 ) -> tuple[list[UtrChunk], list[UtrChunk]]:
     """Training and validation; validation pieces whose sequence is also in training are dropped.
 
-    A gene is held out by its id without version, so that it stays on its side from release to release.
+    A gene is held out by its id, one of Ensembl by its id without version, so that it stays on its side from release to
+    release. (`MSTRG.1` and `MSTRG.2` are two genes: a point alone is no version.)
     """
     pieces = list(pieces)
-    held_out = is_held_out(text_keys([piece.candidate.gene_id.partition(".")[0] for piece in pieces]), val_fraction)
+    held_out = is_held_out(text_keys([_stable(piece.candidate.gene_id) for piece in pieces]), validation_fraction)
     train = list(compress(pieces, ~held_out))
     candidates = list(compress(pieces, held_out))
     seen = {piece.sequence for piece in train}
@@ -69,3 +77,8 @@ def split_by_gene(
     tally.keep("split", len(train) + len(validation))
     tally.drop("split", "validation_sequence_also_in_training", len(candidates) - len(validation))
     return train, validation
+
+
+def _stable(gene_id: str) -> str:
+    known = ENSEMBL_GENE.match(gene_id)
+    return known[0] if known else gene_id

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from data_prep.formats.contig_names import HUMAN
-
 INCOMPLETE_TAGS = {3: frozenset({"mRNA_end_NF", "cds_end_NF"}), 5: frozenset({"mRNA_start_NF", "cds_start_NF"})}
 PER_GENE = ("longest_transcript", "longest_utr", "canonical", "all")
 
@@ -14,16 +12,16 @@ class UtrPolicy:
 
     side: int  # 3 or 5
     biotypes: frozenset[str] | None = frozenset({"protein_coding"})  # None: any
-    contigs: frozenset[str] | None = HUMAN  # names without chr; None: any
+    contigs: frozenset[str] | None = None  # names without chr; None: any
     drop_incomplete: bool = True  # by the tags of GENCODE and Ensembl GTF
-    check_codons: bool = False  # 3': the CDS ends in a stop codon; 5': it begins with ATG
-    min_len: int = 10
+    check_codons: bool = False  # 3': a stop codon ends the coding part; 5': ATG begins it
+    min_length: int = 10
     per_gene: str = "all"
     crop_to: int | None = None  # longer ones lose their 5' end
-    dedup: bool = True
+    duplicates: str = "exact"  # or "keep"
     piece_len: int | None = None
-    max_other_fraction: float = 0.0  # of letters outside A, C, G, U in a piece
-    val_fraction: float = 0.02  # of genes
+    max_ambiguous: float = 0.0  # share of letters outside A, C, G, U in what is stored
+    validation: float = 0.02  # of genes
     alphabet: str = "rna"  # a name of ALPHABETS
 
 
@@ -31,5 +29,5 @@ class UtrPolicy:
 # cut (records of exactly 1022 nt show it), distinct; which end they lose is not known, downstream keeps the 3' end.
 PRESETS = {
     3: {"utrbert": UtrPolicy(side=3, per_gene="longest_transcript", piece_len=510)},
-    5: {"whole": UtrPolicy(side=5), "utr_lm": UtrPolicy(side=5, min_len=30, crop_to=1022)},
+    5: {"whole": UtrPolicy(side=5), "utr_lm": UtrPolicy(side=5, min_length=30, crop_to=1022)},
 }

@@ -18,26 +18,32 @@ def sound(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> I
 def select(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> list[Candidate]:
     """Of sound ones, those chosen per gene, distinct, in the plain string order of transcript ids."""
     chosen = _per_gene(list(candidates), policy.per_gene, tally)
-    chosen.sort(key=attrgetter("transcript_id"))
-    cropped = [_crop(candidate, policy.crop_to) for candidate in chosen]
-    return _distinct(cropped, tally) if policy.dedup else cropped
+    chosen.sort(key=attrgetter("transcript_id", "input"))
+    if policy.crop_to:
+        chosen = [_crop(candidate, policy.crop_to, tally) for candidate in chosen]
+    return _distinct(chosen, tally) if policy.duplicates == "exact" else chosen
 
 
 def _is_sound(candidate: Candidate, policy: UtrPolicy, tally: Tally) -> bool:
     reason = None
-    if policy.check_codons and policy.side == 3 and candidate.last_codon not in STOP_CODONS:
+    if policy.check_codons and policy.side == 3 and not _ends(candidate):
         reason = "no_stop_codon"
     elif policy.check_codons and policy.side == 5 and candidate.first_codon != b"ATG":
         reason = "no_start_codon"
     elif not candidate.sequence:
         reason = "no_utr"
-    elif len(candidate.sequence) < policy.min_len:
-        reason = "shorter_than_min_len"
+    elif len(candidate.sequence) < policy.min_length:
+        reason = "shorter_than_min_length"
     if reason:
         tally.drop("utr", reason)
     else:
         tally.keep("utr")
     return reason is None
+
+
+def _ends(candidate: Candidate) -> bool:
+    """Whether the coding part ends in a stop codon, or in one that the file calls so (other genetic codes)."""
+    return candidate.last_codon in STOP_CODONS or candidate.stop_row_nt >= 3
 
 
 # Sort keys: the smallest is taken. Ties end with the smaller transcript id.
@@ -51,7 +57,8 @@ RANKS: dict[str, Callable[[Candidate], tuple]] = {
 def _per_gene(candidates: list[Candidate], choice: str, tally: Tally) -> list[Candidate]:
     if choice == "all":
         return candidates
-    by_gene = groupby(sorted(candidates, key=attrgetter("gene_id")), key=attrgetter("gene_id"))
+    gene = attrgetter("input", "gene_id")
+    by_gene = groupby(sorted(candidates, key=gene), key=gene)
     best = [min(group, key=RANKS[choice]) for _, group in by_gene]
     if choice == "canonical":
         best = [candidate for candidate in best if candidate.tags & {"Ensembl_canonical", "MANE_Select"}]
@@ -60,11 +67,13 @@ def _per_gene(candidates: list[Candidate], choice: str, tally: Tally) -> list[Ca
     return best
 
 
-def _crop(candidate: Candidate, limit: int | None) -> Candidate:
+def _crop(candidate: Candidate, limit: int, tally: Tally) -> Candidate:
     """Keep the 3' end, which for a 5' UTR is the end at the start codon."""
-    excess = len(candidate.sequence) - limit if limit else 0
+    excess = len(candidate.sequence) - limit
+    tally.keep("crop")
     if excess <= 0:
         return candidate
+    tally.change("crop", "cropped")
     return replace(candidate, sequence=candidate.sequence[excess:], offset=candidate.offset + excess)
 
 

@@ -60,7 +60,7 @@ def test_every_route_gives_the_golden_utrs(toy, expected, route, side):
 @pytest.mark.parametrize("min_len", [1, 10])
 @pytest.mark.parametrize("side", [3, 5])
 def test_every_route_selects_the_golden_transcripts(toy, expected, route, side, per_gene, min_len):
-    policy = UtrPolicy(side=side, contigs=None, per_gene=per_gene, min_len=min_len)
+    policy = UtrPolicy(side=side, contigs=None, per_gene=per_gene, min_length=min_len)
     chosen = select(sound(candidates(toy, route, policy), policy, Tally()), policy, Tally())
     wanted = expected["selected"][f"utr{side}_{per_gene}_min{min_len}"]
     assert [bare(c.transcript_id) for c in chosen] == [bare(i) for i in wanted]
@@ -71,7 +71,7 @@ def test_every_route_selects_the_golden_transcripts(toy, expected, route, side, 
 def test_the_command_writes_the_golden_corpus_from_every_route(toy, expected, tmp_path, route, side):
     annotation = toy / (route if route != "pc_transcripts.fa" else "gencode.gtf")
     fasta = ("--genome", toy / "genome.fa") if annotation.name == route else ("--transcripts", toy / route)
-    options = ("--match-chr", "--max-other-fraction", 1, "--val-fraction", 0)
+    options = ("--match-chr", "--max-ambiguous", 1, "--validation", 0)
     corpus = build(tmp_path / "out", *fasta, "--annotation", annotation, *options, stage=f"utr{side}")
     per_gene = {3: "longest_transcript", 5: "all"}[side]
     wanted = {i: expected["transcripts"][i][f"utr{side}"] for i in expected["selected"][f"utr{side}_{per_gene}_min10"]}
@@ -101,7 +101,7 @@ def test_the_real_slice_gives_the_golden_utrs(chr6, side):
 
 def test_the_real_slice_gives_the_golden_corpus(chr6, tmp_path):
     genome, gff3, expected = chr6
-    corpus = build(tmp_path / "out", "--genome", genome, "--annotation", gff3, "--val-fraction", 0)
+    corpus = build(tmp_path / "out", "--genome", genome, "--annotation", gff3, "--validation", 0)
     chosen = expected["selected_utr3_longest_transcript_min10"]
     assert {i.partition(":")[0] for i in rows(corpus)} == set(chosen)
     assert sum(map(len, rows(corpus).values())) == sum(expected["transcripts"][i]["utr3_len"] for i in chosen)
@@ -115,7 +115,7 @@ def test_pieces_of_real_utrs_are_the_golden_ones(shared, name):
         Candidate(r.name, r.name, "", "", "", frozenset(), len(r.sequence), 0, r.sequence.upper(), b"", b"")
         for r in records
     ]
-    every = list(cut(utrs, replace(PRESETS[3]["utrbert"], min_len=1), Tally()))
+    every = list(cut(utrs, replace(PRESETS[3]["utrbert"], min_length=1), Tally()))
     assert len(every) == wanted["pieces_510"]
     assert min(len(piece.sequence) for piece in every) == wanted["shortest_piece"]
     joined = b"\n".join(piece.sequence for piece in every)

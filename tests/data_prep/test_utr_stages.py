@@ -20,8 +20,8 @@ def inputs(toy):
 
 
 def test_long_utrs_become_pieces_that_join_to_the_utr(inputs, tmp_path):
-    whole = rows(build(tmp_path / "w", *inputs, "--piece-len", 0, "--val-fraction", 0))
-    pieces = rows(build(tmp_path / "p", *inputs, "--piece-len", 20, "--min-len", 1, "--val-fraction", 0))
+    whole = rows(build(tmp_path / "w", *inputs, "--piece-len", 0, "--validation", 0))
+    pieces = rows(build(tmp_path / "p", *inputs, "--piece-len", 20, "--min-length", 1, "--validation", 0))
     for transcript, sequence in whole.items():
         name = transcript.partition(":")[0]
         parts = [pieces[f"{name}:{number}"] for number in range(1, -(-len(sequence) // 20) + 1)]
@@ -30,7 +30,7 @@ def test_long_utrs_become_pieces_that_join_to_the_utr(inputs, tmp_path):
 
 
 def test_source_tells_where_a_piece_lies(inputs, tmp_path):
-    corpus = build(tmp_path / "out", *inputs, "--piece-len", 50, "--val-fraction", 0)
+    corpus = build(tmp_path / "out", *inputs, "--piece-len", 50, "--validation", 0)
     table = corpus.split("train")
     row = table.ids(range(len(table))).index("ENST04.1:2")
     source = table.gather_text("source", np.array([row])).rows()[0].decode()
@@ -39,24 +39,26 @@ def test_source_tells_where_a_piece_lies(inputs, tmp_path):
 
 
 def test_utr_lm_preset_drops_short_ones_and_keeps_the_three_prime_end_of_long_ones(inputs, tmp_path):
-    plain = rows(build(tmp_path / "a", *inputs, "--val-fraction", 0, stage="utr5"))
-    preset = rows(build(tmp_path / "b", *inputs, "--val-fraction", 0, "--preset", "utr_lm", stage="utr5"))
+    plain = rows(build(tmp_path / "a", *inputs, "--validation", 0, stage="utr5"))
+    preset = rows(build(tmp_path / "b", *inputs, "--validation", 0, "--preset", "utr_lm", stage="utr5"))
     assert preset == {name: sequence for name, sequence in plain.items() if len(sequence) >= 30}
-    cropped = rows(build(tmp_path / "c", *inputs, "--val-fraction", 0, "--crop-to", 40, stage="utr5"))
+    cropped = rows(build(tmp_path / "c", *inputs, "--validation", 0, "--crop-to", 40, stage="utr5"))
     assert cropped["ENST02.3:1"] == plain["ENST02.3:1"][-40:]
     assert cropped["ENST01.1:1"] == plain["ENST01.1:1"]
 
 
 def test_cropping_comes_before_the_search_for_duplicates(inputs, tmp_path):
     # ENST01 and ENST02 share the 30 nt next to the start codon.
-    cropped = rows(build(tmp_path / "c", *inputs, "--val-fraction", 0, "--crop-to", 30, stage="utr5"))
+    cropped = rows(build(tmp_path / "c", *inputs, "--validation", 0, "--crop-to", 30, stage="utr5"))
     assert "ENST01.1:1" in cropped
     assert "ENST02.3:1" not in cropped
 
 
 def test_choice_per_gene(inputs, tmp_path):
     def names(choice, *more):
-        corpus = build(tmp_path / choice, *inputs, "--per-gene", choice, "--val-fraction", 0, "--no-dedup", *more)
+        corpus = build(
+            tmp_path / choice, *inputs, "--per-gene", choice, "--validation", 0, "--duplicates", "keep", *more
+        )
         return set(rows(corpus))
 
     assert {"ENST01.1:1", "ENST02.3:1"} <= names("all")
@@ -70,14 +72,14 @@ def test_canonical_takes_tagged_transcripts_only(inputs, toy, tmp_path):
     tagged = tagged.replace('transcript_id "ENST03.1";', 'transcript_id "ENST03.1"; tag "MANE_Select";')
     (tmp_path / "a.gtf").write_text(tagged)
     options = ("--genome", toy / "genome.fa", "--annotation", tmp_path / "a.gtf", "--per-gene", "canonical")
-    assert set(rows(build(tmp_path / "out", *options, "--val-fraction", 0))) == {"ENST01.1:1", "ENST03.1:1"}
+    assert set(rows(build(tmp_path / "out", *options, "--validation", 0))) == {"ENST01.1:1", "ENST03.1:1"}
 
 
 def test_biotypes_incomplete_ends_and_letters_are_options(inputs, tmp_path):
-    corpus = build(tmp_path / "a", *inputs, "--biotypes", "all", "--keep-incomplete", "--max-other-fraction", 0.1)
+    corpus = build(tmp_path / "a", *inputs, "--biotypes", "all", "--keep-incomplete", "--max-ambiguous", 0.1)
     found = {name for split in ("train", "validation") for name in rows(corpus, split)}
     assert {"ENST09.1:1", "ENST10.1:1"} <= found
-    corpus = build(tmp_path / "b", *inputs, "--biotypes", "nonsense_mediated_decay", "--max-other-fraction", 0.1)
+    corpus = build(tmp_path / "b", *inputs, "--biotypes", "nonsense_mediated_decay", "--max-ambiguous", 0.1)
     assert set(rows(corpus)) == {"ENST10.1:1"}
 
 
@@ -90,10 +92,10 @@ def test_transcripts_that_cannot_tell_their_ends_need_a_stop_or_start_codon(tmp_
     assert count(TRANSCRIPT, "utr3") == {}
     assert count(TRANSCRIPT.replace("TAA", "TAC"), "utr3") == {"no_stop_codon": 1}
     assert count(TRANSCRIPT.replace("TAA", "TAC"), "utr3", "--check-codons", "off") == {}
-    assert count(TRANSCRIPT.replace("ATG", "CTG"), "utr5", "--check-codons", "on", "--min-len", 1) == {
+    assert count(TRANSCRIPT.replace("ATG", "CTG"), "utr5", "--check-codons", "on", "--min-length", 1) == {
         "no_start_codon": 1
     }
-    assert count(TRANSCRIPT.replace("ATG", "CTG"), "utr5", "--min-len", 1) == {}
+    assert count(TRANSCRIPT.replace("ATG", "CTG"), "utr5", "--min-length", 1) == {}
 
 
 def test_dna_alphabet(inputs, tmp_path):
@@ -103,7 +105,7 @@ def test_dna_alphabet(inputs, tmp_path):
 
 
 def test_validation_is_whole_genes_and_shares_no_sequence_with_training(inputs, tmp_path):
-    corpus = build(tmp_path / "a", *inputs, "--val-fraction", 0.5, "--per-gene", "all", "--piece-len", 30)
+    corpus = build(tmp_path / "a", *inputs, "--validation", 0.5, "--per-gene", "all", "--piece-len", 30)
     train, validation = corpus.split("train"), corpus.split("validation")
     genes = [
         set(table.gather_text("gene", np.arange(len(table))).rows()) for table in (train, validation)
@@ -118,9 +120,9 @@ def test_a_gene_stays_on_its_side_when_its_version_changes(inputs, toy, tmp_path
     (tmp_path / "a.gtf").write_text(
         (toy / "gencode.gtf").read_text().replace('gene_id "ENSG01.2"', 'gene_id "ENSG01.7"')
     )
-    one = build(tmp_path / "one", *inputs, "--val-fraction", 0.5)
+    one = build(tmp_path / "one", *inputs, "--validation", 0.5)
     other = ("--genome", toy / "genome.fa", "--annotation", tmp_path / "a.gtf")
-    two = build(tmp_path / "two", *other, "--val-fraction", 0.5)
+    two = build(tmp_path / "two", *other, "--validation", 0.5)
     assert rows(one, "validation") == rows(two, "validation")
 
 
@@ -128,8 +130,8 @@ def test_several_species_become_one_corpus_with_one_search_for_duplicates(inputs
     text = (toy / "gencode.gtf").read_text().replace("ENST", "ENSMUST").replace("ENSG", "ENSMUSG")
     (tmp_path / "mouse.gtf").write_text(text.replace("ENSMUST05", "ENSAAA05"))
     second = ("--genome", toy / "genome.fa", "--annotation", tmp_path / "mouse.gtf")
-    one = build(tmp_path / "one", *inputs, "--val-fraction", 0)
-    both = build(tmp_path / "both", *inputs, *second, "--val-fraction", 0)
+    one = build(tmp_path / "one", *inputs, "--validation", 0)
+    both = build(tmp_path / "both", *inputs, *second, "--validation", 0)
     # Equal sequences: of each pair the smaller transcript id stays.
     assert set(rows(both).values()) == set(rows(one).values())
     assert {name for name in rows(both) if not name.startswith("ENSMUST")} == {"ENSAAA05.1:1"}
@@ -174,8 +176,8 @@ BROKEN = {
     "a.gtf line 3: 1 tab-separated columns": ("gencode.gtf", lambda text: text.replace("\t", " "), ()),
     "a.gtf: transcript ENST01.1: no strand": (
         "gencode.gtf", lambda text: text.replace("\t+\t", "\t.\t"), ("--strict",)),
-    "--min-len 600 is more than the longest record of 510 nt": ("genome.fa", str, ("--min-len", "600")),
-    "--val-fraction in 0 to below 1": ("genome.fa", str, ("--val-fraction", "1")),
+    "--min-length 600 is more than the longest record of 510 nt": ("genome.fa", str, ("--min-length", "600")),
+    "--validation in 0 to below 1": ("genome.fa", str, ("--validation", "1")),
     "either --genome with --annotation, or --transcripts": ("genome.fa", str, ("--transcripts", "t.fa")),
     "2 FASTA but 1 --annotation": ("genome.fa", str, ("--genome", "g.fa")),
 }  # fmt: skip

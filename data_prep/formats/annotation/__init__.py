@@ -1,6 +1,6 @@
-"""Gene annotation (GTF, GFF3; GENCODE and Ensembl dialects) as transcripts with exons and coding parts."""
+"""Gene annotation (GTF, GFF3 of any source) as transcripts with exons and coding parts."""
 
 from data_prep.formats.annotation.read import Annotation, read_annotation
-from data_prep.formats.annotation.transcript import Transcript
+from data_prep.formats.annotation.transcript import Interval, Transcript
 
-__all__ = ["Annotation", "Transcript", "read_annotation"]
+__all__ = ["Annotation", "Interval", "Transcript", "read_annotation"]

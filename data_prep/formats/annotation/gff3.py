@@ -1,14 +1,33 @@
 """GFF3: attributes are `key=value;` pairs with percent-encoding; rows name their parent, in any order."""
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.annotation.biotypes import settle_biotype
+from data_prep.formats.annotation.collected import Collected
 from data_prep.formats.annotation.rows import ROLES, Row, add_row, text
 from data_prep.formats.annotation.transcript import TranscriptInfo, TranscriptRows
 
 Attributes = dict[bytes, list[bytes]]
-KEPT = (b"Parent", b"Name", b"gene_id", b"gene_name", b"biotype", b"transcript_type", b"tag")
+OWN_BIOTYPE = (b"transcript_type", b"transcript_biotype", b"biotype")
+GENE_BIOTYPE = (b"gene_type", b"gene_biotype", b"biotype")
+KEPT = {b"Parent", b"Name", b"gene_id", b"gene_name", b"gene", b"tag", *OWN_BIOTYPE, *GENE_BIOTYPE}
+PROTEINS = {b"protein", b"polypeptide"}  # TAIR names the protein as a second parent of the CDS
+# RefSeq marks ends that lie outside the sequence; which end of the transcript it is depends on the strand.
+OPEN_ENDS = {b"start_range": (b"mRNA_start_NF", b"mRNA_end_NF"), b"end_range": (b"mRNA_end_NF", b"mRNA_start_NF")}
+
+
+@dataclass(slots=True)
+class _Feature:
+    """A row that has an ID and is no exon, CDS or UTR."""
+
+    type: bytes
+    source: bytes
+    attributes: Attributes
+    spans: list[int] = field(default_factory=list)  # start, end of every row with this ID
 
 
 def parse_attributes(attributes: bytes) -> Attributes:
@@ -21,46 +40,80 @@ def parse_attributes(attributes: bytes) -> Attributes:
     return values
 
 
-def collect_gff3(path: str, rows: Iterator[Row]) -> tuple[dict[str, TranscriptRows], dict[str, TranscriptInfo]]:
-    """Rows and attributes by transcript id (the `ID` that exons and CDS name as parent, without its `transcript:`).
-
-    A transcript whose own row is missing has no entry among the attributes.
-    """
-    found: dict[bytes, TranscriptRows] = {}
-    features: dict[bytes, Attributes] = {}
+def collect_gff3(path: str, rows: Iterator[Row]) -> Collected:
+    """Rows and attributes by transcript id (the `ID` that exons and CDS name as parent, without its `transcript:`)."""
+    found: dict[bytes, TranscriptRows] = defaultdict(TranscriptRows)
+    features: dict[bytes, _Feature] = {}
+    circular: set[bytes] = set()
     for row in rows:
         attributes = parse_attributes(row.attributes)
-        if row.type not in ROLES:
-            if b"ID" in attributes:
-                features[attributes[b"ID"][0]] = {key: attributes[key] for key in KEPT if key in attributes}
+        role = ROLES[row.type]
+        if not role:
+            if attributes.get(b"Is_circular") == [b"true"]:
+                circular.add(row.contig)
+            for name in attributes.get(b"ID", [])[:1]:
+                _note(features, name, row, attributes)
             continue
         if not attributes.get(b"Parent", [b""])[0]:
             raise DataPrepError(
                 f"{path} line {row.number}: {row.type.decode('utf-8', 'replace')} row without Parent; "
-                "a GFF3 from GENCODE or Ensembl names the transcript there"
+                "a GFF3 names the transcript (or the gene) there"
             )
         for parent in attributes[b"Parent"]:
-            if parent not in found:
-                found[parent] = TranscriptRows()
-            add_row(found[parent], row)
-    infos = {
-        _bare(text(path, 0, parent)): _info(path, features[parent], features) for parent in found if parent in features
-    }
-    return {_bare(text(path, 0, parent)): found[parent] for parent in found}, infos
+            add_row(found[parent], row, role)
+    kept = [name for name in found if name not in features or features[name].type not in PROTEINS]
+    for name in features.keys() & found.keys():
+        if not features[name].type.endswith(b"gene"):
+            found[name].spans.extend(features[name].spans)
+    names = _names(path, kept)
+    return Collected(
+        rows={names[name]: found[name] for name in kept},
+        infos={names[name]: _info(path, name, features) for name in kept if name in features},
+        gene_rows={text(path, 0, name): len(feature.spans) // 2 for name, feature in features.items()},
+        circular=frozenset(text(path, 0, name) for name in circular),
+        dropped={},
+    )
 
 
-def _info(path: str, own: Attributes, features: dict[bytes, Attributes]) -> TranscriptInfo:
-    parent = own.get(b"Parent", [b""])[0]
-    gene = features.get(parent, {})
+def _note(features: dict[bytes, _Feature], name: bytes, row: Row, attributes: Attributes) -> None:
+    if name not in features:
+        features[name] = _Feature(row.type, row.source, {key: attributes[key] for key in KEPT & attributes.keys()})
+    known = features[name]
+    known.spans += row.start, row.end
+    for key in OPEN_ENDS.keys() & attributes.keys():
+        known.attributes[b"tag"] = [*known.attributes.get(b"tag", []), OPEN_ENDS[key][row.strand == b"-"]]
+
+
+def _names(path: str, ids: list[bytes]) -> dict[bytes, str]:
+    """Ids as text, without Ensembl's prefix unless two would become one."""
+    whole = {name: text(path, 0, name) for name in ids}
+    bare = {name: _bare(shown) for name, shown in whole.items()}
+    return bare if len(set(bare.values())) == len(bare) else whole
+
+
+def _info(path: str, name: bytes, features: dict[bytes, _Feature]) -> TranscriptInfo:
+    own = features[name]
+    parent = own.attributes.get(b"Parent", [b""])[0]
+    gene = features[parent].attributes if parent in features else {}
 
     def first(attributes: Attributes, *keys: bytes) -> str:
-        return next((text(path, 0, attributes[key][0]) for key in keys if key in attributes), "")
+        return next((text(path, 0, attributes[key][0]) for key in keys if attributes.get(key, [b""])[0]), "")
 
+    told = first(own.attributes, *OWN_BIOTYPE)
+    if not told and own.type.startswith(b"pseudogen"):
+        told = "pseudogene"
+    biotype, origin = settle_biotype(
+        told, own.source.decode("utf-8", "replace"), first(own.attributes, *GENE_BIOTYPE) or first(gene, *GENE_BIOTYPE)
+    )
+    # The CDS of bacteria are children of the gene itself.
+    parent_name = text(path, 0, name if own.type.endswith(b"gene") else parent)
     return TranscriptInfo(
-        gene_id=first(own, b"gene_id") or first(gene, b"gene_id") or _bare(text(path, 0, parent)),
-        gene_name=first(own, b"gene_name") or first(gene, b"gene_name", b"Name"),
-        biotype=first(own, b"transcript_type", b"biotype"),
-        tags=frozenset(text(path, 0, tag) for tag in own.get(b"tag", [])),
+        gene_id=first(own.attributes, b"gene_id") or first(gene, b"gene_id") or _bare(parent_name),
+        gene_key=parent_name,
+        gene_name=first(own.attributes, b"gene_name") or first(gene, b"gene_name", b"Name"),
+        biotype=biotype,
+        biotype_from=origin,
+        tags=frozenset(text(path, 0, tag) for tag in own.attributes.get(b"tag", [])),
     )
 
 

@@ -1,16 +1,25 @@
 """GTF: attributes are `key "value";` pairs; every row names its transcript."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import chain
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.annotation.biotypes import settle_biotype
+from data_prep.formats.annotation.collected import Collected
 from data_prep.formats.annotation.rows import ROLES, Row, add_row, text
 from data_prep.formats.annotation.transcript import TranscriptInfo, TranscriptRows
 
 # Values may be quoted (then a semicolon is text) or bare; keys may repeat (tag).
 ATTRIBUTE = re.compile(rb'\s*([^\s";]+)\s+(?:"([^"]*)"|([^";\s]+))\s*(?:;|$)')
 QUICK_ID = re.compile(rb'(?:^|;)\s*transcript_id\s+"([^";]+)"')  # most rows are exons: look at their id only
+EXON_NUMBER = re.compile(rb'exon_number\s+"?(\d{1,9})"?\s*(?:;|$)')
+BARE_ID = re.compile(rb"\s*[^\s;\"=]+\s*;?\s*")  # AUGUSTUS and BRAKER: genes and transcripts have an id and no key
+TRANSCRIPT_TYPES = {b"transcript", b"mRNA", b"mrna"}
+GENE_BIOTYPE = (b"gene_type", b"gene_biotype", b"biotype")
+
+Values = dict[bytes, list[bytes]]
 
 
 def parse_attributes(attributes: bytes) -> dict[bytes, list[bytes]]:
@@ -21,55 +30,89 @@ def parse_attributes(attributes: bytes) -> dict[bytes, list[bytes]]:
     return values
 
 
-def collect_gtf(path: str, rows: Iterator[Row]) -> tuple[dict[str, TranscriptRows], dict[str, TranscriptInfo]]:
+def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
     """Rows and attributes by transcript id.
 
     The `transcript` row decides the attributes; a transcript without one gets what its other rows say together, so
-    that the order of lines never matters.
+    that the order of lines never matters. Exon-like rows with an empty id (pseudogenes of RefSeq) are counted.
     """
-    found: dict[bytes, TranscriptRows] = {}
-    decided: dict[bytes, TranscriptInfo] = {}
+    found: dict[bytes, TranscriptRows] = defaultdict(TranscriptRows)
+    decided: dict[bytes, Values] = {}
     gathered: dict[bytes, dict[bytes, set[bytes]]] = defaultdict(lambda: defaultdict(set))
+    sources: dict[bytes, bytes] = {}
+    genes: dict[bytes, Values] = {}
+    gene_rows, nameless = Counter[bytes](), 0
     for row in rows:
-        is_transcript = row.type == b"transcript"
-        if not is_transcript and row.type not in ROLES:
+        role = ROLES[row.type]
+        if not role and row.type == b"gene":
+            values = parse_attributes(row.attributes)
+            for gene in values.get(b"gene_id", []):
+                genes[gene] = values
+                gene_rows[gene] += 1
+            continue
+        if not role and row.type not in TRANSCRIPT_TYPES:
             continue
         transcript = _transcript_id(path, row)
-        if is_transcript:
-            decided[transcript] = _info(path, row.number, parse_attributes(row.attributes))
+        if not transcript:
+            nameless += bool(role)
+            continue
+        if transcript not in sources:
+            sources[transcript] = row.source
+        if not role:
+            found[transcript].spans.extend((row.start, row.end))
+            decided.setdefault(transcript, parse_attributes(row.attributes))
             gathered.pop(transcript, None)
             continue
-        if transcript not in found:
-            found[transcript] = TranscriptRows()
         if transcript not in decided:
-            for key, values in parse_attributes(row.attributes).items():
-                gathered[transcript][key].update(values)
-        add_row(found[transcript], row)
-    for transcript, sets in gathered.items():
-        decided[transcript] = _info(path, 0, {key: sorted(values) for key, values in sets.items()})
-    return {text(path, 0, t): found[t] for t in found}, {text(path, 0, t): decided[t] for t in found}
+            for key, some in parse_attributes(row.attributes).items():
+                gathered[transcript][key].update(some)
+        add_row(found[transcript], row, role)
+        if role == "exons":
+            number = EXON_NUMBER.search(row.attributes)
+            found[transcript].exon_numbers.append(int(number[1]) if number else 0)
+    together = ((name, {key: sorted(some) for key, some in sets.items()}) for name, sets in gathered.items())
+    infos = {name: _info(path, values, sources[name], genes) for name, values in chain(decided.items(), together)}
+    return Collected(
+        rows={text(path, 0, name): rows for name, rows in found.items()},
+        infos={text(path, 0, name): info for name, info in infos.items()},
+        gene_rows={text(path, 0, gene): count for gene, count in gene_rows.items()},
+        circular=frozenset(),
+        dropped={"rows_without_transcript_id": nameless} if nameless else {},
+    )
 
 
 def _transcript_id(path: str, row: Row) -> bytes:
+    """The id; empty for a row that has an empty one, and for a transcript row without attributes."""
     quick = QUICK_ID.search(row.attributes)
     if quick:
         return quick[1]
-    identifier = parse_attributes(row.attributes).get(b"transcript_id", [b""])[0]
-    if not identifier:
+    found = parse_attributes(row.attributes).get(b"transcript_id")
+    if found:
+        return found[0]
+    if ROLES[row.type] or not BARE_ID.fullmatch(row.attributes):
         raise DataPrepError(
             f"{path} line {row.number}: {row.type.decode('utf-8', 'replace')} row without transcript_id; "
-            "a GTF from GENCODE or Ensembl has it on every row below the gene"
+            "a GTF has it on every row below the gene"
         )
-    return identifier
+    return b""
 
 
-def _info(path: str, number: int, attributes: dict[bytes, list[bytes]]) -> TranscriptInfo:
-    def first(*keys: bytes) -> str:
-        return next((text(path, number, attributes[key][0]) for key in keys if attributes.get(key)), "")
+def _info(path: str, values: Values, source: bytes, genes: dict[bytes, Values]) -> TranscriptInfo:
+    def first(some: Values, *keys: bytes) -> str:
+        return next((text(path, 0, some[key][0]) for key in keys if some.get(key) and some[key][0]), "")
 
+    gene = genes.get(next(iter(values.get(b"gene_id", [])), b""), {})
+    biotype, origin = settle_biotype(
+        first(values, b"transcript_type", b"transcript_biotype"),
+        source.decode("utf-8", "replace"),
+        first(values, *GENE_BIOTYPE) or first(gene, *GENE_BIOTYPE),
+    )
+    gene_id = first(values, b"gene_id")
     return TranscriptInfo(
-        gene_id=first(b"gene_id"),
-        gene_name=first(b"gene_name"),
-        biotype=first(b"transcript_type", b"transcript_biotype"),
-        tags=frozenset(text(path, number, tag) for tag in attributes.get(b"tag", [])),
+        gene_id=gene_id,
+        gene_key=gene_id,
+        gene_name=first(values, b"gene_name", b"gene_symbol", b"gene"),
+        biotype=biotype,
+        biotype_from=origin,
+        tags=frozenset(text(path, 0, tag) for tag in values.get(b"tag", [])),
     )

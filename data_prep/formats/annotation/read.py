@@ -3,95 +3,142 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from pathlib import Path
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.annotation.genes import separate_genes
 from data_prep.formats.annotation.gff3 import collect_gff3
-from data_prep.formats.annotation.gtf import collect_gtf
+from data_prep.formats.annotation.gtf import BARE_ID, collect_gtf
+from data_prep.formats.annotation.loci import split_loci
 from data_prep.formats.annotation.rows import Row, annotation_rows
-from data_prep.formats.annotation.transcript import Transcript, TranscriptInfo, TranscriptRows, intervals
+from data_prep.formats.annotation.transcript import (
+    Transcript,
+    TranscriptInfo,
+    TranscriptRows,
+    holds,
+    intervals,
+    union,
+)
 from data_prep.formats.text import numbered_lines
 from data_prep.runtime.console import progress
 
 COLLECTORS = {"gtf": collect_gtf, "gff3": collect_gff3}
+ROWS_TO_TELL = 10_000  # AUGUSTUS and BRAKER: rows with a bare id come first and tell no dialect
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """The coding transcripts of a file, sorted by id; `dropped` counts transcripts set aside, by reason."""
+    """The coding transcripts of a file, sorted by id; `dropped` and `changed` count transcripts, by reason."""
 
     dialect: str  # "gtf" or "gff3"
     transcripts: tuple[Transcript, ...]
     dropped: dict[str, int]
     header: tuple[str, ...]  # the comment lines on top, where GENCODE and Ensembl write the release
     has_stop_codons: bool  # whether stop_codon rows exist
+    changed: dict[str, int] = field(default_factory=dict)
+    circular: frozenset[str] = frozenset()  # contigs that the file calls circular
 
     @property
     def tells_incomplete_ends(self) -> bool:
-        """Ensembl's GFF3 has neither stop codon rows nor tags such as mRNA_end_NF (recipes/utrs.md#selection)."""
-        tagged = any(tag.endswith("_NF") for transcript in self.transcripts for tag in transcript.tags)
-        return self.dialect == "gtf" or self.has_stop_codons or tagged
+        """Whether ends outside the sequence are tagged (mRNA_end_NF, …), as GENCODE and Ensembl's GTF do."""
+        return any(tag.endswith("_NF") for transcript in self.transcripts for tag in transcript.tags)
 
 
 def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
     """Read GTF or GFF3, plain or compressed; lines may be in any order.
 
     Only transcripts with CDS rows are returned. One on two contigs or strands, without a strand, with coding parts
-    outside its exons or with overlapping exons is counted in `dropped`; with `strict` it is an error.
+    outside its exons or with overlapping exons is counted in `dropped`; with `strict` it is an error. An id at several
+    places is kept apart, as `ID@contig:start-end`.
     Raises DataPrepError for a broken row, a file without CDS rows, or one with neither exon nor UTR rows.
     """
     name = str(path)
     notes: list[str] = []
     seen_types: set[bytes] = set()
     bar = progress(numbered_lines(path), description=name, unit=" lines")
-    lines = _note_header(bar, notes)
-    rows = annotation_rows(name, lines)
-    first = next(rows, None)
-    if first is None:
-        raise DataPrepError(f"{name}: no annotation rows; expected GTF or GFF3")
-    dialect = _dialect(name, first, notes)
-    found, infos = COLLECTORS[dialect](name, _note_types(chain([first], rows), seen_types))
-    if b"CDS" not in seen_types:
-        raise DataPrepError(f"{name}: no CDS rows, so no UTR can be told; use the full annotation file")
+    rows = annotation_rows(name, _note_header(bar, notes))
+    dialect, first = _dialect(name, rows, notes)
+    collected = COLLECTORS[dialect](name, _note_types(chain(first, rows), seen_types))
+    found, infos = collected.rows, collected.infos
+    if not any(rows.coding or rows.stop for rows in found.values()):
+        raise DataPrepError(
+            f"{name}: no CDS rows, so no UTR can be told; use the full annotation file (assemblies of transcripts, as "
+            "StringTie's, have none: predict them first, for example with TransDecoder)"
+        )
     if not any(rows.exons or rows.utr for rows in found.values()):
         raise DataPrepError(f"{name}: neither exon nor UTR rows; use the full annotation file")
-    exons_from_parts = b"exon" not in seen_types
-    transcripts, dropped = [], Counter[str]()
+    transcripts, keys = [], []
+    dropped, changed = Counter(collected.dropped), Counter[str]()
     for transcript_id in sorted(found):
-        if not found[transcript_id].coding:
-            continue
-        if exons_from_parts:
-            found[transcript_id].exons.extend(found[transcript_id].coding + found[transcript_id].utr)
-        built = _assemble(name, transcript_id, found.pop(transcript_id), infos.get(transcript_id), exons_from_parts)
-        if isinstance(built, Transcript):
-            transcripts.append(built)
-        elif strict:
-            raise DataPrepError(f"{name}: transcript {transcript_id}: {built.replace('_', ' ')}")
-        else:
-            dropped[built] += 1
-    return Annotation(dialect, tuple(transcripts), dict(dropped), tuple(notes), b"stop_codon" in seen_types)
+        info = infos.get(transcript_id)
+        built, reason = _transcripts(transcript_id, found.pop(transcript_id), info, changed)
+        if reason and strict:
+            raise DataPrepError(f"{name}: transcript {transcript_id}: {reason.replace('_', ' ')}")
+        dropped.update([reason] if reason else [])
+        transcripts += built
+        keys += [info.gene_key if info else ""] * len(built)
+    apart, counts = separate_genes(transcripts, keys, collected.gene_rows)
+    return Annotation(
+        dialect=dialect,
+        transcripts=tuple(sorted(apart, key=lambda transcript: transcript.id)),
+        dropped=dict(dropped),
+        header=tuple(notes),
+        has_stop_codons=b"stop_codon" in seen_types,
+        changed=dict(changed + Counter(counts)),
+        circular=collected.circular,
+    )
+
+
+def _transcripts(
+    transcript_id: str, rows: TranscriptRows, info: TranscriptInfo | None, changed: Counter[str]
+) -> tuple[list[Transcript], str]:
+    """The coding transcripts that bear an id (mostly one, none for other RNAs), and the reason why there is none."""
+    if not rows.coding and not rows.stop:
+        return [], ""
+    if info is None:
+        return [], "no_transcript_row"
+    if len(rows.places) > 1:
+        return [], "on_two_contigs_or_strands"
+    loci = split_loci(rows)
+    if loci is None:
+        return [], "one_id_at_several_places"
+    coding = [locus for locus in loci if locus.coding or locus.stop]
+    built = [_assemble(transcript_id, locus, info, changed) for locus in coding]
+    transcripts = [one for one in built if isinstance(one, Transcript)]
+    if len(loci) > 1:
+        changed["ids_at_several_places_kept_apart"] += 1
+    if len(coding) > 1:
+        transcripts = [
+            replace(one, id=f"{one.id}@{one.contig}:{one.exons[0][0] + 1}-{one.exons[-1][1]}") for one in transcripts
+        ]
+    if transcripts and not info.biotype_from:
+        changed["coding_because_of_a_cds"] += 1
+    if transcripts and info.biotype_from == "gene":
+        changed["biotype_of_the_gene"] += 1
+    return transcripts, next((one for one in built if isinstance(one, str)), "")
 
 
 def _assemble(
-    path: str, transcript_id: str, rows: TranscriptRows, info: TranscriptInfo | None, merge_exons: bool
+    transcript_id: str, rows: TranscriptRows, info: TranscriptInfo, changed: Counter[str]
 ) -> Transcript | str:
     """The transcript, or the reason why it is none."""
-    if info is None:
-        return "no_transcript_row"
-    if len(rows.places) > 1:
-        return "on_two_contigs_or_strands"
     contig, strand = next(iter(rows.places))
     if strand not in (b"+", b"-"):
         return "no_strand"
-    exons = _union(intervals(rows.exons)) if merge_exons else intervals(rows.exons)
-    coding = intervals(rows.coding)
-    if not exons:
+    exons, stop, utr = intervals(rows.exons), intervals(rows.stop), intervals(rows.utr)
+    coding = sorted({*intervals(rows.coding), *stop})
+    if not exons and not utr:
         return "no_exons"
     if any(left[1] > right[0] for left, right in pairwise(exons)):
         return "overlapping_exons"
-    if not all(any(start <= a and b <= end for start, end in exons) for a, b in coding):
+    if not exons:
+        exons = union(coding + utr)
+    elif not holds(exons, utr + stop):
+        exons = union(exons + utr + stop)
+        changed["exons_completed_from_utr_or_stop_rows"] += 1
+    if not holds(exons, coding):
         return "coding_outside_exons"
     return Transcript(
         id=transcript_id,
@@ -103,18 +150,8 @@ def _assemble(
         strand=strand.decode(),
         exons=tuple(exons),
         coding=tuple(coding),
+        stop_row_nt=sum(end - start for start, end in union(stop)),
     )
-
-
-def _union(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Touching and overlapping intervals joined: the exons of an annotation that has only CDS and UTR rows."""
-    joined: list[tuple[int, int]] = []
-    for start, end in parts:
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
 
 
 def _note_header(lines: Iterator[tuple[int, bytes]], notes: list[str]) -> Iterator[tuple[int, bytes]]:
@@ -133,14 +170,22 @@ def _note_types(rows: Iterator[Row], seen: set[bytes]) -> Iterator[Row]:
         yield row
 
 
-def _dialect(path: str, row: Row, notes: list[str]) -> str:
-    if any(note.startswith("##gff-version") and note.split()[-1].startswith("3") for note in notes):
-        return "gff3"
-    if re.match(rb"\s*[\w.:-]+=", row.attributes):
-        return "gff3"
-    if re.match(rb"\s*[\w.:-]+\s+\S", row.attributes):
-        return "gtf"
+def _dialect(path: str, rows: Iterator[Row], notes: list[str]) -> tuple[str, list[Row]]:
+    """What the file is written in, and the rows that were read to tell it."""
+    first: list[Row] = []
+    for row in rows:
+        first.append(row)
+        if any(note.startswith("##gff-version") and note.split()[-1].startswith("3") for note in notes):
+            return "gff3", first
+        if re.match(rb"\s*[\w.:-]+=", row.attributes):
+            return "gff3", first
+        if re.match(rb"\s*[\w.:-]+\s+\S", row.attributes):
+            return "gtf", first
+        if not BARE_ID.fullmatch(row.attributes) or len(first) == ROWS_TO_TELL:
+            break
+    if not first:
+        raise DataPrepError(f"{path}: no annotation rows; expected GTF or GFF3")
     raise DataPrepError(
-        f'{path} line {row.number}: the ninth column is neither GTF (key "value";) nor GFF3 (key=value;): '
-        f"{row.attributes[:60].decode('utf-8', 'replace')!r}"
+        f'{path} line {first[-1].number}: the ninth column is neither GTF (key "value";) nor GFF3 (key=value;): '
+        f"{first[-1].attributes[:60].decode('utf-8', 'replace')!r}"
     )

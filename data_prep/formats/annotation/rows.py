@@ -1,29 +1,39 @@
 """Rows of an annotation file: nine tab-separated columns, 1-based closed coordinates."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation.transcript import TranscriptRows
 
-# What a feature type tells of its transcript. Start codons and phases are never needed (recipes/utrs.md#coordinates).
-ROLES = {
-    b"exon": "exons",
-    b"CDS": "coding",
-    b"stop_codon": "coding",
-    b"UTR": "utr",
-    b"five_prime_utr": "utr",
-    b"three_prime_utr": "utr",
-    b"five_prime_UTR": "utr",
-    b"three_prime_UTR": "utr",
-}
-
 MAX_POSITION = 1 << 40
+
+# `UTR`, `five_prime_utr`, `three_prime_UTR`, `5UTR`, `3'-UTR`, `5'UTR`, `UTR3`, `3_prime_utr`, …
+_END = rb"(?:[53]|five|three)(?:['\s_-]|prime|\xe2\x80\xb2)*"
+UTR_TYPE = re.compile(rb"(?:%b)?(?:utr|untranslated[\s_-]?region)[\s_-]*(?:%b)?" % (_END, _END), re.IGNORECASE)
+
+
+class _Roles(dict[bytes, str]):
+    """Feature type -> the field of `TranscriptRows` it fills, or "" for types that tell nothing of exons.
+
+    Start codons and phases are never needed (recipes/utrs.md#coordinates).
+    """
+
+    def __missing__(self, kind: bytes) -> str:
+        plain = unquote_to_bytes(kind).strip()
+        self[kind] = self.get(plain.lower(), "utr" if UTR_TYPE.fullmatch(plain) else "")
+        return self[kind]
+
+
+ROLES = _Roles({b"exon": "exons", b"cds": "coding", b"CDS": "coding", b"stop_codon": "stop"})
 
 
 class Row(NamedTuple):
     number: int  # line, from 1
     contig: bytes
+    source: bytes  # the program or database; old Ensembl files have the biotype there
     type: bytes
     start: int  # 0-based
     end: int  # half-open
@@ -59,13 +69,13 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
                 f"{path} line {number}: {start}-{end} is no interval (positions count from 1, start <= end on both "
                 "strands, no contig is longer than 2^40); correct or remove the row"
             )
-        yield Row(number, columns[0], columns[2], start - 1, end, columns[6], columns[8])
+        yield Row(number, columns[0], columns[1], columns[2], start - 1, end, columns[6], columns[8])
 
 
-def add_row(rows: TranscriptRows, row: Row) -> None:
+def add_row(rows: TranscriptRows, row: Row, role: str) -> None:
     """Book an exon-like row with its transcript."""
     rows.places.add((row.contig, row.strand))
-    getattr(rows, ROLES[row.type]).extend((row.start, row.end))
+    getattr(rows, role).extend((row.start, row.end))
 
 
 def text(path: str, number: int, value: bytes) -> str:
@@ -73,4 +83,5 @@ def text(path: str, number: int, value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        raise DataPrepError(f"{path} line {number}: not UTF-8 text; convert the file (iconv -t utf-8)") from None
+        place = f"{path} line {number}" if number else path
+        raise DataPrepError(f"{place}: not UTF-8 text; convert the file (iconv -t utf-8)") from None

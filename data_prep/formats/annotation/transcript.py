@@ -19,6 +19,7 @@ class Transcript:
     strand: str  # "+" or "-"
     exons: tuple[Interval, ...]
     coding: tuple[Interval, ...]
+    stop_row_nt: int = 0  # nucleotides of stop_codon rows: 3 for a whole codon, 0 where the file has none
 
     @property
     def spliced_length(self) -> int:
@@ -26,14 +27,21 @@ class Transcript:
         return sum(end - start for start, end in self.exons)
 
 
+def _flat() -> array:
+    return array("q")
+
+
 @dataclass(slots=True)
 class TranscriptRows:
-    """What the exon-like rows of one transcript say; arrays are flat start, end, start, end (a genome has millions)."""
+    """What the rows of one transcript say; arrays are flat start, end, start, end (a genome has millions)."""
 
     places: set[tuple[bytes, bytes]] = field(default_factory=set)  # (contig, strand)
-    exons: array = field(default_factory=lambda: array("q"))
-    coding: array = field(default_factory=lambda: array("q"))
-    utr: array = field(default_factory=lambda: array("q"))
+    spans: array = field(default_factory=_flat)  # of the transcript's own rows
+    exons: array = field(default_factory=_flat)
+    exon_numbers: array = field(default_factory=_flat)  # beside exons, 0 where there is none
+    coding: array = field(default_factory=_flat)  # CDS
+    stop: array = field(default_factory=_flat)
+    utr: array = field(default_factory=_flat)
 
 
 @dataclass(slots=True)
@@ -41,11 +49,29 @@ class TranscriptInfo:
     """What the attributes say of one transcript."""
 
     gene_id: str = ""
+    gene_key: str = ""  # what identifies the gene in the file: the parent of a GFF3 row, else the gene id
     gene_name: str = ""
     biotype: str = ""
+    biotype_from: str = ""  # "transcript", "gene", "source" (second column) or "" where nothing tells it
     tags: frozenset[str] = frozenset()
 
 
 def intervals(flat: array) -> list[Interval]:
     """Sorted distinct intervals of a flat array."""
     return sorted(set(zip(flat[::2], flat[1::2], strict=True)))
+
+
+def union(parts: list[Interval]) -> list[Interval]:
+    """Sorted intervals, touching and overlapping ones joined."""
+    joined: list[Interval] = []
+    for start, end in sorted(parts):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def holds(outer: list[Interval], inner: list[Interval]) -> bool:
+    """Whether every inner interval lies in one of the outer ones."""
+    return all(any(start <= a and b <= end for start, end in outer) for a, b in inner)

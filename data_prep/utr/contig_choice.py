@@ -1,0 +1,47 @@
+"""Which contigs a corpus of UTRs takes: human chromosomes where it is human, else all, or those asked for."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from data_prep.errors import DataPrepError
+from data_prep.formats.annotation import Annotation
+from data_prep.formats.contig_names import HUMAN, bare_name, parse_contigs
+
+HUMAN_AUTOSOMES_AND_X = HUMAN - {"Y", "M"}
+# Chromosomes that no human has: 23 and more, W and Z, roman numbers, arms of flies.
+NOT_HUMAN = re.compile(r"2[3-9]|[3-9]\d|1\d\d|[WZ]|I{1,3}|I?V|VI{1,3}|I?X[IVX]+|IX|\d[LR]")
+
+
+def choose_contigs(choice: str, annotation: Annotation | None, path: str | None) -> frozenset[str] | None:
+    """Bare names, or None for all. Raises DataPrepError where `human` keeps a minority of the transcripts.
+
+    choice: `auto`, `human`, `all`, or a comma-separated list.
+    """
+    if annotation is None or choice == "all":
+        return None
+    counts = Counter(bare_name(transcript.contig) for transcript in annotation.transcripts)
+    if choice == "auto":
+        is_human = counts.keys() >= HUMAN_AUTOSOMES_AND_X and not any(map(NOT_HUMAN.fullmatch, counts))
+        return HUMAN if is_human else None
+    if choice == "human":
+        kept = sum(counts[name] for name in HUMAN)
+        if kept * 2 < counts.total():
+            raise DataPrepError(
+                f"{path}: --contigs human fits {len(HUMAN & counts.keys())} of {len(counts)} contigs and {kept:,} of "
+                f"{counts.total():,} coding transcripts; this is no human annotation, give --contigs all or a list"
+            )
+    return parse_contigs(choice)
+
+
+def refuse_unknown_contigs(choice: str, annotations: Sequence[Annotation | None]) -> None:
+    """DataPrepError for a listed contig that is in no annotation."""
+    if choice in ("auto", "human", "all"):
+        return
+    known = {bare_name(transcript.contig) for found in annotations if found for transcript in found.transcripts}
+    unknown = sorted((parse_contigs(choice) or frozenset()) - known)
+    if unknown:
+        raise DataPrepError(
+            f"--contigs: no coding transcript lies on {', '.join(unknown[:5])}; the annotation has "
+            f"{', '.join(sorted(known)[:10])}"
+        )
