@@ -102,7 +102,7 @@ def nothing_left(tally: Tally, inputs: Sequence[Input]) -> str:
     """Why no sequence is left, with what the annotation has where a filter took it."""
     dropped = tally.dropped()
     reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.most_common())
-    advice = []
+    advice = ["; transcripts that have CDS rows alone tell no UTR"] if dropped["no_exons"] else []
     transcripts = [one for given in inputs if given.annotation for one in given.annotation.transcripts]
     for reason, flag, values in (
         ("biotype", "--biotypes", Counter(one.biotype for one in transcripts)),

@@ -1,8 +1,7 @@
 """Several genomes in one corpus: which input a transcript is from, and ids that two inputs share."""
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,11 +30,14 @@ def keep_apart(candidates: Sequence[Candidate]) -> list[Candidate]:
 
     Transcript and gene ids are looked at apart; where one collides, all of its kind get the name of their input.
     """
-    found = list(candidates)
-    for field in ("transcript_id", "gene_id"):
-        owners: dict[str, set[str]] = defaultdict(set)
-        for candidate in found:
-            owners[getattr(candidate, field)].add(candidate.input)
-        if any(len(inputs) > 1 for inputs in owners.values()):
-            found = [replace(one, **{field: f"{one.input}/{getattr(one, field)}"}) for one in found]
-    return found
+    if _collide((one.transcript_id, one.input) for one in candidates):
+        candidates = [replace(one, transcript_id=f"{one.input}/{one.transcript_id}") for one in candidates]
+    if _collide((one.gene_id, one.input) for one in candidates):
+        candidates = [replace(one, gene_id=f"{one.input}/{one.gene_id}") for one in candidates]
+    return list(candidates)
+
+
+def _collide(ids: Iterable[tuple[str, str]]) -> bool:
+    """Whether an id is of two inputs."""
+    owner: dict[str, str] = {}
+    return any(owner.setdefault(name, given) != given for name, given in ids)

@@ -81,8 +81,8 @@ def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
 def policy_of(args: argparse.Namespace, side: int, annotation: Annotation | None, path: str | None) -> UtrPolicy:
     """The preset with the options that were given; raises DataPrepError for values that make no sense."""
     if annotation is None:
-        for name, given in (("--biotypes", args.biotypes), ("--contigs", args.contigs not in ("auto", "all"))):
-            if given:
+        for name, is_set in (("--biotypes", args.biotypes), ("--contigs", args.contigs not in ("auto", "all"))):
+            if is_set:
                 raise DataPrepError(f"{name} needs --annotation: a transcript FASTA tells neither biotypes nor contigs")
     given: dict[str, Any] = {
         field.name: getattr(args, field.name)
