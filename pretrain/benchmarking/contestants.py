@@ -16,7 +16,10 @@ from pretrain.batches.loader import load_steps
 from pretrain.batches.plan import Bounds, Plan
 from pretrain.benchmarking.minimal import MinimalBert
 from pretrain.benchmarking.rows import Row, padded, rows_of
+from pretrain.exporting.form import class_of, config_json
 from pretrain.families import Family
+from pretrain.families.own_code import form_of
+from pretrain.tokenizers import build_tokenizer
 from pretrain.training.components import RunComponents
 
 _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
@@ -158,12 +161,14 @@ def hugging_face_model(family: Family, settings: Any) -> nn.Module:
     """The family's masked-LM class with random weights. SDPA, except for pairing models, whose scores it hides."""
     import transformers
 
-    form = family.hugging_face
+    form = form_of(family, settings)
+    class_name, _ = class_of(form, settings, "mlm")
     if form.kind == "native":
-        config = transformers.AutoConfig.for_model(**form.config(settings))
-        model_class = getattr(transformers, form.masked_lm_class)
+        model_class = getattr(transformers, class_name)
     else:
         code = importlib.import_module(f"pretrain.exporting.remote_code.modeling_{form.model_type}")
-        model_class = getattr(code, form.masked_lm_class)
-        config = model_class.config_class(**form.config(settings))
+        model_class = getattr(code, class_name)
+    config = model_class.config_class(
+        **config_json(form, settings, class_name, build_tokenizer(family.tokenizer).vocab)
+    )
     return model_class._from_config(config, attn_implementation="eager" if settings.pairing_bias else "sdpa")

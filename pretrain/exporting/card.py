@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from pretrain.exporting.tensors import ExportTensors, Kind
+from pretrain.exporting.form import Kind, class_of
+from pretrain.exporting.tensors import ExportTensors
 from pretrain.exporting.usage import usage_blocks
 from pretrain.exporting.verify import Verification
 from pretrain.families import Family
+from pretrain.families.own_code import form_of
 from pretrain.importing.source import OBJECTIVE_HEADS, UNUSED_TENSORS
 from pretrain.models import ModelSettings, architecture_of
 from pretrain.objectives import OBJECTIVES
@@ -52,8 +54,7 @@ def model_card(
         name: of the folder; the usage section loads it under this name.
         remote: does the tokenizer, does the model need ``trust_remote_code``.
     """
-    form = family.hugging_face
-    class_name = form.masked_lm_class if kind == "mlm" else form.base_class
+    class_name, _ = class_of(form_of(family, settings), settings, kind)
     parts = [
         f"---\n{yaml.safe_dump(_front_matter(name, family, facts), sort_keys=False)}---",
         f"# {name}",

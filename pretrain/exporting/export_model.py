@@ -7,18 +7,19 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.card import CardFacts, model_card
+from pretrain.exporting.form import Kind, class_of, config_json
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.new_folder import new_folder
-from pretrain.exporting.tensors import Kind, export_tensors
+from pretrain.exporting.tensors import export_tensors
 from pretrain.exporting.verify import Verification, verify
 from pretrain.families import Family
+from pretrain.families.own_code import OWN_FILES, form_of
 from pretrain.importing.source import CONFIG, FAMILY_KEY, OBJECTIVE_HEADS, UNUSED_TENSORS
 from pretrain.models import ModelSettings
 from pretrain.tokenizers import build_tokenizer
@@ -63,22 +64,22 @@ def export_model(
         PolymeraseError: the folder is taken, a tensor has no place, or stock transformers does not give what our
             model gives; nothing is left behind.
     """
-    form = family.hugging_face
+    form = form_of(family, settings)
     if kind == "encoder" and form.kind == "remote":
         raise PolymeraseError(f"{family.name} is exported whole; AutoModel loads the encoder of that folder")
     tokenizer = build_tokenizer(family.tokenizer)
-    class_name = form.masked_lm_class if kind == "mlm" else form.base_class
+    class_name, _ = class_of(form, settings, kind)
     with new_folder(folder) as partial:
         tensors = export_tensors(family, settings, state, kind)
         save_file(tensors.model, partial / "model.safetensors", metadata={"format": "pt"})
         for name, side in ((OBJECTIVE_HEADS, tensors.heads), (UNUSED_TENSORS, tensors.unused)):
             if side:
                 save_file(side, partial / name)
-        config = json.dumps(config_json(family, settings, class_name), indent=2, sort_keys=True) + "\n"
-        (partial / CONFIG).write_text(config, encoding="utf-8")
+        config = config_json(form, settings, class_name, tokenizer.vocab) | {FAMILY_KEY: family.name}
+        (partial / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         if form.kind == "remote":
-            for part in ("configuration", "modeling"):
-                shutil.copyfile(_REMOTE_CODE / f"{part}_{form.model_type}.py", partial / f"{part}_{form.model_type}.py")
+            for name in OWN_FILES[form.model_type]:
+                shutil.copyfile(_REMOTE_CODE / name, partial / name)
         write_tokenizer(tokenizer, partial, max_length=longest_input(family, settings))
         verified = verify(partial, family, settings, state, tokenizer, kind)
         remote_tokenizer = "auto_map" in json.loads((partial / "tokenizer_config.json").read_text(encoding="utf-8"))
@@ -88,22 +89,6 @@ def export_model(
         files = tuple(sorted(path.name for path in partial.iterdir()))
     parameters = sum(tensor.numel() for tensor in tensors.model.values())
     return ExportReport(folder, class_name, parameters, files, verified)
-
-
-def config_json(family: Family, settings: ModelSettings, class_name: str) -> dict[str, Any]:
-    """config.json: the class's settings, where its code is, and which family of ours this is."""
-    form = family.hugging_face
-    config = form.config(settings) | {"architectures": [class_name], "dtype": "float32", FAMILY_KEY: family.name}
-    if form.kind == "remote":
-        stem = form.base_class.removesuffix("Model")
-        modeling = f"modeling_{form.model_type}.{stem}"
-        config["auto_map"] = {
-            "AutoConfig": f"configuration_{form.model_type}.{stem}Config",
-            "AutoModel": f"{modeling}Model",
-            "AutoModelForMaskedLM": f"{modeling}ForMaskedLM",
-            "AutoModelForSequenceClassification": f"{modeling}ForSequenceClassification",
-        }
-    return config
 
 
 def longest_input(family: Family, settings: ModelSettings) -> int:

@@ -24,7 +24,8 @@ def main(folder: str, probe_path: str, out_path: str) -> None:
     )
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(map(str, loading.get(problem) or ()))
-        names = [name for name in names if not name.startswith(tuple(probe["may_be_new"]))]
+        allowed = probe["may_be_left" if problem == "unexpected_keys" else "may_be_new"]
+        names = [name for name in names if not name.startswith(tuple(allowed))]
         if names:
             sys.exit(f"{problem.replace('_', ' ')} when {auto_class.__name__} loads it: {', '.join(names[:6])}")
     batch = tokenizer(probe["texts"], return_tensors="pt", padding=True)

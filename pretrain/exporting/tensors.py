@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
-from pretrain.families import TRANSFORMS, Family
+from pretrain.exporting.form import Kind
+from pretrain.families import TRANSFORMS, Family, HuggingFaceForm
+from pretrain.families.own_code import form_of
 from pretrain.importing.match import base_prefix
 from pretrain.models import ModelSettings
-
-Kind = Literal["mlm", "encoder"]
-# tensors no objective reads that nevertheless are part of the exported class
-_UNTRAINED_PARTS: dict[Kind, tuple[str, ...]] = {
-    "mlm": ("unused.contact_head.",),
-    "encoder": ("unused.contact_head.", "unused.pooler."),
-}
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,8 @@ def export_tensors(family: Family, settings: ModelSettings, state: Mapping[str, 
     Raises:
         PolymeraseError: a tensor has no place, or is not finite.
     """
-    layout, prefix = family.hugging_face.keys, base_prefix(family.hugging_face.keys)
+    form = form_of(family, settings)
+    layout, prefix = form.keys, base_prefix(form.keys)
     model: dict[str, Tensor] = {}
     heads = {name: tensor for name, tensor in state.items() if name.startswith("heads.")}
     unused: dict[str, Tensor] = {}
@@ -47,20 +43,25 @@ def export_tensors(family: Family, settings: ModelSettings, state: Mapping[str, 
         found = layout.to_theirs(name)
         if name.startswith("heads.") or (kind == "encoder" and name.startswith("mlm_head.")):
             continue
-        if name.startswith("unused.") and not (found and name.startswith(_UNTRAINED_PARTS[kind])):
+        if name.startswith("unused.") and not (found and name.startswith(_untrained_parts(form))):
             unused[name] = tensor
             continue
         if found is None:
-            raise PolymeraseError(
-                f"{name}: the exported class {family.hugging_face.masked_lm_class} has no such tensor"
-            )
+            raise PolymeraseError(f"{name}: the exported class {form.masked_lm_class} has no such tensor")
         theirs, rule = found
         model[theirs] = TRANSFORMS[rule.transform][1](tensor.to(torch.float32))
-    if family.hugging_face.model_type == "esm":
+    if form.model_type == "esm":
         _complete_esm(model, settings)
     if kind == "encoder":
         model = {name.removeprefix(prefix): tensor for name, tensor in model.items()}
     return ExportTensors(_owned(model), _owned(heads), _owned(unused))
+
+
+def _untrained_parts(form: HuggingFaceForm) -> tuple[str, ...]:
+    """Tensors no objective reads that nevertheless are part of the exported class: the release's pooler travels where
+    AutoModel and classifiers read it."""
+    has_pooler = form.kind == "native" or form.constants.get("pooler_type") == "first_token_transform"
+    return ("unused.contact_head.", "unused.pooler.") if has_pooler else ()
 
 
 def _complete_esm(model: dict[str, Tensor], settings: Any) -> None:

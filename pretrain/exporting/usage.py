@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pretrain.exporting.tensors import Kind
+from pretrain.exporting.form import Kind
 from pretrain.families import Family
 from pretrain.models import ModelSettings, architecture_of
 

@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
-from pretrain.exporting.tensors import Kind
-from pretrain.families import Family
+from pretrain.exporting.form import Kind, class_of
+from pretrain.families import Family, HuggingFaceForm
+from pretrain.families.own_code import form_of
 from pretrain.models import LanguageModel, ModelSettings, PackedBatch, side_inputs_of
 from pretrain.tokenizers import Tokenizer
 
@@ -60,7 +61,7 @@ def verify(
         PolymeraseError: it does not load, loads with tensors missing or left over, or differs beyond the tolerance.
     """
     probe = make_probe(tokenizer, settings.max_position_embeddings)
-    found = _run_fresh(folder, family, probe, kind)
+    found = _run_fresh(folder, form_of(family, settings), settings, probe, kind)
     ours = our_output(settings, state, tokenizer, probe, kind)
     difference = largest = 0.0
     for row, (ids, expected) in enumerate(zip(probe.ids, ours, strict=True)):
@@ -116,16 +117,20 @@ def our_output(
     return list(output.split([len(tokens) for tokens in ids]))
 
 
-def _run_fresh(folder: Path, family: Family, probe: Probe, kind: Kind) -> dict[str, Tensor]:
+def _run_fresh(
+    folder: Path, form: HuggingFaceForm, settings: ModelSettings, probe: Probe, kind: Kind
+) -> dict[str, Tensor]:
     tokenizer_config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     task: dict[str, Any] = {
         "texts": probe.texts,
         "masked": probe.masked,
-        "auto_class": "AutoModelForMaskedLM" if kind == "mlm" else "AutoModel",
-        "remote_model": family.hugging_face.kind == "remote",
+        "auto_class": class_of(form, settings, kind)[1],
+        "remote_model": form.kind == "remote",
         "remote_tokenizer": "auto_map" in tokenizer_config,
         # an encoder that was trained without a pooler gets a random one from BertModel; its card says so
         "may_be_new": ["pooler."] if kind == "encoder" else [],
+        # BertForMaskedLM has no place for the release's pooler, which AutoModel and classifiers read
+        "may_be_left": ["bert.pooler."],
     }
     with tempfile.TemporaryDirectory() as scratch:
         probe_file, out_file = Path(scratch, "probe.json"), Path(scratch, "out.safetensors")

@@ -25,8 +25,9 @@ Where sources disagree, and what we follow:
 * Segment table, pooler and sentence projection are in the file and in no loss (593,664 parameters).
 """
 
-from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
+from pretrain.families.own_code import OWN_FORMS
 from pretrain.models.transformer.settings import TransformerSettings
 
 _SENTENCE = "encoder.sentence_encoder."
@@ -83,15 +84,8 @@ ERNIE_RNA = Family(
     parameters=85_667_449,
     unused_parameters=593_664,
     upstream=UPSTREAM_KEYS,
-    hugging_face=HuggingFaceForm(
-        kind="remote",
-        model_type="ernie_rna",
-        base_class="ErnieRnaModel",
-        masked_lm_class="ErnieRnaForMaskedLM",
-        keys=OWN_KEYS,
-        constants={"tie_word_embeddings": True},
-        extra_fields=("mask_token_id",),
-    ),
+    ports=(OWN_KEYS,),
+    hugging_face=OWN_FORMS["transformer"],
     quirks={
         "masking.specials_selectable": True,
         "masking.random_ids": "vocabulary_from:4",

@@ -48,10 +48,6 @@ class HuggingFaceForm:
         config = {"model_type": self.model_type, **fields, "hidden_act": settings.mlp, **self.constants}
         if settings.segment_rows:
             config["type_vocab_size"] = settings.segment_rows
-        if settings.position_embedding_type == "rotary" and self.kind == "remote":
-            scaling = settings.rope_scaling
-            config["rope_theta"] = settings.rope_theta
-            config["rope_scaling"] = scaling and {"type": scaling.type, "factor": scaling.factor}
         return config
 
 

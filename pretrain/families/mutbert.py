@@ -21,6 +21,8 @@ Where sources disagree, and what we follow:
   with random position embeddings.
 """
 
+from dataclasses import replace
+
 from pretrain.families.bert_keys import (
     BERT_DUPLICATES,
     BERT_ENCODER_RULES,
@@ -28,8 +30,9 @@ from pretrain.families.bert_keys import (
     BERT_POOLER,
     bert_head_rules,
 )
-from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout
+from pretrain.families.own_code import OWN_FORMS
 from pretrain.models.transformer.settings import TransformerSettings
 
 KEYS = KeyLayout(
@@ -57,14 +60,7 @@ MUTBERT = Family(
     max_tokens=512,
     parameters=85_656_585,
     upstream=KEYS,
-    hugging_face=HuggingFaceForm(
-        kind="remote",
-        model_type="mutbert",
-        base_class="MutBertModel",
-        masked_lm_class="MutBertForMaskedLM",
-        keys=KEYS,
-        constants={"tie_word_embeddings": True, "pooler_type": "mean", "classifier_dropout": None},
-    ),
+    hugging_face=replace(OWN_FORMS["transformer"], constants={"pooler_type": "mean"}),
     vocabulary_files=("tokenizer.json",),  # the release's vocab.txt has another order and is used by nothing
     quirks={"model.hidden_dropout_prob": 0.0, "model.attention_probs_dropout_prob": 0.0},
 )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family, KeyLayout
+from pretrain.families.own_code import family_of_config
 from pretrain.importing.match import KeyMatch, check, match
 from pretrain.importing.sizes import layer_numbers, settings_from, sizes_of
 from pretrain.importing.source import FAMILY_KEY, ImportedFile, read_source
@@ -41,7 +42,8 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
         PolymeraseError: names the tensors at fault, the family this looks like instead, or the id that means another
             token in the vocabulary beside the source.
     """
-    name = source.path.name
+    name, published = source.path.name, family
+    family = family_of_config(family, source.config)
     layout, matched = _best_layout(source, family)
     rows = sizes_of(matched.state).get("vocab_size")
     if _problems(matched, family) or rows != family.settings.vocab_size:
@@ -61,7 +63,7 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
     settings = settings_from(family, matched.state, source.config, overrides or {}, name)
     check(matched, settings, name)
     check_vocabulary(str(source.path.parent), family, source.path.parent)
-    return Imported(family, settings, matched.state | source.side, layout)
+    return Imported(published, settings, matched.state | source.side, layout)
 
 
 def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
@@ -79,7 +81,7 @@ def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, di
 def families_like(source: ImportedFile) -> list[str]:
     """Families whose names and vocabulary size fit a source exactly."""
     found = []
-    for family in FAMILIES.values():
+    for family in (family_of_config(each, source.config) for each in FAMILIES.values()):
         _, matched = _best_layout(source, family)
         same_vocabulary = sizes_of(matched.state).get("vocab_size") == family.settings.vocab_size
         if same_vocabulary and not _problems(matched, family):

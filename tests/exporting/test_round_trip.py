@@ -80,7 +80,7 @@ def test_a_tensor_without_a_place_or_with_nan_is_not_exported() -> None:
     family = FAMILIES["ernie_rna"]
     settings = replace(family.settings, hidden_size=24, num_hidden_layers=1, num_attention_heads=3)
     state = published_model(settings).state_dict()
-    with pytest.raises(PolymeraseError, match=r"encoder\.extra: the exported class ErnieRnaForMaskedLM has no such"):
+    with pytest.raises(PolymeraseError, match=r"encoder\.extra: the exported class PolymeraseForMaskedLM has no such"):
         export_tensors(family, settings, state | {"encoder.extra": torch.ones(1)}, "mlm")
     state["mlm_head.bias"][3] = float("inf")
     with pytest.raises(PolymeraseError, match=r"mlm_head\.bias holds NaN or infinite"):

@@ -74,8 +74,8 @@ def test_the_card_has_the_hubs_front_matter_and_the_measured_difference(ernie: P
 
 def test_the_config_says_how_to_load_the_folder(ernie: Path, utr_lm: Path) -> None:
     config = json.loads((ernie / "config.json").read_text())
-    assert config["architectures"] == ["ErnieRnaForMaskedLM"]
-    assert config["auto_map"]["AutoModelForMaskedLM"] == "modeling_ernie_rna.ErnieRnaForMaskedLM"
+    assert config["architectures"] == ["PolymeraseForMaskedLM"]
+    assert config["auto_map"]["AutoModelForMaskedLM"] == "modeling_polymerase.PolymeraseForMaskedLM"
     assert config["max_position_embeddings"] == 64
     assert json.loads((utr_lm / "config.json").read_text())["layer_norm_eps"] == 1e-5
 

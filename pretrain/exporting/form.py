@@ -1,0 +1,39 @@
+"""The classes that an export is for, and its config.json."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pretrain.families import HuggingFaceForm
+from pretrain.families.own_code import own_config
+from pretrain.models import ModelSettings, architecture_of
+
+Kind = Literal["mlm", "encoder"]
+
+
+def class_of(form: HuggingFaceForm, settings: ModelSettings, kind: Kind) -> tuple[str, str]:
+    """(class, Auto class that loads it) of a form."""
+    if kind == "encoder":
+        return form.base_class, "AutoModel"
+    if architecture_of(settings).is_causal(settings):
+        return form.masked_lm_class.replace("ForMaskedLM", "ForCausalLM"), "AutoModelForCausalLM"
+    return form.masked_lm_class, "AutoModelForMaskedLM"
+
+
+def config_json(
+    form: HuggingFaceForm, settings: ModelSettings, class_name: str, vocab: tuple[str, ...]
+) -> dict[str, Any]:
+    """config.json: the class's settings and where its code is."""
+    common = {"architectures": [class_name], "dtype": "float32"}
+    if form.kind == "native":
+        return form.config(settings) | common
+    stem, head = form.base_class.removesuffix("Model"), class_of(form, settings, "mlm")[0]
+    auto_map = {
+        "AutoConfig": f"configuration_{form.model_type}.{stem}Config",
+        "AutoModel": f"modeling_{form.model_type}.{form.base_class}",
+        f"AutoModelFor{head.partition('For')[2]}": f"modeling_{form.model_type}.{head}",
+        "AutoModelForSequenceClassification": f"modeling_{form.model_type}.{stem}ForSequenceClassification",
+        "AutoModelForTokenClassification": f"modeling_{form.model_type}.{stem}ForTokenClassification",
+    }
+    own = {"model_type": form.model_type, **own_config(settings, vocab), **form.constants}
+    return own | common | {"auto_map": auto_map}
