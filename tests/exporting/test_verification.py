@@ -37,7 +37,7 @@ def test_an_export_that_is_not_the_model_fails_and_leaves_nothing(
 
     def spoilt(*args: object) -> ExportTensors:
         tensors = export_tensors(*args)  # type: ignore[arg-type]
-        tensors.model["mlm_head.bias"] += 1e-3
+        tensors.model["mlm_head.decoder.bias"] += 1e-3
         return tensors
 
     monkeypatch.setattr(sys.modules["pretrain.exporting.export_model"], "export_tensors", spoilt)
