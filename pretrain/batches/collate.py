@@ -95,7 +95,7 @@ class MicroBatchBuilder:
         """The micro-batch of stream positions [start, stop)."""
         raw, rng = self._read(np.arange(start, stop, dtype=np.int64))
         tokens = self.tokenizer.encode(raw.sequences, raw.rna_type if self.tokenizer.has_label_slot else None)
-        variant_token = tokens.offsets[raw.variants.row] + 1 + raw.variants.column
+        variant_token = tokens.first_token_of(raw.variants.row, raw.variants.column)
         masked = self._masking(tokens, SideInformation(variant_positions=variant_token), rng)
         view = SampleView(raw, tokens, masked, tokens.sequence, variant_token)
         targets = targets_of_all(self._objectives, view)

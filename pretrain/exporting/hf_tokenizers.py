@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.tokenizers import Tokenizer
-from pretrain.tokenizers.kmer import KmerTokenizer
+from pretrain.tokenizers.kmer import SPECIAL, KmerTokenizer
 from pretrain.tokenizers.letters import LetterTokenizer
 
 _REMOTE_CODE = Path(__file__).parent / "remote_code"
@@ -28,14 +28,14 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> N
         max_length: tokens to which ``truncation=True`` cuts, specials included.
 
     Raises:
-        TypeError: a tokenizer that is neither letters nor k-mers.
+        TypeError: a tokenizer that is neither letters nor k-mers of the BERT kind.
     """
     if isinstance(tokenizer, LetterTokenizer):
         _write_letters(tokenizer, folder, max_length)
-    elif isinstance(tokenizer, KmerTokenizer):
+    elif isinstance(tokenizer, KmerTokenizer) and tokenizer.vocab[: len(SPECIAL)] == SPECIAL:
         _write_kmers(tokenizer, folder, max_length)
     else:
-        raise TypeError(f"no Hugging Face form of {type(tokenizer).__name__}")
+        raise TypeError(f"no Hugging Face form of {tokenizer.name}")
 
 
 def _write_letters(tokenizer: LetterTokenizer, folder: Path, max_length: int) -> None:
@@ -44,18 +44,20 @@ def _write_letters(tokenizer: LetterTokenizer, folder: Path, max_length: int) ->
     from tokenizers.models import BPE
 
     vocab = tokenizer.vocab
-    first, last = vocab[tokenizer.cls_id], vocab[tokenizer.eos_id]
-    between = "[SEP]" if "[SEP]" in vocab else last
+    first, last = (vocab[i] if i >= 0 else "" for i in (tokenizer.cls_id, tokenizer.eos_id))
+    between = "[SEP]" if last and "[SEP]" in vocab else last
     ids = {token: i for i, token in enumerate(vocab)}
     # byte pairs without a single merge: every character is a token of its own, unknown ones each by themselves
     fast = FastTokenizer(BPE(ids, [], unk_token=vocab[tokenizer.unk_id], fuse_unk=False))
     fast.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in tokenizer.special])
     fast.normalizer = _normalizer(tokenizer)
-    fast.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}",
-        pair=f"{first} $A {between} $B:1 {last}:1",
-        special_tokens=[(token, ids[token]) for token in {first, between, last}],
-    )
+    if first or last:
+        second = f"{last}:1" if last else ""
+        fast.post_processor = processors.TemplateProcessing(
+            single=f"{first} $A {last}".strip(),
+            pair=" ".join(f"{first} $A {between} $B:1 {second}".split()),
+            special_tokens=[(token, ids[token]) for token in {first, between, last} - {""}],
+        )
     fast.decoder = decoders.Fuse()
     fast.save(str(folder / "tokenizer.json"))
     names = {role: vocab[i] for role, i in _roles(tokenizer).items()}
@@ -73,15 +75,16 @@ def _normalizer(tokenizer: LetterTokenizer):
     """Blanks away; where the tokenizer folds, lower case up, and T and U to the one the vocabulary has."""
     from tokenizers import Regex, normalizers
 
-    steps: list[Any] = [normalizers.Replace(Regex(_BLANKS), "")]
+    steps: list[Any] = [] if tokenizer.keep_blanks else [normalizers.Replace(Regex(_BLANKS), "")]
     unread = "".join(token for token in tokenizer.vocab if len(token) == 1 and token not in tokenizer.letters)
     if unread:  # letters of the vocabulary that this tokenizer takes for unknown
         steps.append(normalizers.Replace(Regex(f"[{unread}]"), "?"))
-    if tokenizer.fold_text:
-        steps += [normalizers.Replace(letter.lower(), letter) for letter in tokenizer.letters]
-        for ours, other in ("UT", "TU"):
+    if tokenizer.text_folding != "none":
+        steps += [normalizers.Replace(letter.swapcase(), letter) for letter in tokenizer.letters]
+    if tokenizer.text_folding == "all":
+        for ours, other in ("UT", "TU", "ut", "tu"):
             if ours in tokenizer.letters and other not in tokenizer.letters:
-                steps += [normalizers.Replace(other, ours), normalizers.Replace(other.lower(), ours)]
+                steps += [normalizers.Replace(case, ours) for case in (other, other.swapcase())]
     return normalizers.Sequence(steps)
 
 
@@ -93,10 +96,11 @@ def _roles(tokenizer: LetterTokenizer) -> dict[str, int]:
         "cls_token": tokenizer.cls_id,
         "mask_token": tokenizer.mask_id,
     }
+    roles = {role: i for role, i in roles.items() if i >= 0}
     separators = [token for token in ("[SEP]", "<sep>") if token in tokenizer.vocab]
     if separators:
         roles["sep_token"] = tokenizer.vocab.index(separators[0])
-    if tokenizer.eos_id not in roles.values():
+    if tokenizer.eos_id >= 0 and tokenizer.eos_id not in roles.values():
         roles["eos_token"] = tokenizer.eos_id
     return roles
 
@@ -104,7 +108,10 @@ def _roles(tokenizer: LetterTokenizer) -> dict[str, int]:
 def _write_kmers(tokenizer: KmerTokenizer, folder: Path, max_length: int) -> None:
     shutil.copyfile(_REMOTE_CODE / f"{_KMER_MODULE}.py", folder / f"{_KMER_MODULE}.py")
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocab), encoding="utf-8")
-    pad, unknown, first, last, mask = tokenizer.special
+    pad, unknown, first, last, mask = (
+        tokenizer.vocab[i]
+        for i in (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.eos_id, tokenizer.mask_id)
+    )
     config = {
         "tokenizer_class": "KmerTokenizer",
         "auto_map": {"AutoTokenizer": [f"{_KMER_MODULE}.KmerTokenizer", None]},

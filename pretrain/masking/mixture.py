@@ -8,7 +8,7 @@ import numpy as np
 
 from pretrain.masking.masked import Masked, MaskingStrategy, SideInformation
 from pretrain.rng import SampleRng
-from pretrain.tokenizers.batch import TokenBatch, ragged_arange
+from pretrain.tokenizers.batch import TokenBatch
 
 
 class MixtureMasking:
@@ -32,19 +32,13 @@ class MixtureMasking:
             samples = np.flatnonzero(drawn == number)
             if len(samples) == 0:
                 continue
-            where = ragged_arange(tokens.offsets[samples], tokens.lengths[samples])
-            masked = part(_only(tokens, samples, where), _only_variants(side, where), SampleRng(rng.keys[samples]))
+            own, where = tokens.take(samples)
+            masked = part(own, _only_variants(side, where), SampleRng(rng.keys[samples]))
             input_ids[where] = masked.input_ids
             selected[where[masked.positions]] = True
             replaced[where[masked.positions[masked.replaced]]] = True
         positions = np.flatnonzero(selected)
         return Masked(positions, input_ids, replaced[positions], drawn)
-
-
-def _only(tokens: TokenBatch, samples: np.ndarray, where: np.ndarray) -> TokenBatch:
-    """The batch reduced to some samples, int64 (S',), whose tokens are ``where``, int64 (N',)."""
-    offsets = np.concatenate(([0], np.cumsum(tokens.lengths[samples])))
-    return TokenBatch(tokens.ids[where], offsets, tokens.maskable[where])
 
 
 def _only_variants(side: SideInformation, where: np.ndarray) -> SideInformation:

@@ -9,8 +9,15 @@ from typing import Any
 
 from pretrain.errors import PolymeraseError
 from pretrain.tokenizers.batch import TokenBatch, Tokenizer
+from pretrain.tokenizers.bpe import bpe
+from pretrain.tokenizers.bytes import ByteTokenizer
+from pretrain.tokenizers.codon import codon
 from pretrain.tokenizers.ernie_rna import ernie_rna
-from pretrain.tokenizers.kmer import dnabert, utrbert
+from pretrain.tokenizers.gpn import gpn
+from pretrain.tokenizers.hyenadna import hyenadna
+from pretrain.tokenizers.kmer import dnabert, methylbert, utrbert
+from pretrain.tokenizers.kmer_blocks import nonoverlapping
+from pretrain.tokenizers.lengths import Measured, PerNucleotide
 from pretrain.tokenizers.mutbert import mutbert
 from pretrain.tokenizers.rnaernie import rnaernie, rnaernie2
 from pretrain.tokenizers.utr_lm import utr_lm
@@ -23,6 +30,16 @@ TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {
     **{f"utrbert_{k}mer": partial(utrbert, k) for k in (3, 4, 5, 6)},
     **{f"dnabert_{k}mer": partial(dnabert, k) for k in (3, 4, 5, 6)},
     "mutbert": mutbert,
+    "methylbert": methylbert,
+    "kmer6_nonoverlapping": partial(nonoverlapping, 6),
+    "kmer6_nonoverlapping_v1": partial(nonoverlapping, 6, "v1"),
+    "kmer3_nonoverlapping": partial(nonoverlapping, 3),
+    "bpe": bpe,
+    "codon": codon,
+    "codon_sorted": partial(codon, order="sorted"),
+    "gpn": gpn,
+    "hyenadna": hyenadna,
+    "bytes": ByteTokenizer,
 }
 
 
@@ -37,4 +54,4 @@ def build_tokenizer(name: str, **options: Any) -> Tokenizer:
         raise PolymeraseError(f"tokenizer {name!r}: {error}") from None
 
 
-__all__ = ["TOKENIZERS", "TokenBatch", "Tokenizer", "build_tokenizer"]
+__all__ = ["TOKENIZERS", "Measured", "PerNucleotide", "TokenBatch", "Tokenizer", "build_tokenizer"]

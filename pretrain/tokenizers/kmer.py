@@ -1,4 +1,4 @@
-"""Overlapping k-mers: 3UTRBERT (RNA letters) and DNABERT (DNA letters), the same ids."""
+"""Windows of k letters as tokens: overlapping k-mers (3UTRBERT, DNABERT, MethylBERT) and codons (HELM)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pretrain.tokenizers.batch import TokenBatch, join_with_specials
-from pretrain.tokenizers.text import encode_text, letter_table
+from pretrain.tokenizers.batch import TokenBatch, WithLengths, join_with_specials
+from pretrain.tokenizers.lengths import PerNucleotide
+from pretrain.tokenizers.text import Folding, encode_text, letter_table
 from pretrain.tokenizers.windows import window_numbers
 
 if TYPE_CHECKING:
@@ -19,66 +20,97 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _NOT_A_DIGIT = 4
 
 
-class KmerTokenizer:
-    """One token per window of k letters, stride 1: ``[CLS] k-mers [SEP]``.
+class KmerTokenizer(WithLengths):
+    """One token per window of k letters between a first and a last token: ``[CLS] k-mers [SEP]``.
 
-    The id is 5 + the k-mer read as a number of base 4 with digits A 0, U/T 1, C 2, G 3, first letter most significant.
-    A window with any other letter is ``[UNK]``; a sequence shorter than k has no k-mer (recipes/utrbert.md#tokens).
+    A window's number is read to base 4, first letter most significant, and its id looked up. A window with any other
+    letter is unknown; a sequence shorter than k has no token (recipes/utrbert.md#tokens).
 
     Args:
         name: key in TOKENIZERS.
         k: letters per token.
         alphabet: the four letters in the order of their digits, ``AUCG`` or ``ATCG``.
+        before, after: tokens of the vocabulary before and after those of the windows, in the order of their ids.
+        special: pad, unknown, first, last and mask token, in this order.
+        stride: letters from one window to the next; k for windows side by side.
+        closed: the last token follows the windows; else nothing does.
+        text_folding: what :meth:`encode_text` takes for the same, see ``letter_table``; :meth:`encode` folds all.
     """
 
-    pad_id, unk_id, cls_id, eos_id, mask_id = range(5)
-    special_ids = frozenset(range(5))
     has_label_slot = False
 
-    def __init__(self, name: str, k: int, alphabet: str):
-        self.name, self.alphabet = name, alphabet
-        self.vocab = (*SPECIAL, *("".join(letters) for letters in product(alphabet, repeat=k)))
-        self.special = {token: i for i, token in enumerate(SPECIAL)}
+    def __init__(
+        self,
+        name: str,
+        k: int,
+        alphabet: str,
+        before: Sequence[str] = SPECIAL,
+        after: Sequence[str] = (),
+        special: tuple[str, str, str, str, str] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+        *,
+        stride: int = 1,
+        closed: bool = True,
+        text_folding: Folding = "all",
+    ):
+        self.name, self.alphabet, self.stride = name, alphabet, stride
+        kmers = ["".join(letters) for letters in product(alphabet, repeat=k)]
+        self.vocab = (*before, *kmers, *after)
+        self.special = {token: i for i, token in enumerate(self.vocab) if token in {*before, *after}}
+        self.special_ids = frozenset(self.special.values())
+        self.pad_id, self.unk_id, self.cls_id, self.eos_id, self.mask_id = (self.special[token] for token in special)
         self.nucleotides_per_token = self.min_nucleotides = k
-        self.nucleotide_ids = np.arange(len(SPECIAL), len(self.vocab), dtype=np.int32)
-        digits = letter_table({letter: i for i, letter in enumerate(alphabet)}, _NOT_A_DIGIT)
-        self._digits = digits.astype(np.uint8).tobytes()
-
-    def token_count(self, lengths: np.ndarray) -> np.ndarray:
-        return np.maximum(np.asarray(lengths, np.int64) - self.nucleotides_per_token + 1, 0) + 2
-
-    def max_nucleotides(self, max_tokens: int) -> int:
-        return max_tokens - 2 + self.nucleotides_per_token - 1
+        self.nucleotide_ids = np.arange(len(before), len(before) + len(kmers), dtype=np.int32)
+        self.leading, self._tail = 1, [self.eos_id] if closed else []
+        self.lengths = PerNucleotide(k, stride, self.leading + len(self._tail))
+        digit_of = {letter: i for i, letter in enumerate(alphabet)}
+        self._digits = letter_table(digit_of, _NOT_A_DIGIT).astype(np.uint8).tobytes()
+        self._text_digits = letter_table(digit_of, _NOT_A_DIGIT, text_folding).astype(np.uint8).tobytes()
+        self._first_id, self._id_type = len(before), np.min_scalar_type(len(self.vocab))
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
         offsets = np.zeros(len(sequences.offsets), np.int64)
         np.cumsum(self.token_count(np.diff(sequences.offsets)), out=offsets[1:])
         starts, ends = offsets[:-1], offsets[1:]
         maskable = np.ones(offsets[-1], bool)
-        maskable[starts] = maskable[ends - 1] = False
+        maskable[starts] = False
+        for back in range(1, len(self._tail) + 1):
+            maskable[ends - back] = False
+        windows = self._windows(sequences.values, self._digits)
         # windows that cross into the next sequence are computed too, and not taken
-        own_ends = sequences.offsets[1:] - self.nucleotides_per_token + 1
-        own_ends = np.maximum(own_ends, sequences.offsets[:-1])
-        ids = join_with_specials(
-            self._windows(sequences.values), sequences.offsets[:-1], own_ends, self.cls_id, [self.eos_id]
-        )
-        return TokenBatch(ids, offsets, maskable)
+        own_starts, own_ends = sequences.offsets[:-1], sequences.offsets[1:] - self.nucleotides_per_token + 1
+        own_ends = np.maximum(own_ends, own_starts)
+        if self.stride > 1:
+            windows, own_starts, own_ends = _every(windows, own_starts, own_ends, self.stride)
+        ids = join_with_specials(windows, own_starts, own_ends, [self.cls_id], self._tail)
+        return TokenBatch(ids, offsets, maskable, None, self.leading, self.stride)
 
     def encode_text(self, text: str) -> np.ndarray:
-        return encode_text(text, self.special, self._windows, self.cls_id, self.eos_id)
+        def piece(letters: np.ndarray) -> np.ndarray:
+            return self._windows(letters, self._text_digits)[:: self.stride]
 
-    def _windows(self, letters: np.ndarray) -> np.ndarray:
+        return encode_text(text, self.special, piece, [self.cls_id], self._tail)
+
+    def _windows(self, letters: np.ndarray, table: bytes) -> np.ndarray:
         """Ids, as narrow as the vocabulary allows, (L - k + 1,) of all windows of one run of bytes uint8 (L,)."""
         k = self.nucleotides_per_token
-        digits = letters.tobytes().translate(self._digits)
+        digits = letters.tobytes().translate(table)
         digit = np.frombuffer(digits, np.uint8)
         # A number that a foreign letter spoils may overflow; its window is unknown anyway.
-        ids = np.add(window_numbers(digit, k), len(SPECIAL), dtype=np.min_scalar_type(len(self.vocab)))
+        ids = np.add(window_numbers(digit, k), self._first_id, dtype=self._id_type)
         if _NOT_A_DIGIT in digits:
             other = digit == _NOT_A_DIGIT
             for j in range(k):
                 ids[other[j : j + len(ids)]] = self.unk_id
         return ids
+
+
+def _every(
+    windows: np.ndarray, starts: np.ndarray, ends: np.ndarray, stride: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every ``stride``-th window of each sequence, from its first one on, one sequence after another; where each is."""
+    rows = [windows[a:b:stride] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+    bounds = np.concatenate(([0], np.cumsum((ends - starts + stride - 1) // stride)))
+    return np.concatenate(rows) if rows else windows[:0], bounds[:-1], bounds[1:]
 
 
 def utrbert(k: int) -> KmerTokenizer:
@@ -89,3 +121,13 @@ def utrbert(k: int) -> KmerTokenizer:
 def dnabert(k: int) -> KmerTokenizer:
     """DNABERT's k-mers, k from 3 to 6."""
     return KmerTokenizer(f"dnabert_{k}mer", k, "ATCG")
+
+
+def methylbert() -> KmerTokenizer:
+    """MethylBERT's 3-mers, in alphabetical order: ``<sos> 3-mers`` (spec methylbert.md, sections 1 and 2).
+
+    Nothing is put behind them: upstream writes ``<eos>`` over the last one, after it was chosen what is hidden.
+    """
+    special = ("<pad>", "<unk>", "<eos>", "<sos>", "<mask>")
+    roles = ("<pad>", "<unk>", "<sos>", "<eos>", "<mask>")
+    return KmerTokenizer("methylbert", 3, "ACGT", special, (), roles, closed=False, text_folding="none")

@@ -13,4 +13,4 @@ def mutbert() -> LetterTokenizer:
     Texts follow it to the letter; corpora, often soft-masked, are upper-cased and read with T for U first.
     """
     special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    return LetterTokenizer("mutbert", VOCAB, "ACGT", special, fold_text=False)
+    return LetterTokenizer("mutbert", VOCAB, "ACGT", special, text_folding="none")

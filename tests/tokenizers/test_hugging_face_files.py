@@ -11,7 +11,9 @@ from pretrain.tokenizers import TOKENIZERS, build_tokenizer
 
 # The model types of the folders they are exported into: AutoTokenizer looks there too.
 MODEL_TYPES = {"ernie_rna": "ernie_rna", "utr_lm": "esm", "mutbert": "mutbert"}
-NAMES = [*TOKENIZERS, "ernie_rna ambiguous_as_unk"]
+WITHOUT_FILES = {"methylbert", "codon", "codon_sorted", "gpn", "hyenadna", "bytes", "bpe", "kmer6_nonoverlapping",
+                 "kmer6_nonoverlapping_v1", "kmer3_nonoverlapping"}  # fmt: skip
+NAMES = [*(name for name in TOKENIZERS if name not in WITHOUT_FILES), "ernie_rna ambiguous_as_unk"]
 
 
 def pieces(tokenizer):

@@ -8,6 +8,7 @@ import pytest
 
 from data_prep.corpus import Ragged
 from pretrain.tokenizers import build_tokenizer
+from pretrain.tokenizers.kmer_blocks import BlockTokenizer
 
 
 def load(path):
@@ -131,3 +132,97 @@ def test_mutbert_texts_follow_the_released_tokenizer(golden):
 def test_mutbert_corpora_may_be_soft_masked_or_rna():
     batch = build_tokenizer("mutbert").encode(Ragged.from_rows([b"acgtACGU", b"N"]))
     assert batch.ids.tolist() == [1, 5, 6, 7, 8, 5, 6, 7, 8, 2, 1, 0, 2]
+
+
+def rows_of(batch):
+    return [row.tolist() for row in np.split(batch.ids, batch.offsets[1:-1])]
+
+
+@pytest.mark.parametrize("layout", ["v1", "v2"])
+def test_nucleotide_transformer_ids(golden, layout):
+    data = load(golden / "tokenizers" / "nt.json")
+    tokenizer = build_tokenizer("kmer6_nonoverlapping" + ("_v1" if layout == "v1" else ""))
+    cases = data[layout]["examples"]
+    assert all(tokenizer.vocab[i] == token for token, i in data[layout]["ids"].items())
+    assert len(tokenizer.vocab) == {"v1": 4105, "v2": 4107}[layout]  # rows of the embedding; v1 lists two more names
+    assert rows_of(tokenizer.encode(Ragged.from_rows([case["text"].encode() for case in cases]))) == [
+        case["ids"] for case in cases
+    ]
+    assert [tokenizer.encode_text(case["text"]).tolist() for case in cases] == [case["ids"] for case in cases]
+    tiny = BlockTokenizer("tiny", 2, layout)
+    assert {token: i for token, i in data["tiny"][layout].items() if i < len(tiny.vocab)} == {
+        token: i for i, token in enumerate(tiny.vocab)
+    }
+
+
+def test_methylbert_ids(golden):
+    data = load(golden / "tokenizers" / "methylbert.json")
+    tokenizer = build_tokenizer("methylbert")
+    assert list(tokenizer.vocab) == data["id_to_token"]
+    for case in data["cases"]:
+        assert tokenizer.encode_text(case["sequence"]).tolist() == [3, *case["ids_list_input"]], case["sequence"]
+
+
+def test_codon_ids_in_both_orders(golden):
+    data = load(golden / "tokenizers" / "helm.json")
+    plain, by_name = build_tokenizer("codon"), build_tokenizer("codon_sorted")
+    assert list(by_name.vocab) == data["classes_sorted"]
+    assert sorted(plain.vocab) == data["classes_sorted"]
+    for case in data["cases"]:
+        assert plain.encode_text(case["text"]).tolist() == case["plain"], case["text"]
+        assert by_name.encode_text(case["text"]).tolist() == case["hxe"], case["text"]
+    assert [plain.vocab[i] for i in plain.stop_ids] == ["TAA", "TAG", "TGA"]
+
+
+def test_hyenadna_ids(golden):
+    tokenizer = build_tokenizer("hyenadna")
+    for case in load(golden / "tokenizers" / "hyenadna.json")["cases"]:
+        assert tokenizer.encode_text(case["text"]).tolist() == case["training_plain"], case["text"]
+
+
+def test_hyenadna_corpora_are_upper_cased_unless_the_recipe_says_no():
+    soft_masked = Ragged.from_rows([b"ACgtNn"])
+    assert build_tokenizer("hyenadna").encode(soft_masked).ids.tolist() == [7, 8, 9, 10, 11, 11, 1]
+    assert build_tokenizer("hyenadna", case_sensitive=True).encode(soft_masked).ids.tolist() == [7, 8, 6, 6, 11, 6, 1]
+
+
+def test_gpn_ids(golden):
+    data = load(golden / "tokenizers" / "gpn.json")["tokenizer"]
+    tokenizer = build_tokenizer("gpn")
+    assert {token: i for i, token in enumerate(tokenizer.vocab)} == data["vocab"]
+    for case in data["cases"]:
+        assert tokenizer.encode_text(case["text"]).tolist() == case["ids"], case["text"]
+        batch = tokenizer.encode(Ragged.from_rows([case["text"].encode()]))
+        assert batch.ids.tolist() == case["ids"]
+        assert (~batch.maskable).tolist() == list(map(bool, case["special_tokens_mask"]))  # N may be a target
+
+
+def test_evo_reads_bytes(golden):
+    data = load(golden / "tokenizers" / "evo1.json")
+    tokenizer = build_tokenizer("bytes", case_sensitive=True)
+    assert len(tokenizer.vocab) == data["vocab"]
+    for text, ids in data["example"].items():
+        assert tokenizer.encode_text(text).tolist() == [data["eod=eos"], *ids]
+        assert tokenizer.encode(Ragged.from_rows([text.encode()])).ids.tolist() == [data["eod=eos"], *ids]
+
+
+def test_dnabert2_ids_of_the_released_file(golden):
+    data = load(golden / "tokenizers" / "dnabert2.json")
+    tokenizer = build_tokenizer("bpe", file=str(golden / "tokenizers" / "dnabert2_released.json"))
+    assert len(tokenizer.vocab) == data["vocab_size"]
+    assert list(tokenizer.vocab[:40]) == data["first_40_tokens"]
+    assert len(data["cases"]) == 51
+    for case in data["cases"]:
+        assert tokenizer.encode_text(case["text"]).tolist() == case["ids"], case["text"]
+    upper = [case for case in data["cases"] if set(case["text"]) <= set("ACGTNRY")]
+    assert rows_of(tokenizer.encode(Ragged.from_rows([case["text"].encode() for case in upper]))) == [
+        case["ids"] for case in upper
+    ]
+
+
+def test_dnabert2_corpora_are_upper_cased_and_read_with_t_for_u(golden):
+    tokenizer = build_tokenizer("bpe", file=str(golden / "tokenizers" / "dnabert2_released.json"))
+    one, other = (tokenizer.encode(Ragged.from_rows([text])).ids.tolist() for text in (b"acguACGUN", b"ACGTACGTN"))
+    assert one == other
+    assert tokenizer.unk_id in one
+    assert len(one) < 7

@@ -1,0 +1,105 @@
+"""How many tokens each sequence of a corpus becomes, where only tokenising can tell: counted once, then mapped.
+
+The numbers lie in the corpus folder, ``token_lengths/DIGEST/SPLIT.npy``; the digest is that of the vocabulary and of the
+corpus. So a place in the stream is found as fast as with a formula: one number is read per sample.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_prep.corpus import Corpus, Ragged, SequenceTable
+from pretrain.errors import PolymeraseError
+from pretrain.tokenizers import Measured
+from pretrain.tokenizers.batch import CountsTokens
+
+FOLDER = "token_lengths"
+_LETTERS = 1 << 21  # tokenised at a time
+
+
+def token_lengths(corpus: Corpus, split: str, table: SequenceTable, tokenizer: CountsTokens) -> np.ndarray:
+    """Tokens, specials included, of every row of a split: uint16 or uint32 (rows,), memory-mapped.
+
+    Counted now if no run has done so before; ranks of one machine wait for the first of them.
+
+    Raises:
+        PolymeraseError: the numbers can neither be read nor written.
+    """
+    assert isinstance(tokenizer.lengths, Measured)
+    digest = hashlib.sha256(f"{corpus.fingerprint} {tokenizer.lengths.digest}".encode()).hexdigest()[:16]
+    path = corpus.folder / FOLDER / digest / f"{split}.npy"
+    try:
+        if not path.exists():
+            with _alone(path):
+                if not path.exists():
+                    _write(path, table, tokenizer, f"tokens of {corpus.folder.name} {split}")
+        counts = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise PolymeraseError(
+            f"{path}: token counts of this vocabulary cannot be written ({error.strerror}); "
+            "run once where the corpus folder is writable, or copy the corpus"
+        ) from None
+    except ValueError:
+        counts = np.zeros(0, np.uint16)
+    if counts.shape != (len(table),) or counts.dtype not in (np.uint16, np.uint32):
+        raise PolymeraseError(f"{path}: expected the token counts of {len(table):,} rows, got another file; remove it")
+    return np.asarray(counts)
+
+
+def count_tokens(table: SequenceTable, tokenizer: CountsTokens, description: str | None = None) -> np.ndarray:
+    """The numbers themselves, int64 (rows,), on all cores; a bar on terminals."""
+    counts = np.zeros(len(table), np.int64)
+    cuts = _cuts(np.asarray(table.lengths))
+    bar = tqdm(total=len(table), desc=description, unit="seq", unit_scale=True, disable=not sys.stderr.isatty())
+
+    def count(start: int, stop: int) -> None:
+        rows: Ragged = table.gather(np.arange(start, stop))
+        counts[start:stop] = tokenizer.count(rows)
+        bar.update(stop - start)
+
+    with bar, ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
+        for done in [pool.submit(count, start, stop) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]:
+            done.result()
+    return counts
+
+
+def _cuts(lengths: np.ndarray) -> list[int]:
+    """Rows at which stretches of about ``_LETTERS`` letters begin, and the end."""
+    if not len(lengths):
+        return [0, 0]
+    letters = np.cumsum(lengths, dtype=np.int64)
+    bounds = np.searchsorted(letters, np.arange(0, letters[-1], _LETTERS), side="right")
+    return np.unique(np.concatenate(([0], bounds, [len(lengths)]))).tolist()
+
+
+def _write(path: Path, table: SequenceTable, tokenizer: CountsTokens, description: str) -> None:
+    counts = count_tokens(table, tokenizer, description)
+    narrow = counts.astype(np.uint16 if counts.max(initial=0) < 1 << 16 else np.uint32)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        np.save(file, narrow, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time per folder; where locks do not work, two may count, and the later result counts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.parent / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield

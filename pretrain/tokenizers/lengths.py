@@ -1,0 +1,57 @@
+"""How many tokens a sequence becomes: a formula of its nucleotides, or a number that must be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PerNucleotide:
+    """Tokens of ``k`` nucleotides, one every ``stride`` nucleotides; what is left over at the end has no token.
+
+    Attributes:
+        k: nucleotides per token.
+        stride: nucleotides from the beginning of a token to that of the next; below k they overlap.
+        specials: special tokens around them.
+    """
+
+    k: int = 1
+    stride: int = 1
+    specials: int = 2
+
+    def tokens(self, nucleotides: np.ndarray) -> np.ndarray:
+        """Nucleotides (S,) to tokens, specials included, int64 (S,)."""
+        lengths = np.asarray(nucleotides, np.int64)
+        return np.maximum((lengths - self.k) // self.stride + 1, 0) + self.specials
+
+    def nucleotides(self, tokens: int) -> int:
+        """The longest sequence whose every nucleotide has a place in so many tokens."""
+        return (tokens - self.specials - 1) * self.stride + self.k
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Tokens that depend on the letters (byte pairs; k-mers that stop at an N): each sequence is counted once.
+
+    Attributes:
+        specials: special tokens around them.
+        longest: nucleotides of the longest token of the vocabulary.
+        digest: identity of the vocabulary and its rules; counts are kept under it.
+    """
+
+    specials: int
+    longest: int
+    digest: str
+
+    def tokens(self, nucleotides: np.ndarray) -> np.ndarray:
+        """The most tokens that sequences of so many nucleotides (S,) can become, int64 (S,): one per nucleotide."""
+        return np.asarray(nucleotides, np.int64) + self.specials
+
+    def nucleotides(self, tokens: int) -> int:
+        """The longest sequence that certainly fits in so many tokens."""
+        return tokens - self.specials
+
+
+Lengths = PerNucleotide | Measured
