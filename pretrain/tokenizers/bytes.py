@@ -26,7 +26,7 @@ VOCAB = (
 
 
 class ByteTokenizer(WithLengths):
-    """The end-of-document byte 0, then the bytes of the sequence (spec evo1.md, "Tokens").
+    """The end-of-document byte 0, then the bytes of the sequence.
 
     A vocabulary for causal models: no mask token, no unknown one, nothing at the end.
 

@@ -30,7 +30,7 @@ class CodonTokenizer(KmerTokenizer):
 
 
 def codon(*, order: Literal["product", "sorted"] = "product") -> CodonTokenizer:
-    """The 64 codons and six special tokens (spec helm.md, section 1).
+    """The 64 codons and six special tokens.
 
     Args:
         order: ``product`` of A, T, C, G, the plain ids; ``sorted`` names of all tokens as ASCII, the ids under which

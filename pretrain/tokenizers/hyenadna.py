@@ -10,7 +10,7 @@ VOCAB = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"
 
 
 def hyenadna(*, case_sensitive: bool = False) -> LetterTokenizer:
-    """Nothing comes first, ``[SEP]`` last; the tables of the models have 16 rows (spec hyenadna.md, section 1).
+    """Nothing comes first, ``[SEP]`` last; the tables of the models have 16 rows.
 
     Texts follow the release to the letter: lower case, U, blanks and ambiguity codes are ``[UNK]``. Corpora are
     upper-cased and read with T for U first, or soft-masked letters would be unknown.

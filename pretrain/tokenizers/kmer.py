@@ -124,7 +124,7 @@ def dnabert(k: int) -> KmerTokenizer:
 
 
 def methylbert() -> KmerTokenizer:
-    """MethylBERT's 3-mers, in alphabetical order: ``<sos> 3-mers`` (spec methylbert.md, sections 1 and 2).
+    """MethylBERT's 3-mers, in alphabetical order: ``<sos> 3-mers``.
 
     Nothing is put behind them: upstream writes ``<eos>`` over the last one, after it was chosen what is hidden.
     """

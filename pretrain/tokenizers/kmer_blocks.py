@@ -27,7 +27,7 @@ class BlockTokenizer(WithLengths):
     """A sequence is divided at every N; each piece is cut into k-mers from its left, what is left over into letters.
 
     A k-mer's id follows the product of A, T, C, G, last letter fastest, behind the special tokens; then come A, T, C, G
-    and N (spec nt.md, section 1). Every other letter is read as N; upstream stops at them.
+    and N. Every other letter is read as N; upstream stops at them.
 
     Args:
         name: key in TOKENIZERS.
