@@ -12,7 +12,8 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,8 @@ def count_tokens(table: SequenceTable, tokenizer: CountsTokens, description: str
         counts[start:stop] = tokenizer.count(rows)
         bar.update(stop - start)
 
-    with bar, ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
-        for done in [pool.submit(count, start, stop) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]:
+    with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for done in [pool.submit(count, start, stop) for start, stop in pairwise(cuts)]:
             done.result()
     return counts
 
@@ -98,8 +99,6 @@ def _alone(path: Path) -> Iterator[None]:
     """One process at a time per folder; where locks do not work, two may count, and the later result counts."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.parent / "lock", "w") as lock:
-        try:
+        with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            pass
         yield
