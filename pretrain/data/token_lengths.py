@@ -1,6 +1,6 @@
 """How many tokens each sequence of a corpus becomes, where only tokenising can tell: counted once, then mapped.
 
-The numbers lie in the corpus folder, ``token_lengths/DIGEST/SPLIT.npy``; the digest is that of the vocabulary and of the
+The numbers lie in the corpus folder, ``token_lengths/DIGEST/SPLIT.npy``; DIGEST is of the vocabulary and of the
 corpus. So a place in the stream is found as fast as with a formula: one number is read per sample.
 """
 
