@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pretrain.tokenizers.batch import TokenBatch, WithLengths
-from pretrain.tokenizers.lengths import PerNucleotide
+from pretrain.tokenizers.lengths import Lengths, PerNucleotide
 from pretrain.tokenizers.letters import NONE, encode_letters
 from pretrain.tokenizers.text import letter_table
 
@@ -35,11 +35,11 @@ class ByteTokenizer(WithLengths):
     """
 
     name = "bytes"
-    vocab = VOCAB
+    vocab: tuple[str, ...] = VOCAB
     pad_id, unk_id, cls_id, eos_id, mask_id = PAD, NONE, END, NONE, NONE
     special_ids = frozenset((END, PAD))
     nucleotide_ids = np.frombuffer(b"ACGT", np.uint8).astype(np.int32)
-    lengths = PerNucleotide(specials=1)
+    lengths: Lengths = PerNucleotide(specials=1)
     leading = nucleotides_per_token = min_nucleotides = 1
     has_label_slot = False
 

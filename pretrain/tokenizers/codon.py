@@ -37,7 +37,8 @@ def codon(*, order: Literal["product", "sorted"] = "product") -> CodonTokenizer:
             the hierarchical losses number the leaves of their tree.
     """
     if order == "product":
-        before, after = ("<cls>", "<pad>", "<eos>", "<unk>"), ("<mask>", "<distill_token>")
+        before: tuple[str, ...] = ("<cls>", "<pad>", "<eos>", "<unk>")
+        after = ("<mask>", "<distill_token>")
         return CodonTokenizer("codon", 3, "ATCG", before, after, _ROLES, stride=3)
     if order == "sorted":
         before = ("<cls>", "<distill_token>", "<eos>", "<mask>", "<pad>", "<unk>")
