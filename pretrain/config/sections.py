@@ -157,7 +157,8 @@ class Optimizer(Section):
     name: Literal["adamw", "adamw_fairseq", "adam", "sgd"] = "adamw"
     lr: NonNegative = 1e-4
     weight_decay: NonNegative = 0.01
-    decay: Literal["all", "no_bias_no_norm"] = "no_bias_no_norm"  # which parameters decay
+    # Which parameters decay. all_but_filters (HyenaDNA): biases and norms too, but not the networks of long filters
+    decay: Literal["all", "no_bias_no_norm", "all_but_filters"] = "no_bias_no_norm"
     betas: tuple[Fraction, Fraction] = Field(default=(0.9, 0.999), strict=False)
     eps: PositiveFloat = 1e-8
     momentum: Fraction = 0.0  # sgd
@@ -167,7 +168,8 @@ class Optimizer(Section):
 class Schedule(Section):
     """Learning rate: linear warm-up from ``start_lr``, then the named decay to ``min_lr`` at ``total_steps``."""
 
-    name: Literal["constant", "linear", "cosine"] = "linear"
+    # cosine_from_start (timm, HyenaDNA): the cosine runs from step 0, the warm-up covers its beginning
+    name: Literal["constant", "linear", "cosine", "cosine_from_start"] = "linear"
     warmup_steps: Count = 0
     total_steps: Positive | None = None  # default: train.steps; later than train.steps stops in mid-decay
     start_lr: NonNegative = 0.0

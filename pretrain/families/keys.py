@@ -45,6 +45,7 @@ class KeyLayout:
     """All names of one published layout.
 
     duplicates: key -> key, tensors stored a second time that must equal the first (tied weights); may be missing.
+    Both may hold ``{i}``.
     ignorable: patterns of keys without information (buffers). prefixes: cut off where every key begins with one; the
     first is what DataParallel and DistributedDataParallel put before every name.
     """
@@ -61,6 +62,11 @@ class KeyLayout:
     def to_theirs(self, key: str) -> tuple[str, KeyRule] | None:
         """Published name of one of our keys and the rule that gave it; None if no rule fits."""
         return next(((name, rule) for rule in self.rules if (name := _rename(rule.ours, rule.theirs, key))), None)
+
+    def original_of(self, key: str) -> str | None:
+        """The published key whose tensor this one repeats; None if it is no duplicate."""
+        pairs = self.duplicates.items()
+        return next((name for copy, first in pairs if (name := _rename(copy, first, key))), None)
 
     def is_ignorable(self, key: str) -> bool:
         """Whether a published key holds nothing we need."""

@@ -59,7 +59,7 @@ def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> KeyMatch:
                 result.not_floating.append(key)
             result.state[ours] = tensor
             result.theirs[ours] = key
-        elif (first := layout.duplicates.get(key)) is not None:
+        elif (first := layout.original_of(key)) is not None:
             if first in plain and not torch.equal(plain[first], tensor):
                 result.unequal.append((key, first))
         elif not layout.is_ignorable(key):
@@ -101,7 +101,7 @@ def expected_shapes(settings: Any) -> dict[str, torch.Size]:
     """Names and shapes of all that published models come with: encoder, heads, and what no objective reads."""
     with torch.device("meta"):
         model = published_model(settings, ("mlm", *HEADS))
-    width, contacts = settings.hidden_size, settings.num_hidden_layers * settings.num_attention_heads
+    width, contacts = settings.hidden_size, settings.num_hidden_layers * getattr(settings, "num_attention_heads", 0)
     unused = {
         "pooler.weight": (width, width), "pooler.bias": (width,), "segment.weight": (2, width),
         "sentence_projection.weight": (2, width), "contact_head.weight": (1, contacts), "contact_head.bias": (1,),

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pretrain.errors import unknown_name
+from pretrain.models.convnet.architecture import CONVNET
 from pretrain.models.entry import Architecture, ModelSettings, SideInput
+from pretrain.models.hyena.architecture import HYENA
+from pretrain.models.striped_hyena.architecture import STRIPED_HYENA
 from pretrain.models.transformer.architecture import TRANSFORMER
 
 ARCHITECTURES: dict[str, Architecture] = {
     "transformer": TRANSFORMER,
+    "convnet": CONVNET,
+    "hyena": HYENA,
+    "striped_hyena": STRIPED_HYENA,
 }
 
 

@@ -77,6 +77,12 @@ class PackedBatch:
         device = self.input_ids.device
         return Layout.build(self.lengths, device=device, **GROUPING[device.type])
 
+    @cached_property
+    def sequence_layout(self) -> Layout:
+        """The same for convolutions and FFTs, whose memory does not grow with pairs of tokens: larger groups."""
+        device = self.input_ids.device
+        return Layout.build(self.lengths, device=device, padding=GROUPING[device.type]["padding"], pairs=None)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PackedBatch:
         """The same batch with its tensors on another device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from pretrain.models.transformer.mlp import ACTIVATIONS
 
 STRUCTURE_CLASSES = ("(", ".", ")")  # rows of the structure head, in UTR-LM's order
-_NORMS: dict[str, type[nn.LayerNorm | nn.RMSNorm]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class HeadSettings:
     hidden_size: int
     vocab_size: int
     transform: Literal["dense_norm", "none"] = "dense_norm"
+    transform_bias: bool = True  # of dense and of a LayerNorm behind it
     act: str = "gelu"  # between dense and norm
     tied: bool = True  # to the backbone's token embedding
     bias: bool = True
@@ -52,12 +52,13 @@ class MlmHead(nn.Module):
         self.settings = settings
         width, std = settings.hidden_size, settings.initializer_range
         if settings.transform == "dense_norm":
-            self.dense = nn.Linear(width, width)
-            self.norm = _NORMS[settings.norm](width, eps=settings.layer_norm_eps)
+            self.dense = nn.Linear(width, width, bias=settings.transform_bias)
+            self.norm = _norm(settings)
             self.act = ACTIVATIONS[settings.act].apply
             if std is not None:
                 nn.init.normal_(self.dense.weight, std=std)
-                nn.init.zeros_(self.dense.bias)
+                if settings.transform_bias:
+                    nn.init.zeros_(self.dense.bias)
         if not settings.tied:
             self.decoder = nn.Linear(width, settings.vocab_size, bias=False)
             if std is not None:
@@ -73,6 +74,12 @@ class MlmHead(nn.Module):
             return logits if self.bias is None else logits + self.bias
         assert token_embedding is not None, "a tied head needs a backbone with a token embedding"
         return F.linear(hidden, token_embedding, self.bias)
+
+
+def _norm(settings: HeadSettings) -> nn.LayerNorm | nn.RMSNorm:
+    if settings.norm == "rms":
+        return nn.RMSNorm(settings.hidden_size, eps=settings.layer_norm_eps)
+    return nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps, bias=settings.transform_bias)
 
 
 class LinearHead(nn.Module):

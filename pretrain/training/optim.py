@@ -65,13 +65,22 @@ ADAMS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict[str, Any]]:
-    """Decayed and undecayed parameters; biases and norm weights are the ones with one dimension."""
+    """Decayed and undecayed parameters, by the named rule.
+
+    ``no_bias_no_norm``: what has one dimension does not decay. ``all_but_filters``: what belongs to a module with the
+    attribute ``is_filter`` does not.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    if settings.decay == "all":
-        return [{"params": parameters, "weight_decay": settings.weight_decay}]
+    filters = [module for module in model.modules() if getattr(module, "is_filter", False)]
+    of_filters = {id(p) for module in filters for p in module.parameters()}
+    decays: Callable[[Tensor], bool] = {
+        "all": lambda p: True,
+        "no_bias_no_norm": lambda p: p.ndim >= 2,
+        "all_but_filters": lambda p: id(p) not in of_filters,
+    }[settings.decay]
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in parameters if decays(p)], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if not decays(p)], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

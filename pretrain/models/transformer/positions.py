@@ -1,11 +1,25 @@
 """Position signals that are computed, not stored: fairseq sinusoids and rotary angles."""
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from pretrain.models.transformer.settings import TransformerSettings
+from pretrain.models.transformer.settings import RopeScaling
+
+
+class RotarySettings(Protocol):
+    """What rotary angles follow from."""
+
+    @property
+    def head_size(self) -> int: ...
+    @property
+    def rope_theta(self) -> float: ...
+    @property
+    def rope_scaling(self) -> RopeScaling | None: ...
+    @property
+    def max_position_embeddings(self) -> int: ...
 
 
 def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
@@ -23,7 +37,7 @@ def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
     return torch.nn.functional.pad(table, (0, width % 2))
 
 
-def rotary_angles(position_ids: Tensor, settings: TransformerSettings, longest: int) -> tuple[Tensor, Tensor]:
+def rotary_angles(position_ids: Tensor, settings: RotarySettings, longest: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines, float32 (N, 1, h), half-rotated layout: the h/2 angles stand twice side by side.
 
     ``longest`` is the longest sequence of this call; with dynamic scaling a call beyond max_position_embeddings raises

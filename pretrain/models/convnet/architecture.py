@@ -1,0 +1,70 @@
+"""Dilated convolutions as an entry of ``ARCHITECTURES``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pretrain.models.convnet.costs import activation_bytes, flops_per_token
+from pretrain.models.convnet.settings import ConvNetOptions, ConvNetSettings
+from pretrain.models.entry import Architecture
+
+if TYPE_CHECKING:
+    from pretrain.models.backbone import Backbone
+    from pretrain.models.heads import HeadSettings
+
+
+def _build(settings: ConvNetSettings, options: ConvNetOptions) -> Backbone:
+    from pretrain.models.convnet.backbone import ConvNet
+
+    return ConvNet(settings, options)
+
+
+def _head(settings: ConvNetSettings) -> HeadSettings:
+    from pretrain.models.heads import HeadSettings
+
+    return HeadSettings(
+        hidden_size=settings.hidden_size,
+        vocab_size=settings.vocab_size,
+        transform=settings.head_transform,
+        transform_bias=settings.bias,
+        act=settings.head_act,
+        tied=settings.head_tied,
+        bias=settings.head_bias,
+        layer_norm_eps=settings.layer_norm_eps,
+        initializer_range=settings.initializer_range,
+    )
+
+
+def summary(settings: ConvNetSettings) -> dict[str, object]:
+    """Rows of a model card."""
+    return {
+        "layers": settings.num_hidden_layers,
+        "block": settings.block,
+        "hidden size": settings.hidden_size,
+        "kernel (first layer, others)": f"{settings.first_kernel_size}, {settings.kernel_size}",
+        "largest dilation": max(settings.dilation_of(layer) for layer in range(settings.num_hidden_layers)),
+        "tokens seen to each side": settings.reach,
+        "vocabulary": settings.vocab_size,
+        "longest input in training (tokens)": settings.max_position_embeddings,
+    }
+
+
+CONVNET = Architecture(
+    name="convnet",
+    settings=ConvNetSettings,
+    options=ConvNetOptions,
+    build=_build,
+    head=_head,
+    dimensions={
+        "vocab_size": ("mlm_head.decoder.weight", 0),
+        "hidden_size": ("mlm_head.decoder.weight", 1),
+        "intermediate_size": ("encoder.layers.0.mlp.up.weight", 0),
+    },
+    counted={"num_hidden_layers": "encoder.layers."},
+    flops_per_token=flops_per_token,
+    activation_bytes=activation_bytes,
+    longest_input=lambda settings: None,
+    is_causal=lambda settings: False,
+    summary=summary,
+    layers=lambda settings: settings.num_hidden_layers,
+)

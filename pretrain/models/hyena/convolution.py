@@ -1,0 +1,101 @@
+"""Causal convolutions as long as the sequence: by FFT, in float32 whatever the precision of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+# Values of one FFT call: on a CPU few enough to stay in its cache from the FFT to the product and back, on a GPU few
+# enough for the spectra of a million tokens to take no more memory than the activations themselves
+CHUNK = {"cpu": 1 << 19, "cuda": 1 << 26}
+
+
+def direct_convolution(x: Tensor, kernel: Tensor) -> Tensor:
+    """y[t] = sum of kernel[j] x[t - j] over j <= t, as it is written: (B, D, T), (D, >= T) -> (B, D, T).
+
+    Memory and time grow with the square of T: what the fast form is compared with.
+    """
+    length = x.shape[-1]
+    distance = torch.arange(length, device=x.device)[:, None] - torch.arange(length, device=x.device)
+    matrix = kernel[:, distance.clamp(min=0)].masked_fill(distance < 0, 0.0)  # (D, T, T)
+    return torch.einsum("dts,bds->bdt", matrix, x)
+
+
+class ShortConvolution(nn.Conv1d):
+    """A causal convolution of each channel over a few tokens. Parameters: weight (C, 1, K), bias (C,)."""
+
+    def __init__(self, channels: int, kernel_size: int) -> None:
+        super().__init__(channels, channels, kernel_size, groups=channels, padding=kernel_size - 1)
+
+    def forward(self, block: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T): weight[-1] belongs to the token itself, weight[0] to the earliest one."""
+        return super().forward(block)[..., : block.shape[-1]]
+
+
+def long_convolution(blocks: Sequence[Tensor], kernel: Tensor) -> list[Tensor]:
+    """The same for blocks (B, D, T) of several lengths: float32, memory that grows linearly with T.
+
+    Args:
+        blocks: of any dtype, padded on the right if at all: no output depends on what comes after it.
+        kernel: (D, >= longest T).
+    """
+    return list(_LongConvolution.apply(kernel.float(), *(block.float() for block in blocks)))
+
+
+def fft_size(length: int) -> int:
+    """The smallest 2^a or 3 x 2^a that holds a sequence and a filter of ``length`` without wrapping around."""
+    power = 1 << (2 * length - 2).bit_length() if length > 1 else 2
+    return power * 3 // 4 if power * 3 // 4 >= 2 * length - 1 else power
+
+
+class _LongConvolution(torch.autograd.Function):
+    """Works on few channels at a time and keeps inputs only: spectra, twice as long, are made again where needed."""
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Tensor, *blocks: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        ctx.save_for_backward(kernel, *blocks)
+        outputs = tuple(torch.empty_like(block) for block in blocks)
+        for size, length, members in _by_size(blocks):
+            for part in _channel_parts(kernel, blocks, members, size):
+                spectrum = torch.fft.rfft(kernel[part, :length], n=size)
+                for m in members:
+                    product = torch.fft.rfft(blocks[m][:, part], n=size).mul_(spectrum)
+                    outputs[m][:, part] = torch.fft.irfft(product, n=size)[..., : blocks[m].shape[-1]]
+        return outputs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        kernel, *blocks = ctx.saved_tensors
+        grad_kernel, grad_blocks = torch.zeros_like(kernel), tuple(torch.empty_like(block) for block in blocks)
+        for size, length, members in _by_size(blocks):
+            for part in _channel_parts(kernel, blocks, members, size):
+                spectrum = torch.fft.rfft(kernel[part, :length], n=size).conj_physical_()
+                of_kernel = torch.zeros_like(spectrum)
+                for m in members:
+                    above = torch.fft.rfft(grads[m][:, part], n=size)
+                    own = torch.fft.rfft(blocks[m][:, part], n=size).conj_physical_()
+                    of_kernel += own.mul_(above).sum(dim=0)
+                    back = torch.fft.irfft(above.mul_(spectrum), n=size)
+                    grad_blocks[m][:, part] = back[..., : blocks[m].shape[-1]]
+                grad_kernel[part, :length] += torch.fft.irfft(of_kernel, n=size)[..., :length]
+        return grad_kernel, *grad_blocks
+
+
+def _by_size(blocks: Sequence[Tensor]) -> list[tuple[int, int, list[int]]]:
+    """Blocks that share a size of FFT, and with it the spectrum of the filter: size, longest length, their numbers."""
+    members: dict[int, list[int]] = {}
+    for number, block in enumerate(blocks):
+        members.setdefault(fft_size(block.shape[-1]), []).append(number)
+    return [(size, max(blocks[m].shape[-1] for m in numbers), numbers) for size, numbers in members.items()]
+
+
+def _channel_parts(kernel: Tensor, blocks: Sequence[Tensor], members: list[int], size: int) -> list[slice]:
+    """Slices of channels, as many at a time as keep one FFT call within ``CHUNK`` values."""
+    rows = max(len(blocks[m]) for m in members)
+    step = max(1, CHUNK[kernel.device.type] // (size * rows))
+    return [slice(first, first + step) for first in range(0, kernel.shape[0], step)]

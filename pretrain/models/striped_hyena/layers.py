@@ -1,0 +1,106 @@
+"""The two mixers of Evo, its gated MLP and its norm.
+
+Names of parameters of a layer, the mixer's under ``mixer.``:
+
+    mixer_norm.scale (D,)   mlp_norm.scale (D,)   mlp.{gate (F, D),up (F, D),down (D, F)}.weight
+    convolution: input.{weight (3D, D),bias}   short.{weight (3D, 1, K),bias}   filter.{poles,residues} (D, S, 1, 2)
+                 skip (D,)   output.{weight (D, D),bias}
+    attention:   qkv.{weight (3D, D),bias}   output.{weight (D, D),bias}
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pretrain.models.hyena.convolution import ShortConvolution, long_convolution
+from pretrain.models.hyena.operator import add_skip
+from pretrain.models.layout import Layout
+from pretrain.models.striped_hyena.filters import ModalFilter
+from pretrain.models.striped_hyena.settings import StripedHyenaSettings
+from pretrain.models.transformer.positions import rotate
+
+Rotary = tuple[Tensor, Tensor]
+
+
+class RootNorm(nn.Module):
+    """scale x / (rms(x) + eps): eps stands outside the root, unlike in torch's RMSNorm."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, D) -> (N, D)."""
+        root = torch.linalg.vector_norm(x.float(), dim=-1, keepdim=True) / x.shape[-1] ** 0.5
+        return self.scale * (x / (root + self.eps)).to(self.scale.dtype)
+
+
+class GatedConvolution(nn.Module):
+    """y = (h * (x1 v) + skip x1 v) x2, the three projections interleaved head by head."""
+
+    def __init__(self, settings: StripedHyenaSettings) -> None:
+        super().__init__()
+        width, self.heads = settings.hidden_size, settings.num_attention_heads
+        self.input = nn.Linear(width, 3 * width)
+        self.short = ShortConvolution(3 * width, settings.short_kernel_size)
+        self.filter = ModalFilter(width, settings.state_size)
+        self.skip = nn.Parameter(torch.zeros(width))
+        self.output = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, layout: Layout, rotary: Rotary) -> Tensor:
+        """(N, D) in layout order -> (N, D)."""
+        gates, inner = [], []
+        for group, rows in zip(layout.groups, layout.split(self.input(x)), strict=True):
+            z = self.short(group.to_blocks(rows).transpose(1, 2))  # (B, 3D, T)
+            by_head = z.unflatten(1, (self.heads, 3, -1))
+            x2, x1, v = (by_head[:, :, part].flatten(1, 2) for part in range(3))  # (B, D, T) each
+            gates.append(x2)
+            inner.append(x1 * v)
+        mixed = long_convolution(inner, add_skip(self.filter(layout.longest), self.skip))
+        parts = [
+            group.from_blocks((y * x2).to(x2.dtype).transpose(1, 2))
+            for group, x2, y in zip(layout.groups, gates, mixed, strict=True)
+        ]
+        return self.output(torch.cat(parts) if len(parts) > 1 else parts[0])
+
+
+class CausalAttention(nn.Module):
+    """Rotary attention to the token itself and those before it; rows of ``qkv`` are queries, keys, values, by head."""
+
+    def __init__(self, settings: StripedHyenaSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        width = settings.hidden_size
+        self.qkv = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, layout: Layout, rotary: Rotary) -> Tensor:
+        """(N, D) in layout order -> (N, D)."""
+        settings = self.settings
+        q, k, v = self.qkv(x).view(len(x), 3, settings.num_attention_heads, settings.head_size).unbind(1)  # (N, H, h)
+        q, k = rotate(q, *rotary), rotate(k, *rotary)
+        rate = settings.attention_probs_dropout_prob if self.training else 0.0
+        parts = []
+        for group, *rows in zip(layout.groups, *map(layout.split, (q, k, v)), strict=True):
+            q, k, v = (group.to_blocks(part).transpose(1, 2) for part in rows)  # (B, H, T, h); padding comes last
+            y = F.scaled_dot_product_attention(q, k, v, dropout_p=rate, is_causal=True)
+            parts.append(group.from_blocks(y.transpose(1, 2)))
+        return self.output(torch.cat(parts).flatten(1))
+
+
+class GatedMlp(nn.Module):
+    """down(gelu(gate(x)) up(x)), exact GELU, no biases."""
+
+    def __init__(self, settings: StripedHyenaSettings) -> None:
+        super().__init__()
+        width, inner = settings.hidden_size, settings.intermediate_size
+        self.gate = nn.Linear(width, inner, bias=False)
+        self.up = nn.Linear(width, inner, bias=False)
+        self.down = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, D) -> (N, D)."""
+        return self.down(F.gelu(self.gate(x)) * self.up(x))
