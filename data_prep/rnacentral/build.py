@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.corpus import SequenceWriter
-from data_prep.errors import DataPrepError
+from data_prep.errors import DataPrepError, shown_name
 from data_prep.filters.clustering import Clusterer
-from data_prep.filters.dedup import SeenKeys, sequence_keys
+from data_prep.filters.dedup import RepeatedIds, SeenKeys, sequence_keys
 from data_prep.filters.holdout import is_held_out
-from data_prep.filters.records import LengthFilter, LetterFilter, RecordBatch, drop_duplicates
+from data_prep.filters.records import AmbiguityFilter, LengthFilter, LetterFilter, RecordBatch, drop_duplicates
 from data_prep.filters.tally import Tally
 from data_prep.formats.fasta import read_fasta
-from data_prep.nucleotides import ALPHABETS
+from data_prep.nucleotides import ALPHABETS, Alphabet, count_ambiguous
 from data_prep.rnacentral.type_table import TypeTable
 from data_prep.rnacentral.types import RNA_TYPES, type_of_header
-from data_prep.runtime.console import progress
+from data_prep.runtime.console import progress, warn
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class RnaPolicy:
 
     alphabet: str = "rna"
     letters: str = "iupac"  # or "acgun"
+    max_ambiguous: float = 1.0  # share of ambiguity codes; records without any known letter never enter
     duplicates: str = "exact"  # or "containment", "keep"
     min_length: int = 1
     max_length: int | None = None
@@ -73,6 +74,7 @@ def fill(
     """Write every record of the file that the policy admits; `wanted` as from `find_contained`."""
     length = LengthFilter(policy.min_length, policy.max_length, "drop")
     seen = SeenKeys(writer.scratch)
+    repeated = RepeatedIds(writer.scratch)
     row = 0
     for records in read_records(file, policy, tally):
         if wanted is not None:
@@ -90,13 +92,20 @@ def fill(
         for split, chosen in (("train", first & ~held_out), ("validation", first & held_out)):
             rows = kept.where(chosen)
             headers = rows.columns["header"]
+            repeated.look_at(rows.ids)
             writer.append(split, rows.ids, rows.sequences, rna_type=_types(rows.ids, headers, types, tally))
+    if types is not None:
+        types.refuse_no_match(file)
+    if repeated.count:
+        warn(
+            f"{file}: {repeated.count:,} ids are there again with another sequence, {shown_name(repeated.first)} first"
+        )
 
 
 def read_records(file: str, policy: RnaPolicy, tally: Tally) -> Iterator[RecordBatch]:
     """Blocks of records that pass the letter filter, with the column `header`."""
     alphabet = ALPHABETS[policy.alphabet]
-    letters = LetterFilter(alphabet)
+    letters, ambiguity = LetterFilter(alphabet), AmbiguityFilter(alphabet, policy.max_ambiguous)
     with progress(description=file, unit="B") as bar:
         for block in read_fasta(file, alphabet.spell):
             bar.update(len(block.text))
@@ -112,10 +121,19 @@ def read_records(file: str, policy: RnaPolicy, tally: Tally) -> Iterator[RecordB
             tally.drop("records", "record_without_sequence", int((~filled).sum()))
             records = RecordBatch(block.ids, block.sequences, {"header": block.headers.rows()}).where(filled)
             records = letters(records, tally)
-            yield _without_ambiguity(records, alphabet.letters + b"N", tally) if policy.letters == "acgun" else records
+            if policy.letters == "acgun":
+                records = _without_codes(records, alphabet.letters + b"N", tally)
+            yield ambiguity(_with_known_letters(records, alphabet, tally), tally)
 
 
-def _without_ambiguity(records: RecordBatch, allowed: bytes, tally: Tally) -> RecordBatch:
+def _with_known_letters(records: RecordBatch, alphabet: Alphabet, tally: Tally) -> RecordBatch:
+    mask = count_ambiguous(alphabet, records.sequences) < records.lengths
+    tally.keep("known_letters", int(mask.sum()))
+    tally.drop("known_letters", "only_ambiguous_letters", int((~mask).sum()))
+    return records.where(mask)
+
+
+def _without_codes(records: RecordBatch, allowed: bytes, tally: Tally) -> RecordBatch:
     mask = np.array([not sequence.translate(None, allowed) for sequence in records.sequences.rows()], bool)
     tally.keep("letters_acgun", int(mask.sum()))
     tally.drop("letters_acgun", "ambiguity_code_other_than_N", int((~mask).sum()))
@@ -125,9 +143,11 @@ def _without_ambiguity(records: RecordBatch, allowed: bytes, tally: Tally) -> Re
 def _types(ids: Sequence[bytes], headers: Sequence[bytes], table: TypeTable | None, tally: Tally) -> list[str | None]:
     """Types (R,): from the table where it has one, else from the header; counted where none or none of the 28."""
     found = [type_of_header(header) for header in headers]
-    if table:
-        found = [listed or told for listed, told in zip(table.look_up(ids), found, strict=True)]
     tally.keep("rna_type", len(found))
+    if table:
+        listed = table.look_up(ids)
+        tally.change("rna_type", "from_the_table", len(ids) - listed.count(None))
+        found = [one or told for one, told in zip(listed, found, strict=True)]
     tally.change("rna_type", "without_a_type", found.count(None))
     tally.change("rna_type", "type_outside_the_28_of_rnaernie", sum(kind not in RNA_TYPES for kind in found if kind))
     return found

@@ -2,40 +2,22 @@
 
 import re
 
+from data_prep.rnacentral.phrases import PHRASES
+
 # INSDC names without underscores, in the order of the RNAErnie vocabulary.
 RNA_TYPES = (
     "RNaseMRPRNA", "RNasePRNA", "SRPRNA", "YRNA", "antisenseRNA", "autocatalyticallysplicedintron", "guideRNA",
     "hammerheadribozyme", "lncRNA", "miRNA", "miscRNA", "ncRNA", "other", "piRNA", "premiRNA", "precursorRNA", "rRNA",
     "ribozyme", "sRNA", "scRNA", "scaRNA", "siRNA", "snRNA", "snoRNA", "tRNA", "telomeraseRNA", "tmRNA", "vaultRNA",
 )  # fmt: skip
+# Names that files of classes use beside them: further types of RNAcentral, classes of Rfam and of nRC.
+OTHER_CLASSES = (
+    "circRNA", "rasiRNA", "mRNA", "5SrRNA", "5.8SrRNA", "58SrRNA", "16SrRNA", "23SrRNA", "CD-box", "HACA-box",
+    "CDbox", "HACAbox", "IRES", "IntrongpI", "IntrongpII", "leader", "riboswitch", "thermoregulator",
+)  # fmt: skip
 
-# Species-specific headers hold a description in words. The first entry found decides: the longer name stands first.
-PHRASES = (
-    ("pre-microRNA", "premiRNA"),
-    ("microRNA precursor", "premiRNA"),
-    ("transfer-messenger RNA", "tmRNA"),
-    ("ribosomal RNA", "rRNA"),
-    ("transfer RNA", "tRNA"),
-    ("microRNA", "miRNA"),
-    ("long non-coding RNA", "lncRNA"),
-    ("piwi-interacting RNA", "piRNA"),
-    ("small Cajal body-specific RNA", "scaRNA"),
-    ("small nucleolar RNA", "snoRNA"),
-    ("small nuclear RNA", "snRNA"),
-    ("small interfering RNA", "siRNA"),
-    ("signal recognition particle RNA", "SRPRNA"),
-    ("hammerhead ribozyme", "hammerheadribozyme"),
-    ("RNase MRP", "RNaseMRPRNA"),
-    ("RNase P", "RNasePRNA"),
-    ("Y RNA", "YRNA"),
-)
-WORDS = {name: name for name in RNA_TYPES if name not in ("other", "ncRNA")} | {
-    "antisense_RNA": "antisenseRNA", "guide_RNA": "guideRNA", "misc_RNA": "miscRNA", "pre_miRNA": "premiRNA",
-    "precursor_RNA": "precursorRNA", "RNase_MRP_RNA": "RNaseMRPRNA", "RNase_P_RNA": "RNasePRNA", "SRP_RNA": "SRPRNA",
-    "telomerase_RNA": "telomeraseRNA", "vault_RNA": "vaultRNA", "Y_RNA": "YRNA", "ncRNA": "ncRNA",
-}  # fmt: skip
-SPECIES_SPECIFIC = re.compile(rb"URS[0-9A-F]{10}_\d+$")
-COUNTED = re.compile(r"(.+?) from [\d,]+ species")
+URS = re.compile(rb"URS[0-9A-F]{10}(?:[_/](\d+))?")
+COUNTED = re.compile(r"(.+?) (?:found )?(?:from|in) [\d,]+ species")
 
 
 def normalised_type(name: str) -> str:
@@ -43,25 +25,38 @@ def normalised_type(name: str) -> str:
     return re.sub(r"[\s_]", "", name)
 
 
-def type_of_header(header: bytes) -> str | None:
-    """The type that a FASTA header (without '>') tells.
+KNOWN = {name.lower(): name for name in (*RNA_TYPES, *OTHER_CLASSES)}
 
-    Active export, `URS0000000001 rRNA from 1 species`, and any other file: what stands after the id, up to
-    `from N species` or else the second word. Species-specific export, `URS0000000001_9606 Homo sapiens …`: the type
-    that the description names, if it names one; its second word is the genus.
+
+def type_of_header(header: bytes) -> str | None:
+    """The type that a FASTA header (without '>') tells, or None: never a word of the organism.
+
+    Active export of RNAcentral, `URS0000000001 rRNA from 1 species`: what is counted. Files of classes, `id tRNA`: the
+    second word, if it is the name of a class. Descriptions, as in RNAcentral's species-specific export,
+    `URS0000000001_9606 Homo sapiens …`: the type that the words name, if they name one.
     """
     identifier, _, rest = header.partition(b" ")
     description = rest.decode("utf-8", "replace").strip()
     if not description:
         return None
-    if SPECIES_SPECIFIC.match(identifier):
-        return _type_in_words(description)
-    counted = COUNTED.match(description)
-    return normalised_type(counted[1] if counted else description.split()[0])
+    if counted := COUNTED.match(description):
+        named = counted[1].rpartition(" ")[2]
+        return _known(counted[1]) or type_in_words(counted[1]) or (named if named.endswith("RNA") else None)
+    if not URS.fullmatch(identifier) and (named_class := _known(description.split()[0])):
+        return named_class
+    return type_in_words(description)
 
 
-def _type_in_words(description: str) -> str | None:
-    for phrase, name in PHRASES:
-        if phrase in description:
-            return name
-    return next((WORDS[word] for word in re.findall(r"\w+", description) if word in WORDS), None)
+def type_in_words(description: str) -> str | None:
+    """The type that a description names; the first of PHRASES that fits decides."""
+    found = next((kind for pattern, kind in PHRASES if pattern.search(description)), None)
+    return found or next(filter(None, map(_known_word, re.findall(r"\w+", description))), None)
+
+
+def _known(name: str) -> str | None:
+    return KNOWN.get(normalised_type(name).lower())
+
+
+def _known_word(word: str) -> str | None:
+    """Types that are a word of their own in any text; `other` and `leader` are not."""
+    return _known(word) if word.endswith(("RNA", "RNAs")) else None

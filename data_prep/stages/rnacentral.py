@@ -1,7 +1,7 @@
 """Build a corpus from RNAcentral's active FASTA, with an RNA type for each sequence.
 
 Types come from a table of ids and types, else from the header (`URS0000000001 rRNA from 1 species`, or the type that
-the description of a species-specific header names). Presets follow the published models as far as they are known:
+the words of a description name, if they do). Presets follow the published models as far as they are known:
   ernie_rna  longest 1022 nt, sequences that lie in another one dropped (CD-HIT-EST or MMseqs2 where installed, else
              only equal ones), 10 % validation
   rnaernie   longest 512 nt, 1 % validation (published: none)
@@ -36,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--types", metavar="TABLE", help="id and type, or RNAcentral's id_mapping.tsv (plain, gz)")
     parser.add_argument("--alphabet", choices=ALPHABETS, help="store U (rna) or T (dna)")
     parser.add_argument("--letters", choices=("iupac", "acgun"), help="drop records with other letters than these")
+    parser.add_argument(
+        "--max-ambiguous", type=float, metavar="FRACTION",
+        help="most letters other than A, C, G, U, T (default 1: all records that have one of these)",
+    )  # fmt: skip
     parser.add_argument("--duplicates", choices=("exact", "containment", "keep"))
     parser.add_argument("--min-length", type=int, metavar="NT")
     parser.add_argument("--max-length", type=int, metavar="NT")
@@ -75,6 +79,8 @@ def _policy(args: argparse.Namespace) -> RnaPolicy:
         raise DataPrepError(f"--min-length must be 1 or more, got {policy.min_length}")
     if policy.max_length is not None and policy.max_length < policy.min_length:
         raise DataPrepError(f"--max-length {policy.max_length} is below --min-length {policy.min_length}")
+    if not 0 <= policy.max_ambiguous <= 1:
+        raise DataPrepError(f"--max-ambiguous must lie in 0 to 1, got {policy.max_ambiguous}")
     if not 0 <= policy.validation < 1:
         raise DataPrepError(f"--validation must lie in 0 to below 1, got {policy.validation}")
     return policy

@@ -38,7 +38,7 @@ HEADERS = {
     b"URS0000000001_77133 uncultured bacterium partial 16S ribosomal RNA": "rRNA",
     b"URS00000D0A00_9606 Homo sapiens (human) tRNA-Ala (AGC)": "tRNA",
     b"URS00000D0A01_9606 Homo sapiens misc_RNA": "miscRNA",
-    b"URS00000D0A02_9606 Homo sapiens (human) hsa-miR-9-5p": None,
+    b"URS00000D0A02_9606 Homo sapiens (human) hsa-miR-9-5p": "miRNA",
     b"URS00000D0A03": None,
     b"RF00001_A_1_1-2 5S_rRNA": "5SrRNA",
 }
@@ -111,7 +111,7 @@ def test_the_table_of_types_goes_before_the_header(fasta, tmp_path):
     assert types(corpus)["URS0000000002"] == "SRPRNA"
     assert types(corpus)["URS0000000005_9606"] == "miscRNA"
     changed = next(f["changed"] for f in corpus.manifest["stages"][-1]["filters"] if f["filter"] == "rna_type")
-    assert changed == {"type_outside_the_28_of_rnaernie": 1, "without_a_type": 0}
+    assert changed == {"from_the_table": 2, "type_outside_the_28_of_rnaernie": 1, "without_a_type": 0}
 
 
 @pytest.mark.parametrize(("preset", "longest"), [("ernie_rna", 1022), ("rnaernie", 512), ("rnaernie2", 2048)])
