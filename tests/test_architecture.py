@@ -19,8 +19,9 @@ LEVELS = [
     ["rng", "distributed"],
     ["tokenizers"],
     ["masking"],
-    ["config"],  # the masking section of a run's YAML is described where masking is
-    ["data", "models", "runs"],
+    ["models"],
+    ["config"],  # sections of a run's YAML are described where masking and the settings of a model are
+    ["data", "runs"],
     ["families"],
     ["importing"],
     ["exporting", "objectives"],
@@ -33,7 +34,7 @@ LEVELS = [
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 UPWARD = {
-    ("config", "families"),  # `quirks: upstream` asks the family for its values, when a run is loaded
+    ("config", "families"),  # a family gives a run its quirks and its model what the YAML leaves out
     ("families", "cli"),  # `python -m pretrain.families` is a command
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from pretrain.benchmarking.contestants import BenchmarkPlan
 from pretrain.benchmarking.process import PHASES, ContestantHandle, StepTiming, contestant_process
 from pretrain.config import Config
-from pretrain.families import find_family
+from pretrain.families.choice import choose
 from pretrain.planning.costs import flops_per_token
 
 UTILISATION = (
@@ -70,7 +70,7 @@ def _summary(config: Config, remote: ContestantHandle, steps: list[StepTiming], 
     seconds = np.array([step.seconds for step in steps])  # (rounds, phases)
     tokens, cells = sum(step.tokens for step in steps), sum(step.cells for step in steps)
     flops = flops_per_token(
-        find_family(config.model.family).resized(config.model.model_dump()),
+        choose(config.model)[1],
         sum(step.squares for step in steps) / tokens,
         getattr(config.masking, "rate", 0.15),
     )

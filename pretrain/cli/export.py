@@ -50,10 +50,11 @@ def _export(args: argparse.Namespace) -> None:
     from pretrain.exporting import CardFacts, export_model
     from pretrain.exporting.new_folder import refuse_existing
     from pretrain.exporting.notes import family_notes, source_rows
-    from pretrain.families import find_family
+    from pretrain.families.choice import family_of
     from pretrain.objectives import OBJECTIVES
     from pretrain.reporting.recipe_diff import differences, plain
     from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+    from pretrain.training.compatibility import settings_of_checkpoint
 
     run_dir = Path(args.run_dir)
     if not (run_dir / "config.yaml").is_file():
@@ -62,12 +63,8 @@ def _export(args: argparse.Namespace) -> None:
     config = load_config(str(run_dir / "config.yaml"))
     checkpoint = find_checkpoint(run_dir, args.step)
     state, about = read_tensors(checkpoint, WEIGHTS), read_state(checkpoint)
-    family = find_family(config.model.family)
-    dropout = {
-        "hidden_dropout_prob": config.model.hidden_dropout_prob,
-        "attention_probs_dropout_prob": config.model.attention_probs_dropout_prob,
-    }
-    settings = family.resized({**about["identity"]["model"], **dropout})
+    settings = settings_of_checkpoint(config, about["identity"])
+    family = family_of(config.model, settings)
     notes = family_notes(family)
     for name, section in config.objectives.active().items():
         notes += OBJECTIVES[name].card_notes(section, about)

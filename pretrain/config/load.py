@@ -13,8 +13,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
+from pretrain.config.effects import check_combinations
+from pretrain.config.model import DEFAULT_FAMILY, with_architecture
 from pretrain.config.problems import first_problem
-from pretrain.config.sections import Config, Model
+from pretrain.config.sections import Config
 from pretrain.config.yaml_file import find_config, merge, nested, parse_overrides, read_yaml
 from pretrain.errors import PolymeraseError
 from pretrain.masking.settings import MaskingSettings
@@ -39,11 +41,12 @@ def load_config(name: str, overrides: list[str] | None = None) -> Config:
 
 def check(tree: Mapping[str, Any], where: str) -> Config:
     """A nested dictionary as a Config. ``where`` names the file in messages."""
+    tree, kind = with_architecture(tree, where)
     try:
-        config = Config.model_validate(tree)
+        config = kind.model_validate(tree)
     except ValidationError as error:
-        raise PolymeraseError(f"{where}: {first_problem(error, tree)}") from None
-    _check_combinations(config, where)
+        raise PolymeraseError(f"{where}: {first_problem(error, tree, kind)}") from None
+    check_combinations(config, where)
     return config
 
 
@@ -54,16 +57,16 @@ def dump(config: Config) -> str:
 
 def save(config: Config, path: Path) -> None:
     """Write the resolved config, atomically."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(dump(config), encoding="utf-8")
-    temporary.replace(path)
+    from data_prep.corpus.files import write_atomic
+
+    write_atomic(path, dump(config).encode())
 
 
 def _family_quirks(tree: Mapping[str, Any]) -> Mapping[str, Any]:
     from pretrain.families import FAMILIES
 
     model = tree.get("model", {})
-    family = FAMILIES.get(model.get("family", Model().family)) if isinstance(model, Mapping) else None
+    family = FAMILIES.get(model.get("family") or DEFAULT_FAMILY) if isinstance(model, Mapping) else None
     return family.quirks if family else {}  # an unknown family is reported where it is looked up
 
 
@@ -120,44 +123,6 @@ def _is_of_another_strategy(key: str, tree: Mapping[str, Any]) -> bool:
     strategies = {known.model_fields["strategy"].default: known for known in get_args(get_args(MaskingSettings)[0])}
     chosen = strategies.get(masking.get("strategy"))
     return chosen is not None and name not in chosen.model_fields
-
-
-def _check_combinations(config: Config, where: str) -> None:
-    """What each key allows by itself but not together."""
-    batch, engine = config.batch, config.engine
-    problems = (
-        (
-            batch.tokens is None and batch.sequences is None,
-            "batch: set batch.tokens or batch.sequences (how large one micro-batch is)",
-        ),
-        (
-            not config.objectives.active(),
-            "objectives: none is on; set for example objectives.mlm.weight=1.0",
-        ),
-        (
-            config.train.patience > 0 and config.train.eval_every == 0,
-            "train.patience counts evaluations; set train.eval_every too",
-        ),
-        (
-            engine.offload_param == "cpu" and engine.zero_stage != 3,
-            "engine.offload_param=cpu needs engine.zero_stage=3",
-        ),
-        (
-            engine.offload_optimizer == "cpu" and engine.zero_stage == 0,
-            "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3",
-        ),
-        (
-            engine.precision == "fp16" and engine.zero_stage == 0,
-            "engine.precision=fp16 needs engine.zero_stage=1, 2 or 3 (float32 masters of the weights)",
-        ),
-        (
-            config.corpus.temperature != 1.0 and config.corpus.temperature_mode == "none",
-            "corpus.temperature has no effect with corpus.temperature_mode=none",
-        ),
-    )
-    for holds, problem in problems:
-        if holds:
-            raise PolymeraseError(f"{where}: {problem}")
 
 
 def notes(config: Config) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from pretrain.config.model import config_class, keys_of
 from pretrain.config.sections import Config
+from pretrain.errors import nearest
+from pretrain.models.architecture import ARCHITECTURES
 
 
-def first_problem(error: ValidationError, tree: Mapping[str, Any]) -> str:
+def first_problem(error: ValidationError, tree: Mapping[str, Any], kind: type[Config]) -> str:
     """The first problem in words; unknown keys come first, for they often cause the others."""
     problems = error.errors()
     unknown = [p for p in problems if p["type"] == "extra_forbidden"]
@@ -19,7 +21,7 @@ def first_problem(error: ValidationError, tree: Mapping[str, Any]) -> str:
     path = _path(problem["loc"], tree)
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        return _unknown(path, tree)
+        return _unknown(path, tree, kind)
     if problem["type"] == "missing":
         return f"key {key!r} is missing; set it in the file or as {key}=VALUE"
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -31,7 +33,8 @@ def first_problem(error: ValidationError, tree: Mapping[str, Any]) -> str:
 
 def known_keys() -> list[str]:
     """Every dotted key a config may hold. Keys inside lists are not among them: a list is given whole."""
-    return sorted({key for key in _walk(Config, "") if ".0." not in key})
+    every = (key for name in ARCHITECTURES for key in _walk(config_class(name), ""))
+    return sorted({key for key in every if ".0." not in key})
 
 
 def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> list[str]:
@@ -49,25 +52,29 @@ def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> list[str]
     return path
 
 
-def _unknown(path: list[str], tree: Mapping[str, Any]) -> str:
+def _unknown(path: list[str], tree: Mapping[str, Any], kind: type[Config]) -> str:
     """A hint for a key that does not exist: the nearest full key, or the same name in another section."""
     key = ".".join(path)
-    known = list(dict.fromkeys(_walk(Config, "")))
+    known = list(dict.fromkeys(_walk(kind, "")))
     wanted = ".".join("0" if step.isdigit() else step for step in path)
     if wanted in known:
         return f"key {key!r} does not belong to masking.strategy={tree['masking'].get('strategy')}"
+    others = [name for name in ARCHITECTURES if path[0] == "model" and path[-1] in keys_of(name)]
+    if others:
+        own = tree["model"].get("architecture")
+        return f"key {key!r} belongs to architecture {' and '.join(others)}, this run's is {own}; leave it out"
     section = wanted.rpartition(".")[0]
     siblings = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == section}
     close = (
-        [siblings[name] for name in difflib.get_close_matches(path[-1], siblings, 1, 0.6)]
-        or [name for name in known if name.rpartition(".")[2] == path[-1]][:1]
-        or difflib.get_close_matches(wanted, known, 1, 0.3)
+        (siblings[near] if (near := nearest(path[-1], siblings, 0.6)) else None)
+        or next((name for name in known if name.rpartition(".")[2] == path[-1]), None)
+        or nearest(wanted, known, 0.3)
     )
-    if not close:
+    if close is None:
         return f"unknown key {key!r}; known here: {', '.join(siblings)}"
     numbers = iter([step for step in path if step.isdigit()])
-    near = ".".join(next(numbers, step) if step == "0" else step for step in close[0].split("."))
-    return f"unknown key {key!r}; did you mean {near!r}?"
+    hint = ".".join(next(numbers, step) if step == "0" else step for step in close.split("."))
+    return f"unknown key {key!r}; did you mean {hint!r}?"
 
 
 def _walk(model: type[BaseModel], prefix: str) -> list[str]:

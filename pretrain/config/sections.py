@@ -57,23 +57,20 @@ class Corpus(Section):
 
 
 class Model(Section):
-    """The encoder. Keys left out take the sizes of the published model of ``family``."""
+    """Backbone, output head and tokenizer.
 
-    family: str = "ernie_rna"
+    Besides the keys below, every field of the architecture's settings and options is a key: ``config/model.py`` adds
+    them, ``models/transformer/settings.py`` says what those of a transformer mean. Keys left out are as in the
+    published model of ``family``.
+    """
+
+    family: str | None = None  # a published model to start from; default: ernie_rna, unless an architecture is named
+    architecture: str | None = None  # default: that of the family; alone, it needs a tokenizer and all sizes
+    tokenizer: str | None = None  # default: that of the family
+    tokenizer_file: str | None = None  # of tokenizers that are read from a file (bpe)
     init_from: str | None = None  # Hugging Face folder whose weights the run starts from
     # init_from may be a family with fewer tokens: rows follow their tokens, new ones begin in the middle of the old
     extend_vocabulary: bool = False
-    hidden_size: Positive | None = None
-    num_hidden_layers: Positive | None = None
-    num_attention_heads: Positive | None = None
-    intermediate_size: Positive | None = None
-    max_position_embeddings: Positive | None = None
-    hidden_dropout_prob: Fraction | None = None
-    attention_probs_dropout_prob: Fraction | None = None
-    checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
-    # pairing-bias models: store the scores of every layer; or rebuild them in the backward pass, in one buffer for all
-    # layers; or none, for sequences so long that not even one layer's fit (costs the products of all layers below)
-    pairing_memory: Literal["store", "rebuild", "none"] = "rebuild"
 
 
 class Mlm(Section):

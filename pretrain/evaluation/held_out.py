@@ -26,8 +26,8 @@ from pretrain.objectives import OBJECTIVES, LossSums, default_objective
 from pretrain.objectives.base import TOKEN_SCOPES
 from pretrain.objectives.model import PretrainingModel
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
-from pretrain.tokenizers import build_tokenizer
 from pretrain.training.baselines import BASELINE
+from pretrain.training.compatibility import settings_of_checkpoint
 from pretrain.training.components import RunComponents, build_components
 from pretrain.training.validation import Evaluator, evaluation_batches
 
@@ -149,12 +149,12 @@ def _recipe_config(source: str, family: Family, encoder: ModelSettings, settings
 
     Motif masking needs lists that only who built them has; without them letters are masked one by one.
     """
-    name = f"{'ernie' if family.name == 'ernie_rna' else family.name}.yaml"
+    name = f"{family.recipe}.yaml"
     recipe = load_config(name)
     longest = min(family.max_tokens, encoder.max_position_embeddings)
     fitting = [f"model.init_from={source}", f"corpus.max_tokens={min(recipe.corpus.max_tokens or longest, longest)}"]
     if recipe.corpus.window:
-        bases = build_tokenizer(family.tokenizer).max_nucleotides(longest)
+        bases = family.build_tokenizer().max_nucleotides(longest)
         fitting.append(f"corpus.window={min(recipe.corpus.window, bases)}")
     lists = [
         Path(file)
@@ -174,7 +174,7 @@ def _load_run(folder: Path, corpus: str, settings: list[str]) -> tuple[RunCompon
     checkpoint = find_checkpoint(folder)
     components = build_components(_for_corpus(config, corpus))
     # what the run took over from model.init_from besides sizes stands in its checkpoint only
-    components = replace(components, settings=components.family.resized(read_state(checkpoint)["identity"]["model"]))
+    components = replace(components, settings=settings_of_checkpoint(config, read_state(checkpoint)["identity"]))
     model = components.model()
     weights = read_tensors(checkpoint, WEIGHTS)
     wanted = model.state_dict()

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
-from pretrain.families import Family, find_family
+from pretrain.families import Family
+from pretrain.families.choice import family_of
 from pretrain.models import LanguageModel, ModelSettings
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
-from pretrain.tokenizers import Tokenizer, build_tokenizer
+from pretrain.tokenizers import Tokenizer
+from pretrain.training.compatibility import settings_of_checkpoint
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def load_model(source: str) -> TrainedModel:
         raise PolymeraseError(f"{source}: tensors are missing: {', '.join(trunk[:5])}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return TrainedModel(
-        source, family, settings, build_tokenizer(family.tokenizer), network.to(device).eval(), not missing, device
+        source, family, settings, family.build_tokenizer(), network.to(device).eval(), not missing, device
     )
 
 
@@ -78,8 +80,8 @@ def random_twin(model: TrainedModel, seed: int) -> TrainedModel:
 def _read_run(folder: Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
     config = load_config(str(folder / "config.yaml"))
     checkpoint = find_checkpoint(folder)
-    family = find_family(config.model.family)
-    return family, family.resized(read_state(checkpoint)["identity"]["model"]), read_tensors(checkpoint, WEIGHTS)
+    settings = settings_of_checkpoint(config, read_state(checkpoint)["identity"])
+    return family_of(config.model, settings), settings, read_tensors(checkpoint, WEIGHTS)
 
 
 def _read_folder(source: str) -> tuple[Family, ModelSettings, dict[str, Tensor]]:

@@ -22,7 +22,6 @@ from pretrain.families import Family
 from pretrain.families.own_code import OWN_FILES, form_of
 from pretrain.importing.source import CONFIG, FAMILY_KEY, OBJECTIVE_HEADS, UNUSED_TENSORS
 from pretrain.models import ModelSettings
-from pretrain.tokenizers import build_tokenizer
 
 _REMOTE_CODE = Path(__file__).with_name("remote_code")
 
@@ -67,7 +66,7 @@ def export_model(
     form = form_of(family, settings)
     if kind == "encoder" and form.kind == "remote":
         raise PolymeraseError(f"{family.name} is exported whole; AutoModel loads the encoder of that folder")
-    tokenizer = build_tokenizer(family.tokenizer)
+    tokenizer = family.build_tokenizer()
     class_name, _ = class_of(form, settings, kind)
     with new_folder(folder) as partial:
         tensors = export_tensors(family, settings, state, kind)

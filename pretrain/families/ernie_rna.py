@@ -86,6 +86,7 @@ ERNIE_RNA = Family(
     upstream=UPSTREAM_KEYS,
     ports=(OWN_KEYS,),
     hugging_face=OWN_FORMS["transformer"],
+    recipe_file="ernie",
     quirks={
         "masking.specials_selectable": True,
         "masking.random_ids": "vocabulary_from:4",

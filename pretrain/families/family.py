@@ -1,11 +1,17 @@
 """What a published model is, as data."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pretrain.families.keys import KeyLayout
-from pretrain.models.transformer.settings import RopeScaling, TransformerSettings
+from pretrain.models.architecture import architecture_of
+from pretrain.models.transformer.settings import RopeScaling
+
+if TYPE_CHECKING:
+    from pretrain.tokenizers import Tokenizer
 
 # encoder settings that transformers configs hold under the same name
 CONFIG_FIELDS = (
@@ -65,7 +71,7 @@ class Family:
     """
 
     name: str
-    settings: TransformerSettings
+    settings: Any
     tokenizer: str
     max_tokens: int
     parameters: int
@@ -74,10 +80,28 @@ class Family:
     heads: tuple[str, ...] = ("mlm",)
     unused_parameters: int = 0
     quirks: Mapping[str, Any] = field(default_factory=dict)
+    recipe_file: str | None = None
     ports: tuple[KeyLayout, ...] = ()
     vocabulary_files: tuple[str, ...] = VOCABULARY_FILES
+    tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
 
-    def resized(self, config: Mapping[str, Any]) -> TransformerSettings:
+    def build_tokenizer(self, **options: Any) -> Tokenizer:
+        """Its tokenizer; PolymeraseError where that has no such option."""
+        from pretrain.tokenizers import build_tokenizer
+
+        return build_tokenizer(self.tokenizer, **self.tokenizer_options, **options)
+
+    @property
+    def recipe(self) -> str:
+        """Name of its recipe's file under ``configs``, without ``.yaml``."""
+        return self.recipe_file or self.name
+
+    @property
+    def architecture(self) -> str:
+        """Name of its architecture."""
+        return architecture_of(self.settings).name
+
+    def resized(self, config: Mapping[str, Any]) -> Any:
         """This family with the sizes of a config.json (or of ``model.*`` overrides); other keys are not read."""
         names = CONFIG_FIELDS + self.hugging_face.extra_fields
         changes = {name: config[name] for name in names if config.get(name) is not None}

@@ -95,9 +95,7 @@ def _family_of(source: ImportedFile) -> Family:
         return FAMILIES[stated]
     alike = families_like(source)
     if len(alike) > 1 and (vocabulary := vocabulary_beside(source.path.parent)) is not None:
-        from pretrain.tokenizers import build_tokenizer
-
-        alike = [name for name in alike if build_tokenizer(FAMILIES[name].tokenizer).vocab == vocabulary]
+        alike = [name for name in alike if FAMILIES[name].build_tokenizer().vocab == vocabulary]
     if len(alike) != 1:
         what = f"could be {' or '.join(alike)}" if alike else "no model of a known family"
         raise PolymeraseError(f"{source.path}: {what}; convert it first: python launch/convert.py --family NAME …")

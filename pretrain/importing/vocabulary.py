@@ -15,7 +15,6 @@ from pretrain.families import Family
 from pretrain.families.family import VOCABULARY_FILES
 from pretrain.importing.damage import brief
 from pretrain.models import ModelSettings
-from pretrain.tokenizers import build_tokenizer
 
 _BY_TOKEN = ("encoder.embeddings.word.weight", "mlm_head.bias")  # tensors with a row per token
 _IDS = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
@@ -57,7 +56,7 @@ def check_vocabulary(source: str, family: Family, folder: Path) -> None:
     found = vocabulary_beside(folder, family.vocabulary_files)
     if found is None:
         return
-    ours = build_tokenizer(family.tokenizer).vocab
+    ours = family.build_tokenizer().vocab
     for number, (theirs, own) in enumerate(zip(found, ours, strict=False)):
         if theirs != own:
             raise PolymeraseError(
@@ -82,7 +81,7 @@ def extend_vocabulary(
     Raises:
         PolymeraseError: a token would be lost, or the two encoders differ in more than their vocabularies.
     """
-    before, after = build_tokenizer(old.tokenizer).vocab, build_tokenizer(new.tokenizer).vocab
+    before, after = old.build_tokenizer().vocab, new.build_tokenizer().vocab
     lost = [token for token in before if token not in after]
     if lost:
         raise PolymeraseError(f"model.extend_vocabulary: {new.name} has no token {lost[0]!r}, which {old.name} has")

@@ -66,6 +66,8 @@ class Architecture:
         side_inputs: (settings, vocabulary) -> name in ``PackedBatch.side`` -> host function that fills it.
         idle_options: (settings, options) -> options that have no effect, with the reason.
         keeps_pairs: settings -> memory grows with the square of a length.
+        first_weights: settings that only say how weights begin.
+        former: field of settings of former versions -> today's fields with its value, for checkpoints made before.
     """
 
     name: str
@@ -84,3 +86,5 @@ class Architecture:
     side_inputs: Callable[[Any, tuple[str, ...]], dict[str, SideInput]] = no_side_inputs
     idle_options: Callable[[Any, Any], dict[str, str]] = lambda settings, options: {}
     keeps_pairs: Callable[[Any], bool] = lambda settings: False
+    first_weights: tuple[str, ...] = ()
+    former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

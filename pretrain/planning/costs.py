@@ -11,8 +11,8 @@ from pretrain.config.sections import Optimizer as OptimizerSettings
 from pretrain.models import LanguageModel, ModelSettings, architecture_of
 from pretrain.objectives import OBJECTIVES, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
-from pretrain.training.components import options_of
 from pretrain.training.engine import BUCKET
+from pretrain.training.initial_weights import options_of
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 STAYS_GATHERED = 1_000_000_000  # weights that stage 3 keeps whole from forward to backward, at most

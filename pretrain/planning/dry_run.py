@@ -9,16 +9,15 @@ from pretrain.batches.collate import MicroBatch, MicroBatchBuilder
 from pretrain.batches.plan import Bounds, Plan
 from pretrain.config import Config, dump, notes
 from pretrain.errors import PolymeraseError
-from pretrain.families import find_family
 from pretrain.planning.costs import flops_per_token, memory_per_rank, optimizer_bytes, parameter_count
 from pretrain.planning.traffic import sent_per_step
-from pretrain.training.components import build_components, encoder_of, longest_input
+from pretrain.training.components import build_components, longest_input
+from pretrain.training.initial_weights import settings_of
 
 
 def describe(config: Config, ranks: int) -> str:
     """The resolved plan as text. A missing corpus is said, not fatal: the sizes can be read without it."""
-    family = find_family(config.model.family)
-    settings, _ = encoder_of(config, family)
+    family, settings, _ = settings_of(config)
     components, builder, batch, problem = None, None, None, None
     try:
         components = build_components(config)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from pretrain.config import Config, load_config
 from pretrain.families import find_family
+from pretrain.families.choice import choose
+from pretrain.training.initial_weights import with_settings
 
 _PLACES = ("run", "tracking", "corpus.path", "corpus.extra", "model.init_from", "quirks")  # where, not what
-_SIZES = "model."
 
 
 class Difference(NamedTuple):
@@ -29,28 +30,27 @@ def plain(value: Any) -> str:
     return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def recipe_of(config: Config) -> str:
-    """Name of the published recipe's file, without ``.yaml``."""
-    family = config.model.family
-    return "ernie" if family == "ernie_rna" else family
+def recipe_of(config: Config) -> str | None:
+    """Name of the published recipe's file, without ``.yaml``; None for a model that starts from no published one."""
+    return None if config.model.family is None else find_family(config.model.family).recipe
 
 
 def differences(config: Config) -> list[Difference]:
-    """Keys whose values differ, in the order of the config; sizes left out of the recipe are those of the family."""
-    published, here = _flat(load_config(f"{recipe_of(config)}.yaml")), _flat(config)
-    settings = find_family(config.model.family).settings
-    for key, value in published.items():
-        if key.startswith(_SIZES) and value is None:
-            published[key] = getattr(settings, key.removeprefix(_SIZES), None)
-    for key, value in here.items():
-        if key.startswith(_SIZES) and value is None:
-            here[key] = published.get(key)
+    """Keys whose values differ, in the order of the config; what is left out of a recipe is as in its family."""
+    recipe = recipe_of(config)
+    if recipe is None:
+        return []
+    published, here = _flat(_filled(load_config(f"{recipe}.yaml"))), _flat(_filled(config))
     keys = dict.fromkeys([*here, *published])
     return [
         Difference(key, published.get(key), here.get(key))
         for key in keys
         if published.get(key) != here.get(key) and not any(key == p or key.startswith(f"{p}.") for p in _PLACES)
     ]
+
+
+def _filled(config: Config) -> Config:
+    return with_settings(config, *choose(config.model))
 
 
 def _flat(config: Config) -> dict[str, Any]:

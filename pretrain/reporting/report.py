@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pretrain.families import find_family
+from pretrain.families.choice import choose
 from pretrain.families.published import parameter_count
 from pretrain.reporting.page import Page
 from pretrain.reporting.plots import Baselines, plots_of
 from pretrain.reporting.recipe_diff import Difference, differences, plain, recipe_of
 from pretrain.runs.history import RunRecords
 
-_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
 _SHARE = "/target_fraction"
 _TROUBLE = {
     "dropped_updates": "updates dropped because a gradient was not finite",
@@ -62,9 +61,7 @@ def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
 
 
 def _parameters(run: RunRecords) -> int:
-    model = run.config.model
-    sizes = {name: value for name in _SIZES if (value := getattr(model, name)) is not None}
-    return parameter_count(find_family(model.family).resized(sizes), ("mlm",))
+    return parameter_count(choose(run.config.model)[1], ("mlm",))
 
 
 def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:

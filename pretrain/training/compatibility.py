@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from dataclasses import asdict
+import json
+from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from pretrain.config import Config
 from pretrain.errors import PolymeraseError
+from pretrain.families import find_family
+from pretrain.families.choice import stated
+from pretrain.models import ModelSettings
+from pretrain.models.record import from_record, to_record
 from pretrain.training.components import RunComponents
 
 # what --allow-change may name
@@ -19,7 +28,7 @@ def run_signature(components: RunComponents) -> dict[str, Any]:
     return {
         "family": components.family.name,
         "vocabulary": _vocabulary(components.tokenizer.vocab),
-        "model": {key: value for key, value in asdict(components.settings).items() if not key.endswith("_prob")},
+        "model": _without_rates(to_record(components.settings)),
         "seed": config.run.seed,
         "corpus": {corpus.folder.name: corpus.fingerprint for corpus in components.corpora},
         "reading": {  # with these the stream of samples is cut, cropped and mixed
@@ -31,6 +40,43 @@ def run_signature(components: RunComponents) -> dict[str, Any]:
         "batch": config.batch.model_dump(mode="json", exclude={"accumulation", "micro_batches_per_step"}),
         "optimizer": config.optimizer.name,
     }
+
+
+def settings_of_checkpoint(config: Config, signature: Mapping[str, Any]) -> ModelSettings:
+    """Settings of the model in a checkpoint: its signature's, with the dropout of the run's config."""
+    below = None if config.model.family is None else find_family(config.model.family).settings
+    rates = {name: value for name, value in stated(config.model).items() if name.endswith("_prob")}
+    return from_record({**signature["model"], **rates}, below)
+
+
+def signature_of_today(signature: dict[str, Any], components: RunComponents) -> dict[str, Any]:
+    """A checkpoint's signature with what did not exist when it was written: settings and keys have their defaults."""
+    config, result = components.config, dict(signature)
+    with contextlib.suppress(PolymeraseError, TypeError):  # of another architecture, or damaged: shown as it is
+        result["model"] = _without_rates(to_record(from_record(signature["model"], components.family.settings)))
+    reading = {name: value for name, value in signature["reading"].items() if name != "extra_weights"}
+    result["reading"] = {**signature["reading"], **_filled(reading, config.corpus, {"path", "extra"})}
+    result["batch"] = _filled(signature["batch"], config.batch, {"accumulation", "micro_batches_per_step"})
+    result["masking"] = _filled(signature["masking"], config.masking, set())
+    active = config.objectives.active()
+    result["objectives"] = {
+        name: _filled(section, active[name], set()) if name in active else section
+        for name, section in signature["objectives"].items()
+    }
+    return result
+
+
+def _filled(before: dict[str, Any], now: BaseModel, exclude: set[str]) -> dict[str, Any]:
+    """The section as it was, with the defaults of keys that it lacks; as it was where it is of another kind."""
+    try:
+        return type(now).model_validate_json(json.dumps(before)).model_dump(mode="json", exclude=exclude)
+    except ValidationError:
+        return before
+
+
+def _without_rates(record: dict[str, Any]) -> dict[str, Any]:
+    """Dropout may change from one part of a run to the next."""
+    return {name: value for name, value in record.items() if not name.endswith("_prob")}
 
 
 def check_compatible(before: dict[str, Any], now: dict[str, Any], allowed: list[str], run_dir: str) -> list[str]:

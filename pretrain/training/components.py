@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,25 +14,14 @@ from pretrain.config import Config
 from pretrain.data.sources import Source, open_checked, open_source
 from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
-from pretrain.families import Family, find_family
+from pretrain.families import Family
 from pretrain.masking import MaskingStrategy, build_strategy, strategy_names
 from pretrain.models import LanguageModel, ModelSettings, architecture_of, side_inputs_of
 from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext, default_objective
 from pretrain.objectives.model import PretrainingModel
 from pretrain.rng import derive_seed
-from pretrain.tokenizers import Tokenizer, build_tokenizer
-
-_SIZES = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-)
-
-_OF_THE_VOCABULARY = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
+from pretrain.tokenizers import Tokenizer
+from pretrain.training.initial_weights import check_heads, load_initial, options_of, settings_of, with_settings
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,7 @@ class RunComponents:
         language_model = LanguageModel.build(self.settings, options_of(self.config, self.settings))
         model = PretrainingModel(language_model, self.objectives, self.context)
         if self.initial is not None:
-            _load_initial(model, self.initial, str(self.config.model.init_from))
+            load_initial(model, self.initial, str(self.config.model.init_from))
         return model
 
     def sources(self, split: str) -> list[tuple[int, Source]]:
@@ -90,8 +78,7 @@ class RunComponents:
 
 def build_components(config: Config) -> RunComponents:
     """Open and check everything a run needs. PolymeraseError names the key at fault."""
-    family = find_family(config.model.family)
-    settings, initial = encoder_of(config, family)
+    family, settings, initial = settings_of(config)
     tokenizer = _tokenizer(config, family)
     if config.corpus.path is None:
         raise PolymeraseError(
@@ -103,89 +90,30 @@ def build_components(config: Config) -> RunComponents:
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
     }
-    sizes = {name: getattr(settings, name) for name in _SIZES}
-    filled = config.model_copy(update={"model": config.model.model_copy(update=sizes)})
+    filled = with_settings(config, family, settings)
     masking = build_strategy(config.masking, tokenizer)
     components = RunComponents(filled, family, settings, tokenizer, corpora, masking, objectives, context, initial)
     components.sources("train")  # complains here, before any process starts
-    _check_heads(components)
+    if initial is not None:
+        with torch.device("meta"):
+            model = PretrainingModel(LanguageModel.build(settings), objectives, context)
+        check_heads(model, initial, str(config.model.init_from))
     return components
-
-
-def _check_heads(components: RunComponents) -> None:
-    """A head for other classes than this corpus has cannot be gone on with."""
-    with torch.device("meta"):
-        own = PretrainingModel(
-            LanguageModel.build(components.settings), components.objectives, components.context
-        ).state_dict()
-    for name, tensor in (components.initial or {}).items():
-        if name.startswith("heads.") and name in own and tensor.shape != own[name].shape:
-            raise PolymeraseError(
-                f"model.init_from: {components.config.model.init_from}: {name} is {tuple(tensor.shape)}, "
-                f"this run's corpus "
-                f"asks for {tuple(own[name].shape)}; remove objective_heads.safetensors there to begin with a new head"
-            )
 
 
 def _tokenizer(config: Config, family: Family) -> Tokenizer:
     if not config.corpus.label_slot:
-        return build_tokenizer(family.tokenizer)
+        return family.build_tokenizer()
     try:
-        return build_tokenizer(family.tokenizer, label_slot=True)
+        return family.build_tokenizer(label_slot=True)
     except PolymeraseError:
-        raise PolymeraseError(
-            f"corpus.label_slot: {family.name} has no RNA types in its vocabulary; leave it out"
-        ) from None
-
-
-def options_of(config: Config, settings: ModelSettings) -> Any:
-    """Memory choices of the run's architecture."""
-    options = architecture_of(settings).options
-    return options(**{field.name: getattr(config.model, field.name) for field in fields(options)})
+        name = family.tokenizer
+        raise PolymeraseError(f"corpus.label_slot: {name} has no RNA types in its vocabulary; leave it out") from None
 
 
 def longest_input(config: Config, family: Family, settings: ModelSettings) -> int:
     """Tokens of the longest sample, specials included (position tables can hold more than was ever trained)."""
     return config.corpus.max_tokens or min(family.max_tokens, settings.max_position_embeddings)
-
-
-def encoder_of(config: Config, family: Family) -> tuple[ModelSettings, dict[str, torch.Tensor] | None]:
-    """Settings of the encoder, and its first weights under our names where ``model.init_from`` gives some."""
-    wanted = {name: value for name in _SIZES if (value := getattr(config.model, name)) is not None}
-    if config.model.init_from is None:
-        return family.resized(wanted), None
-    from pretrain.importing import load_pretrained_state
-    from pretrain.importing.vocabulary import extend_vocabulary
-
-    found, settings, state = load_pretrained_state(config.model.init_from)
-    if found.name != family.name and config.model.extend_vocabulary:
-        seed = derive_seed("new tokens", config.run.seed)
-        state = extend_vocabulary(state, found, settings, family, seed)
-    elif found.name != family.name:
-        raise PolymeraseError(
-            f"model.init_from: {config.model.init_from} is a {found.name} model, model.family is {family.name}; "
-            f"set model.family={found.name} or use its config"
-        )
-    for name, value in wanted.items():
-        if not name.endswith("_prob") and value != getattr(settings, name):
-            raise PolymeraseError(
-                f"model.{name}={value}, but {config.model.init_from} has {getattr(settings, name)}; leave the key out"
-            )
-    dropout = {name: value for name, value in wanted.items() if name.endswith("_prob")}
-    ids = {name: getattr(family.settings, name) for name in _OF_THE_VOCABULARY}
-    return replace(settings, **ids, **dropout), state
-
-
-def _load_initial(model: PretrainingModel, state: dict[str, torch.Tensor], source: str) -> None:
-    """Every trunk tensor must be there; heads that the source has nothing of start fresh."""
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    fresh = ("heads.",) if any(name.startswith("mlm_head.") for name in state) else ("heads.", "mlm_head.")
-    lost = [name for name in missing if not name.startswith(fresh)]
-    surplus = [name for name in unexpected if not name.startswith(("unused.", "heads."))]
-    if lost or surplus:
-        raise PolymeraseError(
-            f"model.init_from: {source}: missing {lost[:5] or 'nothing'}, not used {surplus[:5] or 'nothing'}"
-        )
 
 
 def _context(config: Config, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]) -> ObjectiveContext:

@@ -10,7 +10,7 @@ from typing import Any
 from pretrain.distributed.context import DistributedContext, all_gather_object, broadcast_object, raise_on_any_rank
 from pretrain.errors import PolymeraseError
 from pretrain.runs.checkpoint import Checkpoints, DamagedError, read_state, verify
-from pretrain.training.compatibility import check_compatible, run_signature
+from pretrain.training.compatibility import check_compatible, run_signature, signature_of_today
 from pretrain.training.components import RunComponents
 
 
@@ -66,7 +66,8 @@ def find_resume_point(
     state, problem = {}, None
     try:
         state = read_state(folder)
-        changes = check_compatible(state["identity"], run_signature(components), allow_change, str(folder))
+        before = signature_of_today(state["identity"], components)
+        changes = check_compatible(before, run_signature(components), allow_change, str(folder))
         changes += _check_micro_batches(state["micro_batches_per_step"], components, allow_change, folder)
         warnings += [f"allowed change: {change}" for change in changes]
     except PolymeraseError as error:

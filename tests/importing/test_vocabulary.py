@@ -21,7 +21,7 @@ from pretrain.importing.vocabulary import vocabulary_beside
 from pretrain.models import LanguageModel, PackedBatch, side_inputs_of
 from pretrain.tokenizers import build_tokenizer
 from pretrain.tokenizers.letters import LetterTokenizer
-from pretrain.training.components import encoder_of
+from pretrain.training.initial_weights import settings_of
 from tests.training import corpora as build
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
@@ -112,7 +112,7 @@ def logits(model: LanguageModel, tokenizer: LetterTokenizer, text: str) -> torch
 
 def test_an_extended_model_says_of_old_letters_what_it_said_before(with_inosine, tmp_path):
     folder, model = exported("ernie_rna", tmp_path / "folder")
-    settings, state = encoder_of(config(folder, family="modified", extend_vocabulary=True), find_family("modified"))
+    settings, state = settings_of(config(folder, family="modified", extend_vocabulary=True))[1:]
     extended = published_model(settings).eval()
     extended.load_state_dict(state)
     old, new = build_tokenizer("ernie_rna"), build_tokenizer("modified")
@@ -120,16 +120,16 @@ def test_an_extended_model_says_of_old_letters_what_it_said_before(with_inosine,
     rows = [new.vocab.index(token) for token in old.vocab]
     torch.testing.assert_close(after[:, rows], logits(model, old, "GGAUCNUC"))
     assert torch.isfinite(logits(extended, new, "GGPQC")).all()
-    again = encoder_of(config(folder, family="modified", extend_vocabulary=True), find_family("modified"))[1]
+    again = settings_of(config(folder, family="modified", extend_vocabulary=True))[2]
     assert all(torch.equal(again[name], state[name]) for name in state)  # every rank draws the same new rows
 
 
 def test_another_family_needs_to_be_asked_for_and_must_fit(with_inosine, tmp_path):
     folder, _ = exported("ernie_rna", tmp_path / "folder")
     with pytest.raises(PolymeraseError, match="is a ernie_rna model"):
-        encoder_of(config(folder, family="modified"), find_family("modified"))
+        settings_of(config(folder, family="modified"))[1:]
     with pytest.raises(PolymeraseError, match="utr_lm has no token"):
-        encoder_of(config(folder, family="utr_lm", extend_vocabulary=True), find_family("utr_lm"))
+        settings_of(config(folder, family="utr_lm", extend_vocabulary=True))[1:]
     folder, _ = exported("mutbert", tmp_path / "dna")
     with pytest.raises(PolymeraseError, match="differ in more than their tokens"):
-        encoder_of(config(folder, family="rnaernie", extend_vocabulary=True), find_family("rnaernie"))
+        settings_of(config(folder, family="rnaernie", extend_vocabulary=True))[1:]

@@ -146,4 +146,6 @@ TRANSFORMER = Architecture(
     side_inputs=side_inputs,
     idle_options=idle_options,
     keeps_pairs=lambda settings: settings.pairing_bias,
+    first_weights=("initialization", "initializer_range", "zero_pad_row"),
+    former={"hidden_act": ("mlp", "head_act"), "pairing_scores_dtype": ()},
 )

@@ -1,0 +1,68 @@
+"""Keys that contradict each other, and keys that would change nothing: each an error that names the key and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pretrain.config.sections import Config, Optimizer
+from pretrain.errors import PolymeraseError
+
+
+def check_combinations(config: Config, where: str) -> None:
+    """Raise PolymeraseError for the first thing that each key allows by itself but not together.
+
+    What only the corpus or the tokenizer can tell is checked where they are opened (``training/components.py``).
+    """
+    for problems in (_contradictions(config), _without_effect(config), _model(config)):
+        for problem in problems:
+            raise PolymeraseError(f"{where}: {problem}")
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    batch, engine = config.batch, config.engine
+    if batch.tokens is None and batch.sequences is None:
+        yield "batch: set batch.tokens or batch.sequences (how large one micro-batch is)"
+    if not config.objectives.active():
+        yield "objectives: none is on; set for example objectives.mlm.weight=1.0"
+    if config.train.patience and not config.train.eval_every:
+        yield "train.patience counts evaluations; set train.eval_every too"
+    if engine.offload_param == "cpu" and engine.zero_stage != 3:
+        yield "engine.offload_param=cpu needs engine.zero_stage=3"
+    if engine.offload_optimizer == "cpu" and engine.zero_stage == 0:
+        yield "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3"
+    if engine.precision == "fp16" and engine.zero_stage == 0:
+        yield "engine.precision=fp16 needs engine.zero_stage=1, 2 or 3 (float32 masters of the weights)"
+
+
+def _without_effect(config: Config) -> Iterator[str]:
+    optimizer, schedule, train = config.optimizer, config.schedule, config.train
+    if config.corpus.temperature != 1.0 and config.corpus.temperature_mode == "none":
+        yield "corpus.temperature has no effect with corpus.temperature_mode=none"
+    if optimizer.momentum and optimizer.name != "sgd":
+        yield f"optimizer.momentum has no effect with optimizer.name={optimizer.name} (betas are its memory)"
+    for key in ("betas", "eps"):
+        if optimizer.name == "sgd" and getattr(optimizer, key) != Optimizer.model_fields[key].default:
+            yield f"optimizer.{key} has no effect with optimizer.name=sgd"
+    if schedule.start_lr and not schedule.warmup_steps:
+        yield "schedule.start_lr has no effect without schedule.warmup_steps"
+    for key in ("min_lr", "total_steps"):
+        if schedule.name == "constant" and getattr(schedule, key):
+            yield f"schedule.{key} has no effect with schedule.name=constant"
+    if train.keep_every and not train.save_every:
+        yield "train.keep_every has no effect without train.save_every"
+    if train.on_spike != "count" and not train.spike_deviations:
+        yield f"train.on_spike={train.on_spike} has no effect with train.spike_deviations=0 (nothing is watched)"
+    if config.model.extend_vocabulary and config.model.init_from is None:
+        yield "model.extend_vocabulary has no effect without model.init_from"
+
+
+def _model(config: Config) -> Iterator[str]:
+    """What the settings of the model say of themselves. Those of init_from are not known yet."""
+    if config.model.init_from is not None:
+        return
+    from pretrain.families.choice import choose
+
+    try:
+        choose(config.model)
+    except PolymeraseError as error:
+        yield f"model: {error}"

@@ -1,0 +1,102 @@
+"""``model:`` of a run's YAML: the keys of every run, and the fields of its architecture's settings and options.
+
+Nothing is written twice: a field that a settings class has is a key from that moment on, with its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import Field, create_model
+
+from pretrain.config.sections import Config, Count, Fraction, Model, NonNegative, Section
+from pretrain.errors import PolymeraseError, unknown_name
+from pretrain.models.architecture import ARCHITECTURES
+from pretrain.models.record import field_types, nested_dataclass
+
+DEFAULT_FAMILY = "ernie_rna"
+
+
+def config_class(architecture: str) -> type[Config]:
+    """The config of runs of one architecture."""
+    return _config_class(architecture)
+
+
+def with_architecture(tree: Mapping[str, Any], where: str) -> tuple[dict[str, Any], type[Config]]:
+    """The tree with family and architecture said, and the class that checks it.
+
+    A run is of a family, or of an architecture without one. ``where`` names the file in messages.
+    """
+    model = tree.get("model", {})
+    if not isinstance(model, Mapping):
+        return dict(tree), _config_class("transformer")  # refused there
+    family, architecture = model.get("family"), model.get("architecture")
+    if family is None and architecture is None:
+        family = DEFAULT_FAMILY
+    try:
+        if architecture is not None and architecture not in ARCHITECTURES:
+            raise unknown_name("architecture", str(architecture), ARCHITECTURES)
+        if family is not None:
+            from pretrain.families import find_family
+
+            of_family = find_family(str(family)).architecture
+            if architecture not in (None, of_family):
+                raise PolymeraseError(
+                    f"the family {family} is a {of_family}; leave model.family or model.architecture out"
+                )
+            architecture = of_family
+    except PolymeraseError as error:
+        key = "family" if family is not None else "architecture"
+        raise PolymeraseError(f"{where}: model.{key}: {error}") from None
+    filled = {**model, "family": family, "architecture": architecture}
+    return {**tree, "model": filled}, _config_class(str(architecture))
+
+
+def keys_of(architecture: str) -> set[str]:
+    """Fields of an architecture's settings and options."""
+    entry = ARCHITECTURES[architecture]
+    return set(field_types(entry.settings)) | set(field_types(entry.options))
+
+
+@cache
+def _config_class(architecture: str) -> type[Config]:
+    model = _model_section(architecture)
+    return create_model("Config", __base__=Config, __doc__=Config.__doc__, model=(model, model()))  # type: ignore[no-any-return, call-overload]
+
+
+def _model_section(architecture: str) -> type[Model]:
+    entry = ARCHITECTURES[architecture]
+    keys: dict[str, Any] = {}
+    for name, annotation in field_types(entry.settings).items():
+        keys[name] = (
+            _checked(name, annotation) | None,
+            Field(default=None, strict=None if _plain(annotation) else False),
+        )
+    for option in fields(entry.options):
+        assert option.default is not MISSING, "every option has a default"
+        keys[option.name] = (_checked(option.name, field_types(entry.options)[option.name]), option.default)
+    return create_model("Model", __base__=Model, __doc__=Model.__doc__, **keys)  # type: ignore[no-any-return, call-overload]
+
+
+def _plain(annotation: Any) -> bool:
+    """No tuple: YAML has lists only, so tuples are not checked strictly."""
+    return not any(get_origin(kind) is tuple for kind in (annotation, *get_args(annotation)))
+
+
+def _checked(name: str, annotation: Any) -> Any:
+    """The annotation as pydantic is to check it: no negative numbers, rates up to 1, dataclasses as sections."""
+    if annotation is int:
+        return Count
+    if annotation is float:
+        return Fraction if name.endswith("_prob") else NonNegative
+    inner = nested_dataclass(annotation)
+    if inner is None:
+        return Annotated[annotation, Field()]
+    parts: dict[str, Any] = {
+        part.name: (_checked(part.name, kind), ... if part.default is MISSING else part.default)
+        for part, kind in zip(fields(inner), field_types(inner).values(), strict=True)
+    }
+    return create_model(inner.__name__, __base__=Section, **parts)

@@ -1,0 +1,140 @@
+"""From the ``model:`` section of a run to a family and the settings of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from pretrain.errors import PolymeraseError
+from pretrain.families import find_family
+from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.keys import KeyLayout
+from pretrain.models.architecture import Architecture, architecture_of, find_architecture
+from pretrain.models.entry import ModelSettings
+from pretrain.models.record import field_types, with_fields
+from pretrain.tokenizers import Tokenizer, build_tokenizer
+
+if TYPE_CHECKING:
+    from pretrain.config.sections import Model
+
+CUSTOM = "custom"  # name of a model that starts from no published one
+OF_THE_VOCABULARY = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
+
+
+def choose(model: Model) -> tuple[Family, ModelSettings]:
+    """Family and settings of a run whose weights begin at random.
+
+    Raises:
+        PolymeraseError: settings that contradict each other or the tokenizer, that are missing, or without effect.
+    """
+    values = stated(model)
+    if model.family is None:
+        return _without_family(model, values)
+    family = family_of(model)
+    own = family.tokenizer == find_family(model.family).tokenizer and not family.tokenizer_options
+    ids = {} if own else ids_of(family.build_tokenizer(), type(family.settings))
+    settings = with_fields(architecture_of(family.settings), {**values, **ids}, family.settings)
+    _check(model, settings, family.settings, values)
+    return family, settings
+
+
+def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
+    """The family of a run, with the run's tokenizer. A run without one has a family of its own, of these settings."""
+    if model.family is None:
+        assert settings is not None, "a model without a family is known by its settings"
+        return custom_family(settings, _tokenizer_name(model), _tokenizer_options(model))
+    family = find_family(model.family)
+    return replace(family, tokenizer=model.tokenizer or family.tokenizer, tokenizer_options=_tokenizer_options(model))
+
+
+def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Mapping[str, Any]) -> Family:
+    """A model of the run's own, of any architecture, as if it were a family."""
+    form = HuggingFaceForm("remote", "polymerase", "PolymeraseModel", "PolymeraseForMaskedLM", KeyLayout(()))
+    return Family(
+        name=CUSTOM,
+        settings=settings,
+        tokenizer=tokenizer,
+        tokenizer_options=tokenizer_options,
+        max_tokens=settings.max_position_embeddings,
+        parameters=0,
+        upstream=KeyLayout(()),
+        hugging_face=form,
+    )
+
+
+def stated(model: Model) -> dict[str, Any]:
+    """Fields of the settings that the section gives, as plain data."""
+    given = model.model_dump()
+    kind = find_architecture(str(model.architecture)).settings
+    return {name: given[name] for name in field_types(kind) if given.get(name) is not None}
+
+
+def ids_of(tokenizer: Tokenizer, kind: type) -> dict[str, Any]:
+    """Settings that belong to a vocabulary, as far as this class of settings has them."""
+    bases = tuple(int(number) for number in tokenizer.nucleotide_ids)
+    ids: dict[str, Any] = {
+        "vocab_size": len(tokenizer.vocab),
+        "pad_token_id": tokenizer.pad_id,
+        "mask_token_id": tokenizer.mask_id,
+        "base_token_ids": bases if len(bases) == 4 else None,  # k-mers have no token for each base
+    }
+    return {name: value for name, value in ids.items() if name in field_types(kind)}
+
+
+def _tokenizer_name(model: Model) -> str:
+    if model.tokenizer is None:
+        raise PolymeraseError(
+            f"architecture={model.architecture} without a family needs a tokenizer; set model.tokenizer"
+        )
+    return model.tokenizer
+
+
+def _tokenizer_options(model: Model) -> dict[str, Any]:
+    return {} if model.tokenizer_file is None else {"file": model.tokenizer_file}
+
+
+def _without_family(model: Model, values: Mapping[str, Any]) -> tuple[Family, ModelSettings]:
+    architecture = find_architecture(str(model.architecture))
+    tokenizer = build_tokenizer(_tokenizer_name(model), **_tokenizer_options(model))
+    wanted = {**values, **ids_of(tokenizer, architecture.settings)}
+    try:
+        settings = with_fields(architecture, wanted, None)
+    except TypeError:
+        raise PolymeraseError(
+            f"architecture={architecture.name} without a family needs every size; "
+            f"set model.{_first_missing(architecture, wanted)}"
+        ) from None
+    _check(model, settings, None, values)
+    return family_of(model, settings), settings
+
+
+def _first_missing(architecture: Architecture, wanted: Mapping[str, Any]) -> str:
+    needed = (field for field in fields(architecture.settings) if field.default is MISSING)
+    return next(field.name for field in needed if field.name not in wanted)
+
+
+def _check(model: Model, settings: ModelSettings, below: ModelSettings | None, values: Mapping[str, Any]) -> None:
+    """Ids as the tokenizer has them, and no key without effect."""
+    for name in OF_THE_VOCABULARY:
+        own = getattr(settings, name, None)
+        if name in values and _plain(values[name]) != _plain(own):
+            raise PolymeraseError(f"model.{name}={values[name]}, but that of its tokenizer is {own}; leave the key out")
+    without: dict[str, str] = getattr(settings, "idle", {})
+    for name, reason in without.items():
+        default = getattr(below, name, None) if below is not None else _default(settings, name)
+        if name in values and getattr(settings, name) != default:
+            raise PolymeraseError(f"model.{name}={values[name]} has no effect: {reason}; leave the key out")
+    architecture = architecture_of(settings)
+    options = architecture.options(**{name: getattr(model, name) for name in field_types(architecture.options)})
+    for name, reason in architecture.idle_options(settings, options).items():
+        if getattr(options, name) != getattr(architecture.options(), name):
+            raise PolymeraseError(f"model.{name}={getattr(options, name)} has no effect: {reason}; leave the key out")
+
+
+def _default(settings: ModelSettings, name: str) -> Any:
+    return settings.__dataclass_fields__[name].default
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

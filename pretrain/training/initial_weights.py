@@ -1,0 +1,92 @@
+"""Where a run's model begins: its settings, and the weights of ``model.init_from`` where there are some."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.config import Config
+from pretrain.config.sections import Model
+from pretrain.errors import PolymeraseError
+from pretrain.families import Family
+from pretrain.families.choice import OF_THE_VOCABULARY, choose, family_of, ids_of, stated
+from pretrain.models import ModelSettings, architecture_of
+from pretrain.models.record import to_record, with_fields
+from pretrain.objectives.model import PretrainingModel
+from pretrain.rng import derive_seed
+
+
+def settings_of(config: Config) -> tuple[Family, ModelSettings, dict[str, Tensor] | None]:
+    """Family and settings of the model, and its first weights under our names where ``model.init_from`` gives some."""
+    model = config.model
+    if model.init_from is None:
+        return *choose(model), None
+    from pretrain.importing import load_pretrained_state
+    from pretrain.importing.vocabulary import extend_vocabulary
+
+    found, settings, state = load_pretrained_state(model.init_from)
+    family = found if model.family is None else family_of(model)
+    if found.name != family.name and model.extend_vocabulary:
+        state = extend_vocabulary(state, found, settings, family, derive_seed("new tokens", config.run.seed))
+    elif found.name != family.name or architecture_of(settings).name != model.architecture:
+        raise PolymeraseError(
+            f"model.init_from: {model.init_from} is a {found.name} model, model.family is {family.name}; "
+            f"set model.family={found.name} or use its config"
+        )
+    return family, _over(model, family, settings), state
+
+
+def _over(model: Model, family: Family, settings: ModelSettings) -> ModelSettings:
+    """The settings of imported weights with the run's dropout and the run's vocabulary; all else must be as it is."""
+    wanted, there = stated(model), to_record(settings)
+    for name, value in wanted.items():
+        free = name.endswith("_prob") or name in OF_THE_VOCABULARY
+        if not free and _plain(value) != _plain(there[name]):
+            raise PolymeraseError(f"model.{name}={value}, but {model.init_from} has {there[name]}; leave the key out")
+    ids = ids_of(family.build_tokenizer(), type(settings))
+    rates = {name: value for name, value in wanted.items() if name.endswith("_prob")}
+    return with_fields(architecture_of(settings), ids | rates, settings)
+
+
+def options_of(config: Config, settings: ModelSettings) -> Any:
+    """Memory choices of the run's architecture."""
+    options = architecture_of(settings).options
+    return options(**{field.name: getattr(config.model, field.name) for field in fields(options)})
+
+
+def with_settings(config: Config, family: Family, settings: ModelSettings) -> Config:
+    """The config with everything said that its model is made of, so that it reads back to the same model."""
+    model = config.model
+    said = {**to_record(settings), "tokenizer": family.tokenizer}
+    filled = type(model).model_validate({**model.model_dump(), **said})
+    return config.model_copy(update={"model": filled})
+
+
+def load_initial(model: PretrainingModel, state: dict[str, Tensor], source: str) -> None:
+    """Every trunk tensor must be there; heads that the source has nothing of start fresh."""
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    fresh = ("heads.",) if any(name.startswith("mlm_head.") for name in state) else ("heads.", "mlm_head.")
+    lost = [name for name in missing if not name.startswith(fresh)]
+    surplus = [name for name in unexpected if not name.startswith(("unused.", "heads."))]
+    if lost or surplus:
+        raise PolymeraseError(
+            f"model.init_from: {source}: missing {lost[:5] or 'nothing'}, not used {surplus[:5] or 'nothing'}"
+        )
+
+
+def check_heads(model: PretrainingModel, state: dict[str, torch.Tensor], source: str) -> None:
+    """Reject heads of ``model.init_from`` whose number of classes differs from this corpus."""
+    own = model.state_dict()
+    for name, tensor in state.items():
+        if name.startswith("heads.") and name in own and tensor.shape != own[name].shape:
+            raise PolymeraseError(
+                f"model.init_from: {source}: {name} is {tuple(tensor.shape)}, this run's corpus "
+                f"asks for {tuple(own[name].shape)}; remove objective_heads.safetensors there to begin with a new head"
+            )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
