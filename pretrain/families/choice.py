@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import find_family
-from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout
+from pretrain.families.own_code import OWN_FORMS
 from pretrain.models.architecture import Architecture, architecture_of, find_architecture
 from pretrain.models.entry import ModelSettings
 from pretrain.models.record import field_types, with_fields
@@ -50,7 +51,7 @@ def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
 
 def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Mapping[str, Any]) -> Family:
     """A model of the run's own, of any architecture, as if it were a family."""
-    form = HuggingFaceForm("remote", "polymerase", "PolymeraseModel", "PolymeraseForMaskedLM", KeyLayout(()))
+    form = OWN_FORMS.get(architecture_of(settings).name, OWN_FORMS["transformer"])
     return Family(
         name=CUSTOM,
         settings=settings,
