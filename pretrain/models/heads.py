@@ -4,6 +4,7 @@ Inside a pretraining model the output head is ``mlm_head`` next to ``encoder``; 
 ModuleDict ``heads`` under their names: ``mlm_head.dense.weight``, ``heads.structure.linear.weight``, ...
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.models.transformer.mlp import ACTIVATIONS
+from pretrain.models.transformer.norms import NORMS
 
 STRUCTURE_CLASSES = ("(", ".", ")")  # rows of the structure head, in UTR-LM's order
 
@@ -20,7 +22,7 @@ STRUCTURE_CLASSES = ("(", ".", ")")  # rows of the structure head, in UTR-LM's o
 class HeadSettings:
     """What the output head is made of, whatever the backbone.
 
-    initializer_range: deviation of the first weights; None leaves torch's defaults.
+    initialization: first weights, a name in ``HEAD_INITIALIZATIONS``. initializer_range: deviation of ``normal``.
     """
 
     hidden_size: int
@@ -32,7 +34,8 @@ class HeadSettings:
     bias: bool = True
     norm: Literal["layer", "rms"] = "layer"
     layer_norm_eps: float = 1e-12
-    initializer_range: float | None = None
+    initialization: Literal["torch", "normal", "truncated_normal"] = "normal"
+    initializer_range: float = 0.02
 
     def flops_per_token(self) -> float:
         """Matrix products per token that reaches the head."""
@@ -50,20 +53,15 @@ class MlmHead(nn.Module):
     def __init__(self, settings: HeadSettings) -> None:
         super().__init__()
         self.settings = settings
-        width, std = settings.hidden_size, settings.initializer_range
+        width = settings.hidden_size
         if settings.transform == "dense_norm":
             self.dense = nn.Linear(width, width, bias=settings.transform_bias)
-            self.norm = _norm(settings)
+            self.norm = NORMS[settings.norm].alone(width, settings.layer_norm_eps, bias=settings.transform_bias)
             self.act = ACTIVATIONS[settings.act].apply
-            if std is not None:
-                nn.init.normal_(self.dense.weight, std=std)
-                if settings.transform_bias:
-                    nn.init.zeros_(self.dense.bias)
         if not settings.tied:
             self.decoder = nn.Linear(width, settings.vocab_size, bias=False)
-            if std is not None:
-                nn.init.normal_(self.decoder.weight, std=std)
         self.bias = nn.Parameter(torch.zeros(settings.vocab_size)) if settings.bias else None
+        HEAD_INITIALIZATIONS[settings.initialization](self, settings)
 
     def forward(self, hidden: Tensor, token_embedding: Tensor | None) -> Tensor:
         """(M, D) at the selected positions, the backbone's table (V, D) -> (M, V)."""
@@ -76,10 +74,39 @@ class MlmHead(nn.Module):
         return F.linear(hidden, token_embedding, self.bias)
 
 
-def _norm(settings: HeadSettings) -> nn.LayerNorm | nn.RMSNorm:
-    if settings.norm == "rms":
-        return nn.RMSNorm(settings.hidden_size, eps=settings.layer_norm_eps)
-    return nn.LayerNorm(settings.hidden_size, eps=settings.layer_norm_eps, bias=settings.transform_bias)
+def _torch(head: MlmHead, settings: HeadSettings) -> None:
+    """Linear uniform within 1/sqrt(inputs), biases too: that of an untied head is one of a Linear, a tied one is 0."""
+    if head.bias is not None and not settings.tied:
+        nn.init.uniform_(head.bias, -(settings.hidden_size**-0.5), settings.hidden_size**-0.5)
+
+
+def _normal(head: MlmHead, settings: HeadSettings) -> None:
+    """normal(0, initializer_range), biases 0."""
+    for linear in _linears(head):
+        nn.init.normal_(linear.weight, std=settings.initializer_range)
+
+
+def _truncated_normal(head: MlmHead, settings: HeadSettings) -> None:
+    """Haiku's: normal of deviation 1/sqrt(inputs), cut at two deviations; biases 0."""
+    for linear in _linears(head):
+        std = linear.in_features**-0.5
+        nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
+
+
+def _linears(head: MlmHead) -> list[nn.Linear]:
+    """Those of a head, their biases 0."""
+    linears = [part for part in head.modules() if isinstance(part, nn.Linear)]
+    for linear in linears:
+        if linear.bias is not None:
+            nn.init.zeros_(linear.bias)
+    return linears
+
+
+HEAD_INITIALIZATIONS: dict[str, Callable[[MlmHead, HeadSettings], None]] = {
+    "torch": _torch,
+    "normal": _normal,
+    "truncated_normal": _truncated_normal,
+}
 
 
 class LinearHead(nn.Module):

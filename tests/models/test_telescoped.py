@@ -7,9 +7,10 @@ from torch import Tensor
 from pretrain.benchmarking.hardware import live_bytes, peak_bytes
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import attention
-from pretrain.models.transformer.recomputed import Scores
 from pretrain.models.transformer.recurrent import factored as telescoped
+from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.factored import FactoredScores
+from pretrain.models.transformer.recurrent.recomputed import Scores
 from tests.models.test_encoder import batch_of, build, gradients
 
 LENGTHS = [9, 4, 9, 1, 12]
@@ -31,7 +32,7 @@ def classes_of(count: int) -> Tensor:
 def tower(plain: bool, layout: Layout, leaves: list[Tensor]) -> list[Tensor]:
     q, k, v, table = leaves
     classes = classes_of(len(q))
-    scores = (
+    scores = Recurrent(
         Scores.of_classes(table, classes, layout, store=True, shared=False) if plain else FactoredScores(table, classes)
     )
     x, backend = v, "plain" if plain else "recomputed"
@@ -57,7 +58,7 @@ def test_gradients_with_dropout_are_those_of_the_function_computed(monkeypatch):
 
     def function(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         torch.manual_seed(3)
-        scores = FactoredScores(table, classes_of(7))
+        scores = Recurrent(FactoredScores(table, classes_of(7)))
         y, scores = attention(q, k, v, scores, layout, dropout=0.4, backend="recomputed")
         return attention(k, q, y, scores, layout, dropout=0.4, backend="recomputed")[0]
 

@@ -39,4 +39,4 @@ def test_agreement_in_the_interpreter():
 
 
 def test_every_program_compiles_for_a_hopper_gpu_on_any_machine(tmp_path):
-    assert run("tests.models.triton_ahead", TRITON_CACHE_DIR=str(tmp_path)).count("bytes of shared memory") == 8
+    assert run("tests.models.triton_ahead", TRITON_CACHE_DIR=str(tmp_path)).count("bytes of shared memory") == 14

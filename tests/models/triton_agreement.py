@@ -13,8 +13,12 @@ from torch import Tensor
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import attention
+from pretrain.models.transformer.bias import Alibi, Causal, NoBias
 from pretrain.models.transformer.kernels.triton_kernel import TritonKernel
-from pretrain.models.transformer.recomputed import Scores, recomputed_attention
+from pretrain.models.transformer.recomputed import recomputed_attention
+from pretrain.models.transformer.recurrent.attention import Recurrent
+from pretrain.models.transformer.recurrent.recomputed import Scores
+from pretrain.models.transformer.recurrent.recomputed import recomputed_attention as recurrent_attention
 
 LENGTHS = [9, 4, 33, 1, 33]
 HEADS = 2
@@ -42,9 +46,10 @@ def tower(kernel: TritonKernel | None, layout: Layout, device: str, store: bool,
     for layer in range(3):
         inputs = q * (1 + layer), k + x, x.sin()
         if kernel is None:
-            x, scores = attention(*inputs, scores, layout, dropout=0.0, backend="plain")
+            x, above = attention(*inputs, Recurrent(scores), layout, dropout=0.0, backend="plain")
+            scores = above.scores
         else:
-            x, scores = recomputed_attention(*inputs, scores, layout, SeededDropout(0.0), kernel)
+            x, scores = recurrent_attention(*inputs, scores, layout, SeededDropout(0.0), kernel)
     x.float().square().sum().backward()
     return [x, q.grad, k.grad, v.grad, table.grad]
 
@@ -73,21 +78,23 @@ def distance(x: Tensor, exact: Tensor) -> float:
 
 
 def check_without_scores(device: str, tile: int) -> int:
-    sizes = (8, 24, 32)
+    slopes = torch.tensor([0.3, 0.07], device=device)
+    biases = NoBias(), Causal(), Alibi(slopes), Alibi(slopes, causal=True)
+    cases = [(8, bias) for bias in biases] + [(24, NoBias()), (32, NoBias())]
     layout = Layout.build(LENGTHS, padding=0.0, device=device)
-    for size in sizes:
+    for size, bias in cases:
         results = []
         for kernel in (None, TritonKernel(tile)):
             inputs = random_inputs(device, size, torch.float32)
             if kernel is None:
-                y, _ = attention(*inputs, None, layout, dropout=0.0, backend="plain")
+                y, _ = attention(*inputs, bias, layout, dropout=0.0, backend="plain")
             else:
-                y, _ = recomputed_attention(*inputs, None, layout, SeededDropout(0.0), kernel)
+                y = recomputed_attention(*inputs, bias, layout, SeededDropout(0.0), kernel)
             y.square().sum().backward()
             results.append([y, *(x.grad for x in inputs)])
         for one, other in zip(*results, strict=True):
             torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
-    return len(sizes)
+    return len(cases)
 
 
 def check_dropout(device: str, tile: int) -> int:
@@ -98,19 +105,28 @@ def check_dropout(device: str, tile: int) -> int:
     q, k, v = (torch.randn(length, HEADS, length, generator=random).to(device).requires_grad_() for _ in range(3))
     drop, kernel = SeededDropout(rate, 11), TritonKernel(tile)
     eye = torch.eye(length, device=device)[:, None, :].repeat(1, HEADS, 1)
-    shown, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, drop, kernel)
+    shown = recomputed_attention(q.detach(), k.detach(), eye, NoBias(), layout, drop, kernel)
     kept = (shown != 0).permute(1, 0, 2)  # (H, T, T)
     assert abs(kept.float().mean().item() - (1 - rate)) < 0.03
     assert not torch.equal(kept[0], kept[1])
-    again, _ = recomputed_attention(q.detach(), k.detach(), eye, None, layout, SeededDropout(rate, 12), kernel)
+    again = recomputed_attention(q.detach(), k.detach(), eye, NoBias(), layout, SeededDropout(rate, 12), kernel)
     assert not torch.equal(shown != 0, again != 0)
+
+    results: list[list[Tensor]] = []
+    alibi = Alibi(torch.tensor([0.3, 0.07], device=device), causal=True)
+    raw = torch.einsum("ihd,jhd->hij", q, k) / length**0.5 + alibi.dense(length, torch.device(device))
+    exact = torch.einsum("hij,jhd->ihd", raw.softmax(-1) * kept / (1 - rate), v)
+    for y in (recomputed_attention(q, k, v, alibi, layout, drop, kernel), exact):
+        results.append([y, *torch.autograd.grad(y.square().sum(), (q, k, v))])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=5e-5, rtol=1e-4)
 
     results = []
     for use_kernel in (False, True):
         packed = torch.randn(HEADS * length**2, generator=torch.Generator().manual_seed(3)).to(device).requires_grad_()
         if use_kernel:
             scores = Scores(packed * 1.0)
-            y, _ = recomputed_attention(q, k, v, scores, layout, drop, kernel)
+            y, _ = recurrent_attention(q, k, v, scores, layout, drop, kernel)
         else:
             raw = packed.view(HEADS, length, length) + torch.einsum("ihd,jhd->hij", q, k) / length**0.5
             y = torch.einsum("hij,jhd->ihd", raw.softmax(-1) * kept / (1 - rate), v)
@@ -118,7 +134,7 @@ def check_dropout(device: str, tile: int) -> int:
         results.append([y, *grads])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, atol=5e-5, rtol=1e-4)
-    return 1
+    return 2
 
 
 def check_everything(device: str, tile: int) -> int:

@@ -39,6 +39,7 @@ def _build(settings: TransformerSettings, options: TransformerOptions) -> Backbo
 
 def _head(settings: TransformerSettings) -> HeadSettings:
     from pretrain.models.heads import HeadSettings
+    from pretrain.models.transformer.initialization import INITIALIZATIONS
 
     return HeadSettings(
         hidden_size=settings.hidden_size,
@@ -49,15 +50,18 @@ def _head(settings: TransformerSettings) -> HeadSettings:
         bias=settings.head_bias,
         norm=settings.norm,
         layer_norm_eps=settings.layer_norm_eps,
-        initializer_range=settings.initializer_range if settings.initialization == "bert" else None,
+        initialization=INITIALIZATIONS[settings.initialization].head,
+        initializer_range=settings.initializer_range,
     )
 
 
 def flops_per_token(settings: TransformerSettings, length: float) -> float:
     """Matrix products of the layers: projections and MLP, and attention over ``length`` tokens."""
     width, inner = settings.hidden_size, settings.intermediate_size
-    products = 3 if settings.gated else 2
-    return settings.num_hidden_layers * (2.0 * (4 * width * width + products * width * inner) + 4.0 * length * width)
+    from pretrain.models.transformer.mlp import MLPS
+
+    products = 4 * width * width + MLPS[settings.mlp].products * width * inner
+    return settings.num_hidden_layers * (2.0 * products + 4.0 * length * width)
 
 
 def activation_bytes(
@@ -65,13 +69,16 @@ def activation_bytes(
 ) -> float:
     """What the forward pass keeps for the backward pass.
 
-    Per token and layer: queries, keys, values and their mixture, inputs and outputs of both norms, the inner width of
-    the MLP. Attention keeps nothing per pair of tokens, dropout on a CPU only its seed.
+    Per token and layer: queries, keys, values and their mixture, outputs of both norms and what these keep, the inner
+    width of the MLP. Attention keeps nothing per pair of tokens, dropout on a CPU only its seed.
     """
+    from pretrain.models.transformer.mlp import MLPS
+    from pretrain.models.transformer.norms import NORMS
+
     tokens, cells = sum(lengths), sum(length * length for length in lengths)
     width, layers = settings.hidden_size, settings.num_hidden_layers
-    inner = settings.intermediate_size * (2 if settings.gated else 1)
-    layer = tokens * size * (8 * width + inner)
+    inner = MLPS[settings.mlp].kept * settings.intermediate_size
+    layer = tokens * size * ((6 + 2 * NORMS[settings.norm].kept) * width + inner)
     buffers = 0
     if settings.pairing_bias:
         memory = options.pairing_memory

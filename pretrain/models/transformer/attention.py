@@ -1,9 +1,9 @@
 """Self-attention over packed sequences: one function, four back-ends with the same results.
 
-``varlen`` is torch's flash kernel for packed sequences (CUDA, 16-bit, no dropout, no scores handed on). ``grouped`` is
-torch's SDPA on blocks of sequences of equal length (anywhere, no scores handed on). ``recomputed`` is ours: dropout
-and handed-on scores without memory for probabilities and masks. ``plain`` is what the formula says, in autograd's own
-operations; the others are held to it.
+``varlen`` is torch's flash kernel for packed sequences (CUDA, 16-bit, no dropout, no penalty on distance). ``grouped``
+is torch's SDPA on blocks of sequences of equal length, anywhere. ``recomputed`` is ours: dropout and every bias without
+memory for probabilities and masks. ``plain`` is what the formula says, in autograd's own operations; the others are
+held to it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,51 +18,54 @@ from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
+from pretrain.models.transformer.bias import AttentionBias
 from pretrain.models.transformer.kernels import kernel_of
-from pretrain.models.transformer.kernels.torch_kernel import scores_dtype
-from pretrain.models.transformer.recomputed import Scores, recomputed_attention
-from pretrain.models.transformer.recurrent.factored import FactoredScores, factored_attention
+from pretrain.models.transformer.recomputed import recomputed_attention
+from pretrain.models.transformer.recurrent.attention import Recurrent, recurrent_attention
 
 _log = logging.getLogger("polymerase")
-ScoreCarry = Scores | FactoredScores | None  # what a layer leaves for the next one
-Backend = Callable[[Tensor, Tensor, Tensor, Any, Layout, float], tuple[Tensor, ScoreCarry]]
+Bias = AttentionBias | Recurrent
+Backend = Callable[[Tensor, Tensor, Tensor, AttentionBias, Layout, float], Tensor]
 
 
 def attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    scores: ScoreCarry,
-    layout: Layout,
-    *,
-    dropout: float,
-    backend: str,
-) -> tuple[Tensor, ScoreCarry]:
-    """softmax(S) v inside each sequence, S = q k^T / sqrt(h), plus the scores of the layer below where there are some.
+    q: Tensor, k: Tensor, v: Tensor, bias: Bias, layout: Layout, *, dropout: float, backend: str
+) -> tuple[Tensor, Bias]:
+    """softmax(q k^T / sqrt(h) + bias) v inside each sequence.
 
     Args:
         q, k, v: (N, H, h) in layout order.
-        scores: of the layer below; None for attention that hands nothing on.
-        dropout: rate, on the probabilities only; S itself is never dropped.
+        bias: what is added to the scores.
+        dropout: rate, on the probabilities only.
 
     Returns:
-        (N, H, h) in layout order, and S (None if there were no scores).
+        (N, H, h) in layout order, and the bias of the next layer: the same one, unless it is recurrent.
     """
-    return BACKENDS[backend](q, k, v, scores, layout, dropout)
+    if isinstance(bias, Recurrent):
+        return recurrent_attention(q, k, v, bias, layout, dropout=dropout, backend=backend)
+    return BACKENDS[backend](q, k, v, bias, layout, dropout), bias
 
 
 def choose_backend(
-    device: torch.device, dtype: torch.dtype, dropout: float, hands_on_scores: bool, head_size: int = 64
+    bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float = 0.0, head_size: int = 64
 ) -> str:
     """The fastest back-end that can do it; asked once per forward pass, logged once."""
-    if not hands_on_scores and dropout == 0.0:
-        chosen = "varlen" if device.type == "cuda" and _flash_takes(device, dtype, head_size) else "grouped"
-    elif not hands_on_scores and device.type == "cuda" and kernel_of("cuda")[0] != "triton":
-        chosen = "grouped"  # SDPA's own kernels draw their dropout inside, too
-    else:
-        chosen = "recomputed"
+    chosen = _choice(bias, device, dtype, dropout, head_size)
     _log_choice(chosen, kernel_of(device.type)[0] if chosen == "recomputed" else "torch", str(dtype), device.type)
     return chosen
+
+
+def _choice(bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float, head_size: int) -> str:
+    if isinstance(bias, Recurrent):
+        return "recomputed"
+    if not bias.in_kernels:
+        return "grouped"
+    on_gpu, is_sloped = device.type == "cuda", bias.slopes is not None
+    if on_gpu and kernel_of("cuda")[0] != "triton":
+        return "grouped"  # SDPA's own kernels draw their dropout inside, too
+    if dropout or is_sloped:
+        return "recomputed"  # SDPA would want the penalty of every pair of tokens
+    return "varlen" if on_gpu and _flash_takes(device, dtype, head_size) else "grouped"
 
 
 @cache
@@ -78,61 +80,55 @@ def _log_choice(backend: str, kernel: str, dtype: str, device: str) -> None:
     _log.info("attention: %s back-end, %s kernels, %s on %s", backend, kernel, dtype.removeprefix("torch."), device)
 
 
-def _plain(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float
-) -> tuple[Tensor, Scores | None]:
-    heads, dtype = q.shape[1], scores_dtype(None if scores is None else scores.packed, q)
-    before = [None] * len(layout.groups) if scores is None else layout.split_pairs(scores.packed, heads)
-    outputs, handed_on = [], []
-    for group, previous, *rows in zip(
-        layout.groups, before, *map(layout.split, (q * q.shape[-1] ** -0.5, k, v)), strict=True
-    ):
+def _plain(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:
+    dtype, outputs = torch.promote_types(q.dtype, torch.float32), []
+    for group, *rows in zip(layout.groups, *map(layout.split, (q * q.shape[-1] ** -0.5, k, v)), strict=True):
         q_block, k_block, v_block = (group.to_blocks(x).transpose(1, 2) for x in rows)  # (B, H, T, h)
-        current = (q_block @ k_block.transpose(-1, -2)).to(dtype)
-        if previous is not None:
-            current = previous + current
-        elif group.key_mask is not None:
-            current = current.masked_fill(~group.key_mask, float("-inf"))
-        probabilities = F.dropout(current.softmax(dim=-1).to(v.dtype), dropout)
+        scores = (q_block @ k_block.transpose(-1, -2)).to(dtype)
+        added = bias.dense(group.width, q.device)
+        if added is not None:
+            scores = scores + added
+        if group.key_mask is not None:
+            scores = scores.masked_fill(~group.key_mask, -torch.inf)
+        probabilities = F.dropout(scores.softmax(dim=-1).to(v.dtype), dropout)
         outputs.append(group.from_blocks((probabilities @ v_block).transpose(1, 2)))
-        handed_on.append(current.flatten())
-    if scores is None:
-        return torch.cat(outputs), None
-    return torch.cat(outputs), Scores(torch.cat(handed_on), shared=scores.shared)
+    return torch.cat(outputs)
 
 
-def _recomputed(
-    q: Tensor, k: Tensor, v: Tensor, scores: ScoreCarry, layout: Layout, dropout: float
-) -> tuple[Tensor, ScoreCarry]:
-    if isinstance(scores, FactoredScores):
-        return factored_attention(q, k, v, scores, layout, SeededDropout.draw(dropout))
-    kernel = kernel_of(q.device.type)[1]
-    return recomputed_attention(q, k, v, scores, layout, SeededDropout.draw(dropout), kernel)
+def _recomputed(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:
+    if not bias.in_kernels:
+        raise ValueError(f"kernels do not know {type(bias).__name__}; choose_backend takes another back-end")
+    return recomputed_attention(q, k, v, bias, layout, SeededDropout.draw(dropout), kernel_of(q.device.type)[1])
 
 
-def _grouped(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float
-) -> tuple[Tensor, None]:
-    assert scores is None
+def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:
     outputs = []
+    only_causal = bias.in_kernels and bias.causal and bias.slopes is None
     for group, *rows in zip(layout.groups, *map(layout.split, (q, k, v)), strict=True):
         q_block, k_block, v_block = (group.to_blocks(x).transpose(1, 2) for x in rows)  # (B, H, T, h)
-        block = F.scaled_dot_product_attention(q_block, k_block, v_block, attn_mask=group.key_mask, dropout_p=dropout)
+        mask = None if only_causal else group.key_mask  # padded keys come after all real ones
+        added = None if only_causal else bias.dense(group.width, q.device)
+        if added is not None:
+            mask = (added if mask is None else added.masked_fill(~mask, -torch.inf)).to(q.dtype)
+        block = F.scaled_dot_product_attention(
+            q_block, k_block, v_block, attn_mask=mask, dropout_p=dropout, is_causal=only_causal
+        )
         outputs.append(group.from_blocks(block.transpose(1, 2)))
-    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), None
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def _varlen(
-    q: Tensor, k: Tensor, v: Tensor, scores: Scores | None, layout: Layout, dropout: float
-) -> tuple[Tensor, None]:
+def _varlen(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn  # no CPU kernel; imported where a GPU asks for it
 
-    if dropout or scores is not None:
-        raise ValueError("the varlen kernel has no dropout and no scores; choose_backend takes another back-end")
+    if dropout or not bias.in_kernels or bias.slopes is not None:
+        raise ValueError(
+            "the varlen kernel has no dropout and no bias but a causal mask; choose_backend takes another back-end"
+        )
     bounds, longest = layout.cu_seqlens, layout.longest
-    output = varlen_attn(q, k, v, bounds, bounds, longest, longest)
+    window = (-1, 0) if bias.causal else (-1, -1)
+    output = varlen_attn(q, k, v, bounds, bounds, longest, longest, window_size=window)
     assert isinstance(output, Tensor)  # a tuple only where auxiliary outputs are asked for
-    return output, None
+    return output
 
 
 BACKENDS: dict[str, Backend] = {

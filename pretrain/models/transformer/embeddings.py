@@ -9,6 +9,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.models.batch import PackedBatch, SoftRows
 from pretrain.models.dropout import dropout
 from pretrain.models.layout import Layout
+from pretrain.models.transformer.norms import NORMS
 from pretrain.models.transformer.positions import sinusoidal
 from pretrain.models.transformer.settings import TransformerSettings
 
@@ -33,7 +34,7 @@ class Embeddings(nn.Module):
         if settings.segment_rows:
             self.segment = nn.Embedding(settings.segment_rows, width)
         if settings.embedding_norm:
-            self.norm = nn.LayerNorm(width, eps=settings.layer_norm_eps)
+            self.norm = NORMS[settings.norm].alone(width, settings.layer_norm_eps)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Packed batch -> (N, D) in layout order."""

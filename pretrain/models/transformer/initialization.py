@@ -2,42 +2,97 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
 
 from torch import nn
 
 from pretrain.models.transformer.settings import TransformerSettings
 
 if TYPE_CHECKING:
-    from pretrain.models.transformer.encoder import Encoder
+    from pretrain.models.transformer.encoder import Encoder, EncoderLayer
 
 
 def initialize_encoder(encoder: Encoder, settings: TransformerSettings) -> None:
-    """bert: every Linear and Embedding normal(0, initializer_range), biases 0. esm: see ``_initialize_esm``."""
-    if settings.initialization == "bert":
-        initialize_bert(encoder, settings)
-    else:
-        _initialize_esm(encoder)
+    """Everything starts as torch's defaults leave it; ``INITIALIZATIONS`` says what is drawn otherwise."""
+    INITIALIZATIONS[settings.initialization].encoder(encoder, settings)
     if settings.zero_pad_row:
         nn.init.zeros_(encoder.embeddings.word.weight[settings.pad_token_id])
 
 
-def initialize_bert(module: nn.Module, settings: TransformerSettings) -> None:
-    """normal(0, initializer_range) for the weights of Linear and Embedding, 0 for biases, 1 and 0 for LayerNorm."""
-    for part in module.modules():
+def _bert(encoder: Encoder, settings: TransformerSettings) -> None:
+    """normal(0, initializer_range) for the weights of Linear and Embedding, 0 for biases, 1 and 0 for norms."""
+    for part in encoder.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
             nn.init.normal_(part.weight, std=settings.initializer_range)
         if isinstance(part, nn.Linear):
-            nn.init.zeros_(part.bias)
+            _zero_bias(part)
 
 
-def _initialize_esm(encoder: Encoder) -> None:
+def _esm(encoder: Encoder, settings: TransformerSettings) -> None:
     """ESM-2: xavier for attention, torch's defaults for the rest (recipes/utr_lm.md#model)."""
-    from pretrain.models.transformer.encoder import SelfAttention
+    for layer in _layers(encoder):
+        attention = layer.attention
+        for linear in (attention.query, attention.key, attention.value):
+            nn.init.xavier_uniform_(linear.weight, gain=2**-0.5)
+        nn.init.xavier_uniform_(attention.output.weight)
+        _zero_bias(attention.output)
 
+
+def _gpt2(encoder: Encoder, settings: TransformerSettings) -> None:
+    """As BERT; what is added to the residual stream starts smaller, by the square root of how often that happens."""
+    _bert(encoder, settings)
+    std = settings.initializer_range / (2 * settings.num_hidden_layers) ** 0.5
+    for layer in _layers(encoder):
+        nn.init.normal_(layer.attention.output.weight, std=std)
+        nn.init.normal_(layer.mlp.down.weight, std=std)
+
+
+def _nucleotide_transformer(encoder: Encoder, settings: TransformerSettings) -> None:
+    """Haiku's: He-uniform for attention, biases too; the rest normal cut at two deviations, of 1 for embeddings and
+    1/sqrt(inputs) for Linear, whose biases are 0 (nt.md, 2)."""
     for part in encoder.modules():
-        if isinstance(part, SelfAttention):
-            for linear in (part.query, part.key, part.value):
-                nn.init.xavier_uniform_(linear.weight, gain=2**-0.5)
-            nn.init.xavier_uniform_(part.output.weight)
-            nn.init.zeros_(part.output.bias)
+        if isinstance(part, nn.Embedding):
+            nn.init.trunc_normal_(part.weight)
+        if isinstance(part, nn.Linear):
+            std = part.in_features**-0.5
+            nn.init.trunc_normal_(part.weight, std=std, a=-2 * std, b=2 * std)
+            _zero_bias(part)
+    for layer in _layers(encoder):
+        attention = layer.attention
+        for linear in (attention.query, attention.key, attention.value, attention.output):
+            for tensor in (linear.weight, linear.bias):
+                if tensor is not None:
+                    limit = (6 / tensor.shape[-1]) ** 0.5
+                    nn.init.uniform_(tensor, -limit, limit)
+
+
+def _torch(encoder: Encoder, settings: TransformerSettings) -> None:
+    """Nothing: Linear uniform within 1/sqrt(inputs), embeddings normal(0, 1)."""
+
+
+def _layers(encoder: Encoder) -> list[EncoderLayer]:
+    return cast("list[EncoderLayer]", list(encoder.layers))
+
+
+def _zero_bias(linear: nn.Linear) -> None:
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """How an encoder begins, and its output head (a name in ``HEAD_INITIALIZATIONS``)."""
+
+    encoder: Callable[[Encoder, TransformerSettings], None]
+    head: Literal["torch", "normal", "truncated_normal"]
+
+
+INITIALIZATIONS: dict[str, Initialization] = {
+    "bert": Initialization(_bert, "normal"),
+    "esm": Initialization(_esm, "torch"),
+    "gpt2": Initialization(_gpt2, "torch"),  # HELM's head stands outside the class that draws normal weights
+    "torch": Initialization(_torch, "torch"),
+    "nucleotide_transformer": Initialization(_nucleotide_transformer, "truncated_normal"),
+}

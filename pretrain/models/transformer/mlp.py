@@ -1,4 +1,5 @@
-"""The MLP of a layer, which keeps the inner width once for the backward pass instead of twice."""
+"""The MLP of a layer, which keeps the inner width once for the backward pass (gated ones: up and gate once each)
+instead of every step from there to the last product."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pretrain.models.dropout import SeededDropout, apply_mask
 from pretrain.models.transformer.settings import TransformerSettings
 
 
@@ -23,52 +25,121 @@ class Activation:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "gelu": Activation(F.gelu, lambda grad, x: torch.ops.aten.gelu_backward(grad, x)),
+    "gelu": Activation(F.gelu, torch.ops.aten.gelu_backward),
     "gelu_tanh": Activation(
         partial(F.gelu, approximate="tanh"), partial(torch.ops.aten.gelu_backward, approximate="tanh")
     ),
     "relu": Activation(F.relu, lambda grad, x: torch.ops.aten.threshold_backward(grad, x, 0)),
+    "silu": Activation(F.silu, torch.ops.aten.silu_backward),
+}
+
+
+@dataclass(frozen=True)
+class MlpKind:
+    """One kind of MLP: down(act(up(x))), or with a gate down(act(up(x)) * gate(x)).
+
+    act: name in ACTIVATIONS. products: matrix products of hidden x inner width in the forward pass. kept: tensors of
+    the inner width that are kept for the backward pass.
+    """
+
+    act: str
+    products: int = 2
+    kept: int = 1
+    gated: bool = False
+
+
+MLPS: dict[str, MlpKind] = {
+    "gelu": MlpKind("gelu"),
+    "gelu_tanh": MlpKind("gelu_tanh"),
+    "relu": MlpKind("relu"),
+    "swiglu": MlpKind("silu", products=3, kept=2, gated=True),
+    "geglu": MlpKind("gelu", products=3, kept=2, gated=True),
 }
 
 
 class Mlp(nn.Module):
-    """down(act(up(x))), without dropout in between."""
+    """Parameters: {up,gate (F,D),down (D,F)}.{weight,bias}, gate of gated ones only; beta (1,) of swiglu's where it is
+    learned: act(a) = a sigmoid(beta a)."""
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
-        self.up = nn.Linear(settings.hidden_size, settings.intermediate_size)
-        self.down = ActivatedLinear(settings.intermediate_size, settings.hidden_size, settings.mlp)
+        kind, width, inner = MLPS[settings.mlp], settings.hidden_size, settings.intermediate_size
+        self.rate = settings.hidden_dropout_prob if settings.mlp_dropout == "inner" else 0.0
+        self.up = nn.Linear(width, inner, bias=settings.up_bias)
+        self.gate = nn.Linear(width, inner, bias=settings.up_bias) if kind.gated else None
+        learned = settings.mlp == "swiglu" and settings.swiglu_beta == "learned"
+        self.beta = nn.Parameter(torch.ones(1)) if learned else None
+        self.down = ActivatedLinear(inner, width, kind.act, bias=settings.mlp_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, D) -> (N, D)."""
-        return self.down(self.up(x))
+        drop = SeededDropout.draw(self.rate if self.training else 0.0)
+        return self.down(self.up(x), None if self.gate is None else self.gate(x), self.beta, drop)
 
 
 class ActivatedLinear(nn.Linear):
-    """linear(act(x)); act(x) is computed again in the backward pass. A module of its own, so that engines which gather
-    parameters per module (ZeRO 3) see it being called."""
+    """linear(dropout(act(x) * gate)); all but the product is computed again in the backward pass. A module of its own,
+    so that engines which gather parameters per module (ZeRO 3) see it being called."""
 
-    def __init__(self, in_features: int, out_features: int, act: str) -> None:
-        super().__init__(in_features, out_features)
+    def __init__(self, in_features: int, out_features: int, act: str, bias: bool = True) -> None:
+        super().__init__(in_features, out_features, bias=bias)
         self.act = act
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, F) -> (N, D)."""
+    def forward(  # type: ignore[override]
+        self,
+        x: Tensor,
+        gate: Tensor | None = None,
+        beta: Tensor | None = None,
+        drop: SeededDropout = SeededDropout(0.0),  # noqa: B008 (frozen)
+    ) -> Tensor:
+        """(N, F), (N, F) or None, (1,) or None -> (N, D)."""
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        return _ActivatedLinear.apply(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype), self.act)
+        tensors = (t if t is None else t.to(dtype) for t in (x, gate, beta, self.weight, self.bias))
+        return _ActivatedLinear.apply(*tensors, ACTIVATIONS[self.act], drop)
+
+
+def swish(x: Tensor, beta: Tensor) -> Tensor:
+    """x sigmoid(beta x)."""
+    return x * torch.sigmoid(beta * x)
 
 
 class _ActivatedLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, act: str) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.act = act
-        return F.linear(ACTIVATIONS[act].apply(x), weight, bias)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        gate: Tensor | None,
+        beta: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        act: Activation,
+        drop: SeededDropout,
+    ) -> Tensor:
+        ctx.save_for_backward(x, gate, beta, weight)
+        ctx.act, ctx.drop, ctx.has_bias = act, drop, bias is not None
+        inner = act.apply(x) if beta is None else swish(x, beta)
+        return F.linear(_dropped(inner if gate is None else inner * gate, drop), weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
-        x, weight = ctx.saved_tensors
-        act = ACTIVATIONS[ctx.act]
-        grad_weight = grad.T @ act.apply(x)
-        return act.backward(grad @ weight, x), grad_weight, grad.sum(dim=0), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, gate, beta, weight = ctx.saved_tensors
+        activated = ctx.act.apply(x) if beta is None else swish(x, beta)
+        inner = _dropped(activated if gate is None else activated * gate, ctx.drop)
+        grad_weight, grad_bias = grad.T @ inner, grad.sum(dim=0) if ctx.has_bias else None
+        grad = _dropped(grad @ weight, ctx.drop)
+        grad_gate = grad_beta = None
+        if gate is not None:
+            grad_gate, grad = grad * activated, grad * gate
+        if beta is None:
+            return ctx.act.backward(grad, x), grad_gate, None, grad_weight, grad_bias, None, None
+        share = torch.sigmoid(beta * x)
+        slope = grad * x * share * (1 - share)  # of beta x
+        grad_beta = (slope * x).sum(dtype=torch.promote_types(x.dtype, torch.float32)).to(beta.dtype).view(1)
+        return grad * share + beta * slope, grad_gate, grad_beta, grad_weight, grad_bias, None, None
+
+
+def _dropped(x: Tensor, drop: SeededDropout) -> Tensor:
+    """x with the same values dropped at every call."""
+    masks = drop.masks(x.device)
+    return x if masks is None else apply_mask(x, masks(x)).mul_(drop.scale)

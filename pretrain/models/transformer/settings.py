@@ -109,11 +109,6 @@ class TransformerSettings:
         return self.hidden_size // self.num_attention_heads
 
     @property
-    def gated(self) -> bool:
-        """Whether the MLP has a gate beside what it activates."""
-        return self.mlp in ("swiglu", "geglu")
-
-    @property
     def up_bias(self) -> bool:
         """Whether the first product of the MLP has a bias."""
         return self.mlp_bias if self.mlp_up_bias is None else self.mlp_up_bias

@@ -1,7 +1,8 @@
-"""Attention that keeps nothing per pair of tokens but the scores handed on, in two versions of the same contract.
+"""Attention that keeps nothing per pair of tokens but scores that are handed on, in two versions of the same contract.
 
 A kernel works on packed tensors, N tokens in layout order with H heads of size h; scores and their gradient are flat,
-H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``triton`` on GPUs.
+H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``triton`` on GPUs. A bias is one that
+kernels know (``AttentionBias.in_kernels``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
+from pretrain.models.transformer.bias import AttentionBias
 from pretrain.models.transformer.kernels.torch_kernel import TorchKernel
 
 
@@ -28,15 +30,17 @@ class Kernel(Protocol):
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        previous: Tensor | None,
-        current: Tensor | None,
+        bias: AttentionBias,
         layout: Layout,
         drop: SeededDropout,
+        *,
+        previous: Tensor | None = None,
+        current: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Attend with scores S = previous + q k^T / sqrt(h).
+        """Attend with scores S = q k^T / sqrt(h) + bias; with ``previous``, S = previous + q k^T / sqrt(h).
 
         Args:
-            previous: scores of the layer below; None is zero.
+            previous: scores of the layer below, which stand for the bias.
             current: where S is written, possibly ``previous`` itself; None: nowhere.
 
         Returns:
@@ -48,20 +52,21 @@ class Kernel(Protocol):
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        scores: Tensor | None,
+        bias: AttentionBias,
         kept: Sequence[Tensor],
         layout: Layout,
         drop: SeededDropout,
         grad_output: Tensor,
-        grad_scores: Tensor | None,
         *,
-        reverse: bool,
+        scores: Tensor | None = None,
+        grad_scores: Tensor | None = None,
+        reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Gradients of q, k, v.
 
         Args:
-            scores: S; None is the product of q and k alone.
             kept: what ``forward`` returned.
+            scores: S where it was written; None: it is computed again.
             grad_scores: the gradient that S received from above; that of the softmax is added in place, so that it
                 becomes the gradient of ``previous``. None: nothing came and nobody asks.
             reverse: S becomes ``previous`` again, in place.

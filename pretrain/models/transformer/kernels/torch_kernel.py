@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout, apply_mask
 from pretrain.models.layout import Layout, LengthGroup
+from pretrain.models.transformer.bias import AttentionBias, distances
 
 
 class TorchKernel:
@@ -19,17 +20,19 @@ class TorchKernel:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        previous: Tensor | None,
-        current: Tensor | None,
+        bias: AttentionBias,
         layout: Layout,
         drop: SeededDropout,
+        *,
+        previous: Tensor | None = None,
+        current: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         output, masks = torch.empty_like(v), drop.masks(q.device)
         q = q * q.shape[-1] ** -0.5
         for group, (before, after), (to, *rows) in _groups(layout, q.shape[1], (previous, current), (output, q, k, v)):
             q_block, k_block, v_block = (_heads_first(group, x) for x in rows)
             if before is None:
-                scores = _product(q_block, k_block, group)
+                scores = _scores(q_block, k_block, group, bias)
             else:
                 scores = _add_product(before, q_block, k_block, out=after)
             p = scores.softmax(dim=-1).to(v.dtype)
@@ -43,14 +46,15 @@ class TorchKernel:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        scores: Tensor | None,
+        bias: AttentionBias,
         kept: Sequence[Tensor],
         layout: Layout,
         drop: SeededDropout,
         grad_output: Tensor,
-        grad_scores: Tensor | None,
         *,
-        reverse: bool,
+        scores: Tensor | None = None,
+        grad_scores: Tensor | None = None,
+        reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         dq, dk, dv = (torch.empty_like(x) for x in (q, k, v))
         masks, scale = drop.masks(q.device), q.shape[-1] ** -0.5
@@ -60,7 +64,7 @@ class TorchKernel:
         ):
             q_block, k_block, v_block = (_heads_first(group, x) for x in rows[:3])
             do_block = _heads_first(group, rows[3], zero_padding=True)
-            p = (_product(q_block, k_block, group) if stored is None else stored).softmax(dim=-1)
+            p = (_scores(q_block, k_block, group, bias) if stored is None else stored).softmax(dim=-1)
             if reverse and stored is not None:
                 _add_product(stored, q_block, k_block, sign=-1, out=stored)
             dp, dropped = torch.bmm(do_block, v_block.transpose(1, 2)), p.to(v.dtype)
@@ -104,12 +108,18 @@ def _tokens_first(group: LengthGroup, block: Tensor) -> Tensor:
     return group.from_blocks(block.view(len(group.lengths), -1, group.width, size).transpose(1, 2))
 
 
-def _product(q: Tensor, k: Tensor, group: LengthGroup) -> Tensor:
-    """q k^T, minus infinity at padded keys."""
-    scores = torch.bmm(q, k.transpose(1, 2)).to(scores_dtype(None, q))
-    if group.key_mask is not None:
-        by_sequence = scores.view(len(group.lengths), -1, group.width, group.width)
-        by_sequence.masked_fill_(~group.key_mask, float("-inf"))
+def _scores(q: Tensor, k: Tensor, group: LengthGroup, bias: AttentionBias) -> Tensor:
+    """q k^T + bias in float32 (or wider), minus infinity at padded keys."""
+    scores = torch.bmm(q, k.transpose(1, 2)).to(torch.promote_types(q.dtype, torch.float32))
+    by_sequence = scores.view(len(group.lengths), -1, group.width, group.width)
+    if bias.slopes is not None:
+        slopes, between = bias.slopes.to(scores.dtype), distances(group.width, q.device).to(scores.dtype)
+        by_sequence.addcmul_(slopes[:, None, None], between, value=-1)
+    if bias.causal:  # padded keys come after all real ones
+        later = torch.ones(group.width, group.width, dtype=torch.bool, device=q.device).triu_(1)
+        by_sequence.masked_fill_(later, -torch.inf)
+    elif group.key_mask is not None:
+        by_sequence.masked_fill_(~group.key_mask, -torch.inf)
     return scores
 
 
@@ -118,8 +128,3 @@ def _add_product(scores: Tensor, q: Tensor, k: Tensor, out: Tensor | None, sign:
     if scores.dtype == q.dtype:
         return torch.baddbmm(scores, q, k.transpose(1, 2), alpha=sign, out=out)
     return torch.add(scores, torch.bmm(q, k.transpose(1, 2)), alpha=sign, out=out)
-
-
-def scores_dtype(previous: Tensor | None, q: Tensor) -> torch.dtype:
-    """What scores are computed in: what they came in, else float32 (or wider)."""
-    return torch.promote_types(q.dtype, torch.float32) if previous is None else previous.dtype

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
+from pretrain.models.transformer.bias import AttentionBias
 from pretrain.models.transformer.kernels import triton_programs as programs
 
 
@@ -29,10 +30,12 @@ class TritonKernel:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        previous: Tensor | None,
-        current: Tensor | None,
+        bias: AttentionBias,
         layout: Layout,
         drop: SeededDropout,
+        *,
+        previous: Tensor | None = None,
+        current: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         output = torch.empty_like(v)
@@ -41,8 +44,9 @@ class TritonKernel:
         before = q if previous is None else previous  # a pointer that is not read
         after = before if current is None else current
         programs.forward[grid](
-            q, k, v, before, after, output, lse, *tables, *sizes, drop.seed, drop.rate,
-            HAS_BEFORE=previous is not None, WRITE=current is not None, DROP=drop.rate > 0, **self._constants(q),
+            q, k, v, before, after, output, lse, self._slopes(bias, q), *tables, *sizes, drop.seed, drop.rate,
+            HAS_BEFORE=previous is not None, WRITE=current is not None, DROP=drop.rate > 0,
+            **self._formula(bias), **self._constants(q),
         )  # fmt: skip
         return output, (output, lse)
 
@@ -51,14 +55,15 @@ class TritonKernel:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        scores: Tensor | None,
+        bias: AttentionBias,
         kept: Sequence[Tensor],
         layout: Layout,
         drop: SeededDropout,
         grad_output: Tensor,
-        grad_scores: Tensor | None,
         *,
-        reverse: bool,
+        scores: Tensor | None = None,
+        grad_scores: Tensor | None = None,
+        reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         output, lse = kept
@@ -66,12 +71,13 @@ class TritonKernel:
         grads = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         grid, tables, sizes = self._launch(q, layout)
         pairs = q if scores is None else scores, q if grad_scores is None else grad_scores  # q: not read
-        read = q, k, v, grad_output, lse, delta, *pairs
+        read = q, k, v, grad_output, lse, delta, *pairs, self._slopes(bias, q)
         options: dict[str, Any] = {
             "HAS_SCORES": scores is not None,
             "HAS_GRAD": grad_scores is not None,
             "DROP": drop.rate > 0,
             "num_stages": 2,  # with 3, a program takes so much shared memory that an H100 holds one at a time
+            **self._formula(bias),
             **self._constants(q),
         }
         # first the queries, which complete the gradient of the scores; the keys then read it
@@ -87,6 +93,13 @@ class TritonKernel:
         tiles, spans = layout.tiles(self._tile)
         heads, size = q.shape[1:]
         return (tiles.shape[1], heads), (tiles, spans), (tiles.shape[1], spans.shape[1], heads, size, size**-0.5)
+
+    def _slopes(self, bias: AttentionBias, q: Tensor) -> Tensor:
+        """Slopes per head, or a pointer that is not read."""
+        return q if bias.slopes is None else bias.slopes
+
+    def _formula(self, bias: AttentionBias) -> dict[str, bool]:
+        return {"SLOPED": bias.slopes is not None, "CAUSAL": bias.causal}
 
     def _constants(self, q: Tensor) -> dict[str, Any]:
         return {

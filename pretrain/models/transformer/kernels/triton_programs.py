@@ -58,13 +58,32 @@ def _kept(seed, sequence, heads, head, rows, columns, width, rate):
     return (x >> 8).to(tl.float32) * 5.9604644775390625e-08 >= rate  # 2^-24
 
 
+@triton.jit
+def _biased(s, SLOPES, head, rows, columns, SLOPED: tl.constexpr, CAUSAL: tl.constexpr):
+    """Scores (M, K) less the penalty on distance, and minus infinity at keys after the query."""
+    if SLOPED:
+        s -= tl.load(SLOPES + head) * tl.abs(rows[:, None] - columns[None, :]).to(tl.float32)
+    if CAUSAL:
+        s = tl.where(rows[:, None] >= columns[None, :], s, -float("inf"))
+    return s
+
+
+@triton.jit
+def _end_of_keys(row, length, CAUSAL: tl.constexpr, TILE: tl.constexpr):
+    """Where the keys end that a tile of queries beginning at ``row`` sees."""
+    end = length
+    if CAUSAL:
+        end = tl.minimum(row + TILE, length)
+    return end
+
+
 @triton.jit(do_not_specialize=_VARYING)
 def forward(
-    Q, K, V, BEFORE, AFTER, OUT, LSE, TILES, SPANS, programs, sequences, heads, size, scale, seed, rate,
-    HAS_BEFORE: tl.constexpr, WRITE: tl.constexpr, DROP: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    Q, K, V, BEFORE, AFTER, OUT, LSE, SLOPES, TILES, SPANS, programs, sequences, heads, size, scale, seed, rate,
+    HAS_BEFORE: tl.constexpr, WRITE: tl.constexpr, DROP: tl.constexpr, SLOPED: tl.constexpr, CAUSAL: tl.constexpr,
+    SIZE: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """S = BEFORE + q k^T scale, written to AFTER; OUT = dropout(softmax(S)) v; LSE (N, H) = log of the sum of exp S."""
+    """S = q k^T scale + BEFORE or bias, written to AFTER; OUT = dropout(softmax(S)) v; LSE (N, H) = log sum exp S."""
     head = tl.program_id(1)
     sequence, row, first, length, width, cell = _place(TILES, SPANS, programs, sequences, heads, tl.program_id(0), head)
     rows = row + tl.arange(0, TILE)
@@ -72,11 +91,12 @@ def forward(
     top = tl.full([TILE], -float("inf"), tl.float32)
     total = tl.zeros([TILE], tl.float32)
     mixed = tl.zeros([TILE, SIZE], tl.float32)
-    for start in range(0, length, TILE):
+    for start in range(0, _end_of_keys(row, length, CAUSAL, TILE), TILE):
         columns = start + tl.arange(0, TILE)
         real = (rows < length)[:, None] & (columns < length)[None, :]
         k = _tokens(K, first, columns, length, heads, head, size, SIZE)
         s = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale  # (M, K)
+        s = _biased(s, SLOPES, head, rows, columns, SLOPED, CAUSAL)
         if HAS_BEFORE:
             at = cell + rows[:, None] * width + columns[None, :]
             s += tl.load(BEFORE + at, mask=real, other=0.0).to(tl.float32)
@@ -121,14 +141,15 @@ def add_product(
 
 @triton.jit
 def _gradient_of_scores(
-    q, k, v, do, lse, delta, SCORES, at, real, seed, rate, sequence, heads, head, rows, columns, width, scale,
-    HAS_SCORES: tl.constexpr, DROP: tl.constexpr, PRECISION: tl.constexpr,
+    q, k, v, do, lse, delta, SCORES, SLOPES, at, real, seed, rate, sequence, heads, head, rows, columns, width, scale,
+    HAS_SCORES: tl.constexpr, DROP: tl.constexpr, SLOPED: tl.constexpr, CAUSAL: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Probabilities (M, K), the same after dropout, and the gradient of the softmax: P (dP - rowsum(dP P))."""
     if HAS_SCORES:
         s = tl.load(SCORES + at, mask=real, other=0.0).to(tl.float32)
     else:
         s = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
+        s = _biased(s, SLOPES, head, rows, columns, SLOPED, CAUSAL)
     p = tl.where(real, tl.exp(s - lse[:, None]), 0.0)
     dp = tl.dot(do, tl.trans(v), input_precision=PRECISION)
     dropped = p
@@ -141,9 +162,9 @@ def _gradient_of_scores(
 
 @triton.jit(do_not_specialize=_VARYING)
 def backward_queries(
-    Q, K, V, DO, LSE, DELTA, SCORES, GRAD, DQ, TILES, SPANS, programs, sequences, heads, size, scale, seed, rate,
-    HAS_SCORES: tl.constexpr, HAS_GRAD: tl.constexpr, DROP: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    Q, K, V, DO, LSE, DELTA, SCORES, GRAD, SLOPES, DQ, TILES, SPANS, programs, sequences, heads, size, scale, seed,
+    rate, HAS_SCORES: tl.constexpr, HAS_GRAD: tl.constexpr, DROP: tl.constexpr, SLOPED: tl.constexpr,
+    CAUSAL: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """DQ, one tile of queries against all keys; GRAD += gradient of the softmax, in place."""
     head = tl.program_id(1)
@@ -154,15 +175,15 @@ def backward_queries(
     lse = tl.load(LSE + (first + rows) * heads + head, mask=rows < length, other=0.0)
     delta = tl.load(DELTA + (first + rows) * heads + head, mask=rows < length, other=0.0)
     dq = tl.zeros([TILE, SIZE], tl.float32)
-    for start in range(0, length, TILE):
+    for start in range(0, _end_of_keys(row, length, CAUSAL, TILE), TILE):
         columns = start + tl.arange(0, TILE)
         real = (rows < length)[:, None] & (columns < length)[None, :]
         at = cell + rows[:, None] * width + columns[None, :]
         k = _tokens(K, first, columns, length, heads, head, size, SIZE)
         v = _tokens(V, first, columns, length, heads, head, size, SIZE)
         _, ds = _gradient_of_scores(
-            q, k, v, do, lse, delta, SCORES, at, real, seed, rate, sequence, heads, head, rows, columns, width, scale,
-            HAS_SCORES, DROP, PRECISION,
+            q, k, v, do, lse, delta, SCORES, SLOPES, at, real, seed, rate, sequence, heads, head, rows, columns, width,
+            scale, HAS_SCORES, DROP, SLOPED, CAUSAL, PRECISION,
         )  # fmt: skip
         if HAS_GRAD:
             ds += tl.load(GRAD + at, mask=real, other=0.0).to(tl.float32)
@@ -173,9 +194,9 @@ def backward_queries(
 
 @triton.jit(do_not_specialize=_VARYING)
 def backward_keys(
-    Q, K, V, DO, LSE, DELTA, SCORES, GRAD, DK, DV, TILES, SPANS, programs, sequences, heads, size, scale, seed, rate,
-    HAS_SCORES: tl.constexpr, HAS_GRAD: tl.constexpr, DROP: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    Q, K, V, DO, LSE, DELTA, SCORES, GRAD, SLOPES, DK, DV, TILES, SPANS, programs, sequences, heads, size, scale, seed,
+    rate, HAS_SCORES: tl.constexpr, HAS_GRAD: tl.constexpr, DROP: tl.constexpr, SLOPED: tl.constexpr,
+    CAUSAL: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """DK and DV, one tile of keys against all queries; GRAD already holds the whole gradient of the scores."""
     head = tl.program_id(1)
@@ -185,7 +206,10 @@ def backward_keys(
     v = _tokens(V, first, columns, length, heads, head, size, SIZE)
     dk = tl.zeros([TILE, SIZE], tl.float32)
     dv = tl.zeros([TILE, SIZE], tl.float32)
-    for start in range(0, length, TILE):
+    begin = 0
+    if CAUSAL:
+        begin = row  # queries before the first of these keys see none of them
+    for start in range(begin, length, TILE):
         rows = start + tl.arange(0, TILE)
         real = (rows < length)[:, None] & (columns < length)[None, :]
         at = cell + rows[:, None] * width + columns[None, :]
@@ -194,8 +218,8 @@ def backward_keys(
         lse = tl.load(LSE + (first + rows) * heads + head, mask=rows < length, other=0.0)
         delta = tl.load(DELTA + (first + rows) * heads + head, mask=rows < length, other=0.0)
         dropped, ds = _gradient_of_scores(
-            q, k, v, do, lse, delta, SCORES, at, real, seed, rate, sequence, heads, head, rows, columns, width, scale,
-            HAS_SCORES, DROP, PRECISION,
+            q, k, v, do, lse, delta, SCORES, SLOPES, at, real, seed, rate, sequence, heads, head, rows, columns, width,
+            scale, HAS_SCORES, DROP, SLOPED, CAUSAL, PRECISION,
         )  # fmt: skip
         if HAS_GRAD:
             ds = tl.load(GRAD + at, mask=real, other=0.0).to(tl.float32)

@@ -6,11 +6,17 @@ biased scores of a layer, before the softmax, are the additive bias of the next 
 """
 
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pretrain.models.batch import PackedBatch
+from pretrain.models.transformer.recurrent.attention import Recurrent
+from pretrain.models.transformer.recurrent.factored import FactoredScores
+from pretrain.models.transformer.recurrent.recomputed import Scores
 
 CLASS_OF_LETTER = {"A": 1, "C": 2, "G": 3, "U": 4, "T": 4}
 SELECTED_CLASS = 5
@@ -55,16 +61,35 @@ class Float32Linear(nn.Linear):
 
 
 class PairingBias(nn.Module):
-    """The 1 -> 6 -> H network on the values of all pairs of classes."""
+    """The 1 -> 6 -> H network on the values of all pairs of classes. Parameters: hidden.{weight (6,1),bias},
+    output.{weight (H,6),bias}."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.hidden = Float32Linear(1, HIDDEN)
         self.output = Float32Linear(HIDDEN, heads)
 
-    def forward(self, device: torch.device) -> Tensor:
-        """Bias of every pair of classes, (H, 6, 6)."""
-        return self.output(F.gelu(self.hidden(_pair_values(device)))).permute(2, 0, 1)
+    def forward(
+        self, batch: PackedBatch, memory: Literal["store", "rebuild", "none"], *, again: bool, is_shown: bool
+    ) -> Recurrent:
+        """Bias of the first layer.
+
+        Args:
+            batch: with ``side["pair_class"]``, uint8 (N,).
+            memory: store the scores of every layer; or rebuild them in one buffer, from those of the layer above, which
+                gives the same up to float32 rounding; or none: scores never exist as a whole, for sequences that are
+                too long.
+            again: layers are computed again one by one, which needs the scores between them.
+            is_shown: the caller wants to see the scores of every layer.
+        """
+        if "pair_class" not in batch.side:
+            raise ValueError('a pairing model needs batch.side["pair_class"] (see pair_classes)')
+        classes = batch.layout.to_layout_order(batch.side["pair_class"])
+        table = self.output(F.gelu(self.hidden(_pair_values(classes.device)))).permute(2, 0, 1)  # (H, 6, 6)
+        if memory == "none" and not is_shown:
+            return Recurrent(FactoredScores(table, classes))
+        seen = again or is_shown
+        return Recurrent(Scores.of_classes(table, classes, batch.layout, store=seen or memory == "store", shared=seen))
 
 
 @cache

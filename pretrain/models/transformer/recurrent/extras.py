@@ -1,0 +1,35 @@
+"""Score maps for those who ask to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.models.layout import Layout
+from pretrain.models.transformer.recurrent.attention import Recurrent
+from pretrain.models.transformer.recurrent.recomputed import Scores
+
+
+def bias_extras(biases: Sequence[object], layout: Layout) -> dict[str, Any]:
+    """What there is to see of the biases of all layers.
+
+    Returns:
+        For recurrent attention ``scores``: for each of the S sequences in batch order (L+1, H, T, T), index 0 what the
+        first layer began with. Nothing for any other bias.
+    """
+    scores = [bias.scores.packed for bias in biases if isinstance(bias, Recurrent) and isinstance(bias.scores, Scores)]
+    return {"scores": _by_sequence(scores, layout)} if scores else {}
+
+
+def _by_sequence(packed: list[Tensor], layout: Layout) -> list[Tensor]:
+    """Per layer flat (H * pairs,) -> per sequence in batch order (L+1, H, T, T)."""
+    by_sequence: list[Tensor] = [torch.empty(0)] * len(layout.sequences)
+    blocks = [layout.split_pairs(scores, len(scores) // layout.pairs) for scores in packed]
+    numbers = iter(layout.sequences)
+    for g, group in enumerate(layout.groups):
+        for row, length in enumerate(group.lengths):
+            by_sequence[next(numbers)] = torch.stack([layer[g][row, :, :length, :length] for layer in blocks])
+    return by_sequence
