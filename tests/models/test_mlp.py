@@ -31,10 +31,10 @@ def settings(kind: str, **changes) -> TransformerSettings:
 
 def plain(mlp: Mlp, kind: str, x: Tensor, drop: SeededDropout = NO_DROPOUT) -> Tensor:
     """The formula in autograd's own operations."""
-    up = mlp.up(x)
-    inner = ACTS[kind](up) if mlp.beta is None else up / (1 + torch.exp(-mlp.beta * up))
+    a = mlp.up(x) if mlp.gate is None else mlp.gate(x)
+    inner = ACTS[kind](a) if mlp.beta is None else a / (1 + torch.exp(-mlp.beta * a))
     if mlp.gate is not None:
-        inner = inner * mlp.gate(x)
+        inner = inner * mlp.up(x)
     if drop.rate:
         kept = apply_mask(torch.ones_like(inner), drop.masks(x.device)(inner.detach()))
         inner = inner * kept * drop.scale

@@ -51,7 +51,7 @@ def _gpt2(encoder: Encoder, settings: TransformerSettings) -> None:
 
 def _nucleotide_transformer(encoder: Encoder, settings: TransformerSettings) -> None:
     """Haiku's: He-uniform for attention, biases too; the rest normal cut at two deviations, of 1 for embeddings and
-    1/sqrt(inputs) for Linear, whose biases are 0 (nt.md, 2)."""
+    1/sqrt(inputs) for Linear, whose biases are 0."""
     for part in encoder.modules():
         if isinstance(part, nn.Embedding):
             nn.init.trunc_normal_(part.weight)

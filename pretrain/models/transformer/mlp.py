@@ -36,7 +36,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 @dataclass(frozen=True)
 class MlpKind:
-    """One kind of MLP: down(act(up(x))), or with a gate down(act(up(x)) * gate(x)).
+    """One kind of MLP: down(act(up(x))), or with a gate down(act(gate(x)) * up(x)).
 
     act: name in ACTIVATIONS. products: matrix products of hidden x inner width in the forward pass. kept: tensors of
     the inner width that are kept for the backward pass.
@@ -74,12 +74,16 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, D) -> (N, D)."""
         drop = SeededDropout.draw(self.rate if self.training else 0.0)
-        return self.down(self.up(x), None if self.gate is None else self.gate(x), self.beta, drop)
+        if self.gate is None:
+            return self.down(self.up(x), drop=drop)
+        return self.down(self.gate(x), self.up(x), self.beta, drop)
 
 
 class ActivatedLinear(nn.Linear):
-    """linear(dropout(act(x) * gate)); all but the product is computed again in the backward pass. A module of its own,
-    so that engines which gather parameters per module (ZeRO 3) see it being called."""
+    """linear(dropout(act(x) * factor)); all but the product is computed again in the backward pass.
+
+    A module of its own, so that engines which gather parameters per module (ZeRO 3) see it being called.
+    """
 
     def __init__(self, in_features: int, out_features: int, act: str, bias: bool = True) -> None:
         super().__init__(in_features, out_features, bias=bias)
@@ -88,14 +92,14 @@ class ActivatedLinear(nn.Linear):
     def forward(  # type: ignore[override]
         self,
         x: Tensor,
-        gate: Tensor | None = None,
+        factor: Tensor | None = None,
         beta: Tensor | None = None,
         drop: SeededDropout = SeededDropout(0.0),  # noqa: B008 (frozen)
     ) -> Tensor:
         """(N, F), (N, F) or None, (1,) or None -> (N, D)."""
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        tensors = (t if t is None else t.to(dtype) for t in (x, gate, beta, self.weight, self.bias))
+        tensors = (t if t is None else t.to(dtype) for t in (x, factor, beta, self.weight, self.bias))
         return _ActivatedLinear.apply(*tensors, ACTIVATIONS[self.act], drop)
 
 
@@ -109,34 +113,34 @@ class _ActivatedLinear(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        gate: Tensor | None,
+        factor: Tensor | None,
         beta: Tensor | None,
         weight: Tensor,
         bias: Tensor | None,
         act: Activation,
         drop: SeededDropout,
     ) -> Tensor:
-        ctx.save_for_backward(x, gate, beta, weight)
+        ctx.save_for_backward(x, factor, beta, weight)
         ctx.act, ctx.drop, ctx.has_bias = act, drop, bias is not None
         inner = act.apply(x) if beta is None else swish(x, beta)
-        return F.linear(_dropped(inner if gate is None else inner * gate, drop), weight, bias)
+        return F.linear(_dropped(inner if factor is None else inner * factor, drop), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        x, gate, beta, weight = ctx.saved_tensors
+        x, factor, beta, weight = ctx.saved_tensors
         activated = ctx.act.apply(x) if beta is None else swish(x, beta)
-        inner = _dropped(activated if gate is None else activated * gate, ctx.drop)
+        inner = _dropped(activated if factor is None else activated * factor, ctx.drop)
         grad_weight, grad_bias = grad.T @ inner, grad.sum(dim=0) if ctx.has_bias else None
         grad = _dropped(grad @ weight, ctx.drop)
-        grad_gate = grad_beta = None
-        if gate is not None:
-            grad_gate, grad = grad * activated, grad * gate
+        grad_factor = grad_beta = None
+        if factor is not None:
+            grad_factor, grad = grad * activated, grad * factor
         if beta is None:
-            return ctx.act.backward(grad, x), grad_gate, None, grad_weight, grad_bias, None, None
+            return ctx.act.backward(grad, x), grad_factor, None, grad_weight, grad_bias, None, None
         share = torch.sigmoid(beta * x)
         slope = grad * x * share * (1 - share)  # of beta x
         grad_beta = (slope * x).sum(dtype=torch.promote_types(x.dtype, torch.float32)).to(beta.dtype).view(1)
-        return grad * share + beta * slope, grad_gate, grad_beta, grad_weight, grad_bias, None, None
+        return grad * share + beta * slope, grad_factor, grad_beta, grad_weight, grad_bias, None, None
 
 
 def _dropped(x: Tensor, drop: SeededDropout) -> Tensor:

@@ -77,8 +77,8 @@ class ResidualRmsNorm(_BehindSum, RmsNorm):  # type: ignore[misc]
 class Norm:
     """One kind of norm. It has no matrix product, which is what floating-point operations are counted by.
 
-    alone, behind_sum: modules made of width, eps and, for those that can have one, bias. formula: in torch's operations. kept: values per value of its
-    input that are kept for the backward pass.
+    alone, behind_sum: modules made of (width, eps, bias=True); RMS norms never have a bias. formula: in torch's
+    operations. kept: values per value of its input that are kept for the backward pass.
     """
 
     alone: Callable[..., nn.Module]
