@@ -12,6 +12,7 @@ import numpy as np
 
 from data_prep.benchmarks.rows import in_turn, row
 from data_prep.formats.compression import BGZF_END
+from data_prep.formats.contig_names import ContigNames
 from data_prep.variants.collect import CollectJob, collect
 from data_prep.variants.vcf import VcfOptions
 
@@ -25,7 +26,7 @@ def vcf_rows(scratch: Path) -> list[dict[str, Any]]:
     codes = np.random.default_rng(0).integers(0, 4, 5 * RECORDS + 10).astype(np.uint8)
     np.save(scratch / "codes.npy", codes)
     _write(path, codes)
-    job = CollectJob(path, VcfOptions(), {"chr1": scratch}, False, 0.0, 0.001, scratch)
+    job = CollectJob(path, VcfOptions(), {"chr1": scratch}, ContigNames(["chr1"], "benchmark"), 0.0, 0.001, scratch)
     sides: dict[str, Any] = {"ours": lambda: collect(job)}
     if shutil.which("bcftools"):
         command = ["bcftools", "query", "-f", "%CHROM\t%POS\t%REF\t%ALT\t%INFO/AF\n", str(path)]

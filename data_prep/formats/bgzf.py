@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.bcf import bcf_text
 from data_prep.formats.compression import BGZF_END, decompressed
 from data_prep.formats.text import as_text
 
@@ -43,6 +44,8 @@ def text_blocks(path: Path) -> Iterator[bytes | bytearray]:
 
     DataPrepError, naming the file, if it is missing, unreadable, truncated, damaged or no text.
     """
+    if _is_bcf(path):
+        return as_text(bcf_text(path), str(path))
     return as_text(cast(Iterator[bytes], decompressed_blocks(path)), str(path))  # bytearrays do as well
 
 
@@ -57,6 +60,13 @@ def decompressed_blocks(path: Path) -> Iterator[bytes | bytearray]:
             yield from _texts(file)
     except _DamagedError as error:
         raise DataPrepError(f"{path}: damaged bgzip file ({error}); fetch it again") from None
+
+
+def _is_bcf(path: Path) -> bool:
+    try:
+        return next(decompressed(path, 4), b"").startswith((b"BCF\1", b"BCF\2"))
+    except DataPrepError:
+        return False  # whatever is wrong with it is said where it is read
 
 
 def _is_bgzf(path: Path) -> bool:

@@ -1,6 +1,14 @@
-"""Contig names of different files: `chr1` and `1`, `chrM` and `MT`."""
+"""Contig names of different files: `chr1` and `1`, `chrM` and `MT`, `NC_000001.11`.
 
-from collections.abc import Iterable
+The exact name always comes first; another name counts only where it was asked for (`--match-chr`, `--contig-aliases`),
+and only if it means one contig.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from data_prep.errors import DataPrepError, shown_name
 
 HUMAN = frozenset([*map(str, range(1, 23)), "X", "Y", "M"])
 
@@ -11,6 +19,60 @@ def bare_name(name: str) -> str:
     return "M" if short == "MT" else short
 
 
+@dataclass(frozen=True)
+class ContigNames:
+    """Which contig of a genome a name in another file means.
+
+    genome: names of the contigs; place: how a message calls them ("the contigs of FILE").
+    match_chr: `1` is `chr1`, `MT` is `chrM`.
+    aliases: name -> all names of that contig, itself included (`data_prep.formats.contig_aliases`).
+    """
+
+    genome: Sequence[str]
+    place: str
+    match_chr: bool = False
+    aliases: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def find(self, name: str) -> str | None:
+        """The name in the genome, None if it has none; DataPrepError where it could be several."""
+        if name in self._exact:
+            return name
+        for found in (self.aliases.get(name, frozenset()) & self._exact, self._bare_matches(name)):
+            if len(found) > 1:
+                both = " and ".join(map(shown_name, sorted(found)))
+                raise DataPrepError(
+                    f"contig {shown_name(name)} could be {both} among {self.place}; name exactly the one that is meant"
+                )
+            if found:
+                return next(iter(found))
+        return None
+
+    def _bare_matches(self, name: str) -> frozenset[str]:
+        return self._bare.get(bare_name(name), frozenset()) if self.match_chr else frozenset()
+
+    @cached_property
+    def _exact(self) -> frozenset[str]:
+        return frozenset(self.genome)
+
+    @cached_property
+    def _bare(self) -> dict[str, frozenset[str]]:
+        groups: dict[str, set[str]] = {}
+        for name in self.genome:
+            groups.setdefault(bare_name(name), set()).add(name)
+        return {bare: frozenset(names) for bare, names in groups.items()}
+
+
+def listed_contigs(option: str, text: str, names: ContigNames) -> list[str]:
+    """The contigs of a comma-separated list as the genome calls them; DataPrepError for one that it lacks."""
+    found = []
+    for name in filter(None, map(str.strip, text.split(","))):
+        contig = names.find(name)
+        if contig is None:
+            raise DataPrepError(f"{option}: {shown_name(name)} is not among {names.place} ({some_names(names.genome)})")
+        found.append(contig)
+    return found
+
+
 def parse_contigs(text: str) -> frozenset[str] | None:
     """`human` (1-22, X, Y, M), `all` (None: no filter) or a comma-separated list, as bare names."""
     if text == "all":
@@ -18,17 +80,26 @@ def parse_contigs(text: str) -> frozenset[str] | None:
     return HUMAN if text == "human" else frozenset(bare_name(name.strip()) for name in text.split(",") if name.strip())
 
 
+def some_names(names: Iterable[str], at_most: int = 5) -> str:
+    """The first few, for a message of one line."""
+    first = [shown_name(name) for name, _ in zip(names, range(at_most + 1), strict=False)]
+    return ", ".join([*first[:at_most], *(["…"] if len(first) > at_most else [])])
+
+
 def missing_contigs_message(annotation: str, genome: str, missing: Iterable[str], names: list[str]) -> str:
     """One line: what is missing, what the FASTA calls its contigs, and whether only `chr` differs."""
     absent = sorted(missing)
     bare = {bare_name(name) for name in names}
     matching = [name for name in absent if bare_name(name) in bare]
-    shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+    listed = ", ".join(map(shown_name, absent[:5])) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
     message = (
-        f"{annotation}: {len(absent)} contig(s) missing in {genome}: {shown}; the FASTA begins with "
-        f"{', '.join(names[:5])}"
+        f"{annotation}: {len(absent)} contig(s) missing in {genome}: {listed}; the FASTA begins with "
+        f"{', '.join(map(shown_name, names[:5]))}"
     )
     if matching:
         verb = "removing" if matching[0][:3].lower() == "chr" else "adding"
         return f"{message}; {verb} 'chr' in the annotation would match {len(matching)} of them: give --match-chr"
-    return f"{message}; take genome and annotation of one release, or give --on-missing-contig skip or --contigs"
+    return (
+        f"{message}; take genome and annotation of one release, or give --contig-aliases (a table of names), "
+        "--on-missing-contig skip or --contigs"
+    )

@@ -38,6 +38,17 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus that is already at --out")
 
 
+def add_name_arguments(parser: Any) -> None:
+    """--match-chr and --contig-aliases of every stage that meets contig names of two files."""
+    parser.add_argument(
+        "--match-chr", action="store_true", help="chr1 and 1, chrM and MT are one contig; an exact name comes first"
+    )
+    parser.add_argument(
+        "--contig-aliases", metavar="TABLE",
+        help="names of one contig: an NCBI assembly report, UCSC's chromAlias.txt, or a table with tabs",
+    )  # fmt: skip
+
+
 def progress(iterable: Any = None, *, description: str, total: int | None = None, unit: str = "it") -> Any:
     """A tqdm bar on terminals, silent elsewhere."""
     from tqdm import tqdm

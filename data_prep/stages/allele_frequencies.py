@@ -3,7 +3,7 @@
 Every single-base substitution above --min-af becomes a row of A, C, G, T frequencies; the rest of the genome stays as
 it is, and training windows are assembled when asked for. Genotype columns are never read. The defaults follow MutBERT,
 with its defects mended; --multiallelic drop repeats what its published preparation kept. Dropped alleles are counted
-by reason in manifest.json. VCFs may be plain, gzip or bgzip, sorted or not, one per contig or not.
+by reason in manifest.json. VCFs may be compressed or not, sorted or not, one per contig or not; BCF needs pysam.
 
 example:
   python -m data_prep allele-frequencies --genome hg38.fa.gz --vcf chr21.vcf.gz chr22.vcf.gz --contigs chr21,chr22 \\
@@ -12,6 +12,7 @@ example:
 
 import argparse
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,23 +23,28 @@ from data_prep.corpus import StagedFolder, describe_source, tool_versions
 from data_prep.corpus.files import canonical_json
 from data_prep.errors import DataPrepError
 from data_prep.filters.tally import Tally
-from data_prep.formats.contig_names import bare_name, parse_contigs
-from data_prep.runtime.console import add_output_arguments, report
+from data_prep.formats.contig_aliases import read_aliases
+from data_prep.formats.contig_names import ContigNames, bare_name, listed_contigs, parse_contigs
+from data_prep.formats.file_names import refuse_repeated_files
+from data_prep.formats.genome import contig_names
+from data_prep.runtime.console import add_name_arguments, add_output_arguments, report
 from data_prep.variants.collect import CollectJob, alleles_file, collect_all
 from data_prep.variants.holdout import by_contig, last_fraction
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
 from data_prep.variants.vcf import VcfOptions
 
+Aliases = dict[str, frozenset[str]]
+
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
-    "contigs", "window", "min_af", "af_field", "filter_pass", "multiallelic", "match_chr", "max_ref_mismatch",
+    "contigs", "window", "min_af", "af_field", "filter_pass", "multiallelic", "mnps", "match_chr", "max_ref_mismatch",
     "validation_contigs", "validation",
 )  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the stage."""
-    parser.add_argument("--genome", required=True, type=Path, metavar="FASTA", help="plain, gzip or bgzip")
+    parser.add_argument("--genome", required=True, type=Path, metavar="FASTA", help="compressed or not")
     parser.add_argument(
         "--vcf", required=True, type=Path, metavar="FILE", nargs="+", action="extend", help="VCF files; may be repeated"
     )
@@ -59,14 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--af-field", default="AF", metavar="KEY",
-        help="INFO key of the frequency, e.g. AF_EUR_unrel (default AF; where absent, AC/AN)",
+        help="INFO key of the frequency, e.g. AF_joint, CAF, FREQ:TOPMED (default AF; where absent, AC/AN)",
     )  # fmt: skip
     parser.add_argument("--filter-pass", action="store_true", help="drop records whose FILTER is not PASS")
     parser.add_argument(
         "--multiallelic", choices=("keep", "drop"), default="keep",
         help="sites with several alternative alleles: keep every SNV (default), or drop the site as MutBERT did",
     )  # fmt: skip
-    parser.add_argument("--match-chr", action="store_true", help="take contig 1 of a VCF for chr1 of the genome")
+    parser.add_argument(
+        "--mnps", choices=("drop", "split"), default="drop",
+        help="alleles of several differing bases (AC -> GT): count and drop them (default), or split them into SNVs",
+    )  # fmt: skip
+    add_name_arguments(parser)
     parser.add_argument(
         "--max-ref-mismatch", type=float, default=0.001, metavar="FRACTION",
         help="fail if more SNVs of a contig have a REF that is not the base of the genome (default 0.001)",
@@ -88,16 +98,17 @@ def run(args: argparse.Namespace) -> int:
     """Build the corpus; exit status."""
     _check(args)
     parameters = {name: getattr(args, name) for name in PARAMETERS}
-    sources = [describe_source(path) for path in (args.genome, *args.vcf)]
+    sources = [describe_source(path) for path in (args.genome, *args.vcf, *filter(None, [args.contig_aliases]))]
     stage: dict[str, Any] = {"stage": "allele-frequencies", "parameters": parameters}
     with StagedFolder(args.out, {"stages": [stage], "sources": sources}, overwrite=args.overwrite) as staged:
         if staged.complete:
             print(f"{staged.out} is complete already; nothing to do")
             return 0
         tally = Tally()
-        genome = store_genome(staged, args.genome, _chosen(args.contigs), args.window)
-        splits = _divide(args, genome)  # before the long work, so that a wrong name fails early
-        _store_variants(staged, args, genome, tally)
+        aliases = read_aliases(args.contig_aliases) if args.contig_aliases else {}
+        genome = store_genome(staged, args.genome, _chosen(args, aliases), args.window)
+        splits = _divide(args, genome, aliases)  # before the long work, so that a wrong name fails early
+        _store_variants(staged, args, genome, aliases, tally)
         body = {
             "alphabet": "dna",
             "sources": sources,
@@ -122,28 +133,38 @@ def _check(args: argparse.Namespace) -> None:
             raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
     if args.window < 1:
         raise DataPrepError(f"--window must be 1 or more, got {args.window}")
+    refuse_repeated_files(args.vcf)
 
 
-def _chosen(contigs: str):
-    names = parse_contigs(contigs)
-    return lambda name: names is None or bare_name(name) in names
+def _chosen(args: argparse.Namespace, aliases: Aliases) -> Callable[[str], bool]:
+    """Which contigs of the genome are used. A list needs all names first: an exact one comes before a similar one."""
+    if args.contigs in ("all", "human"):
+        names = parse_contigs(args.contigs)
+        return lambda name: names is None or bare_name(name) in names
+    genome = ContigNames(contig_names(args.genome), f"the contigs of {args.genome}", True, aliases)
+    return frozenset(listed_contigs("--contigs", args.contigs, genome)).__contains__
 
 
-def _divide(args: argparse.Namespace, genome: Genome) -> dict[str, np.ndarray]:
+def _divide(args: argparse.Namespace, genome: Genome, aliases: Aliases) -> dict[str, np.ndarray]:
     intervals = np.array(genome.intervals, dtype=np.int64)
     if args.validation_contigs is None:
         return last_fraction(intervals, args.validation, args.window)
     names = [contig.name for contig in genome.contigs]
-    return by_contig(intervals, names, parse_contigs(args.validation_contigs) or names)
+    used = ContigNames(names, "the contigs used", True, aliases)
+    return by_contig(intervals, names, listed_contigs("--validation-contigs", args.validation_contigs, used))
 
 
-def _store_variants(staged: StagedFolder, args: argparse.Namespace, genome: Genome, tally: Tally) -> None:
+def _store_variants(
+    staged: StagedFolder, args: argparse.Namespace, genome: Genome, aliases: Aliases, tally: Tally
+) -> None:
     """Collect the alleles of every VCF, then write the rows of every contig; the counts go to tally and contigs."""
-    collected = _collect_all(staged, args, genome)
+    collected = _collect_all(staged, args, genome, aliases)
     for counts in collected:
         tally.keep("allele", counts["kept"])
         for reason, count in counts["dropped"].items():
             tally.drop("allele", reason, count)
+        for what, count in counts["changed"].items():
+            tally.change("allele", what, count)
     for contig in genome.contigs:
         files = [alleles_file(staged.path / SCRATCH / counts["folder"], Path(contig.folder)) for counts in collected]
         rows = store_rows(staged, contig.folder, files, drop_multiallelic=args.multiallelic == "drop")
@@ -158,7 +179,9 @@ def _store_variants(staged: StagedFolder, args: argparse.Namespace, genome: Geno
         )
 
 
-def _collect_all(staged: StagedFolder, args: argparse.Namespace, genome: Genome) -> list[dict[str, Any]]:
+def _collect_all(
+    staged: StagedFolder, args: argparse.Namespace, genome: Genome, aliases: Aliases
+) -> list[dict[str, Any]]:
     """What `collect` says of every VCF; those that an earlier run finished are not read again."""
     notes = [f"{SCRATCH}/vcf_{number:05d}.json" for number in range(len(args.vcf))]
     known = {staged.finished[note]["counts"]["folder"] for note in notes if note in staged.finished}
@@ -167,10 +190,11 @@ def _collect_all(staged: StagedFolder, args: argparse.Namespace, genome: Genome)
             shutil.rmtree(folder, ignore_errors=True)
     missing = [number for number, note in enumerate(notes) if note not in staged.finished]
     places = {contig.name: staged.path / contig.folder for contig in genome.contigs} | genome.unused
-    options = VcfOptions(args.af_field, args.filter_pass, args.multiallelic)
+    names = ContigNames(list(places), f"the contigs of {args.genome}", args.match_chr, aliases)
+    options = VcfOptions(args.af_field, args.filter_pass, args.multiallelic, args.mnps)
     limits = args.min_af, args.max_ref_mismatch
     jobs = [
-        CollectJob(args.vcf[number].resolve(), options, places, args.match_chr, *limits, staged.path / SCRATCH)
+        CollectJob(args.vcf[number].resolve(), options, places, names, *limits, staged.path / SCRATCH)
         for number in missing
     ]
     for job, counts in collect_all(jobs, args.executor):

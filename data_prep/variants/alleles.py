@@ -1,15 +1,36 @@
 """Which alleles of a VCF record are single-base substitutions, and why the others are not."""
 
+from typing import NamedTuple
+
 CODE = {letter.encode(): code for code, pair in enumerate(("Aa", "Cc", "Gg", "Tt")) for letter in pair}
 SEVERAL = 4  # in place of the code of an allele: longer than one base, or one of several
 
 
-def is_snv(reference: bytes, alternative: bytes) -> bool:
-    """Whether two alleles differ in exactly one base, however many bases they are written with (`TG` -> `GG` too)."""
+class Substitution(NamedTuple):
+    """One base for another, `offset` bases behind POS; codes 0-3 = A, C, G, T."""
+
+    offset: int
+    ref: int
+    alt: int
+
+
+def substitutions(reference: bytes, alternative: bytes) -> list[Substitution]:
+    """The bases in which two alleles of one length differ; none for all others (`why_not_single_base`).
+
+    One is an SNV, however many bases it is written with (`TG` -> `GG`, `GT` -> `GC`); more are an MNP.
+    """
+    if len(reference) != len(alternative):
+        return []
     reference, alternative = reference.upper(), alternative.upper()
-    if len(reference) != len(alternative) or reference.strip(b"ACGT") or alternative.strip(b"ACGT"):
-        return False
-    return sum(one != other for one, other in zip(reference, alternative, strict=True)) == 1
+    if reference.strip(b"ACGT") or alternative.strip(b"ACGT"):
+        return []
+    pairs = enumerate(zip(reference, alternative, strict=True))
+    return [Substitution(at, CODE[bytes([one])], CODE[bytes([other])]) for at, (one, other) in pairs if one != other]
+
+
+def is_snv(reference: bytes, alternative: bytes) -> bool:
+    """Whether two alleles differ in exactly one base, however many bases they are written with."""
+    return len(substitutions(reference, alternative)) == 1
 
 
 def why_not_single_base(reference: bytes, alternative: bytes) -> str:

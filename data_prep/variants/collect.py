@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from data_prep.corpus.windows import ARRAYS
-from data_prep.errors import DataPrepError
-from data_prep.formats.contig_names import bare_name
+from data_prep.errors import DataPrepError, shown_name
+from data_prep.formats.contig_names import ContigNames, bare_name, some_names
 from data_prep.runtime.console import progress
 from data_prep.runtime.executor import Workers
-from data_prep.variants.names import some_names
+from data_prep.variants.frequency import advice_without_frequency
 from data_prep.variants.reference import ReferenceCheck
 from data_prep.variants.vcf import VcfOptions, VcfReader
 
@@ -25,7 +25,7 @@ class CollectJob:
     """What `collect` does; plain data, so that another process can do it.
 
     contigs: contig of the genome -> folder of its arrays, or the reason why its alleles are dropped.
-    match_chr: `1` in the VCF is `chr1` of the genome, and the other way round.
+    names: which of these contigs a name in the VCF means.
     min_af: alleles must be more frequent. max_ref_mismatch: tolerated fraction of SNVs whose REF is not the genome's.
     scratch: where `collect` makes a folder of its own: a worker that outlives a killed run cannot disturb the next one.
     """
@@ -33,7 +33,7 @@ class CollectJob:
     vcf: Path
     options: VcfOptions
     contigs: Mapping[str, Path | str]
-    match_chr: bool
+    names: ContigNames
     min_af: float
     max_ref_mismatch: float
     scratch: Path
@@ -42,21 +42,22 @@ class CollectJob:
 def collect(job: CollectJob) -> dict[str, Any]:
     """Write the alleles of one VCF, a file of ALLELE records per contig in file order.
 
-    Returns {"folder" of these files, "records", "alleles", "kept", "dropped": by reason}.
-    DataPrepError for a file that is not a sound VCF or was called on another assembly.
+    Returns {"folder" of these files, "records", "alleles", "kept", "dropped": by reason, "changed": by what was done}.
+    DataPrepError for a file that is not a sound VCF, gives no frequency or was called on another assembly.
     """
     out = Path(mkdtemp(prefix="vcf_", dir=job.scratch))
     reader = VcfReader(job.vcf, job.options)
-    places = {bare_name(name): place for name, place in job.contigs.items()} if job.match_chr else job.contigs
     checks: dict[str, ReferenceCheck] = {}
     met: dict[str, bool] = {}  # contig of the VCF -> whether the genome has it
-    kept = 0
+    kept = with_frequency = 0
     # One contig is mapped at a time: what is mapped counts as memory of this process.
     codes_of = lru_cache(1)(lambda place: np.load(place / ARRAYS["codes"], mmap_mode="r"))
+    place_of = lru_cache(None)(lambda contig: job.contigs.get(job.names.find(contig) or ""))
     with progress(description=job.vcf.name, unit=" records") as bar:
         for name, alleles in reader:
             contig = name.decode(errors="backslashreplace")
-            place = places.get(bare_name(contig) if job.match_chr else contig)
+            with_frequency += len(alleles)
+            place = place_of(contig)
             met[contig] = place is not None
             if place is None:
                 _refuse_if_only_chr_differs(job, contig)
@@ -76,13 +77,18 @@ def collect(job: CollectJob) -> dict[str, Any]:
             bar.update(reader.records - bar.n)
     if met and not any(met.values()):
         raise DataPrepError(
-            f"{job.vcf}: none of its contigs ({some_names(met)}) is in the genome ({some_names(job.contigs)})"
+            f"{job.vcf}: none of its contigs ({some_names(met)}) is in the genome ({some_names(job.contigs)}); where "
+            "only names differ, give --contig-aliases"
         )
+    if reader.dropped["no_frequency"] and not with_frequency:
+        key = job.options.af_field
+        advice = advice_without_frequency(key, str(job.vcf), reader.info_keys, reader.has_samples)
+        raise DataPrepError(f"{job.vcf}: no substitution has a frequency under {key}; {advice}")
     for contig, check in checks.items():
         if check.means_another_assembly(job.max_ref_mismatch):
             raise DataPrepError(_another_assembly(job, reader, contig, check))
     counts = {"records": reader.records, "alleles": reader.alleles, "kept": kept, "dropped": dict(+reader.dropped)}
-    return {"folder": out.name, **counts}
+    return {"folder": out.name, **counts, "changed": dict(+reader.changed)}
 
 
 def alleles_file(folder: Path, contig: Path) -> Path:
@@ -109,7 +115,9 @@ def _collect_each(jobs: list[CollectJob]) -> list[dict[str, Any]]:
 def _refuse_if_only_chr_differs(job: CollectJob, contig: str) -> None:
     for name in job.contigs:
         if bare_name(name) == bare_name(contig):
-            raise DataPrepError(f"{job.vcf}: contig {contig} is called {name} in the genome; give --match-chr")
+            raise DataPrepError(
+                f"{job.vcf}: contig {shown_name(contig)} is called {name} in the genome; give --match-chr"
+            )
 
 
 def _another_assembly(job: CollectJob, reader: VcfReader, contig: str, check: ReferenceCheck) -> str:

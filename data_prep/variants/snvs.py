@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.text import numbered_lines
-from data_prep.variants.alleles import CODE, why_not_single_base
+from data_prep.variants.alleles import substitutions, why_not_single_base
 from data_prep.variants.frequency import FrequencyField
 
 
@@ -46,10 +46,12 @@ def read_snvs(path: str | Path, af_field: str = "AF") -> tuple[list[Snv], Counte
         except ValueError as error:
             raise DataPrepError(f"{path}: line {number}: {error}; is --af-field right?") from None
         for allele, value in zip(alleles, frequencies, strict=True):
-            if CODE.get(reference.encode()) is None or CODE.get(allele.encode()) is None:
+            differing = substitutions(reference.encode(), allele.encode())
+            if len(differing) != 1:
                 dropped[why_not_single_base(reference.encode(), allele.encode())] += 1
-            else:
-                found.append(Snv(contig, int(position) - 1, name, reference.upper(), allele.upper(), value))
+                continue
+            ((offset, ref, alt),) = differing
+            found.append(Snv(contig, int(position) - 1 + offset, name, "ACGT"[ref], "ACGT"[alt], value))
     if not records:
         raise DataPrepError(f"{path}: no records in it")
     return found, dropped

@@ -1,7 +1,8 @@
 """SNV alleles and their population frequencies from a VCF file. Genotype columns are never looked at.
 
 Of each line the eight fixed columns are split (CHROM POS ID REF ALT QUAL FILTER INFO), of INFO only the frequency is
-read. What is not a single-base substitution is dropped and counted by reason.
+read. An allele is judged by the bases in which it differs, however long it is written; what is not a single-base
+substitution is dropped and counted by reason. Files put together with `cat` have headers in the middle: passed over.
 """
 
 import re
@@ -16,10 +17,11 @@ from typing import Literal, NamedTuple, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from data_prep.errors import DataPrepError
+from data_prep.errors import DataPrepError, shown
 from data_prep.formats.bgzf import text_blocks
+from data_prep.formats.known import unexpected
 from data_prep.formats.tab_lines import first_columns, located_lines
-from data_prep.variants.alleles import CODE, SEVERAL, is_snv, why_not_single_base
+from data_prep.variants.alleles import CODE, SEVERAL, Substitution, is_snv, substitutions, why_not_single_base
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
 
@@ -29,6 +31,8 @@ MAX_POS_DIGITS = 10
 LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
 BATCH = 1 << 14  # plain records that become numbers together
 FREQUENCY = rb"(0(?:\.\d*+)?|1(?:\.0*+)?|\d(?:\.\d*+)?[eE]-0*[1-9]\d*+)"  # 0 to 1
+MOST_INFO_KEYS = 200  # for advice, so few are enough
+INFO_LINE = re.compile(rb"##INFO=<(?=.*\bID=([^,>]+))(?=.*\bNumber=([^,>]+))")
 CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
 
 
@@ -40,11 +44,13 @@ class VcfOptions:
     filter_pass: drop records whose FILTER is neither PASS nor empty.
     multiallelic: "keep" reads every SNV allele; "drop" is the published recipe, which reads whole records, so that
     one with several alternative alleles, an SNV among them, spoils its position.
+    mnps: "split" reads an allele of several differing bases as as many SNVs; "drop" counts it.
     """
 
     af_field: str = "AF"
     filter_pass: bool = False
     multiallelic: Literal["keep", "drop"] = "keep"
+    mnps: Literal["drop", "split"] = "drop"
 
 
 class Allele(NamedTuple):
@@ -79,8 +85,10 @@ def _numbers(texts: Sequence[bytes], kind: pa.DataType) -> np.ndarray:
 class VcfReader:
     """Iterate over the alleles of one file, (contig, ALLELE (R,)) in file order; the counters fill while it goes.
 
-    records: lines read; alleles: alternative alleles on them (with `drop`: records); dropped: of those, by reason.
-    contig_lengths: what the header says.
+    records: lines read; alleles: alternative alleles on them (with `drop`: records); dropped: of those, by reason;
+    changed: alleles that were written with more bases, by what was done.
+    contig_lengths, has_samples: what the header says; info_keys: INFO keys of the header and of records without a
+    frequency.
     DataPrepError with file and line for anything that is not a VCF header or record.
     """
 
@@ -89,15 +97,17 @@ class VcfReader:
     records: int = 0
     alleles: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
     contig_lengths: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._frequency = FrequencyField(self.options.af_field)
+    info_keys: dict[str, str] = field(default_factory=dict)  # with their Number, "" where it is not told
+    has_samples: bool = False
 
     def __iter__(self) -> Iterator[tuple[bytes, np.ndarray]]:
         lines = located_lines(self._text())
         self._read_header(lines)
-        plain = plain_record(self.options).match
+        key = self.options.af_field.partition(":")[0]
+        self._frequency = FrequencyField(self.options.af_field, self.info_keys.get(key, ""))
+        plain = plain_record(self.options).match if self._frequency.is_plain else lambda *place: None
         rows: list[tuple[bytes, ...]] = []  # of plain records, not yet numbers
         for number, text, start, end in lines:
             if found := plain(text, start, end):
@@ -130,14 +140,17 @@ class VcfReader:
             yield contig, alleles[differing]
 
     def _read(self, number: int, fields: list[bytes]) -> list[Allele]:
-        """The alleles of any record."""
+        """The alleles of any record; none of a blank line or one of a header."""
+        if fields[0].startswith(b"#") or (len(fields) == 1 and not fields[0].strip()):
+            return []
         if len(fields) < COLUMNS or not fields[1].isdigit() or len(fields[1]) > MAX_POS_DIGITS:
             self._refuse_record(number, fields)
         self.records += 1
         try:
             return self._every_allele(fields) if self.options.multiallelic == "keep" else self._whole_record(fields)
         except ValueError as error:
-            raise DataPrepError(f"{self.path}: line {number}: {error}; is --af-field right?") from None
+            asked = "" if "--af-field" in str(error) else "; is --af-field right?"
+            raise DataPrepError(f"{self.path}: line {number}: {error}{asked}") from None
 
     def _every_allele(self, fields: list[bytes]) -> list[Allele]:
         contig, position, _, reference, alternatives, _, filters, info = fields[:COLUMNS]
@@ -146,21 +159,47 @@ class VcfReader:
         if self.options.filter_pass and filters not in PASSING:
             self.dropped["filter"] += len(alleles)
             return []
-        ref = CODE.get(reference)
         frequencies: list[float | None] = []
-        found = []
+        found: list[Allele] = []
+        parts: dict[Substitution, float] = {}  # of MNPs
         for number, allele in enumerate(alleles):
-            alt = CODE.get(allele)
-            if ref is None or alt is None or ref == alt:
+            differing = substitutions(reference, allele)
+            if not differing or (len(differing) > 1 and self.options.mnps == "drop"):
                 self.dropped[why_not_single_base(reference, allele)] += 1
                 continue
             frequencies = frequencies or self._frequency.read(info, len(alleles))
             frequency = frequencies[number]
             if frequency is None:
-                self.dropped["no_frequency"] += 1
+                self._note_missing(info)
+            elif len(differing) > 1:
+                self.changed["mnp_split"] += 1
+                for one in differing:
+                    parts[one] = parts.get(one, 0.0) + frequency
             else:
-                found.append(Allele(contig, int(position) - 1, ref, alt, frequency))
-        return found
+                self.changed["snv_of_a_longer_allele"] += len(reference) > 1
+                found.append(self._allele(contig, position, differing[0], frequency))
+        return self._with_parts(found, parts, contig, position) if parts else found
+
+    def _with_parts(
+        self, found: list[Allele], parts: dict[Substitution, float], contig: bytes, position: bytes
+    ) -> list[Allele]:
+        """Bases of different haplotypes of one record add up."""
+        total = {allele[:4]: allele for allele in found}
+        for one, frequency in parts.items():
+            added = self._allele(contig, position, one, frequency)
+            known = total.get(added[:4])
+            total[added[:4]] = added._replace(frequency=min(1.0, frequency + known.frequency)) if known else added
+        return list(total.values())
+
+    @staticmethod
+    def _allele(contig: bytes, position: bytes, one: Substitution, frequency: float) -> Allele:
+        return Allele(contig, int(position) - 1 + one.offset, one.ref, one.alt, frequency)
+
+    def _note_missing(self, info: bytes) -> None:
+        self.dropped["no_frequency"] += 1
+        if len(self.info_keys) < MOST_INFO_KEYS:
+            for entry in info.split(b"\t")[0].split(b";")[:MOST_INFO_KEYS]:
+                self.info_keys.setdefault(entry.partition(b"=")[0].decode("utf-8", "replace"), "")
 
     def _whole_record(self, fields: list[bytes]) -> list[Allele]:
         contig, position, _, reference, alternatives, _, filters, info = fields[:COLUMNS]
@@ -176,36 +215,33 @@ class VcfReader:
             alt = CODE.get(alternatives, SEVERAL) if ref != SEVERAL else SEVERAL
             if known:
                 return [Allele(contig, int(position) - 1, ref, alt, max(known))]
-            self.dropped["no_frequency"] += 1
+            self._note_missing(info)
         return []
 
     def _read_header(self, lines: Iterator[tuple[int, bytes | bytearray, int, int]]) -> None:
         """Up to and with the #CHROM line."""
+        self.has_samples = False
         for number, text, start, end in lines:
             fields = first_columns(text, start, end, COLUMNS)
             if fields[0] == b"#CHROM":
+                self.has_samples = len(fields) > COLUMNS
                 return
             if not fields[0].startswith(b"##"):
                 raise DataPrepError(f"{self.path}: line {number}: expected a header line or #CHROM; the header is cut")
+            if declared := INFO_LINE.match(fields[0]):
+                self.info_keys[declared[1].decode(errors="replace")] = declared[2].decode(errors="replace")
             if length := CONTIG_LENGTH.match(fields[0]):
                 self.contig_lengths[length[1].decode(errors="replace")] = int(length[2])
         raise DataPrepError(f"{self.path}: no #CHROM line; the file is cut off or not a VCF")
 
     def _text(self) -> Iterator[bytes | bytearray]:
         blocks = iter(text_blocks(self.path))
-        start = next(blocks, b"")
-        self._require_vcf(start)
-        return chain([start], blocks)
-
-    def _require_vcf(self, start: bytes | bytearray) -> None:
-        if start.startswith(b"BCF"):
-            raise DataPrepError(
-                f"{self.path}: BCF is not read; convert it: bcftools view -G -Oz -o FILE.vcf.gz {self.path}"
-            )
-        if not start:
+        start = bytes(next(blocks, b""))
+        if not start.strip():
             raise DataPrepError(f"{self.path}: empty file; fetch it again")
-        if not start.startswith(b"##fileformat=VCF"):
-            raise DataPrepError(f"{self.path}: not a VCF (it does not begin with ##fileformat=VCF)")
+        if not start.lstrip().startswith(b"##fileformat=VCF"):
+            raise unexpected(str(self.path), start.lstrip(), "VCF (a file that begins with ##fileformat=VCF)")
+        return chain([start], blocks)
 
     def _refuse_record(self, number: int, fields: list[bytes]) -> NoReturn:
         if len(fields) < COLUMNS:
@@ -213,5 +249,5 @@ class VcfReader:
                 f"{len(fields)} tab-separated columns, a record has at least {COLUMNS}; the file is cut off or damaged"
             )
         else:
-            wrong = f"POS {fields[1].decode(errors='replace')!r} is not a position"
+            wrong = f"POS {shown(fields[1])} is not a position"
         raise DataPrepError(f"{self.path}: line {number}: {wrong}")

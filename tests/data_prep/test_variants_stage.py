@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 
+from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
 from data_prep.variants.holdout import last_fraction
 from tests.data_prep.variants_support import (
@@ -104,6 +105,59 @@ def test_names_with_and_without_chr_are_matched_when_told(genome, tmp_path):
     assert dense_contig(corpus, "chr22")[4, 1] == np.float32(0.3)
 
 
+def write_names(path, *rows):
+    path.write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    return path
+
+
+REPORT = [
+    ("# Assembly name:  GRCh38.p14",),
+    ("# Sequence-Name", "Sequence-Role", "Assigned-Molecule", "Assigned-Molecule-Location/Type", "GenBank-Accn",
+     "Relationship", "RefSeq-Accn", "Assembly-Unit", "Sequence-Length", "UCSC-style-name"),
+    ("1", "assembled-molecule", "1", "Chromosome", "CM1.2", "=", "NC_1.11", "Primary Assembly", "800", "chr1"),
+    ("P", "unplaced-scaffold", "1", "Chromosome", "KI2.1", "=", "NT_1.1", "Primary Assembly", "9", "na"),
+]  # fmt: skip
+NAME_TABLES = {
+    "NCBI assembly report": REPORT,
+    "chromAlias of today": [("# ucsc", "assembly", "refseq"), ("chr1", "1", "NC_1.11"), ("chr2", "2", "")],
+    "chromAlias of old": [("1", "chr1", "assembly,ensembl"), ("NC_1.11", "chr1", "refseq"), ("2", "chr2", "ensembl")],
+    "pairs": [("NC_1.11", "chr1"), ("NC_2.12", "chr2")],
+}
+
+
+@pytest.mark.parametrize("table", NAME_TABLES)
+def test_contigs_of_other_names_are_matched_by_a_table(genome, tmp_path, table, capsys):
+    vcf = write_vcf(tmp_path / "in.vcf", record(5, "A", "C", "AF=0.5", "NC_1.11"), record(9, "A", "C", contig="NT_1.1"))
+    names = write_names(tmp_path / "names.txt", *NAME_TABLES[table])
+    corpus = build(genome, vcf, tmp_path / "out", *OPTIONS, "--contig-aliases", names)
+    assert dense_contig(corpus, "chr1")[4, 1] == 0.5
+    assert filters(corpus)["allele"] == {"kept": 1, "contig_not_in_genome": 1}
+    assert names.name in [source["name"] for source in corpus.manifest["sources"]]
+    capsys.readouterr()
+    assert main(arguments(genome, vcf, tmp_path / "b", *OPTIONS)) == 2
+    assert "give --contig-aliases" in capsys.readouterr().err
+
+
+def test_the_exact_name_comes_first_and_a_name_of_two_contigs_is_an_error(tmp_path, capsys):
+    genome = write_fasta(tmp_path / "g.fa", chrM=SEQUENCE, chrMT=SEQUENCE, chr1=SEQUENCE)
+    vcf = write_vcf(tmp_path / "in.vcf", record(5, "A", "C", contig="chrM"), record(5, "A", "C", contig="1"))
+    corpus = build(genome, vcf, tmp_path / "out", *OPTIONS, "--match-chr", "--validation-contigs", "chrMT")
+    assert [contig["variants"] for contig in corpus.manifest["contigs"]] == [1, 0, 1]
+    assert intervals(corpus, "validation") == [("chrMT", 0, 800)]
+    one = build(genome, vcf, tmp_path / "one", *OPTIONS, "--match-chr", "--contigs", "chrM", "--validation", 0)
+    assert [contig["name"] for contig in one.manifest["contigs"]] == ["chrM"]
+    write_vcf(tmp_path / "in.vcf", record(5, "A", "C", contig="MT"))
+    for options in (("--match-chr",), ("--contigs", "MT")):
+        assert main(arguments(genome, vcf, tmp_path / "b", *OPTIONS, *options)) == 2
+        assert "contig MT could be chrM and chrMT among the contigs of" in capsys.readouterr().err
+
+
+def test_a_vcf_given_twice_is_refused(genome, tmp_path, capsys):
+    vcf = write_vcf(tmp_path / "in.vcf", record(5, "A", "C"))
+    assert main(arguments(genome, [vcf, vcf], tmp_path / "out", *OPTIONS)) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
 def test_odd_contig_names_are_kept_apart(tmp_path):
     genome = write_fasta(tmp_path / "odd.fa", **{"HLA*01:01": SEQUENCE, "HLA?01/01": SEQUENCE})
     records = [record(1, "A", "C", f"AF={af}", name) for af, name in ((0.5, "HLA*01:01"), (0.25, "HLA?01/01"))]
@@ -119,7 +173,7 @@ def test_a_whole_human_genome_fits_in_the_promised_size(shared, tmp_path):
     size = {name.rsplit("/", 1)[-1]: facts["bytes"] for name, facts in corpus.manifest["files"].items()}
     header = 128
     assert size["codes.npy"] == header + 500_000
-    assert size["pos0.npy"] + size["row.npy"] == 2 * header + 1713 * (4 + 2)
+    assert size["pos0.npy"] + size["row.npy"] == 2 * header + 1715 * (4 + 2)
     # Distinct rows are bounded by the substitutions (12) times the allele counts above 2 % (AN = 6,404), whatever the
     # number of variants; on all 23 chromosomes that bound, of sites with one alternative, is 28 MB.
     distinct = 23 * 12 * int(6404 * 0.98) * 16

@@ -12,12 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep.__main__ import main
 from data_prep.errors import DataPrepError
 from data_prep.formats.tab_lines import first_columns, located_lines
 from data_prep.variants import vcf
 from data_prep.variants.frequency import FrequencyField
 from data_prep.variants.vcf import VcfOptions, VcfReader
-from tests.data_prep.variants_support import HEADER, bgzip, build, dense_contig, filters, record, write_fasta, write_vcf
+from tests.data_prep.variants_support import (
+    HEADER,
+    arguments,
+    bgzip,
+    build,
+    dense_contig,
+    filters,
+    record,
+    write_fasta,
+    write_vcf,
+)
 
 SEQUENCE = "ACGT" * 200  # position p has letter ACGT[(p - 1) % 4]
 OPTIONS = ("--window", 100, "--validation", 0)
@@ -49,7 +60,6 @@ ANCHOR = record(401, "A", "G", "AF=0.5")  # so that something is left
         ("indel", record(1, "A", "AT")),
         ("indel", record(1, "AC", "A")),
         ("mnp", record(1, "AC", "GT")),
-        ("mnp", record(1, "AC", "GC")),  # an SNV written with a longer REF is not recovered
         ("star", record(1, "A", "*")),
         ("symbolic", record(1, "A", "<DEL>")),
         ("symbolic", record(1, "A", "A[chr1:20[")),
@@ -98,6 +108,88 @@ def test_a_dropped_allele_is_counted_by_reason(corpus_of, reason, line):
 def test_layouts_of_one_site_give_one_row(corpus_of, lines):
     _, dense = corpus_of(*lines)
     np.testing.assert_array_equal(dense[4], np.array([1 - (0.1 + 0.2), 0.1, 0.2, 0], np.float32))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        record(5, "A", "C", "AF=0.3"),
+        record(5, "AC", "CC", "AF=0.3"),
+        record(4, "TAC", "TCC,T", "AF=0.3,0.1"),
+        record(3, "GTA", "GTC", "AF=0.3"),
+        record(4, "ta", "tc", "AF=0.3"),
+    ],
+)
+def test_an_snv_is_one_however_long_it_is_written(corpus_of, line):
+    _, dense = corpus_of(line, ANCHOR)
+    np.testing.assert_allclose(dense[4], [0.7, 0.3, 0, 0], rtol=1e-6)
+    assert np.flatnonzero(dense.max(axis=1) < 1).tolist() == [4, 400]
+
+
+def test_what_is_the_same_when_written_short_counts_as_a_duplicate(corpus_of):
+    corpus, dense = corpus_of(record(5, "A", "C", "AF=0.2"), record(4, "TA", "TC", "AF=0.3"))
+    assert dense[4, 1] == np.float32(0.3)
+    assert filters(corpus)["site"] == {"kept": 1, "duplicate": 1}
+
+
+def test_mnps_are_split_when_asked_and_bases_of_one_record_add_up(corpus_of):
+    line = record(5, "ACG", "GCT,GCG", "AF=0.2,0.1")
+    corpus, dense = corpus_of(line, ANCHOR, options=("--mnps", "split"))
+    np.testing.assert_allclose(dense[4:7], [[0.7, 0, 0.3, 0], [0, 1, 0, 0], [0, 0, 0.8, 0.2]], rtol=1e-6)
+    assert corpus.manifest["stages"][-1]["filters"][0]["changed"] == {"mnp_split": 1, "snv_of_a_longer_allele": 1}
+    corpus, dense = corpus_of(line, ANCHOR, options=("--overwrite",))
+    np.testing.assert_allclose(dense[4:7], [[0.9, 0, 0.1, 0], [0, 1, 0, 0], [0, 0, 1, 0]], rtol=1e-6)
+    assert filters(corpus)["allele"] == {"kept": 2, "mnp": 1}
+
+
+def test_headers_in_the_middle_and_blank_lines_are_passed_over(corpus_of):
+    corpus, _ = corpus_of(record(5, "A", "C"), HEADER, " \n", record(9, "A", "C"))
+    assert filters(corpus)["allele"] == {"kept": 2}
+
+
+@pytest.mark.parametrize(
+    ("key", "info"),
+    [
+        ("CAF", "CAF=0.7,0.3"),
+        ("CAF", "CAF=[0.7,0.3]"),
+        ("TOPMED", "TOPMED=0.7,0.3"),
+        ("FREQ", "FREQ=TOMMO:0.7,0.3"),
+        ("FREQ:dbGaP_PopFreq", "FREQ=TOMMO:0.9,0.1|dbGaP_PopFreq:0.7,0.3"),
+        ("AF_joint", "AF=0.9;AF_joint=0.3"),
+        ("AF_joint", "AF=0.9;AC_joint=3;AN_joint=10"),
+        ("RAF", "RAF=0.7,0.3"),  # Number=R in the header
+    ],
+)
+def test_frequencies_of_every_layout_are_read(corpus_of, key, info):
+    header = HEADER.replace("#CHROM", '##INFO=<ID=RAF,Number=R,Type=Float,Description="x">\n#CHROM')
+    _, dense = corpus_of(record(5, "A", "C", info), options=("--af-field", key), header=header)
+    np.testing.assert_allclose(dense[4], [0.7, 0.3, 0, 0], rtol=1e-6)
+
+
+def test_several_studies_must_be_told_apart(genome, tmp_path, capsys):
+    vcf_path = write_vcf(tmp_path / "in.vcf", record(5, "A", "C", "FREQ=TOMMO:0.9,0.1|GnomAD:0.7,0.3"))
+    assert main(arguments(genome, vcf_path, tmp_path / "out", *OPTIONS, "--af-field", "FREQ")) == 2
+    error = capsys.readouterr().err
+    assert "FREQ lists several studies (TOMMO, GnomAD); give one, as in --af-field FREQ:STUDY\n" in error
+
+
+def test_bcf_gives_the_alleles_of_the_vcf(tmp_path):
+    pysam = pytest.importorskip("pysam")
+    declared = (
+        '##contig=<ID=chr1>\n##INFO=<ID=AF,Number=A,Type=Float,Description="x">\n'
+        '##FILTER=<ID=q,Description="x">\n#CHROM'
+    )
+    lines = [record(5, "A", "C,G", "AF=0.25,0.5"), record(7, "G", "GA", "AF=0.5"), record(9, "A", "T", "AF=0.125")]
+    write_vcf(tmp_path / "in.vcf", *lines, header=HEADER.replace("#CHROM", declared))
+    with (
+        pysam.VariantFile(str(tmp_path / "in.vcf")) as given,
+        pysam.VariantFile(str(tmp_path / "in.bcf"), "wb", header=given.header) as out,
+    ):
+        for one in given:
+            out.write(one)
+    read = [np.concatenate([a for _, a in VcfReader(tmp_path / name)]).tolist() for name in ("in.vcf", "in.bcf")]
+    assert len(read[0]) == 3
+    assert read[0] == read[1]
 
 
 def test_an_allele_of_frequency_one_replaces_the_reference(corpus_of):
