@@ -1,4 +1,4 @@
-"""python launch/benchmark.py [data] --config NAME [--against hf]: speed of a training step, or of the data path."""
+"""python launch/benchmark.py --config NAME [--against hf], or data, or operators: how fast what is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ EXAMPLE = """examples:
   python launch/benchmark.py --config ernie.yaml --ranks 2 engine.zero_stage=2
   python launch/benchmark.py data [--corpus corpora/mine] [--motifs motifs.tsv] [--json]
   python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage tokens] [--json]
+  python launch/benchmark.py operators [--json]
 
 Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,
 padded, in random order and again with group_by_length; loop is a hand-written BERT. Without --corpus and with no corpus
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _corpus_stages(words[2:])
     if words[:1] == ["data"]:
         return _data_path(words[1:])
+    if words[:1] == ["operators"]:
+        return _operators(words[1:])
     args = parser().parse_intermixed_args(words)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         report = _measure(args, Path(scratch))
@@ -114,6 +117,20 @@ def _corpus_stages(words: list[str]) -> int:
             folder = Path(scratch) / name
             folder.mkdir()
             rows += benchmarks[name](folder)
+    print(json.dumps({"hardware": hardware(), "rows": rows}) if args.json else f"{hardware()}\n{table(rows)}")
+    return 0
+
+
+def _operators(words: list[str]) -> int:
+    """Operators of models beside their plain formulas; figures are in docs/benchmarks.md."""
+    from data_prep.benchmarks.rows import hardware, table
+    from pretrain.benchmarking.operators import operator_rows
+
+    about = "Measure operators of models beside their plain formulas."
+    operators = Parser(program("benchmark") + " operators", about, EXAMPLE)
+    operators.add_argument("--json", action="store_true", help="print one JSON object")
+    args = operators.parse_args(words)
+    rows = operator_rows()
     print(json.dumps({"hardware": hardware(), "rows": rows}) if args.json else f"{hardware()}\n{table(rows)}")
     return 0
 

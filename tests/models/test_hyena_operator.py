@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from pretrain.benchmarking.operators import plain_hyena
 from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.hyena import convolution
 from pretrain.models.hyena.convolution import ShortConvolution, direct_convolution, fft_size, long_convolution
+from pretrain.models.hyena.operator import HyenaOperator
 from pretrain.models.hyena.settings import HyenaOptions, HyenaSettings
 from pretrain.models.striped_hyena.filters import plain_sum_of_waves, sum_of_waves
 
@@ -22,36 +24,46 @@ SETTINGS = HyenaSettings(
 MIXTURES = ([1], [7, 7], [33, 5, 33, 12], [64, 1, 40, 41, 42, 2])
 
 
-def inputs(lengths: list[int], channels: int = 6) -> tuple[list[torch.Tensor], torch.Tensor]:
+def inputs(lengths: list[int], channels: int = 6) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
     torch.manual_seed(len(lengths))
     blocks = [torch.randn(1 + number % 2, channels, length) for number, length in enumerate(lengths)]
-    return blocks, torch.randn(channels, max(lengths))
+    return blocks, torch.randn(channels, max(lengths)), torch.randn(channels)
+
+
+def plainly(blocks: list[torch.Tensor], kernel: torch.Tensor, skip: torch.Tensor) -> list[torch.Tensor]:
+    return [direct_convolution(block, kernel) + skip[:, None] * block for block in blocks]
 
 
 @pytest.mark.parametrize("lengths", MIXTURES, ids=str)
 @pytest.mark.parametrize("chunk", [1, 200, 1 << 19])
 def test_values_and_gradients_equal_the_direct_sum(lengths, chunk, monkeypatch):
     monkeypatch.setitem(convolution.CHUNK, "cpu", chunk)
-    blocks, kernel = inputs(lengths)
+    blocks, kernel, skip = inputs(lengths)
     results = []
-    for fast in (True, False):
-        leaves = [tensor.clone().requires_grad_() for tensor in (kernel, *blocks)]
-        made = (
-            long_convolution(leaves[1:], leaves[0]) if fast else [direct_convolution(b, leaves[0]) for b in leaves[1:]]
-        )
+    for formula in (long_convolution, plainly):
+        leaves = [tensor.clone().requires_grad_() for tensor in (kernel, skip, *blocks)]
+        made = formula(leaves[2:], leaves[0], leaves[1])
         sum((block * torch.arange(block.numel()).view_as(block).cos()).sum() for block in made).backward()
         results.append([*(block.detach() for block in made), *(leaf.grad for leaf in leaves)])
     for fast, plain in zip(*results, strict=True):
         torch.testing.assert_close(fast, plain, atol=2e-4, rtol=1e-4)
 
 
+def test_the_operator_equals_the_formula_it_is_measured_against():
+    torch.manual_seed(0)
+    operator, x = HyenaOperator(SETTINGS), torch.randn(3 * 40, 8)
+    torch.nn.init.normal_(operator.skip)
+    layout = PackedBatch.pack(torch.zeros(120, dtype=torch.int64), [40] * 3).sequence_layout
+    torch.testing.assert_close(operator(x, layout), plain_hyena(operator, x, 3), atol=2e-6, rtol=1e-5)
+
+
 def test_the_convolution_is_float32_beside_bfloat16():
-    blocks, kernel = inputs([40])
+    blocks, kernel, skip = inputs([40])
     halves = [block.bfloat16() for block in blocks]
     with torch.autocast("cpu", torch.bfloat16):
-        made = long_convolution(halves, kernel)[0]
+        made = long_convolution(halves, kernel, skip)[0]
     assert made.dtype == torch.float32
-    torch.testing.assert_close(made, direct_convolution(halves[0].float(), kernel), atol=2e-5, rtol=0)
+    torch.testing.assert_close(made, plainly([halves[0].float()], kernel, skip)[0], atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 64, 65, 96, 97, 1024, 1026, 1000])
@@ -70,11 +82,11 @@ def test_what_is_kept_for_the_backward_pass_grows_linearly_with_the_length():
 
         block, kernel = torch.randn(1, 4, length, requires_grad=True), torch.randn(4, length, requires_grad=True)
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            long_convolution([block], kernel)
+            long_convolution([block], kernel, torch.randn(4))
         return total
 
-    assert kept(512) == 2 * 4 * 4 * 512  # input and filter in float32, no spectra
-    assert kept(4096) == 8 * kept(512)
+    assert kept(512) == 2 * 4 * 4 * 512 + 4 * 4  # input, filter and skip in float32, no spectra
+    assert kept(4096) == 2 * 4 * 4 * 4096 + 4 * 4
 
 
 def test_the_short_convolution_reads_the_token_and_those_before_it():

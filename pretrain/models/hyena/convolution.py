@@ -36,14 +36,15 @@ class ShortConvolution(nn.Conv1d):
         return super().forward(block)[..., : block.shape[-1]]
 
 
-def long_convolution(blocks: Sequence[Tensor], kernel: Tensor) -> list[Tensor]:
-    """The same for blocks (B, D, T) of several lengths: float32, memory that grows linearly with T.
+def long_convolution(blocks: Sequence[Tensor], kernel: Tensor, skip: Tensor) -> list[Tensor]:
+    """The same plus skip x, for blocks (B, D, T) of several lengths: float32, memory that grows linearly with T.
 
     Args:
         blocks: of any dtype, padded on the right if at all: no output depends on what comes after it.
         kernel: (D, >= longest T).
+        skip: (D,), what is added to the kernel at distance 0.
     """
-    return list(_LongConvolution.apply(kernel.float(), *(block.float() for block in blocks)))
+    return list(_LongConvolution.apply(kernel.float(), skip.float(), *(block.float() for block in blocks)))
 
 
 def fft_size(length: int) -> int:
@@ -53,15 +54,20 @@ def fft_size(length: int) -> int:
 
 
 class _LongConvolution(torch.autograd.Function):
-    """Works on few channels at a time and keeps inputs only: spectra, twice as long, are made again where needed."""
+    """Works on few channels at a time and keeps inputs only: spectra, twice as long, are made again where needed.
+
+    The spectrum of a one at distance 0 is one everywhere, so the skip is added to the spectrum of the kernel.
+    """
 
     @staticmethod
-    def forward(ctx: Any, kernel: Tensor, *blocks: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        ctx.save_for_backward(kernel, *blocks)
+    def forward(  # type: ignore[override]
+        ctx: Any, kernel: Tensor, skip: Tensor, *blocks: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(kernel, skip, *blocks)
         outputs = tuple(torch.empty_like(block) for block in blocks)
         for size, length, members in _by_size(blocks):
             for part in _channel_parts(kernel, blocks, members, size):
-                spectrum = torch.fft.rfft(kernel[part, :length], n=size)
+                spectrum = torch.fft.rfft(kernel[part, :length], n=size).add_(skip[part, None])
                 for m in members:
                     product = torch.fft.rfft(blocks[m][:, part], n=size).mul_(spectrum)
                     outputs[m][:, part] = torch.fft.irfft(product, n=size)[..., : blocks[m].shape[-1]]
@@ -70,11 +76,11 @@ class _LongConvolution(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        kernel, *blocks = ctx.saved_tensors
+        kernel, skip, *blocks = ctx.saved_tensors
         grad_kernel, grad_blocks = torch.zeros_like(kernel), tuple(torch.empty_like(block) for block in blocks)
         for size, length, members in _by_size(blocks):
             for part in _channel_parts(kernel, blocks, members, size):
-                spectrum = torch.fft.rfft(kernel[part, :length], n=size).conj_physical_()
+                spectrum = torch.fft.rfft(kernel[part, :length], n=size).add_(skip[part, None]).conj_physical_()
                 of_kernel = torch.zeros_like(spectrum)
                 for m in members:
                     above = torch.fft.rfft(grads[m][:, part], n=size)
@@ -83,7 +89,7 @@ class _LongConvolution(torch.autograd.Function):
                     back = torch.fft.irfft(above.mul_(spectrum), n=size)
                     grad_blocks[m][:, part] = back[..., : blocks[m].shape[-1]]
                 grad_kernel[part, :length] += torch.fft.irfft(of_kernel, n=size)[..., :length]
-        return grad_kernel, *grad_blocks
+        return grad_kernel, grad_kernel[:, 0].clone(), *grad_blocks
 
 
 def _by_size(blocks: Sequence[Tensor]) -> list[tuple[int, int, list[int]]]:

@@ -35,14 +35,9 @@ class HyenaOperator(nn.Module):
             x0, x1, v = self.short(group.to_blocks(rows).transpose(1, 2)).chunk(3, dim=1)  # (B, D, T) each
             gates.append(x0)
             inner.append(v * x1)
-        mixed = long_convolution(inner, add_skip(self.filter(layout.longest), self.skip))
+        mixed = long_convolution(inner, self.filter(layout.longest), self.skip)
         parts = [
             group.from_blocks((y * x0).to(x0.dtype).transpose(1, 2))
             for group, x0, y in zip(layout.groups, gates, mixed, strict=True)
         ]
         return self.output(torch.cat(parts) if len(parts) > 1 else parts[0])
-
-
-def add_skip(kernel: Tensor, skip: Tensor) -> Tensor:
-    """(D, T) with the weight of the token itself, (D,), added to its value at distance 0."""
-    return torch.cat([kernel[:, :1] + skip.float()[:, None], kernel[:, 1:]], dim=1)

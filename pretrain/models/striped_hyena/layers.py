@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.models.hyena.convolution import ShortConvolution, long_convolution
-from pretrain.models.hyena.operator import add_skip
 from pretrain.models.layout import Layout
 from pretrain.models.striped_hyena.filters import ModalFilter
 from pretrain.models.striped_hyena.settings import StripedHyenaSettings
@@ -59,7 +58,7 @@ class GatedConvolution(nn.Module):
             x2, x1, v = (by_head[:, :, part].flatten(1, 2) for part in range(3))  # (B, D, T) each
             gates.append(x2)
             inner.append(x1 * v)
-        mixed = long_convolution(inner, add_skip(self.filter(layout.longest), self.skip))
+        mixed = long_convolution(inner, self.filter(layout.longest), self.skip)
         parts = [
             group.from_blocks((y * x2).to(x2.dtype).transpose(1, 2))
             for group, x2, y in zip(layout.groups, gates, mixed, strict=True)
