@@ -92,7 +92,7 @@ def _train(config, args: argparse.Namespace) -> int:
 
     from pretrain.distributed.context import init_distributed, raise_on_any_rank, set_rank_environment
     from pretrain.training.components import RunComponents, build_components
-    from pretrain.training.trainer import Trainer
+    from pretrain.training.trainer import build_trainer
 
     engine, problem = config.engine, None
     components: RunComponents | None = None
@@ -109,7 +109,7 @@ def _train(config, args: argparse.Namespace) -> int:
     try:
         raise_on_any_rank(problem, dist_context)
         assert components is not None  # or some rank had a problem
-        done = Trainer(components, dist_context, args.resume, args.allow_change).run()
+        done = build_trainer(components, dist_context, args.resume, args.allow_change).run()
     except PolymeraseError as error:
         return _end(error, dist_context.heartbeat is None or dist_context.heartbeat.claim_message(str(error)))
     except OSError as error:

@@ -16,7 +16,7 @@ from pretrain.distributed.context import init_distributed
 from pretrain.errors import PolymeraseError, RunError
 from pretrain.training.components import build_components
 from pretrain.training.progress import Progress
-from pretrain.training.trainer import Trainer
+from pretrain.training.trainer import build_trainer
 
 _PLATEAU = 0.1  # share of the steps, at the lowest rates, that tell where the loss starts
 _SMOOTHING = 0.05  # steps on each side that go into a running mean, as a share of all
@@ -48,9 +48,11 @@ def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
         raise PolymeraseError(f"{steps} steps are too few to see a trend; take {_LEAST_STEPS} or more")
     with tempfile.TemporaryDirectory(prefix="find-lr-") as folder:
         components = build_components(_short(config, folder, steps))
-        trainer = Trainer(components, init_distributed(config.engine.timeout_s, config.engine.require_gpu), "never", [])
+        trainer = build_trainer(
+            components, init_distributed(config.engine.timeout_s, config.engine.require_gpu), "never", []
+        )
         trainer.logger.progress = Progress(steps, 0, is_first=sys.stderr.isatty())  # silent in logs
-        trainer.rate = lambda step: low * (high / low) ** (step / (steps - 1))
+        trainer.update.learning_rate = lambda step: low * (high / low) ** (step / (steps - 1))
         with contextlib.suppress(RunError):  # it fell apart: the range was wide enough
             if not trainer.run():
                 raise KeyboardInterrupt

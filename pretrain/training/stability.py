@@ -57,9 +57,9 @@ class StabilityMonitor:
         """Whether the loss must be known before the update, which waits for the device in every step."""
         return self._settings.on_spike == "skip" and self._settings.spike_deviations > 0
 
-    def note(self, stretch: StepSpan, loss: Tensor) -> None:
+    def note(self, span: StepSpan, loss: Tensor) -> None:
         """Remember the loss of a step, this rank's share of it, on the device."""
-        self._noted.append((stretch, loss))
+        self._noted.append((span, loss))
 
     def read(self) -> bool:
         """Judge the noted losses. Collective. Returns whether the last one is a spike whose update is to be skipped."""
@@ -69,14 +69,14 @@ class StabilityMonitor:
             torch.stack([loss for _, loss in self._noted]).double(), self._dist_context
         ).tolist()
         noted, self._noted = self._noted, []
-        return [self._judge(stretch, loss) for (stretch, _), loss in zip(noted, losses, strict=True)][-1]
+        return [self._judge(span, loss) for (span, _), loss in zip(noted, losses, strict=True)][-1]
 
-    def _judge(self, stretch: StepSpan, loss: float) -> bool:
+    def _judge(self, span: StepSpan, loss: float) -> bool:
         """Whether the update of this step is to be skipped because its loss is a spike."""
         policy = self._settings.on_spike
         if not math.isfinite(loss):
             self.counts["nonfinite_losses"] += 1
-            self._bad(stretch, self._settings.on_bad_step, f"the loss is {loss}")
+            self._bad(span, self._settings.on_bad_step, f"the loss is {loss}")
             return False
         ceiling, usual = self._ceiling(), self._mean
         self._remember(min(loss, ceiling))
@@ -84,14 +84,14 @@ class StabilityMonitor:
             return False
         self.counts["loss_spikes"] += 1
         if policy != "count":
-            self._bad(stretch, policy, f"the loss is {loss:.4g} where {usual:.4g} is usual")
+            self._bad(span, policy, f"the loss is {loss:.4g} where {usual:.4g} is usual")
         return policy == "skip"
 
-    def dropped(self, stretch: StepSpan) -> None:
+    def dropped(self, span: StepSpan) -> None:
         """The engine dropped the update of this step. In fp16 that is how the scale of the loss is found: no defect."""
         self.counts["dropped_updates"] += 1
         if not self._scales_loss:
-            self._bad(stretch, self._settings.on_bad_step, "the gradient is not finite; its update was dropped")
+            self._bad(span, self._settings.on_bad_step, "the gradient is not finite; its update was dropped")
 
     def steps_to_roll_back(self) -> list[StepSpan]:
         """Bad steps that call for the last checkpoint; they are named once."""
@@ -130,14 +130,14 @@ class StabilityMonitor:
         self._mean += weight * step
         self._variance = (1 - weight) * (self._variance + weight * step * step)
 
-    def _bad(self, stretch: StepSpan, policy: str, what: str) -> None:
-        if stretch.step in self._bad_steps:
+    def _bad(self, span: StepSpan, policy: str, what: str) -> None:
+        if span.step in self._bad_steps:
             return  # a loss that is not finite also drops its update: one bad step, not two
-        self._bad_steps.add(stretch.step)
-        in_a_row = next(n for n in count(1) if stretch.step - n not in self._bad_steps)
+        self._bad_steps.add(span.step)
+        in_a_row = next(n for n in count(1) if span.step - n not in self._bad_steps)
         if policy == "stop":
-            raise RunError(f"step {stretch.step}: {what}; {_ADVICE}")
+            raise RunError(f"step {span.step}: {what}; {_ADVICE}")
         if in_a_row > self._settings.bad_steps_in_a_row:
-            raise RunError(f"step {stretch.step}: {what}, as in the {in_a_row - 1} steps before; {_ADVICE}")
+            raise RunError(f"step {span.step}: {what}, as in the {in_a_row - 1} steps before; {_ADVICE}")
         if policy == "roll_back":
-            self._to_undo.append(stretch)
+            self._to_undo.append(span)

@@ -17,7 +17,7 @@ from pretrain.config import check
 from pretrain.distributed.context import init_distributed
 from pretrain.errors import RunError
 from pretrain.training.components import build_components
-from pretrain.training.trainer import Trainer
+from pretrain.training.trainer import Trainer, build_trainer
 from tests.training.leaving import leave_after
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     dist_context = init_distributed(60, False)
     for job in json.loads(Path(sys.argv[1]).read_text()):
         config = check(job["config"], "job")
-        trainer = Trainer(build_components(config), dist_context, job.get("resume", "auto"), [])
+        trainer = build_trainer(build_components(config), dist_context, job.get("resume", "auto"), [])
         poison(trainer, {int(step): float(factor) for step, factor in job["poison"].items()})
         try:
             trainer.run()

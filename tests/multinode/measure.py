@@ -14,7 +14,7 @@ from pretrain.distributed.context import DistributedContext, init_distributed
 from pretrain.planning.costs import memory_per_rank, parameter_count
 from pretrain.planning.traffic import sent_per_step
 from pretrain.training.components import build_components
-from pretrain.training.trainer import Trainer
+from pretrain.training.trainer import build_trainer
 from tests.training.leaving import leave_after
 
 WATCHED_STEP = 3
@@ -29,21 +29,22 @@ def measure(tree: dict, dist_context: DistributedContext) -> dict[str, float]:
     """One training of a few steps."""
     components = build_components(check(tree, "job"))
     before = live_bytes()
-    trainer = Trainer(components, dist_context, "auto", [])
-    update, found, sent = trainer._update, {}, []
+    trainer = build_trainer(components, dist_context, "auto", [])
+    update, found, sent = trainer.update, {}, []
 
-    def watched(stretch, batches):
-        if stretch.step != WATCHED_STEP:
+    def watched(span, batches):
+        if span.step != WATCHED_STEP:
             sent.append(sent_so_far())
-            return update(stretch, batches)
+            return update(span, batches)
         results = []
         gc.collect()  # garbage of earlier steps is no need of this one
-        found["peak"] = peak_bytes(lambda: results.append(update(stretch, batches)), dist_context.device) - before
-        heaviest = max(batches, key=lambda batch: batch.tokens)
+        found["peak"] = peak_bytes(lambda: results.append(update(span, batches)), dist_context.device) - before
+        heaviest = max(filter(None, batches), key=lambda batch: batch.tokens)
         found["lengths"] = heaviest.packed.lengths
         return results[0]
 
-    trainer._update = watched
+    watched.asked_to_stop, watched.learning_rate = False, update.learning_rate
+    trainer.update = watched
     trainer.run()
     parameters = parameter_count(components.config, components.settings)
     memory = memory_per_rank(
@@ -54,7 +55,7 @@ def measure(tree: dict, dist_context: DistributedContext) -> dict[str, float]:
         "predicted peak": memory.total,
         "sent": (sent[-1] - sent[2]) / (len(sent) - 3),  # first steps record DeepSpeed's order of gathering
         "predicted sent": sent_per_step(
-            components.config, parameters, dist_context.world_size, trainer.micro_batches_per_rank, gloo=True
+            components.config, parameters, dist_context.world_size, update.micro_batches_per_rank, gloo=True
         ).total,
     }
 

@@ -13,7 +13,7 @@ from pretrain.config import Config, check
 from pretrain.distributed.context import DistributedContext, init_distributed
 from pretrain.errors import PolymeraseError
 from pretrain.training.components import build_components
-from pretrain.training.trainer import Trainer
+from pretrain.training.trainer import build_trainer
 from tests.training.leaving import leave_after
 from tests.training.ranks import flip_a_byte
 
@@ -36,7 +36,7 @@ def train(job: dict, config: Config, dist_context: DistributedContext) -> None:
     for path in job["damage"] if dist_context.is_first else []:
         flip_a_byte(Path(path))
     try:
-        Trainer(build_components(config), dist_context, job["resume"], job["allow_change"]).run()
+        build_trainer(build_components(config), dist_context, job["resume"], job["allow_change"]).run()
     except Exception as error:
         if dist_context.world_size == 1 and not job["expect_error"]:  # its own tests fail, the jobs after it go on
             Path(str(config.run.dir), "failed.txt").write_text(traceback.format_exc())
