@@ -3,19 +3,33 @@
 from collections.abc import Iterable
 from itertools import groupby
 
+from data_prep.errors import shown
 from data_prep.filters.tally import Tally
-from data_prep.motifs.normalise import expand
+from data_prep.motifs.normalise import expand, spellings
 from data_prep.motifs.read import SOURCE_LINE, RawMotif
+from data_prep.runtime.console import warn
 
 
 def normalised_motifs(
     raw: Iterable[RawMotif], tally: Tally, *, min_length: int, max_length: int | None, max_expansion: int
 ) -> dict[str, list[str]]:
-    """Distinct motifs with the sources that have them, in the order of the sources' first motif."""
+    """Distinct motifs with the sources that have them, in the order of the sources' first motif.
+
+    A matrix that is flat, and a motif that stands for more than `max_expansion` others, are left out and counted.
+    """
     sources: dict[str, list[str]] = {}
     for entry in raw:
+        count = spellings(entry) if entry.text else 0
+        if count == 0 or count > max_expansion:
+            tally.drop("written", "too_degenerate" if count else "flat_matrix")
+            if count:
+                warn(
+                    f"{entry.place}: {shown(entry.text)} stands for {count:,} motifs, more than --max-expansion "
+                    f"{max_expansion:,}; left out"
+                )
+            continue
         tally.keep("written")
-        motifs = expand(entry, max_expansion)
+        motifs = expand(entry)
         tally.change("written", "from_ambiguity_codes", len(motifs) - 1)
         for motif in motifs:
             if len(motif) < min_length or (max_length is not None and len(motif) > max_length):

@@ -1,60 +1,78 @@
-"""MEME motif files (minimal format): matrices of letter probabilities, read as IUPAC consensus."""
+"""MEME motif files of every dialect: minimal format, full output of MEME, STREME, DREME; with or without `w=`."""
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
-from data_prep.errors import DataPrepError
+from data_prep.errors import DataPrepError, shown
+from data_prep.motifs.matrix import LETTERS, Matrix, NumberedLine
 
-MATRIX = re.compile(r"letter-probability matrix:(.*)")
-CODES = {
-    frozenset(letters): code
-    for code, letters in {
-        **{"A": "A", "C": "C", "G": "G", "U": "U", "R": "AG", "Y": "CU", "S": "CG", "W": "AU", "K": "GU", "M": "AC"},
-        **{"B": "CGU", "D": "AGU", "H": "ACU", "V": "ACG", "N": "ACGU"},
-    }.items()
-}
+MATRIX = re.compile(r"letter-probability matrix:?(.*)")
+VERSION = re.compile(r"MEME version\b")
+MARKUP = re.compile(r"\s*<(\?xml|!DOCTYPE|html|MEME|STREME|dreme)", re.IGNORECASE)
 
 
-def read_meme(path: str, lines: list[tuple[int, str]], min_probability: float) -> Iterator[tuple[int, str]]:
-    """(line of the matrix, consensus) for each motif.
+def is_meme(lines: list[NumberedLine]) -> bool:
+    """Whether these lines are a MEME file."""
+    return any(VERSION.match(line) or MATRIX.match(line) for _, line in lines)
 
-    A position stands for every letter of at least `min_probability`; where none reaches it, for the likeliest one.
+
+def read_meme(path: str, lines: list[NumberedLine]) -> Iterator[tuple[int, Matrix]]:
+    """(line of the matrix, its positions) for each motif.
+
     Raises DataPrepError for an alphabet other than the four nucleotides and for a broken matrix.
     """
-    alphabet = "ACGU"
     found = False
-    rest = iter(lines)
-    for number, line in rest:
+    at = 0
+    while at < len(lines):
+        number, line = lines[at]
+        at += 1
         if line.startswith("ALPHABET"):
-            alphabet = line.partition("=")[2].strip().upper().replace("T", "U")
-            if alphabet != "ACGU":
-                raise DataPrepError(
-                    f"{path} line {number}: alphabet {alphabet!r}; only nucleotides (ACGU or ACGT) are read"
-                )
-        matrix = MATRIX.search(line)
+            _require_nucleotides(path, number, line, lines[at:])
+        matrix = MATRIX.match(line)
         if matrix is None:
             continue
         found = True
-        width = re.search(r"\bw=\s*(\d+)", matrix[1])
-        if width is None:
-            raise DataPrepError(f"{path} line {number}: a matrix without its width (w= N)")
-        rows = [_row(path, next(rest, (number, ""))) for _ in range(int(width[1]))]
-        yield number, "".join(_code(row, alphabet, min_probability) for row in rows)
+        size = re.search(r"\balength\s*=\s*(\d+)", matrix[1])
+        if size and size[1] != "4":
+            raise DataPrepError(f"{path} line {number}: alength= {size[1]}; only nucleotides (four letters) are read")
+        width = re.search(r"\bw\s*=\s*(\d+)", matrix[1])
+        rows = lines[at : at + int(width[1])] if width else list(takewhile(_is_numbers, lines[at:]))
+        if not rows or (width and len(rows) < int(width[1])):
+            raise DataPrepError(f"{path} line {number}: the matrix is cut off ({len(rows)} rows)")
+        yield number, [_row(path, row) for row in rows]
+        at += len(rows)
     if not found:
         raise DataPrepError(f"{path}: a MEME file without any letter-probability matrix")
 
 
-def _row(path: str, numbered: tuple[int, str]) -> list[float]:
+def _require_nucleotides(path: str, number: int, line: str, following: list[NumberedLine]) -> None:
+    if "=" in line:
+        alphabet = line.partition("=")[2].strip()
+    else:  # defined letter by letter: `A "Adenine" CC0000 ~ T "Thymine" 008000`; `R = AG` is an ambiguity code
+        core: set[str] = set()
+        for _, entry in takewhile(lambda numbered: not numbered[1].startswith("END ALPHABET"), following):
+            if "=" not in entry:
+                core.update(symbol.strip()[:1] for symbol in re.sub(r'"[^"]*"', "", entry).split("~"))
+        alphabet = "".join(sorted(core))
+    if alphabet.upper().replace("T", "U") != LETTERS:
+        raise DataPrepError(
+            f"{path} line {number}: alphabet {shown(alphabet)}; only nucleotides (ACGU or ACGT) are read"
+        )
+
+
+def _is_numbers(numbered: NumberedLine) -> bool:
+    return re.fullmatch(r"[\s\d.eE+-]*\d[\s\d.eE+-]*", numbered[1]) is not None
+
+
+def _row(path: str, numbered: NumberedLine) -> list[float]:
     number, line = numbered
     try:
         row = [float(cell) for cell in line.split()]
     except ValueError:
         row = []
-    if len(row) != 4 or not abs(sum(row) - 1) < 0.05:
-        raise DataPrepError(f"{path} line {number}: expected four probabilities that sum to 1, got {line.strip()!r}")
+    if len(row) != 4 or min(row) < 0 or not abs(sum(row) - 1) < 0.05:
+        raise DataPrepError(
+            f"{path} line {number}: expected four probabilities that sum to 1, got {shown(line.strip())}"
+        )
     return row
-
-
-def _code(row: list[float], alphabet: str, min_probability: float) -> str:
-    letters = {letter for letter, p in zip(alphabet, row, strict=True) if p >= min_probability}
-    return CODES[frozenset(letters or alphabet[row.index(max(row))])]

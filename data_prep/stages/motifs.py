@@ -1,10 +1,12 @@
 """Validate and normalise motif lists, tell how much of a corpus they cover, or mine over-represented k-mers.
 
-Reads ATtRACT's table (any table with a column Motif or Sequence), MEME files, and plain lists (SpliceAid, Statistics,
-lists of this program). Writes one motif a line, upper case, with U, each once, ambiguity codes written out; comment
-lines `# source: NAME` tell where the motifs below come from. This is what `masking.databases` of a training run takes.
-With --mine, k-mers that a corpus has more often than chance are added; their counts go to OUT.tsv. The test: exact
-binomial against a background corpus, Poisson against a Markov chain; Benjamini-Hochberg over all k-mers.
+Reads ATtRACT's table (any table with a column Motif or Sequence), matrices (MEME, STREME, JASPAR, CISBP, HOMER,
+TRANSFAC), FASTA of motifs, and plain lists (SpliceAid, Statistics, lists of this program). A matrix becomes its
+consensus without flat ends; what stands for more than --max-expansion motifs is left out and counted. Writes one motif
+a line, upper case, with U, each once, ambiguity codes written out; comment lines `# source: NAME` tell where the motifs
+below come from. This is what `masking.databases` of a training run takes. With --mine, k-mers that a corpus has more
+often than chance are added; their counts go to OUT.tsv. The test: exact binomial against a background corpus, Poisson
+against a Markov chain; Benjamini-Hochberg over all k-mers.
 
 example:
   python -m data_prep motifs ATtRACT_db.txt SpliceAid.txt --out motifs/databases.txt --coverage corpora/rnaernie
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="motifs one written motif may stand for (default 256)",
     )
     parser.add_argument(
-        "--min-probability", type=float, default=0.25, metavar="P", help="MEME: letters that count (default 0.25)"
+        "--min-probability", type=float, default=0.25, metavar="P", help="matrices: letters that count (default 0.25)"
     )
     parser.add_argument("--coverage", metavar="CORPUS", help="tell how much of this corpus lies inside motifs")
     mining = parser.add_argument_group("mining")

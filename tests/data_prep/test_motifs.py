@@ -4,6 +4,7 @@ import csv
 import gzip
 import math
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -66,6 +67,50 @@ def test_every_format_is_told_by_its_content_and_normalised(tmp_path):
     ]  # fmt: skip
 
 
+MATRIX = "A 0 10 0 9\nC 0 0 0 1\nG 10 0 0 0\nT 0 0 10 0\n"  # GAUA
+POSITIONS = "{}A\tC\tG\t{}\n1\t0\t0\t1\t0\n2\t1\t0\t0\t0\n3\t0\t0\t0\t1\n4\t0.9\t0.1\t0\t0\n"
+DIALECTS = {
+    "JASPAR": ">MA1.1 x\n" + re.sub(r"([ACGT]) (.*)", r"\1  [ \2 ]", MATRIX),
+    "JASPAR raw": ">MA1.1 x\n" + re.sub("[ACGT] ", "", MATRIX),
+    "JASPAR, two motifs": 2 * (">MA1.1 x\n" + MATRIX),
+    "UniPROBE": MATRIX.replace(" ", "\t").replace("A\t", "A:\t"),
+    "CISBP": "RBP\tx\nMotif\tM1\n" + POSITIONS.format("Pos\t", "U"),
+    "letters alone": re.sub(r"(?m)^\d\t", "", POSITIONS.format("", "T")),
+    "HOMER": ">GATA\tx\t6\n" + re.sub(r"(?m)^\d\t", "", POSITIONS.partition("\n")[2]) + "0.25 0.25 0.25 0.25\n",
+    "TRANSFAC": "AC  M1\nXX\nP0  A C G T\n" + "\n".join(
+        f"0{i} {row} N" for i, row in enumerate(["0 0 9 0", "9 0 0 0", "0 0 0 9", "9 0 0 0"], 1)) + "\nXX\n//\n",
+    "FASTA": ">one\nGATA\n>two\ngaua\n",
+    "full MEME": "*****\nMEME - Motif discovery tool\n*****\nMEME version 5.5.0 (x)\n\nALPHABET= ACGT\n\n"
+    "log-odds matrix: alength= 4 w= 2 n= 9 bayes= 7 E= 1\n -1 2 -3 4\n 1 -2 3 -4\n-----\n"
+    "letter-probability matrix: alength= 4 w= 4 nsites= 9 E= 1.2e-003 \n" + "{}" + "-----\n",
+    "STREME": '*****\nSTREME - Sensitive\n*****\nMEME version 5.5.0\nALPHABET "RNA" RNA-LIKE\n'
+    'A "Adenine" CC0000 ~ U "Uracil" 008000\nC "C" 0000CC ~ G "G" FFB300\nN "Any" = ACGU\nEND ALPHABET\n'
+    "MOTIF 1-GAUA STREME-1\nletter-probability matrix: alength= 4 nsites= 9 E= 1\n" + "{}" + "URL x\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_matrices_of_every_dialect_give_the_same_motif(tmp_path, dialect):
+    rows = " 0 0 1 0\n 1 0 0 0\n 0 0 0 1\n 0.9 0.1 0 0\n"
+    (tmp_path / "m.txt").write_text(DIALECTS[dialect].format(rows))
+    assert run(tmp_path, tmp_path / "m.txt") == ["# source: m", "GAUA"]
+
+
+def test_flat_ends_are_left_out_and_degenerate_motifs_are_counted(tmp_path, capsys):
+    flat = " 0.25 0.25 0.25 0.25\n"
+    head = MEME.partition("MOTIF")[0] + "MOTIF {0}\nletter-probability matrix: w= {1}\n"
+    wanted = " 1 0 0 0\n" * 4
+    (tmp_path / "m.meme").write_text(
+        head.format("one", 9) + flat * 3 + wanted + flat * 2
+        + head.format("two", 7) + " 0 1 0 0\n" + flat * 5 + " 0 1 0 0\n"
+        + head.format("three", 2) + flat * 2
+    )  # fmt: skip
+    assert run(tmp_path, tmp_path / "m.meme") == ["# source: m", "AAAA"]
+    shown = capsys.readouterr()
+    assert "dropped flat_matrix 1, too_degenerate 1" in shown.out
+    assert "'CNNNNNC' stands for 1,024 motifs, more than --max-expansion 256; left out" in shown.err
+
+
 def test_the_list_it_writes_reads_back_as_the_same_list(tmp_path):
     (tmp_path / "ATtRACT_db.txt").write_text(ATTRACT)
     lines = run(tmp_path, tmp_path / "ATtRACT_db.txt")
@@ -82,14 +127,22 @@ def test_lengths_are_bounded_and_drops_counted(tmp_path, capsys):
 BROKEN = {
     "in.txt line 2: 'X' in 'ACXU' is no nucleotide or IUPAC code": "ACGU\nACXU\n",
     "in.txt line 1: ' ' in 'ACGU 0.5' is no nucleotide": "ACGU 0.5\n",
-    "in.txt line 1: 'NNNNNN' stands for 4,096 motifs, more than --max-expansion 256": "NNNNNN\n",
+    "in.txt line 2: expected four rows (A, C, G, U), or": ">m\n1 2 3\n4 5 6\n",
+    "in.txt line 2: expected counts or probabilities, got '-1.2 1'": ">m\nA -1.2 1\nC 1 1\nG 1 1\nU 1 1\n",
+    "in.txt line 2: the four rows have different lengths": ">m\nA 1 2\nC 4 5 6\nG 1 1\nT 2 2\n",
+    "in.txt line 2: expected four rows named A, C, G and U or T": ">m\nA 1\nC 1\nG 1\n",
+    "in.txt line 2: rows could be letters or positions": ">m\n1 0 0 0\n0 1 0 0\n0 0 0 1\n0 0 1 0\n",
+    "in.txt: this is markup (XML or HTML); give the text output": '<?xml version="1.0"?>\n<MEME>\n',
+    "in.txt line 8: the matrix is cut off (0 rows)": MEME.partition(" 0.97")[0].rstrip().replace("w= 5", ""),
+    "in.txt line 8: alength= 20; only nucleotides": MEME.replace("alength= 4", "alength= 20"),
+    "in.txt line 1: 'E' in 'ACGUACGUACGUACGUACGUACGUACGUACGUACGUACGU…' is no nucleotide": "ACGU" * 9999 + "E\n",
     "in.txt: no motif in it": "# nothing\n\n",
     "in.txt line 1: a table without a column Motif or Sequence": "protein\tscore\nELAVL1\t1\n",
     "in.txt line 3: 1 columns where the first line has 2": "protein\tmotif\nA\tACGU\nB\n",
     "in.txt line 2: not UTF-8": b"ACGU\nAC\xffU\n",
     "in.txt line 10: expected four probabilities that sum to 1": MEME.replace("0.05 0.50 0.05", "0.05 0.10 0.05"),
     "in.txt line 12: expected four probabilities": MEME.replace(" 0.24 0.26 0.24 0.26\n", " 0.24 0.26\n"),
-    "in.txt line 3: alphabet 'ACDEFGHIKLMNPQRSUVWY'": MEME.replace("ACGT", "ACDEFGHIKLMNPQRSTVWY"),
+    "in.txt line 3: alphabet 'ACDEFGHIKLMNPQRSTVWY'": MEME.replace("ACGT", "ACDEFGHIKLMNPQRSTVWY"),
     "a MEME file without any letter-probability matrix": MEME.partition("MOTIF")[0],
     "no motif is left (dropped: too_short 1)": "ACG\n",
     "in.txt: no such file": None,
