@@ -70,3 +70,14 @@ def _count(alphabet: Alphabet, sequences: Ragged, wanted: int) -> np.ndarray:
 def protein_rows(sequences: Sequence[bytes]) -> list[int]:
     """Rows of upper-case sequences that have letters which only proteins have."""
     return [row for row, sequence in enumerate(sequences) if any(letter in sequence for letter in PROTEIN_ONLY)]
+
+
+def complement_table(alphabet: str) -> np.ndarray:
+    """Complement of every byte, uint8 (256,): ambiguity codes too, case kept, other bytes as they are."""
+    pairs = b"ACGTUNRYSWKMBDHVX", b"TGCAANYRSWMKVHDBX"
+    ours, other = (b"U", b"T") if alphabet == "rna" else (b"T", b"U")
+    table = np.arange(256, dtype=np.uint8)
+    for letter, partner in zip(*pairs, strict=True):
+        partner = ours[0] if partner == other[0] else partner
+        table[letter], table[letter + 32] = partner, partner + 32
+    return table

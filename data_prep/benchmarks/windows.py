@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.benchmarks.rows import in_turn, row
-from data_prep.corpus.windows import ARRAYS, WindowTable
+from data_prep.corpus.genome import ARRAYS, GenomeTable
 
 BASES, VARIANT_EVERY, WIDTH, BATCH, BATCHES = 2_000_000, 300, 510, 128, 20
 TOKENS, FIRST_BASE = 9, 5  # MutBERT's vocabulary: five special tokens, then A, C, G, T
@@ -17,7 +17,7 @@ def window_rows(scratch: Path) -> list[dict[str, Any]]:
     """Windows of 510 bases per CPU second; the peer slices dense (bases, 9) float32 one window at a time."""
     folder = scratch / "contig"
     dense = _store(folder)
-    table = WindowTable([folder], np.array([[0, 0, BASES]]))
+    table = GenomeTable([folder], np.array([[0, 0, BASES]]))
     numbers = np.random.default_rng(1).integers(0, table.window_count(WIDTH), (BATCHES, BATCH))
     seconds = in_turn(
         {

@@ -13,7 +13,8 @@ from data_prep.errors import DataPrepError
 # kind -> module whose open_split(folder, manifest, split) gives the table of a split
 KINDS = {
     "sequences": "data_prep.corpus.sequences",
-    "allele_frequencies": "data_prep.corpus.windows",
+    "allele_frequencies": "data_prep.corpus.genome",
+    "genome": "data_prep.corpus.genome",
 }
 
 
@@ -26,7 +27,7 @@ class Corpus:
 
     @property
     def kind(self) -> str:
-        """`sequences` or `allele_frequencies`."""
+        """A name in KINDS."""
         return self.manifest["kind"]
 
     @property
@@ -40,7 +41,7 @@ class Corpus:
         return tuple(self.manifest["splits"])
 
     def split(self, name: str) -> Any:
-        """The rows of a split: `SequenceTable` for sequences, `WindowTable` for allele frequencies."""
+        """The rows of a split: `SequenceTable` for sequences, `GenomeTable` for genomes."""
         if name not in self.splits:
             raise DataPrepError(f"{self.folder}: no split {name!r}; it has {', '.join(self.splits)}")
         return import_module(KINDS[self.kind]).open_split(self.folder, self.manifest, name)

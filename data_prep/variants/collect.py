@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.corpus.windows import ARRAYS
+from data_prep.corpus.genome import ARRAYS
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.formats.contig_names import ContigNames, bare_name, some_names
 from data_prep.runtime.console import progress

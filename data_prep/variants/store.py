@@ -1,4 +1,4 @@
-"""Writing the arrays of a corpus of allele frequencies into its staged folder (format: `data_prep.corpus.windows`).
+"""Writing the arrays of a corpus of allele frequencies into its staged folder (format: `data_prep.corpus.genome`).
 
 Each file is noted when it is whole, so that a rerun after a kill goes on with the first one missing.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_prep.corpus import StagedFolder
 from data_prep.corpus.files import canonical_json, read_json
-from data_prep.corpus.windows import ARRAYS
+from data_prep.corpus.genome import ARRAYS
 from data_prep.errors import DataPrepError
 from data_prep.formats.genome import read_contigs
 from data_prep.runtime.console import progress

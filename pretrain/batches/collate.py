@@ -95,6 +95,9 @@ class MicroBatchBuilder:
         """The micro-batch of stream positions [start, stop)."""
         raw, rng = self._read(np.arange(start, stop, dtype=np.int64))
         tokens = self.tokenizer.encode(raw.sequences, raw.rna_type if self.tokenizer.has_label_slot else None)
+        if raw.crop is not None:
+            trailing = self.tokenizer.lengths.specials - self.tokenizer.leading
+            tokens = tokens.cropped(raw.crop.limit, raw.crop.place, trailing)
         variant_token = tokens.first_token_of(raw.variants.row, raw.variants.column)
         masked = self._masking(tokens, SideInformation(variant_positions=variant_token), rng)
         view = SampleView(raw, tokens, masked, tokens.sequence, variant_token)

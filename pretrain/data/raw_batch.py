@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.corpus import Ragged
+from data_prep.corpus.ragged import offsets_of
 from pretrain.data.ragged import concatenate, take
 
 
@@ -24,7 +25,7 @@ NO_VARIANTS = Variants(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0
 
 @dataclass(frozen=True)
 class RawBatch:
-    """S samples."""
+    """S samples of L nucleotides in all."""
 
     sequences: Ragged  # ASCII, uint8
     structure: Ragged  # dot-bracket, uint8; empty rows have no label
@@ -32,6 +33,16 @@ class RawBatch:
     rna_type: list[str | None]
     variants: Variants
     has_alleles: np.ndarray  # bool (S,): comes from an allele-frequency corpus
+    weights: np.ndarray | None = None  # float32 (L,): what a target at each nucleotide counts for; None: one each
+    crop: TokenCrop | None = None  # where lengths are measured, samples are cropped when they are tokens
+
+
+@dataclass(frozen=True)
+class TokenCrop:
+    """Tokens to keep, specials included, int64 (S,); and which: 0 the first ones, 1 the last ones, float64 (S,)."""
+
+    limit: np.ndarray
+    place: np.ndarray
 
 
 def merge(parts: list[RawBatch], order: np.ndarray) -> RawBatch:
@@ -56,6 +67,27 @@ def merge(parts: list[RawBatch], order: np.ndarray) -> RawBatch:
             )
         ),
         np.concatenate([part.has_alleles for part in parts])[order],
+        _weights(parts, order),
+        _crop(parts, order),
+    )
+
+
+def _weights(parts: list[RawBatch], order: np.ndarray) -> np.ndarray | None:
+    if all(part.weights is None for part in parts):
+        return None
+    values = [np.ones(part.sequences.offsets[-1], np.float32) if part.weights is None else part.weights
+              for part in parts]  # fmt: skip
+    lengths = np.concatenate([np.diff(part.sequences.offsets) for part in parts])
+    return take(Ragged(np.concatenate(values), offsets_of(lengths)), order).values
+
+
+def _crop(parts: list[RawBatch], order: np.ndarray) -> TokenCrop | None:
+    crops = [part.crop for part in parts if part.crop is not None]
+    if not crops:
+        return None
+    assert len(crops) == len(parts)  # one tokenizer reads all sources
+    return TokenCrop(
+        np.concatenate([crop.limit for crop in crops])[order], np.concatenate([crop.place for crop in crops])[order]
     )
 
 

@@ -91,11 +91,11 @@ class TokenBatch:
             skipped=skipped,
         ), where  # fmt: skip
 
-    def cropped(self, limit: int, place: np.ndarray, trailing: int) -> TokenBatch:
+    def cropped(self, limit: np.ndarray, place: np.ndarray, trailing: int) -> TokenBatch:
         """Sequences of more than ``limit`` tokens reduced to that many; special tokens at both ends stay.
 
         Args:
-            limit: tokens, specials included.
+            limit: int64 (S,), tokens, specials included.
             place: float (S,) in [0, 1], which part stays: 0 the first tokens, 1 the last ones.
             trailing: special tokens at the end.
         """

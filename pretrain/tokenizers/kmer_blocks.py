@@ -52,7 +52,7 @@ class BlockTokenizer(WithLengths):
         self.nucleotide_ids = np.arange(len(special), len(special) + len(kmers), dtype=np.int32)
         self._first_kmer, self._first_letter = len(special), len(special) + len(kmers)
         digest = hashlib.sha256("\n".join((str(k), *self.vocab)).encode()).hexdigest()
-        self.lengths = Measured(1, k, digest)
+        self.lengths = Measured(1, k, digest, rest_as_letters=True)
         self.advance = np.ones(len(self.vocab), np.int64)
         self.advance[self.nucleotide_ids] = k
         self._digits = letter_table({c: i for i, c in enumerate(_LETTERS)}, _N).astype(np.uint8).tobytes()

@@ -39,11 +39,13 @@ class Measured:
         specials: special tokens around them.
         longest: nucleotides of the longest token of the vocabulary.
         digest: identity of the vocabulary and its rules; counts are kept under it.
+        rest_as_letters: what is too short for a longest token becomes single letters, not one shorter token.
     """
 
     specials: int
     longest: int
     digest: str
+    rest_as_letters: bool = False
 
     def tokens(self, nucleotides: np.ndarray) -> np.ndarray:
         """The most tokens that sequences of so many nucleotides (S,) can become, int64 (S,): one per nucleotide."""
@@ -52,6 +54,11 @@ class Measured:
     def nucleotides(self, tokens: int) -> int:
         """The longest sequence that certainly fits in so many tokens."""
         return tokens - self.specials
+
+    def fewest(self, nucleotides: np.ndarray) -> np.ndarray:
+        """The fewest tokens that sequences of so many nucleotides (S,) can become, int64 (S,)."""
+        whole, rest = np.divmod(np.asarray(nucleotides, np.int64), self.longest)
+        return whole + (rest if self.rest_as_letters else rest > 0) + self.specials
 
 
 Lengths = PerNucleotide | Measured

@@ -11,6 +11,7 @@ import torch
 from data_prep.corpus import Corpus
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.config import Config
+from pretrain.data.effects import check_effects
 from pretrain.data.sources import Source, open_checked, open_source
 from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
@@ -86,6 +87,7 @@ def build_components(config: Config) -> RunComponents:
         )
     corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
     _check_fit(config, family, settings, tokenizer, corpora)
+    check_effects(config.corpus, corpora, tokenizer)
     context = _context(config, settings, tokenizer, corpora)
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()

@@ -5,10 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from data_prep.corpus.windows import ARRAYS, COMPLEMENT_CODE, WindowTable
+from data_prep.corpus.genome import ARRAYS, GenomeTable
 from tests.data_prep.variants_support import ONE_HOT, dense_windows
 
 LENGTHS = (700, 300, 90)
@@ -37,7 +35,7 @@ def genome(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(genome):
-    return WindowTable(genome[0], np.array(INTERVALS))
+    return GenomeTable(genome[0], np.array(INTERVALS))
 
 
 def starts(width):
@@ -60,26 +58,8 @@ def test_windows_equal_the_dense_genome_bit_for_bit(table, genome):
     assert ours.tobytes() == np.stack(theirs).tobytes()
 
 
-@given(data=st.data(), width=st.integers(1, 90))
-@settings(max_examples=60, deadline=None)
-def test_other_strand_is_the_reverse_complement(table, data, width):
-    count = table.window_count(width)
-    index = np.array(data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=8)))
-    reverse = np.array(data.draw(st.lists(st.booleans(), min_size=len(index), max_size=len(index))))
-    forward = table.gather(index, width)
-    turned = table.gather(index, width, reverse=reverse)
-    expected = dense_windows(forward)
-    expected[reverse] = expected[reverse, ::-1, ::-1]  # other end first, and A, C, G, T read T, G, C, A
-    assert dense_windows(turned).tobytes() == expected.tobytes()
-    codes = forward.codes.copy()
-    codes[reverse] = COMPLEMENT_CODE[codes[reverse]][:, ::-1]
-    np.testing.assert_array_equal(turned.codes, codes)
-    assert (np.diff(turned.row * width + turned.column) > 0).all()  # sorted by row, then column
-    np.testing.assert_allclose(turned.freq.sum(axis=1), 1, atol=1e-6)
-
-
 def test_types_and_shapes_are_the_contract(table):
-    windows = table.gather(np.array([7, 7, 3]), 30, reverse=np.array([True, False, True]))
+    windows = table.gather(np.array([7, 7, 3]), 30)
     assert windows.codes.shape == (3, 30)
     assert windows.freq.shape == (len(windows.row), 4)
     types = {name: getattr(windows, name).dtype for name in windows._fields}
@@ -99,7 +79,7 @@ def test_a_number_beyond_the_windows_is_an_error(table, index):
 
 
 def test_a_split_without_intervals_has_no_windows(genome):
-    assert WindowTable(genome[0], np.empty((0, 3), np.int64)).window_count(10) == 0
+    assert GenomeTable(genome[0], np.empty((0, 3), np.int64)).window_count(10) == 0
 
 
 def test_workers_map_the_files_themselves(table):

@@ -7,7 +7,7 @@ import numpy as np
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.corpus.windows import Contig
+from data_prep.corpus.genome import ARRAYS, Store
 from data_prep.formats.compression import BGZF_END
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
@@ -61,9 +61,9 @@ def filters(corpus):
 def dense_contig(corpus, name):
     """float32 (bases, 4): every base of a contig as a row of probabilities; zeros where the base is not known."""
     (folder,) = [contig["folder"] for contig in corpus.manifest["contigs"] if contig["name"] == name]
-    contig = Contig.open(corpus.folder / folder)
-    dense = ONE_HOT[contig.codes]
-    dense[contig.pos0] = contig.frequencies[contig.row]
+    dense = ONE_HOT[np.load(corpus.folder / folder / ARRAYS["codes"])]
+    variants = Store.open(corpus.folder / folder).variants
+    dense[variants.pos0] = variants.frequencies[variants.row]
     return dense
 
 

@@ -72,7 +72,7 @@ def test_a_cropped_batch_is_a_run_of_the_same_tokens_between_the_same_specials(n
         return  # four special tokens, and nobody crops behind a formula
     whole = tokenizer.encode(Ragged.from_rows(rows))
     tail = tokenizer.lengths.specials - tokenizer.leading
-    cut = whole.cropped(limit, np.full(len(rows), place), tail)
+    cut = whole.cropped(np.full(len(rows), limit), np.full(len(rows), place), tail)
     assert cut.lengths.tolist() == np.minimum(whole.lengths, limit).tolist()
     for s in range(len(rows)):
         ours, all_of_it = (range(*batch.offsets[s : s + 2]) for batch in (cut, whole))

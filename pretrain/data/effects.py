@@ -1,0 +1,62 @@
+"""No key of the section ``corpus`` is without effect: one that is, is named with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from data_prep.corpus import Corpus
+from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.sections import Sampling
+from pretrain.errors import PolymeraseError
+from pretrain.tokenizers import Measured, Tokenizer
+
+
+def check_effects(settings: CorpusSettings, corpora: Sequence[Corpus], tokenizer: Tokenizer) -> None:
+    """PolymeraseError for a key that none of these corpora, or this tokenizer, would make use of."""
+    kinds = {corpus.kind for corpus in corpora}
+    genomes = bool(kinds & {"genome", "allele_frequencies"})
+    stride = 1 if isinstance(tokenizer.lengths, Measured) else tokenizer.lengths.stride
+    rna = [corpus for corpus in corpora if corpus.kind == "sequences" and corpus.manifest.get("alphabet") == "rna"]
+    masked = any(has_soft_mask(corpus) for corpus in corpora)
+    keep = "build the corpus with --keep-case"
+    no_alleles = "only allele-frequency corpora have frequencies"
+    no_genome = "a corpus of sequences has no windows"
+    problems = (
+        (settings.window is not None and not genomes, "window", no_genome),
+        (settings.sampling != Sampling() and not genomes, "sampling", no_genome),
+        (settings.temperature != 1.0 and "allele_frequencies" not in kinds, "temperature", no_alleles),
+        (settings.temperature_mode != "none" and "allele_frequencies" not in kinds, "temperature_mode", no_alleles),
+        (
+            settings.temperature != 1.0 and settings.temperature_mode == "none",
+            "temperature",
+            "temperature_mode is none; say which form",
+        ),
+        (settings.crop != "random" and "sequences" not in kinds, "crop", "windows of genomes are never cropped"),
+        (
+            settings.crop != "random" and settings.too_long == "skip",
+            "crop",
+            "too_long=skip leaves long sequences out; say one of the two",
+        ),
+        (settings.too_long != "crop" and "sequences" not in kinds, "too_long", "windows of genomes are never too long"),
+        (settings.soft_mask_weight != 1.0 and not masked, "soft_mask_weight", f"no letter is soft-masked here; {keep}"),
+        (not settings.upper_case and not masked, "upper_case", f"the case of the source was not kept; {keep}"),
+        (settings.partial_codon != "error" and stride == 1, "partial_codon", f"{tokenizer.name} reads no codons"),
+        (
+            settings.reverse_complement_rna and not (rna and settings.reverse_complement),
+            "reverse_complement_rna",
+            "no RNA is read on the other strand",
+        ),
+    )
+    for holds, key, reason in problems:
+        if holds:
+            raise PolymeraseError(f"corpus.{key} has no effect: {reason}")
+    if settings.reverse_complement and len(rna) == len(corpora) and not settings.reverse_complement_rna:
+        raise PolymeraseError(
+            f"corpus.reverse_complement={settings.reverse_complement}: {rna[0].folder} holds RNA, whose other strand "
+            "is another molecule; leave it out, or say corpus.reverse_complement_rna=true"
+        )
+
+
+def has_soft_mask(corpus: Corpus) -> bool:
+    """Whether the case of the source was kept."""
+    return "soft_mask" in corpus.manifest.get("columns", ())
