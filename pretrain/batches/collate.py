@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pretrain.data.position_weights import token_weights
 from pretrain.data.raw_batch import RawBatch, merge
 from pretrain.data.sources import Source
 from pretrain.data.stream import SampleStream
@@ -100,7 +101,8 @@ class MicroBatchBuilder:
             tokens = tokens.cropped(raw.crop.limit, raw.crop.place, trailing)
         variant_token = tokens.first_token_of(raw.variants.row, raw.variants.column)
         masked = self._masking(tokens, SideInformation(variant_positions=variant_token), rng)
-        view = SampleView(raw, tokens, masked, tokens.sequence, variant_token)
+        weight = token_weights(raw, tokens, self.tokenizer)
+        view = SampleView(raw, tokens, masked, tokens.sequence, variant_token, weight)
         targets = targets_of_all(self._objectives, view)
         return MicroBatch(
             packed=self._pack(view),

@@ -104,13 +104,20 @@ def build_components(config: Config) -> RunComponents:
 
 
 def _tokenizer(config: Config, family: Family) -> Tokenizer:
-    if not config.corpus.label_slot:
-        return family.build_tokenizer()
-    try:
-        return family.build_tokenizer(label_slot=True)
-    except PolymeraseError:
-        name = family.tokenizer
-        raise PolymeraseError(f"corpus.label_slot: {name} has no RNA types in its vocabulary; leave it out") from None
+    tokenizer, name = family.build_tokenizer(), family.tokenizer
+    options: dict[str, bool] = {}
+    for key, option, wanted, reason in (
+        ("label_slot", "label_slot", config.corpus.label_slot, "has no RNA types in its vocabulary"),
+        ("upper_case", "case_sensitive", not config.corpus.upper_case, "does not tell cases apart"),
+    ):
+        if not wanted:
+            continue
+        options[option] = True
+        try:
+            tokenizer = family.build_tokenizer(**options)
+        except PolymeraseError:
+            raise PolymeraseError(f"corpus.{key}: {name} {reason}; leave it out") from None
+    return tokenizer
 
 
 def longest_input(config: Config, family: Family, settings: ModelSettings) -> int:
