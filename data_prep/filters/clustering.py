@@ -1,16 +1,22 @@
 """Containment: sequences that lie whole inside a longer one, found by an installed program.
 
-CD-HIT-EST (Fu et al. 2012) compares the given strand only (`-r 0`: RNA has a direction) and equals a substring test
-here. MMseqs2's linclust (Steinegger and Soeding 2018) is faster on huge sets, but also takes reverse complements as
-contained. Neither is part of this project: where both are missing, only equal sequences are found.
+One definition for all programs: a sequence is dropped only if it is, letter by letter and on its own strand, part of
+the representative of its cluster (RNA has a direction). CD-HIT-EST (Fu et al. 2012) with `-r 0` decides so itself.
+MMseqs2's linclust (Steinegger and Soeding 2018) is faster on huge sets and clusters reverse complements too; its table
+is gone through, and what is not part of its representative stays. Linclust compares sequences that share k-mers it
+chose, so it may leave some that CD-HIT drops. Where no program is installed, only equal sequences are found.
 """
 
 import re
 import shutil
 import subprocess
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+
+import numpy as np
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.text import numbered_lines
@@ -22,7 +28,8 @@ class Clusterer:
 
     name: str
     command: str
-    suffix: str  # of the file with the representatives
+    suffix: str  # of the file with the representatives, or of the table representative<TAB>member
+    drops: str  # the relation by which a sequence is dropped, for manifests and reports
     shortest_nt: int  # shorter sequences are not given to the program, and stay
     ask_version: tuple[str, ...]
 
@@ -44,9 +51,37 @@ class Clusterer:
                 f"{self.name} ended with status {done.returncode}: {said[-1] if said else 'no message'}; "
                 "mend it, or give --duplicates exact"
             )
-        for _, line in numbered_lines(Path(f"{out}{self.suffix}")):
+        written = Path(f"{out}{self.suffix}")
+        if self.suffix.endswith(".tsv"):
+            yield from _not_contained(fasta, written)
+            return
+        for _, line in numbered_lines(written):
             if line.startswith(b">"):
                 yield int(line[1:])
+
+
+def _not_contained(fasta: Path, table: Path) -> Iterator[int]:
+    """Members of the table that are not part of their representative, and the representatives."""
+    with open(fasta, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+        numbers, starts = _places(text)
+        for _, line in numbered_lines(table):
+            pair = np.array(line.split(b"\t"), np.int64)
+            at = np.searchsorted(numbers, pair)
+            representative, member = (text[start : text.find(b"\n", start)] for start in starts[at].tolist())
+            if pair[0] == pair[1] or member not in representative:
+                yield int(pair[1])
+
+
+def _places(text: mmap) -> tuple[np.ndarray, np.ndarray]:
+    """Of lines `>number`, letters, …: the numbers, ascending, int64 (R,), and where the letters begin, int64 (R,)."""
+    numbers, starts = array("q"), array("q")
+    at = 0
+    while at < len(text):
+        end = text.find(b"\n", at)
+        numbers.append(int(text[at + 1 : end]))
+        starts.append(end + 1)
+        at = text.find(b"\n", end + 1) + 1
+    return np.frombuffer(numbers, np.int64), np.frombuffer(starts, np.int64)
 
 
 CLUSTERERS = {
@@ -54,6 +89,7 @@ CLUSTERERS = {
         "cd-hit-est",
         "cd-hit-est -i {fasta} -o {out} -c 1.0 -n 10 -r 0 -l 10 -d 0 -M 0 -T {threads}",
         suffix="",
+        drops="part of a longer sequence, same strand",
         shortest_nt=11,
         ask_version=("cd-hit-est", "-h"),
     ),
@@ -61,7 +97,8 @@ CLUSTERERS = {
         "mmseqs",
         "mmseqs easy-linclust {fasta} {out} {scratch} --min-seq-id 1.0 -c 1.0 --cov-mode 1 --cluster-mode 2 -e inf "
         "--mask 0 --kmer-per-seq-scale 1 -k 12 --dbtype 2 --threads {threads} -v 1",
-        suffix="_rep_seq.fasta",
+        suffix="_cluster.tsv",
+        drops="part of the representative MMseqs2 chose, same strand; some containments are not found",
         shortest_nt=12,
         ask_version=("mmseqs", "version"),
     ),

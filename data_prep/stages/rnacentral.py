@@ -100,4 +100,8 @@ def _program(args: argparse.Namespace, policy: RnaPolicy) -> Clusterer | None:
 
 
 def _describe(program: Clusterer | None) -> dict[str, Any] | None:
-    return {"program": program.name, "version": program.version(), "command": program.command} if program else None
+    if program is None:
+        return None
+    print(f"containment by {program.name}: drops what is {program.drops}")
+    facts = {"program": program.name, "version": program.version(), "command": program.command}
+    return facts | {"drops": program.drops}

@@ -1,8 +1,9 @@
 """Divide a corpus into train and validation anew; all columns stay.
 
 By default a hash of the sequence decides. Where related sequences must not be divided, give what they share: a column
-(--by gene) or a file with a line `id<TAB>cluster` for every record (--clusters; any clustering program's result in
-this form). Then a validation record whose very sequence is also in training is dropped and counted.
+(--by gene) or a table of clusters (--clusters): a line `id<TAB>cluster` for every record, or the other way round as
+MMseqs2 writes it (`representative<TAB>member`). Then a validation record whose very sequence is also in training is
+dropped and counted.
 
 example:
   python -m data_prep split corpora/utr3 --out corpora/utr3_by_gene --by gene --validation 0.02
@@ -10,19 +11,16 @@ example:
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from xxhash import xxh3_64_intdigest
 
 from data_prep.corpus import Corpus, SequenceWriter, describe_source, open_corpus
 from data_prep.errors import DataPrepError
 from data_prep.filters.dedup import SeenKeys, sequence_keys
 from data_prep.filters.holdout import is_held_out, text_keys
 from data_prep.filters.tally import Tally
-from data_prep.formats.text import numbered_lines
+from data_prep.formats.cluster_table import ClusterTable
 from data_prep.runtime.console import add_output_arguments, progress, report
 
 # Rows of a batch -> their keys (R,), 16 or 8 bytes each: equal keys stay together.
@@ -38,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--by", metavar="COLUMN", help="keep rows of equal value together; a row without value is alone")
-    how.add_argument("--clusters", metavar="FILE", help="lines id<TAB>cluster: keep rows of a cluster together")
+    how.add_argument(
+        "--clusters",
+        metavar="FILE",
+        help="lines id<TAB>cluster, or MMseqs2's *_cluster.tsv: keep rows of a cluster together",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
         tally = Tally()
         if args.by or args.clusters:
-            grouping = _by_cluster_file(args.clusters) if args.clusters else _by_column(args.by)
+            grouping = _by_cluster_file(args.clusters, corpus) if args.clusters else _by_column(args.by)
             _divide_groups(corpus, grouping, args.validation, writer, tally)
         else:
             _divide_sequences(corpus, args.validation, writer)
@@ -113,33 +115,11 @@ def _by_column(column: str) -> Grouping:
     return keys
 
 
-def _by_cluster_file(path: str) -> Grouping:
-    """Ids and clusters are held as hashes, 16 bytes a record."""
-    ids, clusters = _read_clusters(path)
-    order = np.argsort(ids, kind="stable")
-    ids, clusters = ids[order], clusters[order]
-
-    def keys(batch: pa.RecordBatch) -> list[bytes]:
-        names = batch.column("id").to_pylist()
-        wanted = np.array([xxh3_64_intdigest(name.encode()) for name in names], np.uint64)
-        at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-        if (missing := np.flatnonzero(ids[at] != wanted)).size:
-            raise DataPrepError(f"{path}: no line for record {names[missing[0]]!r} (and {missing.size - 1} more)")
-        return [cluster.to_bytes(8, "big") for cluster in clusters[at].tolist()]
-
-    return keys
+def _by_cluster_file(path: str, corpus: Corpus) -> Grouping:
+    ids = (name for split in corpus.splits for batch in corpus.split(split).batches() for name in _ids(batch))
+    table = ClusterTable(path, ids)
+    return lambda batch: table.look_up(_ids(batch))
 
 
-def _read_clusters(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of ids and of their clusters, uint64 (R,) each."""
-    ids: list[int] = []
-    clusters: list[int] = []
-    for number, line in numbered_lines(Path(path)):
-        fields = line.rstrip(b"\r\n").split(b"\t")
-        if len(fields) != 2 or not all(fields):
-            raise DataPrepError(f"{path}: line {number} is not id<TAB>cluster")
-        ids.append(xxh3_64_intdigest(fields[0]))
-        clusters.append(xxh3_64_intdigest(fields[1]))
-    if not ids:
-        raise DataPrepError(f"{path}: empty, expected lines id<TAB>cluster")
-    return np.array(ids, np.uint64), np.array(clusters, np.uint64)
+def _ids(batch: pa.RecordBatch) -> list[str]:
+    return batch.column("id").to_pylist()

@@ -73,14 +73,31 @@ def test_clusters_stay_together(corpus, tmp_path):
     assert 15 < len(held_out) < 45
 
 
+def test_tables_of_clusters_are_read_either_way_round(corpus, tmp_path):
+    ours = "".join(f"r{row}\tr{row // 10 * 10}\n" for row in range(1000))
+    theirs = "# MMseqs2\r\n\r\n" + "".join(f"r{row // 10 * 10}\tr{row}\r\n" for row in range(1000))
+    (tmp_path / "a.tsv").write_text(ours + ours)  # a line that comes again says nothing new
+    (tmp_path / "b.tsv").write_text(theirs)
+    options = ("--validation", 0.3, "--clusters")
+    ids = [column(split(corpus, tmp_path / name, *options, tmp_path / f"{name}.tsv"), "id") for name in ("a", "b")]
+    assert ids[0] == ids[1]
+    assert len({int(name[1:]) // 10 for name in ids[0][1]} & {int(name[1:]) // 10 for name in ids[0][0]}) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "lines", "message"),
     [
         (["--by", "colour"], None, "no column 'colour'; it has id, sequence, length, gene"),
         (["--validation", "1"], None, "--validation must lie between 0 and 1"),
-        (["--clusters", "c.tsv"], "r0\tc0\n", "no line for record 'r1' (and 998 more)"),
+        (["--clusters", "c.tsv"], "r0\tc0\n", "no line for record r1 (and 998 more)"),
         (["--clusters", "c.tsv"], "r0 c0\n", "line 1 is not id<TAB>cluster"),
         (["--clusters", "c.tsv"], "", "empty"),
+        (["--clusters", "c.tsv"], "r0\t" + "x" * 9999 + "\ty\n", "line 1 is not id<TAB>cluster: 'r0\\t"),
+        (
+            ["--clusters", "c.tsv"],
+            "".join(f"r{row}\tc\n" for row in range(1000)) + "r7\td\nr9\te\n",
+            "record r7 is in several clusters (as are 1 more)",
+        ),
         (["--clusters", "missing.tsv"], None, "missing.tsv"),
     ],
 )
