@@ -10,7 +10,7 @@ from data_prep.formats.contig_names import bare_name, missing_contigs_message
 from data_prep.formats.genome import Contig, read_contigs
 from data_prep.runtime.console import progress
 from data_prep.utr.candidates import Candidate
-from data_prep.utr.circular import is_circular, unrolled
+from data_prep.utr.circular import is_circular
 from data_prep.utr.policy import INCOMPLETE_TAGS, UtrPolicy
 from data_prep.utr.regions import splice, transcript_parts
 
@@ -71,15 +71,12 @@ def genome_candidates(
 
 
 def _candidate(
-    genome: str, path: str, contig: Contig, annotated: Transcript, annotation: Annotation, side: int, tally: Tally
+    genome: str, path: str, contig: Contig, transcript: Transcript, annotation: Annotation, side: int, tally: Tally
 ) -> Candidate:
     letters, size = contig.sequence, len(contig.sequence)
-    transcript = annotated
-    if is_circular(annotated.contig, annotation.circular):
-        transcript = unrolled(annotated, size)
     end = transcript.exons[-1][1]
     if end > size:
-        if end > 2 * size or not is_circular(annotated.contig, annotation.circular):
+        if end > 2 * size or not is_circular(transcript.contig, annotation.circular):
             raise DataPrepError(
                 f"{path}: transcript {transcript.id}: exon end {end} is beyond contig {contig.name} of {size} nt in "
                 f"{genome}; genome and annotation are of different assemblies (or mark a circular contig with "

@@ -12,5 +12,5 @@ class Collected:
     rows: dict[str, TranscriptRows]
     infos: dict[str, TranscriptInfo]
     gene_rows: dict[str, int]  # rows that a gene (by its key) has of its own
-    circular: frozenset[str]  # contigs that the file calls circular
+    circular: dict[str, int]  # contigs that the file calls circular, and their nucleotides
     dropped: dict[str, int]

@@ -44,13 +44,13 @@ def collect_gff3(path: str, rows: Iterator[Row]) -> Collected:
     """Rows and attributes by transcript id (the `ID` that exons and CDS name as parent, without its `transcript:`)."""
     found: dict[bytes, TranscriptRows] = defaultdict(TranscriptRows)
     features: dict[bytes, _Feature] = {}
-    circular: set[bytes] = set()
+    circular: dict[bytes, int] = {}
     for row in rows:
         attributes = parse_attributes(row.attributes)
         role = ROLES[row.type]
         if not role:
             if attributes.get(b"Is_circular") == [b"true"]:
-                circular.add(row.contig)
+                circular[row.contig] = row.end
             for name in attributes.get(b"ID", [])[:1]:
                 _note(features, name, row, attributes)
             continue
@@ -70,7 +70,7 @@ def collect_gff3(path: str, rows: Iterator[Row]) -> Collected:
         rows={names[name]: found[name] for name in kept},
         infos={names[name]: _info(path, name, features) for name in kept if name in features},
         gene_rows={text(path, 0, name): len(feature.spans) // 2 for name, feature in features.items()},
-        circular=frozenset(text(path, 0, name) for name in circular),
+        circular={text(path, 0, name): size for name, size in circular.items()},
         dropped={},
     )
 

@@ -76,7 +76,7 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
         rows={text(path, 0, name): rows for name, rows in found.items()},
         infos={text(path, 0, name): info for name, info in infos.items()},
         gene_rows={text(path, 0, gene): count for gene, count in gene_rows.items()},
-        circular=frozenset(),
+        circular={},
         dropped={"rows_without_transcript_id": nameless} if nameless else {},
     )
 

@@ -6,10 +6,9 @@ mRNA, aligned twice); more than one stop codon. The order of lines is never used
 
 from itertools import pairwise
 
-from data_prep.formats.annotation.transcript import Interval, TranscriptRows, intervals, union
+from data_prep.formats.annotation.transcript import INTERVALS, Interval, TranscriptRows, intervals, union
 
 SHORTEST_COPY_NT = 60  # exon lengths of very short transcripts may repeat by chance
-INTERVALS = ("spans", "exons", "coding", "stop", "utr")
 
 
 def split_loci(rows: TranscriptRows) -> list[TranscriptRows] | None:

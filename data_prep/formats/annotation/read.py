@@ -8,6 +8,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.annotation.circular import unroll
 from data_prep.formats.annotation.genes import separate_genes
 from data_prep.formats.annotation.gff3 import collect_gff3
 from data_prep.formats.annotation.gtf import BARE_ID, collect_gtf
@@ -58,9 +59,9 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
     notes: list[str] = []
     seen_types: set[bytes] = set()
     bar = progress(numbered_lines(path), description=name, unit=" lines")
-    rows = annotation_rows(name, _note_header(bar, notes))
-    dialect, first = _dialect(name, rows, notes)
-    collected = COLLECTORS[dialect](name, _note_types(chain(first, rows), seen_types))
+    features = annotation_rows(name, _note_header(bar, notes))
+    dialect, first = _dialect(name, features, notes)
+    collected = COLLECTORS[dialect](name, _note_types(chain(first, features), seen_types))
     found, infos = collected.rows, collected.infos
     if not any(rows.coding or rows.stop for rows in found.values()):
         raise DataPrepError(
@@ -73,7 +74,11 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
     dropped, changed = Counter(collected.dropped), Counter[str]()
     for transcript_id in sorted(found):
         info = infos.get(transcript_id)
-        built, reason = _transcripts(transcript_id, found.pop(transcript_id), info, changed)
+        rows = found.pop(transcript_id)
+        for contig, _ in rows.places:
+            contig_nt = collected.circular.get(contig.decode("utf-8", "replace"))
+            changed["across_the_origin"] += bool(contig_nt and unroll(rows, contig_nt))
+        built, reason = _transcripts(transcript_id, rows, info, changed)
         if reason and strict:
             raise DataPrepError(f"{name}: transcript {transcript_id}: {reason.replace('_', ' ')}")
         dropped.update([reason] if reason else [])
@@ -87,7 +92,7 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
         header=tuple(notes),
         has_stop_codons=b"stop_codon" in seen_types,
         changed=dict(changed + Counter(counts)),
-        circular=collected.circular,
+        circular=frozenset(collected.circular),
     )
 
 

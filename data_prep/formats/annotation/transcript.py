@@ -4,6 +4,7 @@ from array import array
 from dataclasses import dataclass, field
 
 Interval = tuple[int, int]  # 0-based, half-open, on the forward strand of the contig
+INTERVALS = ("spans", "exons", "coding", "stop", "utr")  # fields of TranscriptRows that hold intervals
 
 
 @dataclass(frozen=True, slots=True)
