@@ -13,6 +13,7 @@ from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
 from data_prep.filters.tally import Tally
 from data_prep.formats.annotation import Annotation, read_annotation
+from data_prep.formats.contig_aliases import read_aliases
 from data_prep.runtime.console import report
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.contig_choice import refuse_unknown_contigs
@@ -52,7 +53,8 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
         args.out,
         stage=f"utr{side}",
         parameters=_parameters(args, inputs),
-        sources=[source for given in inputs for source in _sources(given)],
+        sources=[source for given in inputs for source in _sources(given)]
+        + [describe_source(table) for table in filter(None, [args.contig_aliases])],
         columns=("gene", "source"),
         alphabet=policy.alphabet,
         overwrite=args.overwrite,
@@ -119,12 +121,15 @@ def nothing_left(tally: Tally, inputs: Sequence[Input]) -> str:
 def _candidates(args: argparse.Namespace, given: Input, tally: Tally) -> Iterator[Candidate]:
     """The candidates of one input with sound ends and length."""
     _count_annotation(given.annotation, tally)
+    aliases = read_aliases(args.contig_aliases) if args.contig_aliases else {}
     if given.annotation is None or args.transcripts:
-        found = transcript_candidates(given.fasta, given.annotation, given.policy, tally)
+        found = transcript_candidates(
+            given.fasta, given.annotation, given.policy, tally, ignore_versions=args.ignore_id_versions
+        )
     else:
         found = genome_candidates(
             given.fasta, str(given.annotation_path), given.annotation, given.policy, tally,
-            match_chr=args.match_chr, skip_missing=args.on_missing_contig == "skip",
+            match_chr=args.match_chr, aliases=aliases, skip_missing=args.on_missing_contig == "skip",
         )  # fmt: skip
     candidates = [replace(candidate, input=given.label) for candidate in found]
     if args.check_codons != "off":
@@ -147,7 +152,8 @@ def _append(writer: SequenceWriter, split: str, pieces: list[UtrChunk]) -> None:
 def _parameters(args: argparse.Namespace, inputs: list[Input]) -> dict[str, Any]:
     """The policy and the switches; what depends on the annotation is listed for each input."""
     shared = asdict(inputs[0].policy) | {
-        name: getattr(args, name) for name in ("preset", "match_chr", "on_missing_contig", "strict")
+        name: getattr(args, name)
+        for name in ("preset", "match_chr", "ignore_id_versions", "on_missing_contig", "strict")
     }
     each = {
         "contigs": [_sorted(given.policy.contigs) for given in inputs],

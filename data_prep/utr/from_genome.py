@@ -1,13 +1,13 @@
 """Route A: UTRs from a genome FASTA and an annotation."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from data_prep.errors import DataPrepError
 from data_prep.filters.tally import Tally
 from data_prep.formats.annotation import Annotation, Transcript
-from data_prep.formats.contig_names import bare_name, missing_contigs_message
-from data_prep.formats.genome import Contig, read_contigs
+from data_prep.formats.contig_names import ContigNames, bare_name, missing_contigs_message
+from data_prep.formats.genome import Contig, contig_names, read_contigs
 from data_prep.runtime.console import progress
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.circular import is_circular
@@ -37,6 +37,7 @@ def genome_candidates(
     tally: Tally,
     *,
     match_chr: bool = False,
+    aliases: Mapping[str, frozenset[str]] | None = None,
     skip_missing: bool = False,
 ) -> Iterator[Candidate]:
     """Candidates contig by contig, in the order of the FASTA.
@@ -44,29 +45,33 @@ def genome_candidates(
     Raises DataPrepError where contigs of the annotation are missing in the FASTA (unless `skip_missing`, which counts
     their transcripts), where no contig is in both, and where an exon ends beyond a contig that is not circular.
     """
-    key = bare_name if match_chr else str
-    waiting: dict[str, list[Transcript]] = defaultdict(list)
+    called: dict[str, list[Transcript]] = defaultdict(list)  # by the contig's name in the annotation
     for transcript in eligible_transcripts(annotation.transcripts, policy, tally):
-        waiting[key(transcript.contig)].append(transcript)
-    if not waiting:
+        called[transcript.contig].append(transcript)
+    if not called:
         return
-    names: dict[str, str] = {}
+    waiting: dict[str, list[Transcript]] = defaultdict(list)  # by its name in the genome
+    names: list[str] = []
+    # Other names need all those of the genome first: the exact one wins.
+    known = ContigNames(
+        contig_names(genome) if match_chr or aliases else (), f"the contigs of {genome}", match_chr, aliases or {}
+    )
+    for contig_name, transcripts in called.items():
+        waiting[known.find(contig_name) or contig_name] += transcripts
     found_any = False
 
     def wanted(name: str) -> bool:
-        if key(name) in names:
-            raise DataPrepError(f"{genome}: contigs {names[key(name)]!r} and {name!r} are one name without 'chr'")
-        names[key(name)] = name
-        return key(name) in waiting
+        names.append(name)
+        return name in waiting
 
     for contig in progress(read_contigs(genome, wanted), description=genome, unit=" contigs"):
         found_any = True
-        for transcript in waiting.pop(key(contig.name)):
+        for transcript in waiting.pop(contig.name):
             tally.keep("genome")
             yield _candidate(genome, annotation_path, contig, transcript, annotation, policy.side, tally)
     if waiting and not (skip_missing and found_any):
         missing = {transcript.contig for transcripts in waiting.values() for transcript in transcripts}
-        raise DataPrepError(missing_contigs_message(annotation_path, genome, missing, list(names.values())))
+        raise DataPrepError(missing_contigs_message(annotation_path, genome, missing, names))
     tally.drop("genome", "contig_missing", sum(map(len, waiting.values())))
 
 

@@ -8,7 +8,7 @@ from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import Annotation
 from data_prep.formats.annotation.biotypes import SAME
 from data_prep.nucleotides import ALPHABETS
-from data_prep.runtime.console import add_output_arguments
+from data_prep.runtime.console import add_name_arguments, add_output_arguments
 from data_prep.utr.contig_choice import choose_contigs
 from data_prep.utr.policy import PER_GENE, PRESETS, UtrPolicy
 
@@ -28,7 +28,10 @@ def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
     inputs.add_argument(
         "--transcripts", action="append", metavar="FASTA", help="instead of --genome: GENCODE pc_transcripts FASTA"
     )
-    inputs.add_argument("--match-chr", action="store_true", help="chr1 and 1, chrM and MT are one name")
+    add_name_arguments(inputs)
+    inputs.add_argument(
+        "--ignore-id-versions", action="store_true", help="with --transcripts: ENST01.2 is ENST01 of the annotation"
+    )
     inputs.add_argument("--on-missing-contig", choices=("stop", "skip"), default="stop")
     inputs.add_argument("--strict", action="store_true", help="a malformed transcript is an error, not a counted drop")
     policy = parser.add_argument_group("policy")
