@@ -69,7 +69,7 @@ def test_the_encoder_gives_the_same_with_and_without_scores():
     model, batch = build("ernie_rna", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), batch_of("ernie_rna")
     expected = gradients(model, batch)
     for checkpointed in (False, True):
-        model.encoder.pairing_memory, model.encoder.checkpoint_activations = "none", checkpointed
+        model.encoder.pairing.memory, model.encoder.checkpoint_activations = "none", checkpointed
         for name, got in gradients(model, batch).items():
             torch.testing.assert_close(got, expected[name], atol=1e-6, rtol=1e-4)
 

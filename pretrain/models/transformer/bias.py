@@ -1,11 +1,13 @@
 """What attention adds to the products of queries and keys, as a value: nothing, a mask, or a penalty on distance.
 
-A new one is a class with ``dense``; it then runs on the ``plain`` and ``grouped`` back-ends. Those here are known to
-every back-end that can do them without a tensor of all pairs of tokens, by their ``slopes`` and ``causal``.
+A new one is a class with ``dense`` and a line in POSITION_BIASES; it then runs on the ``plain`` and ``grouped``
+back-ends. Those here are known to every back-end that can do them without a tensor of all pairs of tokens, by their
+``slopes`` and ``causal``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -83,10 +85,21 @@ def alibi_slopes(heads: int) -> list[float]:
     return slopes + between[: heads - power]
 
 
+def _alibi(settings: TransformerSettings, device: torch.device) -> Alibi:
+    return Alibi(_slopes(settings.num_attention_heads, device), settings.causal)
+
+
+# position_embedding_type -> bias; other types of positions have none
+POSITION_BIASES: dict[str, Callable[[TransformerSettings, torch.device], AttentionBias]] = {
+    "alibi": _alibi,
+}
+
+
 def position_bias(settings: TransformerSettings, device: torch.device) -> AttentionBias:
     """The bias that these settings ask for."""
-    if settings.position_embedding_type == "alibi":
-        return Alibi(_slopes(settings.num_attention_heads, device), settings.causal)
+    make = POSITION_BIASES.get(settings.position_embedding_type)
+    if make is not None:
+        return make(settings, device)
     return Causal() if settings.causal else NoBias()
 
 

@@ -113,10 +113,9 @@ class Encoder(Backbone):
         super().__init__()
         self.settings, self.width = settings, settings.hidden_size
         self.checkpoint_activations = checkpoint_activations
-        self.pairing_memory = pairing_memory
         self.embeddings = Embeddings(settings)
         if settings.pairing_bias:
-            self.pairing = PairingBias(settings.num_attention_heads)
+            self.pairing = PairingBias(settings.num_attention_heads, pairing_memory)
         self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_hidden_layers))
         if settings.final_norm:
             self.final_norm = NORMS[settings.norm].alone(settings.hidden_size, settings.layer_norm_eps)
@@ -135,7 +134,7 @@ class Encoder(Backbone):
         again = self.checkpoint_activations and torch.is_grad_enabled()
         bias = self._first_bias(batch, again, return_extras)
         context = self._forward_context(batch, x, bias)
-        states, biases = [x], [bias]
+        states, biases = [x], [bias] if return_extras else []
         for layer in self.layers:
             if again:
                 x, bias = checkpoint(layer, x, bias, context, use_reentrant=False)
@@ -158,7 +157,7 @@ class Encoder(Backbone):
     def _first_bias(self, batch: PackedBatch, again: bool, is_shown: bool) -> Bias:
         """Of the first layer. A recurrent one is seen twice by layers that are computed again, or by the caller."""
         if self.settings.pairing_bias:
-            return self.pairing(batch, self.pairing_memory, again=again, is_shown=is_shown)
+            return self.pairing(batch, again=again, is_shown=is_shown)
         return position_bias(self.settings, batch.input_ids.device)
 
     def _forward_context(self, batch: PackedBatch, x: Tensor, bias: Bias) -> ForwardContext:

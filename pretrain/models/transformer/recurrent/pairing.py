@@ -61,24 +61,27 @@ class Float32Linear(nn.Linear):
 
 
 class PairingBias(nn.Module):
-    """The 1 -> 6 -> H network on the values of all pairs of classes. Parameters: hidden.{weight (6,1),bias},
-    output.{weight (H,6),bias}."""
+    """The 1 -> 6 -> H network on the values of all pairs of classes, which attention begins with.
 
-    def __init__(self, heads: int) -> None:
+    Parameters: hidden.{weight (6,1),bias}, output.{weight (H,6),bias}.
+
+    Args:
+        heads: H.
+        memory: store the scores of every layer; or rebuild them in one buffer, from those of the layer above, which
+            gives the same up to float32 rounding; or none: scores never exist as a whole, for very long sequences.
+    """
+
+    def __init__(self, heads: int, memory: Literal["store", "rebuild", "none"] = "rebuild") -> None:
         super().__init__()
+        self.memory = memory
         self.hidden = Float32Linear(1, HIDDEN)
         self.output = Float32Linear(HIDDEN, heads)
 
-    def forward(
-        self, batch: PackedBatch, memory: Literal["store", "rebuild", "none"], *, again: bool, is_shown: bool
-    ) -> Recurrent:
+    def forward(self, batch: PackedBatch, *, again: bool, is_shown: bool) -> Recurrent:
         """Bias of the first layer.
 
         Args:
             batch: with ``side["pair_class"]``, uint8 (N,).
-            memory: store the scores of every layer; or rebuild them in one buffer, from those of the layer above, which
-                gives the same up to float32 rounding; or none: scores never exist as a whole, for sequences that are
-                too long.
             again: layers are computed again one by one, which needs the scores between them.
             is_shown: the caller wants to see the scores of every layer.
         """
@@ -86,10 +89,11 @@ class PairingBias(nn.Module):
             raise ValueError('a pairing model needs batch.side["pair_class"] (see pair_classes)')
         classes = batch.layout.to_layout_order(batch.side["pair_class"])
         table = self.output(F.gelu(self.hidden(_pair_values(classes.device)))).permute(2, 0, 1)  # (H, 6, 6)
-        if memory == "none" and not is_shown:
+        if self.memory == "none" and not is_shown:
             return Recurrent(FactoredScores(table, classes))
         seen = again or is_shown
-        return Recurrent(Scores.of_classes(table, classes, batch.layout, store=seen or memory == "store", shared=seen))
+        store = seen or self.memory == "store"
+        return Recurrent(Scores.of_classes(table, classes, batch.layout, store=store, shared=seen))
 
 
 @cache
