@@ -19,7 +19,6 @@ from pretrain.benchmarking.rows import Row, padded, rows_of
 from pretrain.exporting.form import class_of, config_json
 from pretrain.families import Family
 from pretrain.families.own_code import form_of
-from pretrain.tokenizers import build_tokenizer
 from pretrain.training.components import RunComponents
 
 _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
@@ -168,7 +167,5 @@ def hugging_face_model(family: Family, settings: Any) -> nn.Module:
     else:
         code = importlib.import_module(f"pretrain.exporting.remote_code.modeling_{form.model_type}")
         model_class = getattr(code, class_name)
-    config = model_class.config_class(
-        **config_json(form, settings, class_name, build_tokenizer(family.tokenizer).vocab)
-    )
+    config = model_class.config_class(**config_json(family, settings, class_name))
     return model_class._from_config(config, attn_implementation="eager" if settings.pairing_bias else "sdpa")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pretrain.families import HuggingFaceForm
-from pretrain.families.own_code import own_config
+from pretrain.families import Family, HuggingFaceForm
+from pretrain.families.own_code import form_of, own_config
+from pretrain.importing.source import FAMILY_KEY
 from pretrain.models import ModelSettings, architecture_of
+from pretrain.tokenizers import build_tokenizer
 
 Kind = Literal["mlm", "encoder"]
 
@@ -21,12 +23,19 @@ def class_of(form: HuggingFaceForm, settings: ModelSettings, kind: Kind) -> tupl
 
 
 def config_json(
-    form: HuggingFaceForm, settings: ModelSettings, class_name: str, vocab: tuple[str, ...]
+    family: Family, settings: ModelSettings, class_name: str, vocab: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
-    """config.json: the class's settings and where its code is."""
-    common = {"architectures": [class_name], "dtype": "float32"}
+    """config.json: the class's settings, where its code is, and which family of ours this is.
+
+    Args:
+        vocab: token of each id; that of the family's tokenizer by default.
+    """
+    form = form_of(family, settings)
+    common = {"architectures": [class_name], "dtype": "float32", FAMILY_KEY: family.name}
     if form.kind == "native":
         return form.config(settings) | common
+    if vocab is None:
+        vocab = build_tokenizer(family.tokenizer).vocab
     stem, head = form.base_class.removesuffix("Model"), class_of(form, settings, "mlm")[0]
     auto_map = {
         "AutoConfig": f"configuration_{form.model_type}.{stem}Config",
