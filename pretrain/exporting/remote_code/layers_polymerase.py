@@ -187,7 +187,9 @@ class Attention(nn.Module):
                 scores = bias + scores.to(bias.dtype)
             attentions = scores.softmax(dim=-1, dtype=torch.float).to(v.dtype)
             y = F.dropout(attentions, dropout) @ v
-        return self.output(y.transpose(1, 2).reshape(batch, length, width)), scores, attentions
+        # a copy in any case: kernels differ in the strides they return, and an exported graph may run with another one
+        y = y.transpose(1, 2).clone(memory_format=torch.contiguous_format).view(batch, length, width)
+        return self.output(y), scores, attentions
 
 
 class Mlp(nn.Module):
