@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from pretrain.errors import PolymeraseError
 from pretrain.families.family import CONFIG_FIELDS, Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.models.architecture import architecture_of
+from pretrain.models.architecture import ARCHITECTURES, architecture_of
 from pretrain.models.transformer.settings import RopeScaling
 
 # what may differ from the published settings in a class of transformers: what its config says, and what it never sees
 _FREE = (*CONFIG_FIELDS, "mask_token_id", "base_token_ids", "initialization", "zero_pad_row", "mlp", "head_act")
 _NATIVE_ACTIVATIONS = ("gelu", "relu")  # under the same name, and the same one in the MLP and in the head
+_DECODER = "mlm_head.decoder.weight"  # the output matrix, a parameter of its own where it is not tied
 _LAYER = "encoder.layers.{i}."
-_SAME = (  # names of ours that the travelling code has too
+_TRANSFORMER_NAMES = (
     "encoder.embeddings.word.weight",
     "encoder.embeddings.position.weight",
     "encoder.embeddings.segment.weight",
@@ -32,32 +34,26 @@ _SAME = (  # names of ours that the travelling code has too
     _LAYER + "mlp.beta",
     _LAYER + "mlp_norm.{wb}",
     "encoder.final_norm.{wb}",
-    "mlm_head.dense.{wb}",
-    "mlm_head.norm.{wb}",
 )
 
 
-def own_keys(*, tied: bool) -> KeyLayout:
-    """Names of a transformer with our code; a tied output matrix may stand in the file a second time."""
+def own_form(model_type: str, stem: str, names: tuple[str, ...]) -> HuggingFaceForm:
+    """Our code of one architecture. Its classes are called ``stem`` + Model, ForMaskedLM, …
+
+    Args:
+        names: of the backbone's tensors, ours and the travelling code's alike.
+    """
     rules = (
-        *(KeyRule(name, name) for name in _SAME),
+        *(KeyRule(name, name) for name in (*names, "mlm_head.dense.{wb}", "mlm_head.norm.{wb}")),
         KeyRule("encoder.pooler.dense.{wb}", "unused.pooler.{wb}", optional=True),
         KeyRule("mlm_head.decoder.bias", "mlm_head.bias"),
     )
-    decoder = "mlm_head.decoder.weight"
-    if tied:
-        return KeyLayout(rules, duplicates={decoder: "encoder.embeddings.word.weight"})
-    return KeyLayout((*rules, KeyRule(decoder, decoder)))
+    keys = KeyLayout(rules, duplicates={_DECODER: "encoder.embeddings.word.weight"})
+    return HuggingFaceForm("remote", model_type, f"{stem}Model", f"{stem}ForMaskedLM", keys)
 
 
 OWN_FORMS: dict[str, HuggingFaceForm] = {
-    "transformer": HuggingFaceForm(
-        kind="remote",
-        model_type="polymerase",
-        base_class="PolymeraseModel",
-        masked_lm_class="PolymeraseForMaskedLM",
-        keys=own_keys(tied=True),
-    ),
+    "transformer": own_form("polymerase", "Polymerase", _TRANSFORMER_NAMES),
 }
 # files of exporting/remote_code that travel with each model type
 OWN_FILES: dict[str, tuple[str, ...]] = {
@@ -71,9 +67,16 @@ def form_of(family: Family, settings: Any) -> HuggingFaceForm:
     form = family.hugging_face
     if form.kind == "native" and _computes(family, settings):
         return form
-    own = OWN_FORMS[architecture_of(settings).name]
     constants = form.constants if form.kind == "remote" else {}
-    return replace(own, keys=own_keys(tied=settings.head_tied), constants=constants)
+    return replace(_own_form_of(settings), constants=constants)
+
+
+def _own_form_of(settings: Any) -> HuggingFaceForm:
+    architecture = architecture_of(settings)
+    form = OWN_FORMS[architecture.name]
+    if architecture.head(settings).tied:
+        return form
+    return replace(form, keys=KeyLayout((*form.keys.rules, KeyRule(_DECODER, _DECODER))))
 
 
 def _computes(family: Family, settings: Any) -> bool:
@@ -89,8 +92,8 @@ def _computes(family: Family, settings: Any) -> bool:
 
 def own_config(settings: Any, vocab: tuple[str, ...]) -> dict[str, Any]:
     """The settings as config.json of an export with our code has them."""
-    config = asdict(settings)
-    config["tie_word_embeddings"] = config.pop("head_tied", True)
+    config = asdict(settings) | {"tie_word_embeddings": architecture_of(settings).head(settings).tied}
+    config.pop("head_tied", None)
     if config.get("pairing_bias"):
         config["pairing_scores"] = pairing_scores(vocab)
     return config
@@ -107,10 +110,11 @@ def pairing_scores(vocab: tuple[str, ...]) -> list[tuple[int, int, float]]:
 
 def settings_of_config(config: Mapping[str, Any], settings: type) -> dict[str, Any]:
     """Fields of a settings class that a config.json with our code holds; re-saved ones may lack what is a default."""
-    found = {field.name: config[field.name] for field in fields(settings) if config.get(field.name) is not None}
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    stated = dict(config)
     if "tie_word_embeddings" in config:
-        found["head_tied"] = config["tie_word_embeddings"]
+        stated["head_tied"] = config["tie_word_embeddings"]
+    found = {field.name: stated[field.name] for field in fields(settings) if stated.get(field.name) is not None}
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     if isinstance(scaling := found.get("rope_scaling"), Mapping):
         kind = scaling.get("rope_type", scaling.get("type"))
         found["rope_scaling"] = RopeScaling(kind, float(scaling["factor"])) if kind in ("linear", "dynamic") else None
@@ -119,8 +123,13 @@ def settings_of_config(config: Mapping[str, Any], settings: type) -> dict[str, A
 
 def family_of_config(family: Family, config: Mapping[str, Any]) -> Family:
     """The family with the settings that a config.json of our code states; itself for any other config."""
-    if config.get("model_type") not in MODEL_TYPES:
+    architecture = ARCHITECTURES.get(MODEL_TYPES.get(str(config.get("model_type")), ""))
+    if architecture is None:
         return family
-    stated = replace(family.settings, **settings_of_config(config, type(family.settings)))
-    form = OWN_FORMS[MODEL_TYPES[config["model_type"]]]
-    return replace(family, settings=stated, hugging_face=replace(form, keys=own_keys(tied=stated.head_tied)))
+    try:
+        found = settings_of_config(config, architecture.settings)
+        same = type(family.settings) is architecture.settings
+        stated = replace(family.settings, **found) if same else architecture.settings(**found)
+    except (TypeError, ValueError, KeyError) as why:
+        raise PolymeraseError(f"config.json: settings that make no {architecture.name} ({why})") from None
+    return replace(family, settings=stated, hugging_face=_own_form_of(stated))
