@@ -3,7 +3,7 @@
 python -P citizen.py JOBS.json OUT.json
 
 JOBS.json: {form: {folder, text, causal, expected: {ids, logits} or null, checks: names or null for all}}
-OUT.json: {form: {check: "" or what went wrong}} and the versions of the libraries. A check that a library is missing for
+OUT.json: {form: {check: "" or what went wrong}} and the versions of the libraries. A check whose library is missing
 says so with "skipped: ".
 """
 
@@ -78,7 +78,7 @@ def same_logits(export):
 
 @check
 def auto_classes(export):
-    """Nothing is missing but the new head (and a pooler that the folder lacks); nothing is left over but known parts."""
+    """Nothing is missing but the new head (and a pooler that the folder lacks); nothing unknown is left over."""
     for task in ("", export.head, "SequenceClassification", "TokenClassification"):
         auto = getattr(transformers, f"AutoModelFor{task}" if task else "AutoModel")
         _, info = auto.from_pretrained(export.folder, **TRUST, output_loading_info=True)
@@ -211,7 +211,8 @@ def inputs_embeds(export):
         beside = {"input_ids": ids} if getattr(export.config, "pairing_bias", False) else {}
         if beside:  # base pairs are read from ids
             refused = _error_of(lambda: model(inputs_embeds=rows, attention_mask=mask))
-            assert "input_ids" in refused and "\n" not in refused
+            assert "input_ids" in refused
+            assert "\n" not in refused
         found = model(**beside, inputs_embeds=rows, attention_mask=mask).last_hidden_state
     close(found[mask.bool()], expected[mask.bool()])
 
