@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from data_prep.corpus.files import pretty_json, write_atomic
 from data_prep.errors import DataPrepError
 from data_prep.fetch.download import download, read_small
+from data_prep.fetch.reach import refuse_unreachable
 from data_prep.fetch.table import PublicFile
 from data_prep.runtime.console import progress
 
@@ -26,6 +27,7 @@ def fetch_file(file: PublicFile, folder: Path, mirror: str | None = None, first_
             raise DataPrepError(f"{target}: is there already, but came from {known}; give another --out")
         print(f"{target} is there already")
         return target
+    refuse_unreachable(url, str(target))
     folder.mkdir(parents=True, exist_ok=True)
     md5 = file.md5 or _listed_md5(_mirrored(file.md5_list, mirror), target.name)
     with progress(description=target.name, unit="B") as bar:

@@ -1,6 +1,7 @@
 """Recipe files: how a published corpus is built, with the counts to expect beside the published ones."""
 
 import shlex
+from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,33 @@ import yaml
 
 from data_prep.errors import DataPrepError
 
-KEYS = ("corpus", "config", "steps", "counts", "uncertain")
+KEYS = ("corpus", "config", "steps", "counts", "estimates", "uncertain")
+STEP_KEYS = ("run", "disk_gb", "minutes", "count")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command (after `python -m data_prep`), and what it is expected to need and to make."""
+
+    run: str
+    disk_gb: float | None = None
+    minutes: float | None = None
+    count: str = ""
+
+    @property
+    def expected(self) -> str:
+        """One line; empty where the recipe says nothing."""
+        if self.disk_gb is None or self.minutes is None:
+            return ""
+        return f"expected: {_size(self.disk_gb)} of disk, {_time(self.minutes)}, {self.count}"
 
 
 def load_recipe(path: str | Path) -> dict[str, Any]:
-    """A recipe: {corpus, config, steps, counts, uncertain}. Raises DataPrepError naming the file and what is wrong.
+    """A recipe: {corpus, config, steps, counts, estimates, uncertain}; raises DataPrepError naming what is wrong.
 
-    corpus: folder that the last step fills; config: training configuration it is for; steps: commands after
-    `python -m data_prep`; counts: [{what, published, expected}]; uncertain: what the publication leaves open.
+    corpus: folder that the last step fills; config: training configuration it is for; steps: `Step`s, in the file each
+    a command or a mapping with the fields of one; counts: [{what, published, expected}]; estimates: what disk and
+    minutes rest on; uncertain: what the publication leaves open.
     """
     try:
         recipe = yaml.safe_load(Path(path).read_text("utf-8"))
@@ -26,9 +46,9 @@ def load_recipe(path: str | Path) -> dict[str, Any]:
         raise DataPrepError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(recipe, dict) or not set(KEYS[:3]) <= recipe.keys() <= set(KEYS):
         raise DataPrepError(f"{path}: a recipe has the keys {', '.join(KEYS)} (the first three are needed)")
-    if not isinstance(recipe["steps"], list) or not all(isinstance(step, str) for step in recipe["steps"]):
+    if not isinstance(recipe["steps"], list):
         raise DataPrepError(f"{path}: steps is a list of commands, each one text")
-    return recipe
+    return recipe | {"steps": [_step(str(path), number, step) for number, step in enumerate(recipe["steps"], 1)]}
 
 
 def words_of(step: str) -> list[str]:
@@ -40,3 +60,34 @@ def words_of(step: str) -> list[str]:
     for word in shlex.split(step):
         words += (sorted(glob(word)) if "*" in word else []) or [word]
     return words
+
+
+def needs(steps: list[Step]) -> str:
+    """Disk and time of all steps together; empty where a step says nothing."""
+    if any(step.disk_gb is None or step.minutes is None for step in steps):
+        return ""
+    disk, minutes = (sum(getattr(step, name) for step in steps) for name in ("disk_gb", "minutes"))
+    return f"{_size(disk)} of disk and {_time(minutes)} in all"
+
+
+def _step(path: str, number: int, step: Any) -> Step:
+    if isinstance(step, str):
+        return Step(step)
+    if not isinstance(step, dict) or not isinstance(step.get("run"), str) or not step.keys() <= set(STEP_KEYS):
+        raise DataPrepError(f"{path} step {number}: a step is a command, or has the keys {', '.join(STEP_KEYS)}")
+    for name in ("disk_gb", "minutes"):
+        if not isinstance(step.get(name), int | float):
+            raise DataPrepError(f"{path} step {number}: {name} is a number, got {step.get(name)!r}")
+    return Step(**{**step, "count": str(step.get("count", ""))})
+
+
+def _size(gb: float) -> str:
+    return f"about {gb:.3g} GB" if gb >= 0.1 else "less than 0.1 GB"
+
+
+def _time(minutes: float) -> str:
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 100:
+        return f"about {minutes:.0f} min"
+    return f"about {minutes / 60:.0f} h" if minutes < 60 * 48 else f"about {minutes / 1440:.0f} days"

@@ -50,6 +50,14 @@ SPECIES = {
     "chicken": Species("gallus_gallus", "Gallus_gallus.bGalGal1.mat.broiler.GRCg7b", "toplevel"),
     "zebrafish": Species("danio_rerio", "Danio_rerio.GRCz11"),
 }
+# The lists that RNAErnie was trained with lie in its repository; the terms of the databases they are taken from are not
+# stated there. Their files have not changed since they came (2023-07-16).
+MOTIFS = "https://raw.githubusercontent.com/CatIIIIIIII/RNAErnie/3aa906512a3982db0b821fb629835b917c21d558/data/motif/"
+MOTIF_MD5 = {
+    "ATtRACT": "7b5acd09dbdbfa094c72ac99ce4a1a95",
+    "SpliceAid": "4129d9a58507c8e382369eda9bd14758",
+    "Statistics": "7f3bc190242f5ec82221769fff8db506",
+}
 PANEL_MD5 = {
     "20": "34a9a5dbfb285e7eb9d1f2881953014b",
     "21": "1eb1f48bf5608d3abacf5047c8889456",
@@ -107,6 +115,15 @@ FILES: dict[str, PublicFile] = {
         UCSC + "hg38.fa.gz", "human genome hg38, soft-masked",
         md5="1c9dcaddfa41027f17cd8f7a82c7293b", md5_list=UCSC + "md5sum.txt",
     ),
+    **{
+        f"rnaernie_motifs_{name.lower()}": PublicFile(
+            f"{MOTIFS}{name}.txt", f"motif list of RNAErnie, {name} (terms of the database not stated)", md5=md5
+        )
+        for name, md5 in MOTIF_MD5.items()
+    },
     **_panel(),
 }  # fmt: skip
-GROUPS = {"1000g": [name for name in FILES if name.startswith("1000g_")]}
+GROUPS = {
+    "1000g": [name for name in FILES if name.startswith("1000g_")],
+    "rnaernie_motifs": [name for name in FILES if name.startswith("rnaernie_motifs_")],
+}

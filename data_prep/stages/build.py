@@ -1,7 +1,8 @@
 """Run a recipe: the commands of configs/corpora/NAME.yaml, one after the other, in the current folder.
 
-All commands are checked before the first one runs. A step that is finished is skipped by its stage, so after an
-interruption the same command goes on. `--dry-run` shows the commands and the counts to expect.
+All commands are checked before the first one runs. Each step says what disk, time and count to expect. A step that is
+finished is skipped by its stage, so after an interruption the same command goes on. `--dry-run` shows the commands and
+the counts to expect.
 
 example:
   python -m data_prep build configs/corpora/utrbert.yaml
@@ -9,10 +10,11 @@ example:
 
 import argparse
 import shlex
+import time
 
 from data_prep.__main__ import main, parse_command
 from data_prep.errors import DataPrepError
-from data_prep.fetch.recipes import load_recipe, words_of
+from data_prep.fetch.recipes import load_recipe, needs, words_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,15 +26,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the recipe; exit status of the step that failed, else 0."""
     recipe = load_recipe(args.recipe)
-    for number, step in enumerate(recipe["steps"], 1):
+    steps = recipe["steps"]
+    for number, step in enumerate(steps, 1):
         try:
-            parse_command(shlex.split(step))
+            parse_command(shlex.split(step.run))
         except DataPrepError as error:
             raise DataPrepError(f"{args.recipe} step {number}: {error}") from None
-    for number, step in enumerate(recipe["steps"], 1):
-        print(f"step {number} of {len(recipe['steps'])}: python -m data_prep {step}")
-        if not args.dry_run and (status := main(words_of(step))):
+    if in_all := needs(steps):
+        basis = f" ({recipe['estimates']})" if recipe.get("estimates") else ""
+        print(f"{args.recipe} needs {in_all}{basis}")
+    for number, step in enumerate(steps, 1):
+        print(f"step {number} of {len(steps)}: python -m data_prep {step.run}", flush=True)
+        if step.expected:
+            print(f"  {step.expected}", flush=True)
+        if args.dry_run:
+            continue
+        start = time.monotonic()
+        if status := main(words_of(step.run)):
             return status
+        print(f"  step {number} took {time.monotonic() - start:,.1f} s")
     for count in recipe.get("counts", []):
         print(f"{count['what']}: published {count['published']}, to be expected {count['expected']}")
     return 0

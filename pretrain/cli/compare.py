@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pretrain.cli.command import Parser, as_json, command, positive, program
 
 EXAMPLE = """examples:
-  python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/rnacentral_ernie
+  python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/ernie_rna
   python launch/compare.py exports/mine exports/other --json
 
 Either is a run folder or a Hugging Face folder of our families (launch/convert.py makes one of published weights).

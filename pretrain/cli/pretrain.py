@@ -14,7 +14,7 @@ from pretrain.errors import PolymeraseError, RunError
 
 EXAMPLE = """examples:
   deepspeed launch/pretrain.py --config demo/ernie.yaml corpus.path=corpora/mine
-  deepspeed --num_gpus 8 launch/pretrain.py --config ernie.yaml corpus.path=corpora/rnacentral batch.accumulation=12
+  deepspeed --num_gpus 8 launch/pretrain.py --config ernie.yaml corpus.path=corpora/ernie_rna batch.accumulation=12
   deepspeed launch/pretrain.py --config ernie.yaml model.init_from=exports/ernie corpus.path=corpora/mine
   python launch/pretrain.py --config ernie.yaml corpus.path=corpora/mine --dry-run
 

@@ -1,16 +1,20 @@
 """Recipes: every command of every file parses and names known files; the runner runs them in order."""
 
+import hashlib
+import re
 import shlex
+import socket
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from data_prep.__main__ import main, parse_command
 from data_prep.corpus import open_corpus
 from data_prep.fetch.recipes import load_recipe
-from data_prep.fetch.table import FILES, GROUPS
+from data_prep.fetch.table import FILES, GROUPS, MOTIF_MD5
 
-NAMES = ("ernie_rna", "rnaernie", "rnaernie2", "utr_lm", "utrbert", "mutbert")
+NAMES = ("dnabert", "ernie_rna", "rnaernie", "rnaernie2", "utr_lm", "utrbert", "mutbert")
 
 
 @pytest.fixture(params=NAMES)
@@ -29,7 +33,7 @@ def test_every_published_corpus_has_a_recipe(root):
 
 
 def test_every_command_parses_and_the_last_corpus_is_the_one_it_names(recipe):
-    outs = [str(parse_command(shlex.split(step))[1].out) for step in recipe["steps"]]
+    outs = [str(parse_command(shlex.split(step.run))[1].out) for step in recipe["steps"]]
     assert recipe["corpus"] in outs
     for count in recipe["counts"]:
         assert count.keys() == {"what", "published", "expected"}
@@ -37,14 +41,14 @@ def test_every_command_parses_and_the_last_corpus_is_the_one_it_names(recipe):
 
 def test_commands_offered_in_comments_parse_too(root):
     steps = [step for name in NAMES for step in commented_steps(root / "configs" / "corpora" / f"{name}.yaml")]
-    assert len(steps) == 4
+    assert len(steps) == 4  # alternatives of RNAErnie (1), UTR-LM (1) and 3UTRBERT (2)
     for step in steps:
         parse_command(shlex.split(step))
 
 
 def test_every_file_a_step_reads_is_made_by_a_step_before_it(recipe):
     made = set()
-    for step in recipe["steps"]:
+    for step in (step.run for step in recipe["steps"]):
         stage, options = parse_command(shlex.split(step))
         if stage.__name__.endswith("fetch"):
             for name in [member for given in options.names for member in GROUPS.get(given, [given])]:
@@ -58,6 +62,72 @@ def test_every_file_a_step_reads_is_made_by_a_step_before_it(recipe):
                 start, end = word.split("*")
                 assert sum(name.startswith(start) and name.endswith(end) for name in made) == 23
         made.add(str(options.out))
+
+
+def test_every_step_of_a_recipe_says_disk_time_and_count(recipe, capsys, root):
+    for step in recipe["steps"]:
+        assert step.expected.startswith("expected: "), step.run
+        assert step.count
+    path = root / "configs" / "corpora" / f"{recipe['corpus'].rpartition('/')[2]}.yaml"
+    assert main(["build", str(path), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("  expected: ") == len(recipe["steps"])
+    assert "in all (not measured: " in shown
+
+
+def test_recipe_config_and_documents_name_one_folder(recipe, root):
+    configs = {path.name: yaml.safe_load(path.read_text()) for path in (root / "configs").glob("*.yaml")}
+    assert configs[recipe["config"]]["corpus"]["path"] == recipe["corpus"]
+    used = {values["corpus"]["path"] for values in configs.values() if "path" in values.get("corpus", {})}
+    built = {load_recipe(path)["corpus"] for path in (root / "configs" / "corpora").glob("*.yaml")}
+    assert used == built
+    texts = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "pretrain").rglob("*.py")]
+    named = {
+        name for text in texts for name in re.findall(r"(?:corpus\.path=|--corpus )(corpora/\w+)", text.read_text())
+    }
+    # demo, mine and other are of the reader; the rest are corpora of recipes
+    assert named - built <= {"corpora/demo", "corpora/mine", "corpora/other", "corpora/rnas"}
+
+
+def test_everything_the_config_of_rnaernie_reads_is_made_by_its_recipe(root):
+    config = yaml.safe_load((root / "configs" / "rnaernie.yaml").read_text())
+    recipe = load_recipe(root / "configs" / "corpora" / "rnaernie.yaml")
+    made = {str(parse_command(shlex.split(step.run))[1].out) for step in recipe["steps"]}
+    lists = [
+        file for part in config["masking"]["parts"] for base in part.get("databases", []) for file in base["files"]
+    ]
+    assert len(lists) == 2
+    assert {*lists, config["corpus"]["path"]} <= made
+
+
+def test_the_published_motif_lists_become_those_of_the_recipe(shared, tmp_path, monkeypatch, capsys):
+    """With the files of the authors at hand: as many motifs as the recipe says, under the checksums it fetches."""
+    for name, md5 in MOTIF_MD5.items():
+        content = (shared / "data" / "motifs" / f"{name}.txt").read_bytes()
+        assert hashlib.md5(content, usedforsecurity=False).hexdigest() == md5
+        (tmp_path / f"{name}.txt").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    assert main(["motifs", "ATtRACT.txt", "SpliceAid.txt", "--out", "databases.txt"]) == 0
+    assert main(["motifs", "Statistics.txt", "--out", "statistics.txt"]) == 0
+    shown = capsys.readouterr().out
+    assert "4,041 motifs" in shown
+    assert "10,000 motifs" in shown
+
+
+def test_without_a_network_a_recipe_ends_at_once_with_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("socket.getaddrinfo", no_names)
+    recipe = write(
+        tmp_path / "r.yaml", "fetch rnacentral --out raw", "rnacentral raw/rnacentral_active.fasta.gz --out c"
+    )
+    assert main(["build", recipe]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ftp.ebi.ac.uk cannot be reached (Name or service not known); give --mirror, or bring https://" in line
+    assert not (tmp_path / "raw").exists()
+
+
+def no_names(*_, **__):
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 def write(path, *steps, corpus="c"):
@@ -94,6 +164,12 @@ BROKEN = {
     "r.yaml: not YAML": "steps: [",
     "r.yaml: a recipe has the keys": "steps: []\n",
     "r.yaml: steps is a list of commands": "corpus: c\nconfig: n\nsteps: fasta\n",
+    "r.yaml step 1: a step is a command, or has the keys run, disk_gb, minutes, count": (
+        "corpus: c\nconfig: n\nsteps: [{run: fasta x --out c, disk: 1}]\n"
+    ),
+    "r.yaml step 1: disk_gb is a number, got 'much'": (
+        "corpus: c\nconfig: n\nsteps: [{run: fasta x --out c, disk_gb: much, minutes: 1}]\n"
+    ),
     "r.yaml step 1: unknown stage 'fsta'; did you mean 'fasta'?": "corpus: c\nconfig: n\nsteps: [fsta x]\n",
     "r.yaml step 2: unrecognized arguments: --nonsense": (
         "corpus: c\nconfig: n\nsteps: [fasta x --out c, fasta x --out c --nonsense]\n"
