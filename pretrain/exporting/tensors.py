@@ -12,6 +12,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.form import Kind
 from pretrain.families import TRANSFORMS, Family, HuggingFaceForm
+from pretrain.families.keys import put_together
 from pretrain.families.own_code import form_of
 from pretrain.importing.match import base_prefix
 from pretrain.models import ModelSettings
@@ -50,6 +51,7 @@ def export_tensors(family: Family, settings: ModelSettings, state: Mapping[str, 
             raise PolymeraseError(f"{name}: the exported class {form.masked_lm_class} has no such tensor")
         theirs, rule = found
         model[theirs] = TRANSFORMS[rule.transform][1](tensor.to(torch.float32))
+    model = put_together(model)
     if form.model_type == "esm":
         _complete_esm(model, settings)
     if kind == "encoder":

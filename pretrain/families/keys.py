@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -32,6 +32,9 @@ class KeyRule:
     Names of ours begin with ``encoder.``, ``mlm_head.`` or ``heads.<objective>.``; ``unused.`` marks tensors that
     published files hold and no objective reads (poolers): they belong to no module, converters may carry them.
     ``optional`` rules may be missing from a published file.
+
+    A published tensor that holds several of ours has one rule for each: ``Wqkv.weight[0/3]`` is its first third along
+    the first axis, ``c_attn.weight[:,0/3]`` along the second.
     """
 
     theirs: str
@@ -63,6 +66,18 @@ class KeyLayout:
         """Published name of one of our keys and the rule that gave it; None if no rule fits."""
         return next(((name, rule) for rule in self.rules if (name := _rename(rule.ours, rule.theirs, key))), None)
 
+    def knows(self, key: str) -> bool:
+        """Whether a rule fits a published key, as a whole or in pieces."""
+        return self.to_ours(key) is not None or self.cut(key) is not None
+
+    def cut(self, key: str) -> tuple[int, int] | None:
+        """(axis, pieces) of a published tensor that holds several of ours; None for one that is whole."""
+        for rule in self.rules:
+            whole, piece = _piece(rule.theirs)
+            if piece is not None and _expression(whole).fullmatch(key):
+                return piece[0], piece[2]
+        return None
+
     def original_of(self, key: str) -> str | None:
         """The published key whose tensor this one repeats; None if it is no duplicate."""
         pairs = self.duplicates.items()
@@ -71,6 +86,55 @@ class KeyLayout:
     def is_ignorable(self, key: str) -> bool:
         """Whether a published key holds nothing we need."""
         return any(_expression(pattern).fullmatch(key) for pattern in self.ignorable)
+
+
+_PIECE = re.compile(r"(.+)\[(:,)?(\d+)/(\d+)\]")
+
+
+@cache
+def _piece(theirs: str) -> tuple[str, tuple[int, int, int] | None]:
+    """``NAME[:,1/3]`` -> NAME and (axis 1, number 1, of 3); a name without brackets has no piece."""
+    found = _PIECE.fullmatch(theirs)
+    if found is None:
+        return theirs, None
+    return found[1], (1 if found[2] else 0, int(found[3]), int(found[4]))
+
+
+def in_pieces(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Published tensors with those that hold several of ours cut up, under the names that rules give the pieces.
+
+    A tensor that cannot be cut evenly stays whole, for the importer to refuse.
+    """
+    result: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        cut = layout.cut(key)
+        if cut is None or tensor.dim() <= cut[0] or tensor.shape[cut[0]] % cut[1]:
+            result[key] = tensor
+            continue
+        axis, count = cut
+        for number, piece in enumerate(tensor.chunk(count, axis)):
+            result[f"{key}[{':,' * axis}{number}/{count}]"] = piece
+    return result
+
+
+def put_together(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The other way round: pieces become the published tensor that holds them.
+
+    Raises:
+        KeyError: a piece is missing.
+    """
+    from torch import cat
+
+    result: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        whole, piece = _piece(key)
+        if piece is None:
+            result[key] = tensor
+        elif whole not in result:
+            axis, _, count = piece
+            names = [f"{whole}[{':,' * axis}{number}/{count}]" for number in range(count)]
+            result[whole] = cat([tensors[name] for name in names], axis)
+    return result
 
 
 def _rename(source: str, target: str, key: str) -> str | None:

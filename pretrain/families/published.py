@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pretrain.families.keys import TRANSFORMS, KeyLayout
+from pretrain.families.keys import TRANSFORMS, KeyLayout, in_pieces
 from pretrain.models import LanguageModel, MfeHead, ModelSettings, StructureHead
 
 HEADS = {"structure": StructureHead, "mfe": MfeHead}  # heads other than mlm that published weights come with
@@ -24,7 +24,7 @@ def our_tensors(layout: KeyLayout, published: Mapping[str, Tensor]) -> dict[str,
     Keys that no rule knows are left out as well: refusing them is the importer's business.
     """
     named: dict[str, Tensor] = {}
-    for key, tensor in published.items():
+    for key, tensor in in_pieces(layout, published).items():
         found = layout.to_ours(key)
         if found is not None and not found[0].startswith("unused."):
             ours, rule = found

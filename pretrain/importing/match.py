@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import TRANSFORMS, KeyLayout
+from pretrain.families.keys import in_pieces
 from pretrain.families.published import HEADS, published_model
 from pretrain.models import ModelSettings
 
@@ -48,7 +49,7 @@ class KeyMatch:
 def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> KeyMatch:
     """Sort the source's tensors by a layout. Nothing is refused here."""
     result = KeyMatch(layout)
-    plain = _without_prefix(layout, tensors)
+    plain = in_pieces(layout, _without_prefix(layout, tensors))
     for key, tensor in plain.items():
         found = layout.to_ours(key)
         if found is not None:
@@ -117,7 +118,7 @@ def _without_prefix(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[st
             return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     base = base_prefix(layout)
     if base and not any(key.startswith(base) for key in tensors):
-        return {base + key if layout.to_ours(base + key) else key: tensor for key, tensor in tensors.items()}
+        return {base + key if layout.knows(base + key) else key: tensor for key, tensor in tensors.items()}
     return dict(tensors)
 
 

@@ -19,6 +19,7 @@ from pretrain.tokenizers.kmer import dnabert, methylbert, utrbert
 from pretrain.tokenizers.kmer_blocks import nonoverlapping
 from pretrain.tokenizers.lengths import Measured, PerNucleotide
 from pretrain.tokenizers.mutbert import mutbert
+from pretrain.tokenizers.rinalmo import rinalmo
 from pretrain.tokenizers.rnaernie import rnaernie, rnaernie2
 from pretrain.tokenizers.utr_lm import utr_lm
 
@@ -30,6 +31,7 @@ TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {
     **{f"utrbert_{k}mer": partial(utrbert, k) for k in (3, 4, 5, 6)},
     **{f"dnabert_{k}mer": partial(dnabert, k) for k in (3, 4, 5, 6)},
     "mutbert": mutbert,
+    "rinalmo": rinalmo,
     "methylbert": methylbert,
     "kmer6_nonoverlapping": partial(nonoverlapping, 6),
     "kmer6_nonoverlapping_v1": partial(nonoverlapping, 6, "v1"),
