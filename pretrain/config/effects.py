@@ -30,6 +30,10 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "engine.offload_param=cpu needs engine.zero_stage=3"
     if engine.offload_optimizer == "cpu" and engine.zero_stage == 0:
         yield "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3"
+    if config.schedule.name == "wsd" and not config.schedule.decay_steps:
+        yield "schedule.name=wsd goes down in its last schedule.decay_steps; set them"
+    if config.schedule.name == "inverse_sqrt" and not config.schedule.warmup_steps:
+        yield "schedule.name=inverse_sqrt falls from the end of the warm-up; set schedule.warmup_steps"
     if engine.precision == "fp16" and engine.zero_stage == 0:
         yield "engine.precision=fp16 needs engine.zero_stage=1, 2 or 3 (float32 masters of the weights)"
 
@@ -48,6 +52,10 @@ def _without_effect(config: Config) -> Iterator[str]:
     for key in ("min_lr", "total_steps"):
         if schedule.name == "constant" and getattr(schedule, key):
             yield f"schedule.{key} has no effect with schedule.name=constant"
+    if schedule.name == "inverse_sqrt" and schedule.total_steps:
+        yield "schedule.total_steps has no effect with schedule.name=inverse_sqrt, which has no end"
+    if schedule.decay_steps and schedule.name != "wsd":
+        yield f"schedule.decay_steps has no effect with schedule.name={schedule.name}"
     if train.keep_every and not train.save_every:
         yield "train.keep_every has no effect without train.save_every"
     if train.on_spike != "count" and not train.spike_deviations:

@@ -201,8 +201,11 @@ class Schedule(Section):
     """Learning rate: linear warm-up from ``start_lr``, then the named decay to ``min_lr`` at ``total_steps``."""
 
     # cosine_from_start (timm, HyenaDNA): the cosine runs from step 0, the warm-up covers its beginning
-    name: Literal["constant", "linear", "cosine", "cosine_from_start"] = "linear"
+    # inverse_sqrt (Nucleotide Transformer): peak x sqrt(warmup_steps / step), without an end
+    # wsd: the peak until the last decay_steps, which go down in a line
+    name: Literal["constant", "linear", "cosine", "cosine_from_start", "inverse_sqrt", "wsd"] = "linear"
     warmup_steps: Count = 0
+    decay_steps: Count = 0  # wsd
     total_steps: Positive | None = None  # default: train.steps; later than train.steps stops in mid-decay
     start_lr: NonNegative = 0.0
     min_lr: NonNegative = 0.0

@@ -37,7 +37,10 @@ _PREFIXES = ("module.", "model.", "lm.")
 UPSTREAM_KEYS = KeyLayout(
     rules=(
         *_COMMON,
-        *(KeyRule(_BLOCK + f"mh_attn.Wqkv.weight[{n}/3]", _OURS + f"attention.{p}.weight") for n, p in enumerate(_PARTS)),
+        *(
+            KeyRule(_BLOCK + f"mh_attn.Wqkv.weight[{n}/3]", _OURS + f"attention.{p}.weight")
+            for n, p in enumerate(_PARTS)
+        ),
         KeyRule(_BLOCK + "mh_attn.out_proj.weight", _OURS + "attention.output.weight"),
     ),
     ignorable=_IGNORABLE,

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pretrain.config import Config, total_steps
+
+
+@dataclass(frozen=True)
+class _Course:
+    """Where the phases of a schedule lie, in steps."""
+
+    warmup: int
+    decay: int  # last part of "wsd"
+    total: int
+
+    def done(self, step: int, start: int) -> float:
+        """Share of the way from ``start`` to the end."""
+        return min(1.0, max(0.0, (step - start) / max(1, self.total - start)))
 
 
 def _cosine(done: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-_DECAYS: dict[str, Callable[[float], float]] = {  # share of the decay phase done -> share of (peak - min) left
-    "constant": lambda done: 1.0,
-    "linear": lambda done: 1.0 - done,
-    "cosine": _cosine,
-    "cosine_from_start": _cosine,
+# step after the warm-up -> share of (peak - min) that is left
+_DECAYS: dict[str, Callable[[int, _Course], float]] = {
+    "constant": lambda step, course: 1.0,
+    "linear": lambda step, course: 1.0 - course.done(step, course.warmup),
+    "cosine": lambda step, course: _cosine(course.done(step, course.warmup)),
+    "cosine_from_start": lambda step, course: _cosine(course.done(step, 0)),
+    "inverse_sqrt": lambda step, course: math.sqrt(max(1, course.warmup) / max(1, step)),
+    "wsd": lambda step, course: 1.0 - course.done(step, course.total - course.decay),
 }
 
 
@@ -24,13 +41,12 @@ def learning_rate(config: Config) -> Callable[[int], float]:
     """The rate of update ``step`` (0 is the first update of the run)."""
     schedule, peak, total = config.schedule, config.optimizer.lr, total_steps(config)
     decay, warmup = _DECAYS[schedule.name], schedule.warmup_steps
-    start = 0 if schedule.name == "cosine_from_start" else warmup
+    course = _Course(warmup, schedule.decay_steps, total)
 
     def rate(step: int) -> float:
         step = max(step, schedule.first_step)
         if step < warmup:
             return schedule.start_lr + (peak - schedule.start_lr) * step / warmup
-        done = min(1.0, (step - start) / max(1, total - start))
-        return schedule.min_lr + (peak - schedule.min_lr) * decay(done)
+        return schedule.min_lr + (peak - schedule.min_lr) * decay(step, course)
 
     return rate

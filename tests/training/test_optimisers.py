@@ -144,18 +144,40 @@ def test_mutberts_schedule_equals_upstream(tmp_path, golden):
     np.testing.assert_allclose(found, cases["sched.lr"].numpy(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
-def test_schedules_equal_those_of_transformers(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "kind", "theirs", "ours"),
+    [
+        ("linear", "linear", {}, {}),
+        ("cosine", "cosine", {}, {}),
+        ("constant", "constant_with_warmup", {}, {}),
+        ("inverse_sqrt", "inverse_sqrt", {}, {}),
+        (
+            "wsd",
+            "warmup_stable_decay",
+            {"num_decay_steps": 20, "num_stable_steps": 73, "decay_type": "linear"},
+            {"decay_steps": 20},
+        ),
+    ],
+)
+def test_schedules_equal_those_of_transformers(tmp_path, name, kind, theirs, ours):
     from transformers import get_scheduler
 
-    kind = "constant_with_warmup" if name == "constant" else name
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-    theirs = get_scheduler(kind, optimizer, num_warmup_steps=7, num_training_steps=100)
-    ours = rates(tmp_path, 0.5, name=name, warmup_steps=7)
+    theirs = get_scheduler(
+        kind, optimizer, num_warmup_steps=7, num_training_steps=100, scheduler_specific_kwargs=theirs
+    )
+    ours = rates(tmp_path, 0.5, name=name, warmup_steps=7, **ours)
     for step in range(100):
         assert ours(step) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
         optimizer.step()
         theirs.step()
+
+
+def test_the_schedule_of_the_nucleotide_transformer_equals_the_published_values(tmp_path):
+    """recipes/nt.md#optimizer; values at which the published formula was evaluated."""
+    rate = rates(tmp_path, 1e-4, name="inverse_sqrt", warmup_steps=16_000, start_lr=5e-5)
+    published = {0: 5e-5, 1000: 5.3125e-5, 8000: 7.5e-5, 16_000: 1e-4, 20_000: 8.944271909999159e-05, 64_000: 5e-5}
+    assert [rate(step) for step in published] == pytest.approx(list(published.values()), rel=1e-12)
 
 
 def test_the_first_update_may_take_the_rate_of_the_second(tmp_path):
