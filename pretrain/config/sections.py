@@ -121,6 +121,17 @@ class CausalLm(Section):
     ignored_tokens: list[str] = []  # tokens of the vocabulary that are never a target, for example ["N"]
 
 
+class Hierarchical(Section):
+    """A loss on a tree whose leaves are the tokens (HELM): wrong codons of the right amino acid cost less."""
+
+    weight: PositiveFloat = 1.0
+    loss: Literal["cross_entropy", "soft_labels"] = "cross_entropy"
+    predicts: Literal["masked", "next"] = "masked"  # the selected tokens, or the next one (causal backbones)
+    tree: str = "codons"  # or a JSON file of child: parent over all tokens of the vocabulary
+    alpha: NonNegative = 0.2  # cross_entropy: an edge weighs exp(-alpha depth)
+    beta: PositiveFloat = 15.0  # soft_labels: a token at distance d has exp(-beta d / depth of the tree)
+
+
 class SoftLabel(Section):
     """Cross-entropy against the allele frequencies at the selected positions (MutBERT)."""
 
@@ -155,6 +166,7 @@ class Objectives(Section):
 
     mlm: Mlm | None = None
     causal_lm: CausalLm | None = None
+    hierarchical: Hierarchical | None = None
     soft_label: SoftLabel | None = None
     structure: Structure | None = None
     mfe: Mfe | None = None

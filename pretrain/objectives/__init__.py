@@ -2,6 +2,7 @@
 
 from pretrain.objectives.base import LossSums, Needs, Objective, ObjectiveContext, Outputs, targets_of_all
 from pretrain.objectives.causal_lm import CausalLmObjective
+from pretrain.objectives.hierarchical import HierarchicalObjective
 from pretrain.objectives.mfe import MfeObjective
 from pretrain.objectives.mlm import MlmObjective
 from pretrain.objectives.rna_type import RnaTypeObjective
@@ -12,6 +13,7 @@ from pretrain.objectives.view import SampleView, Targets
 OBJECTIVES: dict[str, type[Objective]] = {
     "mlm": MlmObjective,
     "causal_lm": CausalLmObjective,
+    "hierarchical": HierarchicalObjective,
     "soft_label": SoftLabelObjective,
     "structure": StructureObjective,
     "mfe": MfeObjective,

@@ -39,13 +39,18 @@ class CausalLmObjective(Objective):
 
     def targets(self, view: SampleView) -> Targets:
         """Every token but the last one of each sequence, with the token after it."""
-        ids, offsets = view.tokens.ids, view.tokens.offsets
-        last = np.zeros(len(ids), bool)
-        last[offsets[1:][offsets[1:] > offsets[:-1]] - 1] = True
-        positions = np.flatnonzero(~last)
+        ids, positions = view.tokens.ids, next_token_positions(view)
         positions = positions[~np.isin(ids[positions + 1], self._ignored)]
         return class_targets(positions, ids[positions + 1], weight=view.weight_at(positions + 1))
 
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         """Cross-entropy of the model's own output head."""
         return class_loss(outputs.token_logits(targets["index"]), targets)
+
+
+def next_token_positions(view: SampleView) -> np.ndarray:
+    """Flat positions of all tokens that another one of the same sequence follows, int64 (M,)."""
+    offsets = view.tokens.offsets
+    last = np.zeros(len(view.tokens.ids), bool)
+    last[offsets[1:][offsets[1:] > offsets[:-1]] - 1] = True
+    return np.flatnonzero(~last)
