@@ -35,4 +35,4 @@ def unigram_entropy(composition: dict[str, int]) -> float | None:
 
 
 def _without_files(split: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in split.items() if key not in ("shards", "intervals")}
+    return {key: value for key, value in split.items() if key not in ("shards", "intervals", "regions")}

@@ -14,6 +14,8 @@ COLOURS = ("#33658a", "#f26419")  # train, validation
 
 def plots_of(corpus: Corpus) -> dict[str, bytes]:
     """PNG content by file name; which plots there are follows from the kind and the columns."""
+    if corpus.kind == "genome":
+        return {}
     if corpus.kind == "allele_frequencies":
         return {"contigs.png": _picture(_contigs, corpus)}
     plots = {"lengths.png": _picture(_lengths, corpus), "composition.png": _picture(_composition, corpus)}

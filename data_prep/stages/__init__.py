@@ -10,6 +10,7 @@ STAGES = {
     "utr3": "3'UTR corpus from a genome and its annotation",
     "utr5": "5'UTR corpus from a genome and its annotation",
     "allele-frequencies": "genome and population VCFs to a corpus of allele frequencies",
+    "genomes": "genomes to a corpus that windows are drawn from while a model trains",
     "fold": "add secondary structure and minimum free energy to a corpus",
     "motifs": "validate, normalise or mine motif lists",
     "split": "divide a corpus into train and validation anew (hash, column or clusters)",

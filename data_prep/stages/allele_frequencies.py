@@ -27,9 +27,9 @@ from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.contig_names import ContigNames, bare_name, listed_contigs, parse_contigs
 from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.formats.genome import contig_names
+from data_prep.genomes.holdout import by_contig, last_fraction
 from data_prep.runtime.console import add_name_arguments, add_output_arguments, report
 from data_prep.variants.collect import CollectJob, alleles_file, collect_all
-from data_prep.variants.holdout import by_contig, last_fraction
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
 from data_prep.variants.vcf import VcfOptions
 

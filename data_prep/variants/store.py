@@ -17,9 +17,9 @@ from data_prep.corpus.files import canonical_json, read_json
 from data_prep.corpus.genome import ARRAYS
 from data_prep.errors import DataPrepError
 from data_prep.formats.genome import read_contigs
+from data_prep.genomes.codes import base_codes, valid_intervals
 from data_prep.runtime.console import progress
 from data_prep.variants.definition import ALLELE, frequency_rows
-from data_prep.variants.genome_codes import base_codes, valid_intervals
 from data_prep.variants.reference import OTHER_CODE
 
 SCRATCH = "scratch"  # files that help a rerun and are not published

@@ -107,14 +107,15 @@ class CutAndSample:
     """DNABERT's corpus.
 
     Every other sample is a piece of one width, cut one behind the other (what is left at the end of an interval is
-    shorter); the others have any length from ``shortest`` to that width and lie anywhere.
+    shorter); the others have any length from ``shortest`` to that width, anywhere in intervals of at least that width.
     """
 
     def __init__(self, table: GenomeTable, width: int, shortest: int):
-        self._table, self._width, self._shortest = table, width, min(shortest, width)
+        self._width, self._shortest = width, min(shortest, width)
         self._cut = Tiles(table, table.intervals, width, width, self._shortest)
-        self._ends = np.cumsum(_lengths(table.intervals))
-        self.size = 2 * self._cut.size
+        self._homes = table.intervals[_lengths(table.intervals) >= width]  # where a window of any length fits
+        self._ends = np.cumsum(_lengths(self._homes))
+        self.size = 2 * self._cut.size if len(self._homes) else 0
 
     def lengths(self, index: np.ndarray) -> np.ndarray:
         return np.where(index % 2 == 0, self._cut.lengths(index // 2), self._sampled_length(index))
@@ -124,11 +125,11 @@ class CutAndSample:
         sampled = np.flatnonzero(index % 2)
         base = np.floor(rng.uniform("window")[sampled] * self._ends[-1]).astype(np.int64)
         interval = np.searchsorted(self._ends, base, side="right")
-        own_contig, start, end = self._table.intervals[interval].T
+        own_contig, _, end = self._homes[interval].T
         wanted = self._sampled_length(index[sampled])
         contig[sampled] = own_contig
         # one that would reach beyond its interval ends there
-        begin[sampled] = np.minimum(end - (self._ends[interval] - base), end - wanted).clip(start)
+        begin[sampled] = np.minimum(end - (self._ends[interval] - base), end - wanted)
         length[sampled] = wanted
         return contig, begin, length
 

@@ -96,9 +96,9 @@ def _sampler(table: GenomeTable, settings: CorpusSettings, holds: int) -> Sample
     """The windows that ``corpus.sampling`` names; ``holds``: bases of the longest sample."""
     sampling, width = settings.sampling, settings.window or holds
     sampler: Sampler
+    if sampling.draw in ("uniform", "cut_and_sample", "chunks") and table.bases and table.window_count(width) < 1:
+        raise PolymeraseError(f"the corpus has no interval of {width} known bases; lower corpus.window")
     if sampling.draw == "uniform":
-        if table.window_count(width) < 1:
-            raise PolymeraseError(f"the corpus has no interval of {width} known bases; lower corpus.window")
         sampler = Uniform(table, width)
     elif sampling.draw == "cut_and_sample":
         sampler = CutAndSample(table, width, 5 if sampling.shortest is None else sampling.shortest)

@@ -15,7 +15,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.variants.holdout import last_fraction
+from data_prep.genomes.holdout import last_fraction
 from tests.data_prep.variants_support import (
     HEADER,
     arguments,

@@ -9,7 +9,7 @@ from data_prep.formats.genome import Contig
 
 FOREIGN = 5
 CODES = bytearray([FOREIGN]) * 256
-for code, letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu", b"NnRrYySsWwKkMmBbDdHhVv")):
+for code, letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu", b"NnRrYySsWwKkMmBbDdHhVvXx")):
     for letter in letters:
         CODES[letter] = code
 KNOWN_STRETCH = re.compile(rb"[^Nn]+")

@@ -1,0 +1,1 @@
+"""Genomes as corpora: assemblies, their contigs, and named intervals of them."""

@@ -1,0 +1,182 @@
+"""Genomes to a corpus that windows are drawn from while a model trains: nothing is cut or stored twice.
+
+Any number of FASTA files, one assembly each. A base takes a quarter of a byte; N and, with --keep-case, soft-masked
+stretches are kept as intervals. Which windows are drawn is said where the corpus is used (corpus.sampling). Intervals
+of a BED file and GPN's balanced regions (from an annotation) are kept beside the genome, under a name. Where there are
+several genomes, a file belongs to one by NAME=FILE, NAME being the genome's file without its endings.
+
+example:
+  python -m data_prep genomes at.fa.gz --annotation at.gff3.gz --keep-case --validation-contigs Chr4 --out corpora/at
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.corpus import StagedFolder, describe_source, tool_versions
+from data_prep.corpus.files import pretty_json
+from data_prep.corpus.genome import CONTIGS, NAMES
+from data_prep.errors import DataPrepError
+from data_prep.filters.tally import Tally
+from data_prep.formats.contig_names import parse_contigs
+from data_prep.genomes.contigs import ContigFilter
+from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_assembly
+from data_prep.genomes.regions import RegionOptions
+from data_prep.genomes.splits import divide, store_split
+from data_prep.genomes.store import SCRATCH, StoreOptions, add_array, assembly_name, store_assembly
+from data_prep.runtime.console import add_output_arguments, report
+
+# What makes the corpus, hence what its manifest records and what a rerun must repeat.
+PARAMETERS = (
+    "contigs", "exclude_contigs", "min_contig", "max_n", "window", "bytes", "keep_case", "weight", "validation_contigs",
+    "test_contigs", "validation", "region_window", "region_seed",
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the stage."""
+    parser.add_argument("genomes", nargs="+", type=Path, metavar="FASTA", help="genomes, plain, gzip or bgzip")
+    add_output_arguments(parser)
+    parser.add_argument(
+        "--annotation", action="append", default=[], metavar="FILE",
+        help="GFF3 or GTF: keep GPN's balanced regions (exons, promoters, as much of the rest) under the name balanced",
+    )  # fmt: skip
+    parser.add_argument(
+        "--intervals", action="append", default=[], metavar="BED",
+        help="keep these intervals under the name intervals; a fourth column train, valid or test is their split",
+    )  # fmt: skip
+    parser.add_argument(
+        "--contigs", default="all", metavar="LIST", help="all (default), human (1-22, X, Y, M), or names with commas"
+    )
+    parser.add_argument("--exclude-contigs", default="", metavar="LIST", help="contigs to leave out, with commas")
+    parser.add_argument("--min-contig", type=int, default=1, metavar="NT", help="drop shorter contigs (default 1)")
+    parser.add_argument(
+        "--max-n", type=float, default=1.0, metavar="FRACTION", help="drop contigs with more N than this (default 1)"
+    )
+    parser.add_argument(
+        "--window", type=int, default=510, metavar="NT",
+        help="shortest stretch without N to keep: the longest window you will train on (default 510)",
+    )  # fmt: skip
+    parser.add_argument("--bytes", action="store_true", help="a byte per base: four times the size, a little faster")
+    parser.add_argument("--keep-case", action="store_true", help="remember which letters are lower case (soft-masked)")
+    parser.add_argument(
+        "--weight", action="append", default=[], metavar="NAME=W",
+        help="samples of an assembly relative to its size (default 1 each)",
+    )  # fmt: skip
+    parser.add_argument("--validation-contigs", metavar="LIST", help="contigs to hold out, with commas")
+    parser.add_argument("--test-contigs", metavar="LIST", help="contigs to keep for a test split, with commas")
+    parser.add_argument(
+        "--validation", type=float, default=0.01, metavar="FRACTION",
+        help="without --validation-contigs: hold out this share at the end of the genomes (default 0.01)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--region-window", type=int, default=512, metavar="NT", help="shortest balanced region (default 512)"
+    )
+    parser.add_argument("--region-seed", type=int, default=42, metavar="N", help="of balanced regions (default 42)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the corpus; exit status."""
+    names = [assembly_name(path) for path in args.genomes]
+    _check(args, names)
+    annotations = files_by_assembly("--annotation", args.annotation, names)
+    beds = files_by_assembly("--intervals", args.intervals, names)
+    weights = _weights(args.weight, names)
+    files = [*args.genomes, *(path for _, path in (*annotations, *beds))]
+    sources = [describe_source(path) for path in files]
+    parameters = {name: getattr(args, name) for name in PARAMETERS}
+    parameters |= {"annotation": [name for name, _ in annotations], "intervals": [name for name, _ in beds]}
+    stage: dict[str, Any] = {"stage": "genomes", "parameters": parameters}
+    with StagedFolder(args.out, {"stages": [stage], "sources": sources}, overwrite=args.overwrite) as staged:
+        if staged.complete:
+            print(f"{staged.out} is complete already; nothing to do")
+            return 0
+        tally = Tally()
+        options = StoreOptions(_filter(args), not args.bytes, args.keep_case, args.window)
+        genomes = Genomes([store_assembly(staged, *numbered, options) for numbered in enumerate(args.genomes)])
+        splits = divide(genomes, args.validation_contigs, args.test_contigs, args.validation, args.window)
+        for name, path in annotations:
+            region_options = RegionOptions(window=args.region_window, seed=args.region_seed)
+            print(add_regions(genomes, name, path, region_options))
+        for name, path in beds:
+            add_bed(genomes, name, path, tally)
+        for assembly in genomes.assemblies:
+            tally.keep("contigs", len(assembly.contigs))
+            for reason, names_of_reason in assembly.dropped.names.items():
+                tally.drop("contigs", reason, len(names_of_reason))
+            for sentence in assembly.dropped.sentences():
+                print(f"{assembly.name}: {sentence}")
+        manifest = _publish(staged, args, genomes, splits, weights, [stage | {"filters": tally.to_json()}], sources)
+        for name, split in manifest["splits"].items():
+            print(f"{name}: {split['bases']:,} bases on {split['contigs']:,} contigs, {split['windows']:,} windows")
+        report(manifest, staged.out)
+    return 0
+
+
+def _publish(
+    staged: StagedFolder,
+    args: argparse.Namespace,
+    genomes: Genomes,
+    splits: dict[str, np.ndarray],
+    weights: list[float],
+    stages: list[dict[str, Any]],
+    sources: list[dict[str, Any]],
+) -> dict[str, Any]:
+    add_array(staged, CONTIGS, genomes.contigs)
+    staged.add(NAMES, "".join(f"{name}\n" for name in genomes.names).encode())
+    assemblies = []
+    for assembly, weight in zip(genomes.assemblies, weights, strict=True):
+        facts = {name: getattr(assembly, name) for name in ("name", "folder", "bases", "other_bases", "soft_masked")}
+        assemblies.append(
+            {**facts, "weight": weight, "contigs": len(assembly.contigs), "dropped": assembly.dropped.facts()}
+        )
+    staged.add("assemblies.json", pretty_json(assemblies))  # weights belong to what a corpus is
+    body = {
+        "alphabet": "dna",
+        "columns": ["soft_mask"] if args.keep_case else [],
+        "sources": sources,
+        "tools": tool_versions("numpy"),
+        "stages": stages,
+        "assemblies": assemblies,
+        "splits": {
+            name: store_split(staged, name, intervals, genomes, args.window) for name, intervals in splits.items()
+        },
+    }
+    for name in [name for name in staged.finished if name.startswith(f"{SCRATCH}/")]:
+        del staged.finished[name]
+    return staged.publish("genome", body)
+
+
+def _check(args: argparse.Namespace, names: list[str]) -> None:
+    for name in ("max_n", "validation"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
+    for name in ("window", "min_contig", "region_window"):
+        if getattr(args, name) < 1:
+            raise DataPrepError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(args, name)}")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataPrepError(f"two genomes are called {repeated[0]!r}; rename one of the files, or give it once")
+
+
+def _filter(args: argparse.Namespace) -> ContigFilter:
+    unwanted = parse_contigs(args.exclude_contigs) or frozenset()
+    return ContigFilter(parse_contigs(args.contigs), unwanted, args.min_contig, args.max_n)
+
+
+def _weights(given: list[str], names: list[str]) -> list[float]:
+    """The weight of each assembly."""
+    weights = dict.fromkeys(names, 1.0)
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = 0.0
+        if name not in weights or not 0 < value < float("inf"):
+            raise DataPrepError(
+                f"--weight {text}: expected NAME=W with W above 0 and NAME one of {', '.join(names[:5])}"
+            )
+        weights[name] = value
+    return list(weights.values())
