@@ -51,7 +51,7 @@ def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
 
 def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Mapping[str, Any]) -> Family:
     """A model of the run's own, of any architecture, as if it were a family."""
-    form = OWN_FORMS.get(architecture_of(settings).name, OWN_FORMS["transformer"])
+    form = OWN_FORMS[architecture_of(settings).name]
     return Family(
         name=CUSTOM,
         settings=settings,

@@ -35,6 +35,32 @@ _TRANSFORMER_NAMES = (
     _LAYER + "mlp_norm.{wb}",
     "encoder.final_norm.{wb}",
 )
+_CONVNET_NAMES = (
+    "encoder.embeddings.word.weight",
+    *(
+        _LAYER + f"{name}.{{wb}}"
+        for name in ("norm", "down", "conv", "conv_norm", "conv_output", "output_norm", "up", "mlp", "mlp_norm")
+    ),
+    *(_LAYER + f"mlp.{name}.{{wb}}" for name in ("up", "down")),
+    "encoder.final_norm.{wb}",
+)
+_HYENA_NAMES = (
+    "encoder.embeddings.word.weight",
+    *(_LAYER + f"mixer.{name}.{{wb}}" for name in ("input", "short", "output")),
+    *(_LAYER + f"mixer.filter.{name}.{{wb}}" for name in ("input", "hidden.0", "hidden.1", "output")),
+    _LAYER + "mixer.filter.frequency",
+    _LAYER + "mixer.skip",
+    *(_LAYER + f"{name}.{{wb}}" for name in ("mixer_norm", "mlp_norm", "mlp.up", "mlp.down")),
+    "encoder.final_norm.{wb}",
+)
+_STRIPED_HYENA_NAMES = (
+    "encoder.embeddings.word.weight",
+    *(_LAYER + f"mixer.{name}.{{wb}}" for name in ("input", "short", "output", "qkv")),
+    *(_LAYER + f"mixer.{name}" for name in ("filter.poles", "filter.residues", "skip")),
+    *(_LAYER + f"{name}.scale" for name in ("mixer_norm", "mlp_norm")),
+    *(_LAYER + f"mlp.{name}.weight" for name in ("gate", "up", "down")),
+    "encoder.final_norm.scale",
+)
 
 
 def own_form(model_type: str, stem: str, names: tuple[str, ...]) -> HuggingFaceForm:
@@ -54,10 +80,25 @@ def own_form(model_type: str, stem: str, names: tuple[str, ...]) -> HuggingFaceF
 
 OWN_FORMS: dict[str, HuggingFaceForm] = {
     "transformer": own_form("polymerase", "Polymerase", _TRANSFORMER_NAMES),
+    "convnet": own_form("polymerase_convnet", "PolymeraseConvNet", _CONVNET_NAMES),
+    "hyena": own_form("polymerase_hyena", "PolymeraseHyena", _HYENA_NAMES),
+    "striped_hyena": own_form("polymerase_striped_hyena", "PolymeraseStripedHyena", _STRIPED_HYENA_NAMES),
 }
 # files of exporting/remote_code that travel with each model type
 OWN_FILES: dict[str, tuple[str, ...]] = {
     "polymerase": tuple(f"{part}_polymerase.py" for part in ("configuration", "modeling", "layers", "heads")),
+    **{
+        f"polymerase_{name}": (
+            f"configuration_polymerase_{name}.py",
+            f"modeling_polymerase_{name}.py",
+            *(f"{part}_polymerase.py" for part in parts),
+        )
+        for name, parts in {
+            "convnet": ("stack", "heads"),
+            "hyena": ("stack", "heads"),
+            "striped_hyena": ("stack", "layers", "heads"),
+        }.items()
+    },
 }
 MODEL_TYPES = {form.model_type: name for name, form in OWN_FORMS.items()}
 

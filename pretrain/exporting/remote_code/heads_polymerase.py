@@ -131,8 +131,9 @@ class OutputHead(nn.Module):
         super().__init__()
         self.has_transform = config.head_transform == "dense_norm"
         if self.has_transform:
-            self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-            self.norm = NORMS[config.norm](config.hidden_size, eps=config.layer_norm_eps)
+            bias = {} if getattr(config, "head_transform_bias", True) else {"bias": False}
+            self.dense = nn.Linear(config.hidden_size, config.hidden_size, **bias)
+            self.norm = NORMS[config.norm](config.hidden_size, eps=config.layer_norm_eps, **bias)
             self.act = ACTIVATIONS[config.head_act]
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=config.head_bias)
 
