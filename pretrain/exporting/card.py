@@ -56,7 +56,7 @@ def model_card(
     """
     class_name, _ = class_of(form_of(family, settings), settings, kind)
     parts = [
-        f"---\n{yaml.safe_dump(_front_matter(name, family, facts), sort_keys=False)}---",
+        f"---\n{yaml.safe_dump(_front_matter(name, family, settings, facts), sort_keys=False)}---",
         f"# {name}",
         f"A model of the family `{family.name}` ({class_name}, {_count(tensors.model)} parameters), "
         f"written by polymerase. {facts.origin}",
@@ -86,18 +86,20 @@ _PAIRS = (
 )
 
 
-def _front_matter(name: str, family: Family, facts: CardFacts) -> dict[str, object]:
+def _front_matter(name: str, family: Family, settings: ModelSettings, facts: CardFacts) -> dict[str, object]:
     molecule = "dna" if family.name.startswith(("dnabert", "mutbert")) else "rna"
+    causal = architecture_of(settings).is_causal(settings)
+    task, objective = ("text-generation", "causal-lm") if causal else ("fill-mask", "masked-language-model")
     matter: dict[str, object] = {
         "library_name": "transformers",
         "license": facts.licence,
-        "pipeline_tag": "fill-mask",
-        "tags": ["biology", molecule, "masked-language-model", family.name, "polymerase"],
+        "pipeline_tag": task,
+        "tags": ["biology", molecule, objective, family.name, "polymerase"],
     }
     if facts.held_out:
         results = [
             {
-                "task": {"type": "fill-mask"},
+                "task": {"type": task},
                 "dataset": {"name": dataset, "type": dataset},
                 "metrics": [{"type": metric.rpartition("/")[2], "name": metric, "value": value}],
             }

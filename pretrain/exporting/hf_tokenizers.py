@@ -11,7 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pretrain.exporting.hf_bytes import write_bytes
 from pretrain.tokenizers import Tokenizer
+from pretrain.tokenizers.bytes import ByteTokenizer
 from pretrain.tokenizers.kmer import SPECIAL, KmerTokenizer
 from pretrain.tokenizers.letters import LetterTokenizer
 
@@ -28,12 +30,14 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> N
         max_length: tokens to which ``truncation=True`` cuts, specials included.
 
     Raises:
-        TypeError: a tokenizer that is neither letters nor k-mers of the BERT kind.
+        TypeError: a tokenizer that is neither letters, bytes nor k-mers of the BERT kind.
     """
     if isinstance(tokenizer, LetterTokenizer):
         _write_letters(tokenizer, folder, max_length)
     elif isinstance(tokenizer, KmerTokenizer) and tokenizer.vocab[: len(SPECIAL)] == SPECIAL:
         _write_kmers(tokenizer, folder, max_length)
+    elif isinstance(tokenizer, ByteTokenizer):
+        _write_config(folder, write_bytes(tokenizer, folder), max_length)
     else:
         raise TypeError(f"no Hugging Face form of {tokenizer.name}")
 

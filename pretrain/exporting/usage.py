@@ -32,7 +32,25 @@ def usage_blocks(
             f"middle_layer = output.hidden_states[{architecture_of(settings).layers(settings) // 2}]\n",
         )
     ]
-    if kind == "mlm":
+    if kind == "mlm" and architecture_of(settings).is_causal(settings):
+        ends = family.build_tokenizer().eos_id >= 0
+        prompt = 'batch["input_ids"]' + ("[:, :-1]  # without the token that ends a sequence" if ends else "")
+        blocks.append(
+            (
+                "Likelihood of sequences, and new ones:",
+                "import torch\n"
+                "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+                f"{load_tokenizer}"
+                f'model = AutoModelForCausalLM.from_pretrained("./{name}"{model}).eval()\n'
+                'batch = tokenizer("ATGCATGCATGC", return_tensors="pt")\n'
+                "with torch.no_grad():\n"
+                '    loss = model(**batch, labels=batch["input_ids"]).loss  # nats per token but the first\n'
+                f"prompt = {prompt}\n"
+                "sampled = model.generate(prompt, max_new_tokens=20, do_sample=True, top_k=4, temperature=0.8)\n"
+                "text = tokenizer.decode(sampled[0])  # every new token reads the whole sequence again: no cache\n",
+            )
+        )
+    elif kind == "mlm":
         blocks.append(
             (
                 "Probabilities of masked tokens:",

@@ -80,14 +80,19 @@ def verify(
 
 
 def make_probe(tokenizer: Tokenizer, max_tokens: int) -> Probe:
-    """Sequences of several lengths, with U, T, N and lower case among them; every seventh token masked."""
+    """Sequences of several lengths, with U, T, N and lower case among them; every seventh token masked, if there is a
+    mask token."""
     rng = np.random.default_rng(20240317)
     longest = min(tokenizer.max_nucleotides(max_tokens), 90)
     lengths = [longest, max(longest // 2, 1), min(longest, 11), min(longest, tokenizer.min_nucleotides)]
     texts = ["".join(rng.choice(list("ACGU"), size=length)) for length in lengths]
     texts.append("".join(rng.choice(list("ACGTNacgu"), size=longest)))
     ids = [tokenizer.encode_text(text) for text in texts]
-    masked = [(row, column) for row, tokens in enumerate(ids) for column in range(3, len(tokens) - 1, 7)]
+    masked = [
+        (row, column)
+        for row, tokens in enumerate(ids if tokenizer.mask_id >= 0 else [])
+        for column in range(3, len(tokens) - 1, 7)
+    ]
     return Probe(texts, ids, masked)
 
 

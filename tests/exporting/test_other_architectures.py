@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -10,17 +11,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
+from pretrain.exporting import CardFacts, export_model
 from pretrain.exporting.form import class_of
+from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families.choice import custom_family
 from pretrain.families.evo1 import EVO1_KEYS
 from pretrain.families.gpn import GPN_BYTENET_KEYS, GPN_KEYS, GPN_LEGACY_KEYS
 from pretrain.families.hyenadna import HYENADNA_HUB_KEYS
-from pretrain.families.own_code import form_of, own_config
+from pretrain.families.own_code import family_of_config, form_of, own_config
 from pretrain.families.published import our_tensors
+from pretrain.importing.match import check, match
 from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.transformer.settings import RopeScaling
+from pretrain.tokenizers import build_tokenizer
 from tests.models import test_evo1_golden, test_gpn_golden, test_hyenadna_golden
 
 GPN = {"convnet_legacy": GPN_LEGACY_KEYS, "gpn_convnet": GPN_KEYS, "gpn_bytenet_slim": GPN_BYTENET_KEYS}
@@ -29,7 +35,12 @@ CASES = {  # settings, layout and file of the golden weights, tokenizer
     **{name: (test_gpn_golden.SETTINGS[name], keys, f"gpn/{name}.safetensors", "gpn") for name, keys in GPN.items()},
     "hyenadna": (test_hyenadna_golden.SETTINGS, HYENADNA_HUB_KEYS, "hyenadna/weights.safetensors", "hyenadna"),
     "evo1": (EVO, EVO1_KEYS, "evo1/weights.safetensors", "bytes"),
-    "evo1_131k": (replace(EVO, rope_scaling=RopeScaling("linear", 16.0)), EVO1_KEYS, "evo1/weights.safetensors", "bytes"),
+    "evo1_131k": (
+        replace(EVO, rope_scaling=RopeScaling("linear", 16.0)),
+        EVO1_KEYS,
+        "evo1/weights.safetensors",
+        "bytes",
+    ),
 }
 CAUSAL = ("hyenadna", "evo1", "evo1_131k")
 REMOTE = "pretrain.exporting.remote_code"
@@ -139,3 +150,30 @@ def test_its_config_holds_every_setting(case):
     settings = CASES[case][0]
     config = own_config(settings, ())
     assert set(asdict(settings)) - set(config) == {"head_tied"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["convnet_legacy", "hyenadna", "evo1_131k"])
+def test_an_exported_folder_loads_verified_and_comes_back_as_it_was(case, golden, tmp_path):
+    settings, keys, file, tokenizer = CASES[case]
+    family, state = custom_family(settings, tokenizer, {}), our_tensors(keys, load_file(golden / file))
+    report = export_model(state, family, settings, tmp_path / "model", CardFacts(origin="Golden weights."))
+    assert report.class_name.endswith("ForCausalLM" if case in CAUSAL else "ForMaskedLM")
+    assert {"stack_polymerase.py", "README.md", "tokenizer.json"} <= set(report.files)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert family_of_config(family, config).settings == settings
+    matched = match(family_of_config(family, config).hugging_face.keys, load_file(tmp_path / "model/model.safetensors"))
+    check(matched, settings, "model")
+    assert matched.state.keys() == state.keys()
+    assert all(torch.equal(matched.state[name], tensor) for name, tensor in state.items())
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert ("pipeline_tag: text-generation" in card) == ("model.generate(" in card) == (case in CAUSAL)
+
+
+def test_exported_bytes_are_the_tokenizers(tmp_path):
+    tokenizer = build_tokenizer("bytes")
+    write_tokenizer(tokenizer, tmp_path, max_length=64)
+    exported = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    for text in ("ACGT acgtN@|", "a\nb\t\u00e9\u20ac", "|d__BATT\x7f"):
+        assert exported(text)["input_ids"] == tokenizer.encode_text(text).tolist()
+        assert exported.decode(exported(text)["input_ids"], skip_special_tokens=True) == text
