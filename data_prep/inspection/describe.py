@@ -1,13 +1,14 @@
-"""The numbers of a corpus, from its manifest alone."""
+"""The numbers of a corpus, from its manifest, and what stands out in it."""
 
 import math
 from typing import Any
 
 from data_prep.corpus import Corpus
+from data_prep.inspection.findings import findings_of
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
-    """JSON-able: kind, fingerprint, splits with their statistics, contigs, filters of all stages, sources, tools."""
+    """JSON-able: kind, fingerprint, findings, statistics of splits, contigs, filters of all stages, sources, tools."""
     manifest = corpus.manifest
     splits = {name: _without_files(split) for name, split in manifest["splits"].items()}
     for split in splits.values():
@@ -17,6 +18,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "corpus": str(corpus.folder),
         "kind": corpus.kind,
         "fingerprint": corpus.fingerprint,
+        "findings": findings_of(corpus),
         "alphabet": manifest["alphabet"],
         "splits": splits,
         **({"contigs": manifest["contigs"]} if "contigs" in manifest else {}),

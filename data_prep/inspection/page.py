@@ -1,4 +1,4 @@
-"""One HTML page with tables and plots; the pictures are inside it, so the file can be sent alone."""
+"""One HTML page: what stands out, pictures, then tables. The pictures are inside it, so the file can be sent alone."""
 
 import base64
 import html
@@ -26,8 +26,11 @@ def page_of(description: dict[str, Any], plots: dict[str, bytes]) -> str:
         f'<html lang="en"><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>',
         f"<h1>{name}</h1>",
         f"<p>{description['kind']}, fingerprint <code>{description['fingerprint']}</code></p>",
-        _table(rows_of(description)),
+        "<h2>What stands out</h2>",
+        "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in description["findings"]) + "</ul>",
         *(_image(file, content) for file, content in plots.items()),
+        "<h2>Numbers</h2>",
+        _table(rows_of(description)),
         "<h2>Filters</h2>",
         _table(filters_of(description)),
         "<h2>Sources</h2>",

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from data_prep.corpus import Corpus
+from data_prep.inspection.variants import density_of, spectrum_of
 
 POINTS = 20_000  # of a scatter plot
+STRIPS = 40  # contigs that are shown
 COLOURS = ("#33658a", "#f26419")  # train, validation
 
 
@@ -17,7 +19,10 @@ def plots_of(corpus: Corpus) -> dict[str, bytes]:
     if corpus.kind == "genome":
         return {}
     if corpus.kind == "allele_frequencies":
-        return {"contigs.png": _picture(_contigs, corpus)}
+        drawings = {"density.png": _density, "spectrum.png": _spectrum, "contigs.png": _contigs}
+        return {name: _picture(draw, corpus) for name, draw in drawings.items()}
+    if corpus.kind != "sequences":
+        return {}
     plots = {"lengths.png": _picture(_lengths, corpus), "composition.png": _picture(_composition, corpus)}
     columns = corpus.manifest["columns"]
     if "rna_type" in columns:
@@ -93,8 +98,39 @@ def _energies(axes: Any, corpus: Corpus) -> None:
 
 
 def _contigs(axes: Any, corpus: Corpus) -> None:
-    contigs = corpus.manifest["contigs"][:40]
+    contigs = corpus.manifest["contigs"][:STRIPS]
     density = [1000 * contig["variants"] / max(1, contig["bases"]) for contig in contigs]
     axes.bar([contig["name"] for contig in contigs], density, color=COLOURS[0])
     axes.tick_params(axis="x", rotation=90)
     axes.set(ylabel="variants per 1,000 bases", title="Variant density by contig")
+
+
+def _density(axes: Any, corpus: Corpus) -> None:
+    """Variants per 1,000 known bases along the contigs: a line for one, a strip of colour for each of several."""
+    found = density_of(corpus)[:STRIPS]
+    megabases = found[0].width / 1e6
+    if len(found) == 1:
+        per_kb = 1000 * found[0].counts / np.maximum(1, found[0].known)
+        axes.step((np.arange(len(per_kb)) + 0.5) * megabases, per_kb, where="mid", color=COLOURS[0])
+        axes.set(ylabel="variants per 1,000 bases", ylim=(0, None))
+    else:
+        strips = np.full((len(found), max(len(density.counts) for density in found)), np.nan)
+        for row, density in enumerate(found):
+            has = density.known > 0
+            strips[row, : len(has)][has] = 1000 * density.counts[has] / density.known[has]
+        right = strips.shape[1] * megabases
+        image = axes.imshow(
+            strips, aspect="auto", interpolation="none", cmap="viridis", extent=(0, right, len(found), 0)
+        )
+        axes.set_yticks(np.arange(len(found)) + 0.5, [density.contig for density in found], fontsize=7)
+        axes.figure.colorbar(image, label="variants per 1,000 bases")
+    axes.set_xlabel("position (Mb)")
+    axes.set_title("Variants along the contigs", loc="left")
+
+
+def _spectrum(axes: Any, corpus: Corpus) -> None:
+    frequencies = spectrum_of(corpus)
+    axes.hist(frequencies, np.linspace(0, 1, 51), color=COLOURS[0])
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set(xlabel="frequency of the alleles that are not the reference", ylabel="variants")
+    axes.set_title(f"Frequency spectrum ({len(frequencies):,} variants)", loc="left")

@@ -1,6 +1,8 @@
-"""What is in a corpus: counts, lengths, composition, types, fold statistics or variant density, and every drop.
+"""What is in a corpus: counts, lengths, composition, types, fold statistics or variants, and every drop.
 
-Prints a table (or JSON). With --out, also writes plots as PNG and one HTML page that holds everything.
+Prints what stands out, in sentences (lengths that pile up, one type that dominates, stretches of N, sequences of
+validation that are in train, uneven variants), and a table; or JSON. With --out, also writes plots as PNG and one HTML
+page that holds everything.
 
 example:
   python -m data_prep inspect corpora/rnas --out corpora/rnas_report
@@ -34,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(description, indent=1))
     else:
         print(f"{args.corpus}: {corpus.kind}, fingerprint {corpus.fingerprint[:16]}\n")
+        print("\n".join(f"- {sentence}" for sentence in description["findings"]), end="\n\n")
         print(render(rows_of(description)), render(filters_of(description)), sep="\n\n")
     if args.out:
         out = Path(args.out)
