@@ -1,4 +1,4 @@
-"""Single-base substitutions of a VCF as a table, with or without a frequency: for scoring them, not for corpora."""
+"""Substitutions (and indels, if asked) of a VCF as a table, with or without a frequency: for scoring, not corpora."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,8 +21,11 @@ class Snv(NamedTuple):
     frequency: float | None
 
 
-def read_snvs(path: str | Path, af_field: str = "AF") -> tuple[list[Snv], Counter[str]]:
+def read_snvs(path: str | Path, af_field: str = "AF", *, indels: bool = False) -> tuple[list[Snv], Counter[str]]:
     """All substitutions in file order, and how many alleles were left out, by reason.
+
+    Args:
+        indels: insertions, deletions and longer substitutions too, as the record spells them.
 
     Errors: DataPrepError with file and line for what is not a VCF record.
     """
@@ -47,6 +50,10 @@ def read_snvs(path: str | Path, af_field: str = "AF") -> tuple[list[Snv], Counte
             raise DataPrepError(f"{path}: line {number}: {error}; is --af-field right?") from None
         for allele, value in zip(alleles, frequencies, strict=True):
             differing = substitutions(reference.encode(), allele.encode())
+            spelled = (reference.upper().encode(), allele.upper().encode())
+            if len(differing) != 1 and indels and why_not_single_base(*spelled) in ("indel", "mnp"):
+                found.append(Snv(contig, int(position) - 1, name, reference.upper(), allele.upper(), value))
+                continue
             if len(differing) != 1:
                 dropped[why_not_single_base(reference.encode(), allele.encode())] += 1
                 continue

@@ -32,9 +32,13 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder of our families")
     what = result.add_mutually_exclusive_group(required=True)
     what.add_argument("--corpus", metavar="DIR", help="held-out losses on the validation split of this corpus")
-    what.add_argument("--fasta", metavar="FILE", help="pseudo-perplexity: each nucleotide hidden once")
+    what.add_argument("--fasta", metavar="FILE", help="pseudo-perplexity; causal models: bits per nucleotide")
     what.add_argument("--embed", metavar="FILE", help="embeddings of this FASTA, written to --out")
-    what.add_argument("--vcf", metavar="FILE", help="log P(alt) - log P(ref) of single-base variants, with --genome")
+    what.add_argument(
+        "--vcf",
+        metavar="FILE",
+        help="log P(alt) - log P(ref) of variants, with --genome",
+    )
     what.add_argument("--pairs", metavar="FILE", help="base pairs from attention scores, against dot-bracket records")
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
@@ -73,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
     elif args.fasta:
         result = pseudo_perplexity(args)
-        text = tables.pseudo_perplexity(result)
+        text = tables.likelihood(result) if "bits_per_nucleotide" in result else tables.pseudo_perplexity(result)
     elif args.embed:
         result = embeddings(args)
         text = tables.embeddings(result)
@@ -89,15 +93,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
     """--fasta"""
+    from pretrain.evaluation import causal
     from pretrain.evaluation.model import load_model
     from pretrain.evaluation.pseudo_perplexity import pseudo_likelihoods, summary
 
     model = load_model(args.model)
     model.require_output_head()
     ids, sequences, left_out = _fitting(args, args.fasta, model)
-    return {"model": args.model, "fasta": args.fasta, "left_out": left_out} | summary(
-        ids, pseudo_likelihoods(model, sequences)
-    )
+    about = {"model": args.model, "fasta": args.fasta, "left_out": left_out}
+    if causal.is_causal(model):
+        return about | causal.summary(ids, causal.likelihoods(model, sequences, "sequences"))
+    return about | summary(ids, pseudo_likelihoods(model, sequences))
 
 
 def embeddings(args: argparse.Namespace) -> dict[str, Any]:
@@ -123,6 +129,7 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
     from data_prep.formats.contig_names import bare_name
     from data_prep.formats.genome import read_contigs
     from data_prep.variants.snvs import read_snvs
+    from pretrain.evaluation.causal import is_causal
     from pretrain.evaluation.model import load_model
     from pretrain.evaluation.variant_table import VariantTable
 
@@ -130,7 +137,7 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
         raise PolymeraseError("--vcf needs --genome FASTA, the reference of its coordinates")
     model = load_model(args.model)
     model.require_output_head()
-    found, dropped = read_snvs(args.vcf, args.af_field)
+    found, dropped = read_snvs(args.vcf, args.af_field, indels=is_causal(model))
     table = VariantTable(found[: args.sequences], dropped, bare_name)
     for contig in read_contigs(args.genome, table.wants):
         table.score(model, contig.name, contig.sequence.upper(), args.window, args.strand)

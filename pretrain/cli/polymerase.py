@@ -17,6 +17,7 @@ COMMANDS = {  # word -> (module with ``main``, what it does)
     "export": ("pretrain.cli.export", "a checkpoint of a run -> a verified Hugging Face folder"),
     "convert": ("pretrain.cli.convert", "published weights -> a verified Hugging Face folder"),
     "evaluate": ("pretrain.cli.evaluate", "losses beside baselines, likelihoods, embeddings, variants, base pairs"),
+    "generate": ("pretrain.cli.generate", "draw sequences from a causal model"),
     "probe": ("pretrain.cli.probe", "did pretraining help a task: linear probes and fine-tuned heads"),
     "compare": ("pretrain.cli.compare", "are these two models the same"),
     "report": ("pretrain.cli.report", "one page about a run"),

@@ -52,6 +52,18 @@ def pseudo_perplexity(result: dict[str, Any]) -> str:
     return "\n".join([*lines, *_left_out(result)])
 
 
+def likelihood(result: dict[str, Any]) -> str:
+    """Of a causal model: one line per sequence, the first ones, and the whole."""
+    lines = [f"{'record':<30} {'nucleotides':>11} {'bits per nucleotide':>20}"]
+    for record in [*result["records"][:_SHOWN], result | {"id": "all"}]:
+        bits = record["bits_per_nucleotide"]
+        shown = "-" if bits is None else f"{bits:.4f}"
+        lines.append(f"{record['id']:<30} {record['nucleotides']:>11,} {shown:>20}")
+    if len(result["records"]) > _SHOWN:
+        lines.insert(-1, f"… {len(result['records']) - _SHOWN:,} more (--json has all)")
+    return "\n".join([*lines, *_left_out(result)])
+
+
 def embeddings(result: dict[str, Any]) -> str:
     """What was written."""
     what = "rows" if result["pool"] == "token" else f"{result['pool']} of layer {result['layer']}"

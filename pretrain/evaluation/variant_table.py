@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pretrain.errors import PolymeraseError
+from pretrain.evaluation.causal import is_causal, likelihood_ratios
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.variant_effects import Strand, Substitution, variant_scores
 
@@ -76,7 +77,8 @@ class VariantTable:
         substitutions = [Substitution(v.pos0, v.ref, v.alt) for v in (self._variants[row] for row in rows)]
         from tqdm import tqdm
 
-        answers = variant_scores(model, sequence, substitutions, width, strand)
+        scores = likelihood_ratios if is_causal(model) else variant_scores
+        answers = scores(model, sequence, substitutions, width, strand)
         for row, score in zip(rows, tqdm(answers, total=len(rows), desc=contig, disable=None), strict=True):
             if score is None:
                 self._dropped["ambiguous letters around it"] += 1
@@ -84,7 +86,7 @@ class VariantTable:
                 self.scores[row] = score
 
     def _agrees(self, variant: Variant, sequence: bytes) -> bool:
-        there = sequence[variant.pos0 : variant.pos0 + 1].decode("latin-1")
+        there = sequence[variant.pos0 : variant.pos0 + len(variant.ref)].decode("latin-1")
         if there == variant.ref:
             return True
         self._dropped["reference mismatch"] += 1

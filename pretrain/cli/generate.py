@@ -1,0 +1,59 @@
+"""python launch/generate.py MODEL: sequences drawn from a causal model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pretrain.cli.command import Parser, command, positive, program
+from pretrain.errors import PolymeraseError
+
+EXAMPLE = """examples:
+  python launch/generate.py runs/mine --count 10 --length 200 > samples.fa
+  python launch/generate.py exports/mine --prompt ATGGCC --temperature 0.8 --top-k 3 --seed 7 --out samples.fa
+
+exit status: 0 drawn, 2 wrong input or a model that is not causal
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(program("generate"), "Draw sequences from a causal model, as FASTA.", EXAMPLE)
+    result.add_argument("model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder, of a causal model")
+    result.add_argument("--count", type=positive, default=1, metavar="N", help="sequences (default: 1)")
+    result.add_argument("--length", type=positive, default=100, metavar="T", help="tokens at most (default: 100)")
+    result.add_argument("--prompt", default="", metavar="LETTERS", help="what each begins with (default: nothing)")
+    result.add_argument("--temperature", type=float, default=1.0, metavar="X", help="0: the likeliest (default: 1)")
+    result.add_argument("--top-k", type=positive, metavar="K", help="only the K likeliest tokens (default: all)")
+    result.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    result.add_argument("--out", metavar="FASTA", help="default: print")
+    return result
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw; the exit status is in the help."""
+    args = parser().parse_args(arguments)
+    if args.temperature < 0:
+        raise PolymeraseError(f"--temperature: expected a number from 0 up, got {args.temperature:g}")
+    if not args.prompt.isascii() or (args.prompt and not args.prompt.isalpha()):
+        raise PolymeraseError(f"--prompt: expected letters, got {args.prompt!r}")
+    from pretrain.evaluation.causal import Sampling, generate
+    from pretrain.evaluation.model import load_model
+
+    sampling = Sampling(args.length, args.temperature, args.top_k, args.seed)
+    model = load_model(args.model)
+    drawn = generate(model, args.prompt.upper().encode(), args.count, sampling)
+    records = (f">sample_{number} seed={args.seed}\n{text}\n" for number, text in enumerate(drawn, 1))
+    if args.out is None:
+        for record in records:
+            sys.stdout.write(record)
+        return 0
+    out = Path(args.out)
+    partial = out.with_name(f".{out.name}.partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text("".join(records), encoding="ascii")
+    partial.replace(out)
+    return 0

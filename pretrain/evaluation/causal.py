@@ -1,0 +1,214 @@
+"""What a causal model says of whole sequences: likelihood, bits per nucleotide, and samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from data_prep.corpus import Ragged
+from data_prep.formats.genome import reverse_complement
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.masked_queries import encode_rows
+from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.passes import batches_of, pack
+from pretrain.evaluation.variant_effects import Strand, Substitution
+from pretrain.models import architecture_of
+
+_TOGETHER = 512  # variants whose windows are in memory at a time
+
+
+def is_causal(model: TrainedModel) -> bool:
+    """Whether each token sees only those before it."""
+    return architecture_of(model.settings).is_causal(model.settings)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Of one sequence. log_likelihood: nats, summed over all tokens that another one precedes."""
+
+    nucleotides: int
+    tokens: int
+    log_likelihood: float
+
+    @property
+    def bits_per_nucleotide(self) -> float:
+        """2 is what guessing among four letters costs. NaN for an empty sequence."""
+        return -self.log_likelihood / (math.log(2) * self.nucleotides) if self.nucleotides else math.nan
+
+
+def likelihoods(model: TrainedModel, sequences: Ragged, progress: str | None = None) -> list[Likelihood]:
+    """One forward pass per sequence.
+
+    A layout without a token in front (HyenaDNA) gives its first token no probability, so it is not counted.
+
+    Args:
+        sequences: ASCII, S rows that fit the model.
+        progress: label of a bar, on terminals only.
+    """
+    from tqdm import tqdm
+
+    model.require_output_head()
+    rows = encode_rows(model.tokenizer, sequences)
+    lengths, found, start = np.array([len(ids) for ids in rows]), [], 0
+    nucleotides = sequences.lengths.tolist()
+    with tqdm(total=len(rows), desc=progress, disable=None if progress else True) as bar:
+        for count in batches_of(model, lengths):
+            group = rows[start : start + count]
+            for row, total in enumerate(_summed(model, group), start):
+                found.append(Likelihood(nucleotides[row], max(0, len(rows[row]) - 1), total))
+            start += count
+            bar.update(count)
+    return found
+
+
+def _summed(model: TrainedModel, rows: list[np.ndarray]) -> list[float]:
+    """Log-probability of each row, given its first token."""
+    lengths = [len(ids) for ids in rows]
+    ids = np.concatenate(rows).astype(np.int64)
+    ends = np.cumsum(lengths)
+    asked = np.ones(len(ids), bool)
+    asked[ends[ends > 0] - 1] = False  # the last token of each predicts nothing
+    places = torch.from_numpy(np.flatnonzero(asked)).to(model.device)
+    with torch.no_grad():
+        hidden = model.network.encoder(pack(model, ids, lengths)).hidden
+        logits = model.network.logits(hidden[places]).float()
+        following = torch.from_numpy(ids).to(model.device)[places + 1]
+        picked = logits.log_softmax(dim=-1).gather(1, following[:, None])[:, 0].double().cpu().numpy()
+    row = np.repeat(np.arange(len(rows)), lengths)[asked]
+    return np.bincount(row, picked, minlength=len(rows)).tolist()
+
+
+def summary(ids: list[str], found: list[Likelihood]) -> dict[str, Any]:
+    """Per record and over all of them."""
+    nucleotides = sum(one.nucleotides for one in found)
+    whole = Likelihood(nucleotides, sum(one.tokens for one in found), sum(one.log_likelihood for one in found))
+    return {
+        "sequences": len(ids),
+        "nucleotides": nucleotides,
+        "bits_per_nucleotide": whole.bits_per_nucleotide if nucleotides else None,
+        "records": [
+            {
+                "id": name,
+                "nucleotides": one.nucleotides,
+                "log_likelihood": one.log_likelihood,
+                "bits_per_nucleotide": one.bits_per_nucleotide if one.nucleotides else None,
+            }
+            for name, one in zip(ids, found, strict=True)
+        ],
+    }
+
+
+def likelihood_ratios(
+    model: TrainedModel, contig: bytes, variants: Sequence[Substitution], width: int, strand: Strand = "plus"
+) -> Iterator[float | None]:
+    """log P(window with alt) - log P(window with ref) of each variant, in nats; insertions and deletions too.
+
+    Both windows have the same letters around the variant, ``width`` of them with the reference allele. None where
+    a window has letters other than A, C, G, T.
+
+    Args:
+        contig: upper-case letters of the whole contig.
+        strand: which one the model reads; ``both``: the mean of the two scores.
+    """
+    sides: tuple[Strand, ...] = ("plus", "minus") if strand == "both" else (strand,)
+    for start in range(0, len(variants), _TOGETHER):
+        windows = [_windows(contig, variant, width) for variant in variants[start : start + _TOGETHER]]
+        known = [pair for pair in windows if pair is not None]
+        totals = np.zeros(len(known))
+        for side in sides:
+            texts = [text if side == "plus" else reverse_complement(text) for pair in known for text in pair]
+            logs = [one.log_likelihood for one in likelihoods(model, Ragged.from_rows(texts))] if texts else []
+            totals += np.array(logs[1::2]) - np.array(logs[0::2])
+        scores = iter((totals / len(sides)).tolist())
+        yield from (None if pair is None else next(scores) for pair in windows)
+
+
+def _windows(contig: bytes, variant: Substitution, width: int) -> tuple[bytes, bytes] | None:
+    start = min(max(0, variant.pos0 - width // 2), max(0, len(contig) - width))
+    window, place = contig[start : start + width], variant.pos0 - start
+    end = place + len(variant.ref)
+    if end > len(window) or window.strip(b"ACGT"):
+        return None
+    return window, window[:place] + variant.alt.encode() + window[end:]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes:
+        tokens: at most this many are drawn per sequence.
+        temperature: logits are divided by it; 0 takes the likeliest token.
+        top_k: only the k likeliest tokens; None: all.
+    """
+
+    tokens: int
+    temperature: float = 1.0
+    top_k: int | None = None
+    seed: int = 0
+
+
+def generate(model: TrainedModel, prompt: bytes, count: int, sampling: Sampling) -> Iterator[str]:
+    """Draw sequences that begin with a prompt, in letters. The whole prefix is computed again for each token.
+
+    Special tokens are never drawn, but the one that ends a sequence ends it.
+
+    Raises:
+        PolymeraseError: the model is not causal, or does not hold prompt and tokens.
+    """
+    if not is_causal(model):
+        raise PolymeraseError(f"{model.source}: reads both sides of a token, so it draws none; use a causal model")
+    model.require_output_head()
+    tokenizer = model.tokenizer
+    (head,) = encode_rows(tokenizer, Ragged.from_rows([prompt]))
+    if tokenizer.eos_id >= 0 and len(head) and head[-1] == tokenizer.eos_id:
+        head = head[:-1]
+    if not len(head):
+        raise PolymeraseError("this model has no token that begins a sequence; give a prompt of at least one letter")
+    longest = architecture_of(model.settings).longest_input(model.settings)
+    if longest is not None and len(head) + sampling.tokens > longest:
+        raise PolymeraseError(
+            f"prompt and sample are {len(head) + sampling.tokens} tokens, the model holds {longest}; ask for less"
+        )
+    allowed = torch.ones(len(tokenizer.vocab), dtype=torch.bool, device=model.device)
+    allowed[torch.tensor([*tokenizer.special_ids, *([tokenizer.unk_id] if tokenizer.unk_id >= 0 else [])])] = False
+    if tokenizer.eos_id >= 0:
+        allowed[tokenizer.eos_id] = True
+    generator = torch.Generator(model.device).manual_seed(sampling.seed)
+    together = max(1, 8192 // (len(head) + sampling.tokens))
+    for first in range(0, count, together):
+        rows = [head.astype(np.int64)] * min(together, count - first)
+        for ids in _draw(model, rows, allowed, sampling, generator):
+            yield "".join(tokenizer.vocab[i] for i in ids.tolist() if i not in tokenizer.special_ids).upper()
+
+
+def _draw(
+    model: TrainedModel, rows: list[np.ndarray], allowed: torch.Tensor, sampling: Sampling, generator: torch.Generator
+) -> list[np.ndarray]:
+    """Token ids of each row, lengthened until it ends or is long enough."""
+    eos, running = model.tokenizer.eos_id, list(range(len(rows)))
+    for _ in range(sampling.tokens):
+        lengths = [len(rows[row]) for row in running]
+        with torch.no_grad():
+            hidden = model.network.encoder(pack(model, np.concatenate([rows[row] for row in running]), lengths)).hidden
+            last = torch.tensor(np.cumsum(lengths) - 1, device=model.device)
+            logits = model.network.logits(hidden[last]).float()
+        logits = logits.masked_fill(~allowed[: logits.shape[1]], -torch.inf)
+        if sampling.top_k is not None:
+            least = logits.topk(min(sampling.top_k, int(allowed.sum())), dim=-1).values[:, -1:]
+            logits = logits.masked_fill(logits < least, -torch.inf)
+        if sampling.temperature:
+            drawn = torch.multinomial((logits / sampling.temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
+        else:
+            drawn = logits.argmax(dim=-1)
+        for row, token in zip(running, drawn.tolist(), strict=True):
+            rows[row] = np.append(rows[row], token)
+        running = [row for row in running if rows[row][-1] != eos]
+        if not running:
+            break
+    return rows
