@@ -1,8 +1,16 @@
 """HyenaDNA (HazyResearch/hyena-dna): causal models of single nucleotides; traps of the release in ``models.hyena``."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pretrain.families.keys import KeyLayout, KeyRule
+from pretrain.models.hyena.settings import HyenaSettings
+
+if TYPE_CHECKING:  # a second, which listing families does not need
+    from torch import Tensor
 
 _LAYER, _OURS = "backbone.layers.{i}.", "encoder.layers.{i}."
 _FILTER, _OUR_FILTER = _LAYER + "mixer.filter_fn.", _OURS + "mixer."
@@ -50,3 +58,23 @@ def _under(prefix: str, inside: str = "") -> KeyLayout:
 HYENADNA_HUB_KEYS = _under("hyena.")
 HYENADNA_TRAINING_KEYS = _under("")
 HYENADNA_CHECKPOINTED_KEYS = _under("", inside="layer.")  # training runs that recomputed activations
+
+
+def hub_tensors(settings: HyenaSettings, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our tensors as a published -hf folder has them: its names, the constants it keeps, the head a second time."""
+    import torch
+
+    from pretrain.models.hyena.filters import decay_rates, position_features
+
+    tensors = {}
+    for name, tensor in state.items():
+        found = HYENADNA_HUB_KEYS.to_theirs(name)
+        assert found is not None, f"{name} has no place in the published layout"
+        tensors[found[0]] = tensor
+    features = position_features(settings, torch.device("cpu"))[None]  # (1, P, F)
+    rates = -decay_rates(settings, torch.device("cpu"))[None, None]  # (1, 1, D)
+    for layer in range(settings.num_hidden_layers):
+        names = (("hyena." + name).format(i=layer) for name in _CONSTANTS)
+        tensors |= zip(names, (features, features[:, :, :1], rates), strict=True)
+    tensors["lm_head.weight"] = state["encoder.embeddings.word.weight"]
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}

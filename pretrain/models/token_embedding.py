@@ -29,8 +29,6 @@ class HasTable(Protocol):
 class TokenEmbedding(nn.Module):
     """One row of a trained table per token. Parameters: word.weight (V, D).
 
-    The table is read by calling its module, so that engines which gather parameters per module (ZeRO 3) see it.
-
     Args:
         padding_idx: the row that tokens which read it do not train; None trains every row.
     """
@@ -42,7 +40,7 @@ class TokenEmbedding(nn.Module):
 
     def forward(self, batch: PackedBatch, layout: Layout) -> Tensor:
         """Packed batch -> (N, D) in layout order."""
-        return _rows_of(batch, layout, self.word, self.base_token_ids)
+        return token_rows(batch, layout, self.word, self.base_token_ids)
 
 
 class OneHotEmbedding(nn.Module):
@@ -58,13 +56,17 @@ class OneHotEmbedding(nn.Module):
         def one_hot(ids: Tensor) -> Tensor:
             return torch.zeros(len(ids), self.width, device=ids.device).scatter_(1, ids[:, None], 1.0)
 
-        return _rows_of(batch, layout, one_hot, self.base_token_ids)
+        return token_rows(batch, layout, one_hot, self.base_token_ids)
 
 
-def _rows_of(
+def token_rows(
     batch: PackedBatch, layout: Layout, table: Callable[[Tensor], Tensor], base_token_ids: tuple[int, ...] | None
 ) -> Tensor:
-    """Rows of the tokens' ids; tokens that are a mixture take their frequencies times the rows of A, C, G, U/T."""
+    """Rows (N, D) of the tokens in layout order; soft tokens take their frequencies times the rows of A, C, G, U/T.
+
+    Args:
+        table: ids -> rows; called, so that engines which gather parameters per module (ZeRO 3) see it.
+    """
     x = table(layout.to_layout_order(batch.input_ids))
     soft = batch.soft_rows
     if soft is None:

@@ -7,6 +7,7 @@ from pretrain.benchmarking.operators import plain_hyena
 from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.hyena import convolution
 from pretrain.models.hyena.convolution import ShortConvolution, direct_convolution, fft_size, long_convolution
+from pretrain.models.hyena.filters import position_features
 from pretrain.models.hyena.operator import HyenaOperator
 from pretrain.models.hyena.settings import HyenaOptions, HyenaSettings
 from pretrain.models.striped_hyena.filters import plain_sum_of_waves, sum_of_waves
@@ -157,6 +158,15 @@ def test_recomputed_layers_give_the_same_gradients():
         found.append([parameter.grad for parameter in model.parameters()])
     for plain, recomputed in zip(*found, strict=True):
         assert torch.equal(plain, recomputed)
+
+
+def test_an_evaluation_leaves_nothing_that_training_cannot_use():
+    position_features.cache_clear()
+    model, batch = build(), mixture([30, 12])
+    with torch.inference_mode():
+        model(batch)
+    model(mixture([30, 12])).sum().backward()
+    assert torch.isfinite(model.encoder.layers[0].mixer.filter.input.weight.grad).all()
 
 
 def test_hidden_states_stay_float32_in_a_run_of_bfloat16():

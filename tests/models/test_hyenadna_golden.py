@@ -10,7 +10,12 @@ from safetensors.torch import load_file
 
 from pretrain.config.sections import Optimizer
 from pretrain.errors import PolymeraseError
-from pretrain.families.hyenadna import HYENADNA_CHECKPOINTED_KEYS, HYENADNA_HUB_KEYS, HYENADNA_TRAINING_KEYS
+from pretrain.families.hyenadna import (
+    HYENADNA_CHECKPOINTED_KEYS,
+    HYENADNA_HUB_KEYS,
+    HYENADNA_TRAINING_KEYS,
+    hub_tensors,
+)
 from pretrain.families.published import our_tensors
 from pretrain.importing.match import check, match
 from pretrain.models import LanguageModel, PackedBatch
@@ -194,6 +199,14 @@ def test_every_published_layout_is_read_whole(files):
         matched = match(layout, tensors)
         check(matched, SETTINGS, "weights")
         assert not matched.unexpected
+
+
+def test_the_published_layout_is_written_as_it_is_read(files):
+    written = hub_tensors(SETTINGS, our_tensors(HYENADNA_HUB_KEYS, files["weights"]))
+    assert written.keys() == files["weights"].keys()
+    for name, tensor in files["weights"].items():
+        constant = ".pos_emb." in name or ".deltas" in name
+        torch.testing.assert_close(written[name], tensor, atol=2e-6 if constant else 0, rtol=0)
 
 
 def test_first_weights_have_upstreams_deviations(meta):

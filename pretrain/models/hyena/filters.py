@@ -34,9 +34,9 @@ class ImplicitFilter(nn.Module):
         super().__init__()
         self.settings = settings
         width = settings.filter_width
-        self.input = nn.Linear(settings.filter_features, width)
-        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
-        self.output = nn.Linear(width, settings.hidden_size, bias=False)
+        self.input = Float32Linear(settings.filter_features, width)
+        self.hidden = nn.ModuleList(Float32Linear(width, width) for _ in range(2))
+        self.output = Float32Linear(width, settings.hidden_size, bias=False)
         self.frequency = nn.Parameter(torch.full((1, width), settings.filter_frequency))
 
     def forward(self, length: int) -> Tensor:
@@ -46,11 +46,20 @@ class ImplicitFilter(nn.Module):
             frequency = self.frequency.float()
             x = position_features(self.settings, device)[:length]  # (T, F)
             for layer in (self.input, *self.hidden):
-                x = torch.sin(frequency * F.linear(x, layer.weight.float(), layer.bias.float()))
-            return (self.output.weight.float() @ x.T) * window(self.settings, device, length)
+                x = torch.sin(frequency * layer(x))
+            return self.output(x).T.contiguous() * window(self.settings, device, length)
+
+
+class Float32Linear(nn.Linear):
+    """A Linear that computes in float32 whatever its weights are in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float32 (T, inputs) -> float32 (T, outputs)."""
+        return F.linear(x, self.weight.float(), None if self.bias is None else self.bias.float())
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # kept for later passes, which may need gradients where this one does not
 def position_features(settings: HyenaSettings, device: torch.device) -> Tensor:
     """t/(P-1), then cosines and negative sines of 2 pi t f / P: float32 (P, F) for frequencies f from 1e-4 up."""
     longest, bands = settings.max_position_embeddings, (settings.filter_features - 1) // 2
@@ -60,9 +69,13 @@ def position_features(settings: HyenaSettings, device: torch.device) -> Tensor:
     return torch.cat([position / (longest - 1), angle.cos(), -angle.sin()], dim=1).float()
 
 
-def window(settings: HyenaSettings, device: torch.device, length: int) -> Tensor:
-    """exp(-rate t/(P-1)) + shift, float32 (D, T); rates rise evenly over the channels."""
+def decay_rates(settings: HyenaSettings, device: torch.device) -> Tensor:
+    """How fast the window of each channel falls, float32 (D,): evenly from slow to fast."""
     slowest, fastest = (-math.log(TARGET) / share for share in (SLOWEST, FASTEST))
-    rate = torch.linspace(slowest, fastest, settings.hidden_size, device=device)
+    return torch.linspace(slowest, fastest, settings.hidden_size, device=device)
+
+
+def window(settings: HyenaSettings, device: torch.device, length: int) -> Tensor:
+    """exp(-rate t/(P-1)) + shift, float32 (D, T)."""
     share = position_features(settings, device)[:length, 0]
-    return torch.exp(-rate[:, None] * share) + settings.filter_shift
+    return torch.exp(-decay_rates(settings, device)[:, None] * share) + settings.filter_shift

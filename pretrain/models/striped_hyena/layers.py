@@ -18,8 +18,11 @@ from pretrain.models.hyena.convolution import ShortConvolution, long_convolution
 from pretrain.models.layout import Layout
 from pretrain.models.striped_hyena.filters import ModalFilter
 from pretrain.models.striped_hyena.settings import StripedHyenaSettings
+from pretrain.models.transformer.attention import attention, choose_backend
+from pretrain.models.transformer.bias import Causal
 from pretrain.models.transformer.positions import rotate
 
+CAUSAL = Causal()
 Rotary = tuple[Tensor, Tensor]
 
 
@@ -82,12 +85,9 @@ class CausalAttention(nn.Module):
         q, k, v = self.qkv(x).view(len(x), 3, settings.num_attention_heads, settings.head_size).unbind(1)  # (N, H, h)
         q, k = rotate(q, *rotary), rotate(k, *rotary)
         rate = settings.attention_probs_dropout_prob if self.training else 0.0
-        parts = []
-        for group, *rows in zip(layout.groups, *map(layout.split, (q, k, v)), strict=True):
-            q, k, v = (group.to_blocks(part).transpose(1, 2) for part in rows)  # (B, H, T, h); padding comes last
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=rate, is_causal=True)
-            parts.append(group.from_blocks(y.transpose(1, 2)))
-        return self.output(torch.cat(parts).flatten(1))
+        backend = choose_backend(CAUSAL, x.device, q.dtype, rate, settings.head_size)
+        y, _ = attention(q, k, v, CAUSAL, layout, dropout=rate, backend=backend)
+        return self.output(y.flatten(1))
 
 
 class GatedMlp(nn.Module):

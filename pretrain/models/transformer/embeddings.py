@@ -1,14 +1,13 @@
 """From packed ids (and soft rows) to the encoder's first hidden state."""
 
-from functools import cache
-
 import torch
 from torch import Tensor, nn
 
 from pretrain.errors import PolymeraseError
-from pretrain.models.batch import PackedBatch, SoftRows
+from pretrain.models.batch import PackedBatch
 from pretrain.models.dropout import dropout
 from pretrain.models.layout import Layout
+from pretrain.models.token_embedding import token_rows
 from pretrain.models.transformer.norms import NORMS
 from pretrain.models.transformer.positions import sinusoidal
 from pretrain.models.transformer.settings import TransformerSettings
@@ -40,9 +39,7 @@ class Embeddings(nn.Module):
         """Packed batch -> (N, D) in layout order."""
         settings, layout = self.settings, batch.layout
         ids = layout.to_layout_order(batch.input_ids)
-        x = self.word(ids)
-        if batch.soft_rows is not None:
-            x = self._mix(x, batch.soft_rows, layout)
+        x = token_rows(batch, layout, self.word, settings.base_token_ids)
         if settings.token_dropout:
             x = self._drop_tokens(x, ids, layout)
         if settings.position_embedding_type == "learned":
@@ -55,14 +52,6 @@ class Embeddings(nn.Module):
         if settings.embedding_norm:
             x = self.norm(x)
         return dropout(x, settings.hidden_dropout_prob, self.training)
-
-    def _mix(self, x: Tensor, soft: SoftRows, layout: Layout) -> Tensor:
-        """Replace the rows of soft tokens by their frequencies times the rows of A, C, G, U/T."""
-        if self.settings.base_token_ids is None:
-            raise PolymeraseError("this model has no token for each single base, so it cannot read allele frequencies")
-        bases = self.word(_on_device(self.settings.base_token_ids, x.device)).to(torch.float32)  # (4, D)
-        positions = soft.positions if layout.inverse_order is None else layout.inverse_order[soft.positions]
-        return x.index_copy(0, positions, (soft.freq @ bases).to(x.dtype))
 
     def _drop_tokens(self, x: Tensor, ids: Tensor, layout: Layout) -> Tensor:
         """ESM's token dropout, in training and in evaluation alike: factor 0.88 / (1 - share of <mask>)."""
@@ -82,9 +71,3 @@ class Embeddings(nn.Module):
                 "(model.max_position_embeddings); crop it or use a longer table"
             )
         return offset
-
-
-@cache
-def _on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
-    """Sent once, because the host waits for what it sends from ordinary memory."""
-    return torch.tensor(ids, device=device)
