@@ -14,6 +14,7 @@ from data_prep.formats.known import known_text, unexpected
 from data_prep.formats.text import HEAD_BYTES, chunks
 
 COMMENT_LINE = re.compile(rb"^[;#][^\n]*\n?", re.MULTILINE)
+BLANK_LINES = re.compile(rb"\A(?:[ \t]*\n)+")
 FIRST_WORD = re.compile(rb"[ \t]*([^ \t\n]*)")
 NO_LETTERS = b"\n \t"
 STOCKHOLM = re.compile(rb"\s*# ?STOCKHOLM")
@@ -48,7 +49,7 @@ class FastaText:
         started = False
         for piece in self._without_comments(head):
             if not started:
-                piece = piece.lstrip()
+                piece = BLANK_LINES.sub(b"", piece) if piece.strip() else b""
                 if piece and not piece.startswith(b">"):
                     raise unexpected(self.file, head.lstrip(), "FASTA (a line that starts with '>')")
                 started = bool(piece)

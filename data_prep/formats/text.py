@@ -129,7 +129,7 @@ def _with_line_feeds(pieces: Pieces, file: str) -> Pieces:
         if piece:
             yield piece
     if held:
-        yield b"\n" * (len(held) if old_mac else 1)
+        yield b"\n" * (1 if old_mac is False else len(held))
 
 
 def _mixed(file: str, piece: bytes, at: int) -> DataPrepError:
