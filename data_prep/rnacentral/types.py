@@ -35,8 +35,8 @@ def type_of_header(header: bytes) -> str | None:
     second word, if it is the name of a class. Descriptions, as in RNAcentral's species-specific export,
     `URS0000000001_9606 Homo sapiens …`: the type that the words name, if they name one.
     """
-    identifier, _, rest = header.partition(b" ")
-    description = rest.decode("utf-8", "replace").strip()
+    identifier, *rest = header.split(None, 1)[:2] or [b""]
+    description = b"".join(rest).decode("utf-8", "replace").strip()
     if not description:
         return None
     if counted := COUNTED.match(description):

@@ -14,9 +14,9 @@ from data_prep.fetch.fetch import origin_of
 from data_prep.filters.tally import Tally
 from data_prep.formats.annotation import Annotation, read_annotation
 from data_prep.formats.contig_aliases import read_aliases
+from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.runtime.console import report
 from data_prep.utr.candidates import Candidate
-from data_prep.utr.contig_choice import refuse_unknown_contigs
 from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates
 from data_prep.utr.inputs import keep_apart, labels_of
@@ -24,6 +24,7 @@ from data_prep.utr.options import policy_of
 from data_prep.utr.pieces import UtrChunk, cut, split_by_gene
 from data_prep.utr.policy import UtrPolicy
 from data_prep.utr.select import select, sound
+from data_prep.utr.species import refuse_minority_biotypes, refuse_unknown_contigs
 from data_prep.utr.stop_codon import check_assembly, settle_stop_codons
 
 ROWS = 4096  # appended at once
@@ -92,12 +93,16 @@ def _paired(args: argparse.Namespace) -> list[tuple[str, str | None]]:
         raise DataPrepError(
             f"{len(genomes or transcripts)} FASTA but {len(annotations)} --annotation; give one for each"
         )
+    refuse_repeated_files(annotations or transcripts)
     return list(zip_longest(genomes or transcripts, annotations))
 
 
 def _read(args: argparse.Namespace, side: int, fasta: str, path: str | None, label: str) -> Input:
     annotation = read_annotation(path, strict=args.strict) if path else None
-    return Input(fasta, path, annotation, policy_of(args, side, annotation, path), label)
+    policy = policy_of(args, side, annotation, path)
+    if annotation and path and not args.biotypes:
+        refuse_minority_biotypes(policy.biotypes, annotation, path)
+    return Input(fasta, path, annotation, policy, label)
 
 
 def nothing_left(tally: Tally, inputs: Sequence[Input]) -> str:

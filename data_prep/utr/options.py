@@ -6,11 +6,11 @@ from typing import Any
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import Annotation
-from data_prep.formats.annotation.biotypes import SAME
+from data_prep.formats.annotation.biotypes import one_spelling
 from data_prep.nucleotides import ALPHABETS
 from data_prep.runtime.console import add_name_arguments, add_output_arguments
-from data_prep.utr.contig_choice import choose_contigs
 from data_prep.utr.policy import PER_GENE, PRESETS, UtrPolicy
+from data_prep.utr.species import choose_contigs
 
 
 def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
@@ -95,7 +95,7 @@ def policy_of(args: argparse.Namespace, side: int, annotation: Annotation | None
     for name in given.keys() & {"piece_len", "crop_to"}:
         given[name] = given[name] or None
     if args.biotypes:
-        names = frozenset(SAME.get(name.strip(), name.strip()) for name in args.biotypes.split(","))
+        names = frozenset(map(one_spelling, args.biotypes.split(",")))
         given["biotypes"] = None if args.biotypes == "all" else names
     policy = replace(
         PRESETS[side][args.preset],

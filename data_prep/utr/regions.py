@@ -23,8 +23,8 @@ def transcript_parts(transcript: Transcript) -> tuple[list[Interval], list[Inter
 
 
 def splice(contig: bytes, parts: list[Interval], strand: str) -> bytes:
-    """The parts joined in transcript order, upper case; complemented once, after joining, on the minus strand."""
-    joined = b"".join(contig[start:end] for start, end in parts).upper()
+    """The parts joined in transcript order, upper-case DNA; complemented once, after joining, on the minus strand."""
+    joined = b"".join(contig[start:end] for start, end in parts).upper().replace(b"U", b"T")
     return joined if strand == "+" else reverse_complement(joined)
 
 

@@ -176,6 +176,45 @@ def test_two_coding_copies_of_one_id_have_ids_and_genes_of_their_own(tmp_path):
     }
 
 
+def test_copies_of_an_id_on_two_contigs_are_two_transcripts(tmp_path):
+    """RefSeq ids on X and Y or on alternate contigs, and files of two BRAKER runs put together with cat."""
+    text = gtf("g1.t1", "g1", *WHOLE)
+    (tmp_path / "g.fa").write_text(f">1\n{genome(5)}\n>2\n{genome(6)}\n")
+    (tmp_path / "a.gtf").write_text(text + text.replace("1\tany", "2\tany"))
+    inputs = ("--genome", tmp_path / "g.fa", "--annotation", tmp_path / "a.gtf")
+    corpus = build(tmp_path / "o", *inputs, "--piece-len", 0, "--validation", 0)
+    assert rows(corpus) == {
+        "g1.t1@1:101-700:1": expected(genome(5))[1],
+        "g1.t1@2:101-700:1": expected(genome(6))[1],
+    }
+
+
+def test_a_file_given_twice_is_an_error(tmp_path, capsys):
+    inputs = [*map(str, write(tmp_path, DIALECTS["braker.gtf"]))]
+    assert main(["utr3", *inputs, *inputs, "--out", str(tmp_path / "o")]) == 2
+    assert "a.gff: given twice" in capsys.readouterr().err
+
+
+def test_default_biotypes_that_fit_a_minority_stop_with_the_figures(tmp_path, capsys):
+    many = [
+        gtf(f"t{n}", f"g{n}", *WHOLE, more=f' transcript_biotype "{"protein_coding" if n < 5 else "ORF"}";')
+        for n in range(25)
+    ]
+    inputs = [*map(str, write(tmp_path, "".join(many)))]
+    assert main(["utr3", *inputs, "--out", str(tmp_path / "o")]) == 2
+    line = capsys.readouterr().err
+    assert (
+        "the default biotypes fit 5 of 25 coding transcripts, whose biotypes are ORF (20), protein_coding (5)" in line
+    )
+    assert main(["utr3", *inputs, "--biotypes", "ORF", "--out", str(tmp_path / "o")]) == 0
+
+
+def test_a_genome_in_rna_letters_is_the_same_genome(tmp_path):
+    inputs = write(tmp_path, DIALECTS["cut_down.gtf"], genome().replace("T", "U"))
+    found = rows(build(tmp_path / "o", *inputs, "--piece-len", 0, "--validation", 0))
+    assert list(found.values()) == [expected(genome())[1]]
+
+
 def test_a_gene_symbol_at_two_places_is_two_genes_unless_the_file_has_one_row_for_it(tmp_path):
     text, contig = two_loci(gtf("a", "ABC", *WHOLE), gtf("b", "ABC", *WHOLE))
     options = ("--piece-len", 0, "--validation", 0)

@@ -5,7 +5,7 @@ gene's. A transcript with a CDS about which the file says nothing (UCSC, FlyBase
 """
 
 CODING = "protein_coding"
-SAME = {"mRNA": CODING, "mrna": CODING, "protein-coding": CODING, "coding": CODING}
+SAME = dict.fromkeys(("protein_coding", "protein_coding_gene", "mrna", "coding"), CODING)
 # What Ensembl wrote into the second column; other files have the name of a program or database there.
 _ENSEMBL_75 = """
     protein_coding nonsense_mediated_decay non_stop_decay polymorphic_pseudogene retained_intron processed_transcript
@@ -17,12 +17,17 @@ _ENSEMBL_75 = """
 SECOND_COLUMN = frozenset(_ENSEMBL_75.split())
 
 
+def one_spelling(biotype: str) -> str:
+    """`mRNA`, `protein-coding` and `Protein coding` are protein_coding; others stay as they are."""
+    return SAME.get(biotype.strip().lower().replace("-", "_").replace(" ", "_"), biotype.strip())
+
+
 def settle_biotype(transcript: str, source: str, gene: str) -> tuple[str, str]:
     """(biotype, where it comes from): "transcript", "source", "gene", or "" where only the CDS tells."""
     if transcript:
-        return SAME.get(transcript, transcript), "transcript"
+        return one_spelling(transcript), "transcript"
     if source in SECOND_COLUMN:
         return source, "source"
     if gene:
-        return SAME.get(gene, gene), "gene"
+        return one_spelling(gene), "gene"
     return CODING, ""

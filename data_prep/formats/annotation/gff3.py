@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation.biotypes import settle_biotype
 from data_prep.formats.annotation.collected import Collected
-from data_prep.formats.annotation.rows import ROLES, Row, add_row, text
-from data_prep.formats.annotation.transcript import TranscriptInfo, TranscriptRows
+from data_prep.formats.annotation.rows import ROLES, Places, Row, rows_at, text
+from data_prep.formats.annotation.transcript import TranscriptInfo
 
 Attributes = dict[bytes, list[bytes]]
 OWN_BIOTYPE = (b"transcript_type", b"transcript_biotype", b"biotype")
@@ -27,7 +27,12 @@ class _Feature:
     type: bytes
     source: bytes
     attributes: Attributes
-    spans: list[int] = field(default_factory=list)  # start, end of every row with this ID
+    spans: dict[tuple[bytes, bytes], list[int]] = field(default_factory=dict)  # start, end of its rows, by place
+
+    @property
+    def rows(self) -> int:
+        """How many rows have this ID."""
+        return sum(map(len, self.spans.values())) // 2
 
 
 def parse_attributes(attributes: bytes) -> Attributes:
@@ -42,7 +47,7 @@ def parse_attributes(attributes: bytes) -> Attributes:
 
 def collect_gff3(path: str, rows: Iterator[Row]) -> Collected:
     """Rows and attributes by transcript id (the `ID` that exons and CDS name as parent, without its `transcript:`)."""
-    found: dict[bytes, TranscriptRows] = defaultdict(TranscriptRows)
+    found: dict[bytes, Places] = defaultdict(dict)
     features: dict[bytes, _Feature] = {}
     circular: dict[bytes, int] = {}
     for row in rows:
@@ -60,16 +65,20 @@ def collect_gff3(path: str, rows: Iterator[Row]) -> Collected:
                 "a GFF3 names the transcript (or the gene) there"
             )
         for parent in attributes[b"Parent"]:
-            add_row(found[parent], row, role)
+            getattr(rows_at(found[parent], row), role).extend((row.start, row.end))
     kept = [name for name in found if name not in features or features[name].type not in PROTEINS]
     for name in features.keys() & found.keys():
         if not features[name].type.endswith(b"gene"):
-            found[name].spans.extend(features[name].spans)
+            for place, spans in features[name].spans.items():
+                if place in found[name]:
+                    found[name][place].spans.extend(spans)
     names = _names(path, kept)
     return Collected(
-        rows={names[name]: found[name] for name in kept},
+        rows={names[name]: list(found[name].values()) for name in kept},
         infos={names[name]: _info(path, name, features) for name in kept if name in features},
-        gene_rows={text(path, 0, name): len(feature.spans) // 2 for name, feature in features.items()},
+        gene_rows={
+            text(path, 0, name): sum(map(len, feature.spans.values())) // 2 for name, feature in features.items()
+        },
         circular={text(path, 0, name): size for name, size in circular.items()},
         dropped={},
     )
@@ -79,7 +88,7 @@ def _note(features: dict[bytes, _Feature], name: bytes, row: Row, attributes: At
     if name not in features:
         features[name] = _Feature(row.type, row.source, {key: attributes[key] for key in KEPT & attributes.keys()})
     known = features[name]
-    known.spans += row.start, row.end
+    known.spans.setdefault((row.contig, row.strand), []).extend((row.start, row.end))
     for key in OPEN_ENDS.keys() & attributes.keys():
         known.attributes[b"tag"] = [*known.attributes.get(b"tag", []), OPEN_ENDS[key][row.strand == b"-"]]
 

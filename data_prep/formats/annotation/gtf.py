@@ -8,8 +8,8 @@ from itertools import chain
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation.biotypes import settle_biotype
 from data_prep.formats.annotation.collected import Collected
-from data_prep.formats.annotation.rows import ROLES, Row, add_row, text
-from data_prep.formats.annotation.transcript import TranscriptInfo, TranscriptRows
+from data_prep.formats.annotation.rows import ROLES, Places, Row, rows_at, text
+from data_prep.formats.annotation.transcript import TranscriptInfo
 
 # Values may be quoted (then a semicolon is text) or bare; keys may repeat (tag).
 ATTRIBUTE = re.compile(rb'\s*([^\s";]+)\s+(?:"([^"]*)"|([^";\s]+))\s*(?:;|$)')
@@ -36,7 +36,7 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
     The `transcript` row decides the attributes; a transcript without one gets what its other rows say together, so
     that the order of lines never matters. Exon-like rows with an empty id (pseudogenes of RefSeq) are counted.
     """
-    found: dict[bytes, TranscriptRows] = defaultdict(TranscriptRows)
+    found: dict[bytes, Places] = defaultdict(dict)
     decided: dict[bytes, Values] = {}
     gathered: dict[bytes, dict[bytes, set[bytes]]] = defaultdict(lambda: defaultdict(set))
     sources: dict[bytes, bytes] = {}
@@ -59,21 +59,22 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
         if transcript not in sources:
             sources[transcript] = row.source
         if not role:
-            found[transcript].spans.extend((row.start, row.end))
+            rows_at(found[transcript], row).spans.extend((row.start, row.end))
             decided.setdefault(transcript, parse_attributes(row.attributes))
             gathered.pop(transcript, None)
             continue
         if transcript not in decided:
             for key, some in parse_attributes(row.attributes).items():
                 gathered[transcript][key].update(some)
-        add_row(found[transcript], row, role)
+        here = rows_at(found[transcript], row)
+        getattr(here, role).extend((row.start, row.end))
         if role == "exons":
             number = EXON_NUMBER.search(row.attributes)
-            found[transcript].exon_numbers.append(int(number[1]) if number else 0)
+            here.exon_numbers.append(int(number[1]) if number else 0)
     together = ((name, {key: sorted(some) for key, some in sets.items()}) for name, sets in gathered.items())
     infos = {name: _info(path, values, sources[name], genes) for name, values in chain(decided.items(), together)}
     return Collected(
-        rows={text(path, 0, name): rows for name, rows in found.items()},
+        rows={text(path, 0, name): list(places.values()) for name, places in found.items()},
         infos={text(path, 0, name): info for name, info in infos.items()},
         gene_rows={text(path, 0, gene): count for gene, count in gene_rows.items()},
         circular={},

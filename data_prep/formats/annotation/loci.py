@@ -6,7 +6,7 @@ mRNA, aligned twice); more than one stop codon. The order of lines is never used
 
 from itertools import pairwise
 
-from data_prep.formats.annotation.transcript import INTERVALS, Interval, TranscriptRows, intervals, union
+from data_prep.formats.annotation.transcript import INTERVALS, Interval, TranscriptRows, holds, intervals, union
 
 SHORTEST_COPY_NT = 60  # exon lengths of very short transcripts may repeat by chance
 
@@ -24,6 +24,23 @@ def split_loci(rows: TranscriptRows) -> list[TranscriptRows] | None:
     if not cuts:
         return None if sum(end - start for start, end in union(intervals(rows.stop))) > 3 else [rows]
     return _divide(rows, cuts)
+
+
+def complete_places(places: list[TranscriptRows]) -> bool:
+    """Whether rows on several contigs are copies of a transcript, each whole, rather than parts of one.
+
+    Parts on both strands of one contig are trans-splicing, or an error.
+    """
+    contigs = [rows.contig for rows in places]
+    return len(set(contigs)) == len(contigs) and all(map(_is_whole, places))
+
+
+def _is_whole(rows: TranscriptRows) -> bool:
+    """Whether the coding part lies in exons that are told here."""
+    coding = intervals(rows.coding + rows.stop)
+    if not coding or not rows.exons:
+        return not coding or bool(rows.utr)
+    return holds(union(intervals(rows.exons + rows.utr + rows.stop)), coding)
 
 
 def _restarts(rows: TranscriptRows) -> list[int]:
@@ -57,7 +74,7 @@ def _repeats(exons: list[Interval]) -> list[int]:
 
 
 def _divide(rows: TranscriptRows, cuts: list[int]) -> list[TranscriptRows] | None:
-    parts = [TranscriptRows(places=rows.places) for _ in range(len(cuts) + 1)]
+    parts = [TranscriptRows(rows.contig, rows.strand) for _ in range(len(cuts) + 1)]
     for name in INTERVALS:
         for start, end in intervals(getattr(rows, name)):
             place = sum(start >= cut for cut in cuts)

@@ -12,7 +12,7 @@ from data_prep.formats.annotation.circular import unroll
 from data_prep.formats.annotation.genes import separate_genes
 from data_prep.formats.annotation.gff3 import collect_gff3
 from data_prep.formats.annotation.gtf import BARE_ID, collect_gtf
-from data_prep.formats.annotation.loci import split_loci
+from data_prep.formats.annotation.loci import complete_places, split_loci
 from data_prep.formats.annotation.rows import Row, annotation_rows
 from data_prep.formats.annotation.transcript import (
     Transcript,
@@ -63,22 +63,23 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
     dialect, first = _dialect(name, features, notes)
     collected = COLLECTORS[dialect](name, _note_types(chain(first, features), seen_types))
     found, infos = collected.rows, collected.infos
-    if not any(rows.coding or rows.stop for rows in found.values()):
+    every = [rows for places in found.values() for rows in places]
+    if not any(rows.coding or rows.stop for rows in every):
         raise DataPrepError(
             f"{name}: no CDS rows, so no UTR can be told; use the full annotation file (assemblies of transcripts, as "
             "StringTie's, have none: predict them first, for example with TransDecoder)"
         )
-    if not any(rows.exons or rows.utr for rows in found.values()):
+    if not any(rows.exons or rows.utr for rows in every):
         raise DataPrepError(f"{name}: neither exon nor UTR rows; use the full annotation file")
     transcripts, keys = [], []
     dropped, changed = Counter(collected.dropped), Counter[str]()
     for transcript_id in sorted(found):
         info = infos.get(transcript_id)
-        rows = found.pop(transcript_id)
-        for contig, _ in rows.places:
-            contig_nt = collected.circular.get(contig.decode("utf-8", "replace"))
+        places = found.pop(transcript_id)
+        for rows in places:
+            contig_nt = collected.circular.get(rows.contig.decode("utf-8", "replace"))
             changed["across_the_origin"] += bool(contig_nt and unroll(rows, contig_nt))
-        built, reason = _transcripts(transcript_id, rows, info, changed)
+        built, reason = _transcripts(transcript_id, places, info, changed)
         if reason and strict:
             raise DataPrepError(f"{name}: transcript {transcript_id}: {reason.replace('_', ' ')}")
         dropped.update([reason] if reason else [])
@@ -97,18 +98,19 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
 
 
 def _transcripts(
-    transcript_id: str, rows: TranscriptRows, info: TranscriptInfo | None, changed: Counter[str]
+    transcript_id: str, places: list[TranscriptRows], info: TranscriptInfo | None, changed: Counter[str]
 ) -> tuple[list[Transcript], str]:
     """The coding transcripts that bear an id (mostly one, none for other RNAs), and the reason why there is none."""
-    if not rows.coding and not rows.stop:
+    if not any(rows.coding or rows.stop for rows in places):
         return [], ""
     if info is None:
         return [], "no_transcript_row"
-    if len(rows.places) > 1:
+    if len(places) > 1 and not complete_places(places):
         return [], "on_two_contigs_or_strands"
-    loci = split_loci(rows)
-    if loci is None:
+    split = [split_loci(rows) for rows in sorted(places, key=lambda rows: rows.contig)]
+    if any(loci is None for loci in split):
         return [], "one_id_at_several_places"
+    loci = [locus for found in split for locus in found or []]
     coding = [locus for locus in loci if locus.coding or locus.stop]
     built = [_assemble(transcript_id, locus, info, changed) for locus in coding]
     transcripts = [one for one in built if isinstance(one, Transcript)]
@@ -129,8 +131,7 @@ def _assemble(
     transcript_id: str, rows: TranscriptRows, info: TranscriptInfo, changed: Counter[str]
 ) -> Transcript | str:
     """The transcript, or the reason why it is none."""
-    contig, strand = next(iter(rows.places))
-    if strand not in (b"+", b"-"):
+    if rows.strand not in (b"+", b"-"):
         return "no_strand"
     exons, stop, utr = intervals(rows.exons), intervals(rows.stop), intervals(rows.utr)
     coding = sorted({*intervals(rows.coding), *stop})
@@ -151,8 +152,8 @@ def _assemble(
         gene_name=info.gene_name,
         biotype=info.biotype,
         tags=info.tags,
-        contig=contig.decode("utf-8", "replace"),
-        strand=strand.decode(),
+        contig=rows.contig.decode("utf-8", "replace"),
+        strand=rows.strand.decode(),
         exons=tuple(exons),
         coding=tuple(coding),
         stop_row_nt=sum(end - start for start, end in union(stop)),

@@ -9,6 +9,7 @@ from data_prep.errors import DataPrepError
 from data_prep.formats.annotation.transcript import TranscriptRows
 
 MAX_POSITION = 1 << 40
+Places = dict[tuple[bytes, bytes], TranscriptRows]  # by contig and strand
 
 # `UTR`, `five_prime_utr`, `three_prime_UTR`, `5UTR`, `3'-UTR`, `5'UTR`, `UTR3`, `3_prime_utr`, …
 _END = rb"(?:[53]|five|three)(?:['\s_-]|prime|\xe2\x80\xb2)*"
@@ -72,10 +73,12 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
         yield Row(number, columns[0], columns[1], columns[2], start - 1, end, columns[6], columns[8])
 
 
-def add_row(rows: TranscriptRows, row: Row, role: str) -> None:
-    """Book an exon-like row with its transcript."""
-    rows.places.add((row.contig, row.strand))
-    getattr(rows, role).extend((row.start, row.end))
+def rows_at(places: Places, row: Row) -> TranscriptRows:
+    """The rows of a transcript where this row lies, for most transcripts always the same ones."""
+    place = (row.contig, row.strand)
+    if place not in places:
+        places[place] = TranscriptRows(*place)
+    return places[place]
 
 
 def text(path: str, number: int, value: bytes) -> str:

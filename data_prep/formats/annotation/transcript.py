@@ -34,9 +34,10 @@ def _flat() -> array:
 
 @dataclass(slots=True)
 class TranscriptRows:
-    """What the rows of one transcript say; arrays are flat start, end, start, end (a genome has millions)."""
+    """What the rows of one transcript say on one strand of one contig; arrays are flat start, end, start, end."""
 
-    places: set[tuple[bytes, bytes]] = field(default_factory=set)  # (contig, strand)
+    contig: bytes
+    strand: bytes
     spans: array = field(default_factory=_flat)  # of the transcript's own rows
     exons: array = field(default_factory=_flat)
     exon_numbers: array = field(default_factory=_flat)  # beside exons, 0 where there is none

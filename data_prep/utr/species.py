@@ -1,4 +1,4 @@
-"""Which contigs a corpus of UTRs takes: human chromosomes where it is human, else all, or those asked for."""
+"""Defaults fit the species: human chromosomes where the annotation is human, else all; biotypes that it uses."""
 
 import re
 from collections import Counter
@@ -8,6 +8,7 @@ from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import Annotation
 from data_prep.formats.contig_names import HUMAN, bare_name, parse_contigs
 
+ENOUGH = 20  # transcripts that make a statement about the annotation
 HUMAN_AUTOSOMES_AND_X = HUMAN - {"Y", "M"}
 # Chromosomes that no human has: 23 and more, W and Z, roman numbers, arms of flies.
 NOT_HUMAN = re.compile(r"2[3-9]|[3-9]\d|1\d\d|[WZ]|I{1,3}|I?V|VI{1,3}|I?X[IVX]+|IX|\d[LR]")
@@ -44,4 +45,16 @@ def refuse_unknown_contigs(choice: str, annotations: Sequence[Annotation | None]
         raise DataPrepError(
             f"--contigs: no coding transcript lies on {', '.join(unknown[:5])}; the annotation has "
             f"{', '.join(sorted(known)[:10])}"
+        )
+
+
+def refuse_minority_biotypes(biotypes: frozenset[str] | None, annotation: Annotation, path: str) -> None:
+    """DataPrepError if the default biotypes fit a minority of the coding transcripts, though some of them."""
+    counts = Counter(transcript.biotype for transcript in annotation.transcripts)
+    kept = counts.total() if biotypes is None else sum(counts[name] for name in biotypes)
+    if counts.total() >= ENOUGH and 0 < kept * 2 < counts.total():
+        found = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(5))
+        raise DataPrepError(
+            f"{path}: the default biotypes fit {kept:,} of {counts.total():,} coding transcripts, whose biotypes are "
+            f"{found}; give --biotypes with those you want, or all"
         )
