@@ -1,9 +1,11 @@
 """Tables of clusters, as clustering programs write them: which records belong together.
 
 `id<TAB>cluster` with a line for each record, or the other way round, `representative<TAB>member` (MMseqs2's
-`*_cluster.tsv`). The records decide: their ids are in the first column, or else in the second.
+`*_cluster.tsv`). The records decide: their ids are in the first column, or else in the second. CD-HIT's `.clstr` is
+read too, if it was written with whole names (`-d 0`).
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.formats.text import numbered_lines
 
 ABSENT = "no line for record"
+CDHIT_MEMBER = re.compile(rb"\d+\t\d+(?:nt|aa), >(.+?)\.\.\. (?:\*|at )")
 
 
 class ClusterTable:
@@ -61,10 +64,15 @@ def hashes(names: Iterable[str]) -> np.ndarray:
 def _read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of both columns, uint64 (R,) each."""
     columns: tuple[list[int], list[int]] = ([], [])
+    cluster = b""  # of CD-HIT: a line `>Cluster 7`, then one for each member
     for number, line in numbered_lines(path):
         if not line.strip() or line.startswith(b"#"):
             continue
-        fields = line.split(b"\t")
+        if line.startswith(b">Cluster"):
+            cluster = line
+            continue
+        member = CDHIT_MEMBER.match(line) if cluster else None
+        fields = [member[1], cluster] if member else line.split(b"\t")
         if len(fields) != 2 or not all(fields):
             raise DataPrepError(f"{path}: line {number} is not id<TAB>cluster: {shown(line)}")
         for column, name in zip(columns, fields, strict=True):

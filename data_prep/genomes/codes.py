@@ -12,7 +12,7 @@ CODES = bytearray([FOREIGN]) * 256
 for code, letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu", b"NnRrYySsWwKkMmBbDdHhVvXx")):
     for letter in letters:
         CODES[letter] = code
-KNOWN_STRETCH = re.compile(rb"[^Nn]+")
+KNOWN_STRETCH = re.compile(rb"[^NnXx]+")
 
 
 def base_codes(contig: Contig, genome: str) -> bytes:
@@ -31,6 +31,6 @@ def base_codes(contig: Contig, genome: str) -> bytes:
 
 
 def valid_intervals(sequence: bytes, window: int) -> list[tuple[int, int]]:
-    """Maximal stretches without N of at least `window` bases, 0-based half-open."""
+    """Maximal stretches without N (or X, as some write it) of at least `window` bases, 0-based half-open."""
     spans = (stretch.span() for stretch in KNOWN_STRETCH.finditer(sequence))
     return [(start, end) for start, end in spans if end - start >= window]

@@ -94,6 +94,8 @@ def _table(path: str | Path, filled: list[NumberedLine], stem: str) -> Iterator[
         raise DataPrepError(f"{path} line {filled[0][0]}: a table without a column Motif or Sequence in its first line")
     for number, line in filled[1:]:
         cells = line.split("\t")
+        if line == filled[0][1]:  # tables put together with `cat`
+            continue
         if len(cells) <= max(motif, source or 0):
             raise DataPrepError(f"{path} line {number}: {len(cells)} columns where the first line has {len(header)}")
         if not cells[motif].strip():

@@ -111,6 +111,12 @@ def test_flat_ends_are_left_out_and_degenerate_motifs_are_counted(tmp_path, caps
     assert "'CNNNNNC' stands for 1,024 motifs, more than --max-expansion 256; left out" in shown.err
 
 
+def test_tables_put_together_keep_their_headers_out_of_the_list(tmp_path):
+    (tmp_path / "in.txt").write_text(ATTRACT + ATTRACT)
+    (tmp_path / "one.txt").write_text(ATTRACT)
+    assert run(tmp_path, tmp_path / "in.txt") == run(tmp_path, tmp_path / "one.txt")
+
+
 def test_the_list_it_writes_reads_back_as_the_same_list(tmp_path):
     (tmp_path / "ATtRACT_db.txt").write_text(ATTRACT)
     lines = run(tmp_path, tmp_path / "ATtRACT_db.txt")

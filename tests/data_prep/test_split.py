@@ -79,8 +79,17 @@ def test_tables_of_clusters_are_read_either_way_round(corpus, tmp_path):
     (tmp_path / "a.tsv").write_text(ours + ours)  # a line that comes again says nothing new
     (tmp_path / "b.tsv").write_text(theirs)
     options = ("--validation", 0.3, "--clusters")
-    ids = [column(split(corpus, tmp_path / name, *options, tmp_path / f"{name}.tsv"), "id") for name in ("a", "b")]
+    cdhit = "".join(
+        f">Cluster {row // 10}\n" * (row % 10 == 0)
+        + f"{row % 10}\t30nt, >r{row}... {'at +/100%' if row % 10 else '*'}\n"
+        for row in range(1000)
+    )
+    (tmp_path / "c.tsv").write_text(cdhit)
+    ids = [column(split(corpus, tmp_path / name, *options, tmp_path / f"{name}.tsv"), "id") for name in "abc"]
     assert ids[0] == ids[1]
+    # CD-HIT numbers its clusters, so other ones are held out.
+    assert sorted(ids[2][0] + ids[2][1]) == sorted(ids[0][0] + ids[0][1])
+    assert not {int(name[1:]) // 10 for name in ids[2][0]} & {int(name[1:]) // 10 for name in ids[2][1]}
     assert len({int(name[1:]) // 10 for name in ids[0][1]} & {int(name[1:]) // 10 for name in ids[0][0]}) == 0
 
 
