@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from pretrain.config.sections import Optimizer
+from data_prep.corpus.ragged import offsets_of
+from pretrain.config.sections import CausalLm, Optimizer
 from pretrain.errors import PolymeraseError
 from pretrain.families.hyenadna import (
     HYENADNA_CHECKPOINTED_KEYS,
@@ -21,6 +22,11 @@ from pretrain.importing.match import check, match
 from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.hyena.filters import position_features, window
 from pretrain.models.hyena.settings import HyenaSettings
+from pretrain.objectives.base import ObjectiveContext, Outputs
+from pretrain.objectives.causal_lm import CausalLmObjective
+from pretrain.objectives.view import SampleView
+from pretrain.tokenizers import TokenBatch
+from pretrain.tokenizers.hyenadna import VOCAB as TOKENS
 from tests.models.golden_steps import decays, gradients, rate_of, run_steps
 
 PAD, N, VOCAB = 4, 11, 16
@@ -110,25 +116,35 @@ def test_operators_states_and_hidden_states_equal_upstreams(files, build):
     torch.testing.assert_close(output.hidden, io["shift0.00.single_64.final_hidden"][0], atol=1e-4, rtol=0)
 
 
+def causal_loss(model: LanguageModel, ids: torch.Tensor, ignored: list[str]) -> tuple[torch.Tensor, float]:
+    """Sum and number of targets of ids (S, T), as the objective makes them."""
+    flat, lengths = ids.flatten().numpy(), np.full(len(ids), ids.shape[1])
+    tokens = TokenBatch(flat.astype(np.int32), offsets_of(lengths), np.ones(len(flat), bool))
+    none = np.zeros(0, np.int64)
+    view = SampleView(None, tokens, None, np.repeat(np.arange(len(ids)), lengths), none)
+    objective = CausalLmObjective(CausalLm(ignored_tokens=ignored), ObjectiveContext(hidden_size=32, vocabulary=TOKENS))
+    targets, hidden = objective.targets(view), model.encoder(packed(ids)).hidden
+    outputs = Outputs(hidden, lambda index: model.logits(hidden[index]))
+    arrays = {name: torch.from_numpy(array) for name, array in targets.arrays.items()}
+    return objective.loss(outputs, None, arrays).loss, targets.denominator
+
+
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_the_four_losses_equal_upstreams(files, meta, build, shift):
-    given, target = files["io"]["batch_input"], files["io"]["batch_target"]
-    without_n = [torch.where(ids == N, PAD, ids) for ids in (given, target)]
-    model = build(shift)
-    for start, (ids, wanted) in (("", (given, target)), ("replace_N_by_pad_", without_n)):
-        with torch.no_grad():
-            logits = model(packed(ids))
-        for name, ignored in (("all_positions", -100), ("ignore_pad", PAD)):
+    ids, model = files["io"]["batch_ids"], build(shift)
+    for start, given in (("", ids), ("replace_N_by_pad_", torch.where(ids == N, PAD, ids))):
+        for name, ignored in (("all_positions", []), ("ignore_pad", ["[PAD]"])):
             expected = meta["losses"][f"shift{shift}/{start}{name}"]
-            total = F.cross_entropy(logits, wanted.flatten(), ignore_index=ignored, reduction="sum")
-            count = int((wanted != ignored).sum())
+            with torch.no_grad():
+                total, count = causal_loss(model, given, ignored)
             assert count == expected["count"]
             assert float(total / count) == pytest.approx(expected["loss"], abs=1e-5)
 
 
 def test_gradients_equal_upstreams(files, meta, build):
     model = build()
-    F.cross_entropy(model(packed(files["io"]["batch_input"])), files["io"]["batch_target"].flatten()).backward()
+    total, count = causal_loss(model, files["io"]["batch_ids"], [])
+    (total / count).backward()
     found = gradients(model)
     expected = our_tensors(HYENADNA_HUB_KEYS, files["grads_shift0_all_positions"])
     assert found.keys() == expected.keys()
@@ -162,7 +178,8 @@ def test_six_steps_equal_upstreams(files, meta, build):
     model, batches = build(), files["trajectory"]["batch_ids"]
 
     def loss_of(ids: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(model(packed(ids[:, :-1])), ids[:, 1:].flatten())
+        total, count = causal_loss(model, ids, [])
+        return total / count
 
     rate, expected = timm_rate(3), meta["trajectory"]
     steps = run_steps(model, [lambda ids=ids: loss_of(ids) for ids in batches], ADAMW, rate)
