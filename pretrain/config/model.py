@@ -87,9 +87,10 @@ def _plain(annotation: Any) -> bool:
 
 
 def _checked(name: str, annotation: Any) -> Any:
-    """The annotation as pydantic is to check it: no negative numbers, rates up to 1, dataclasses as sections."""
+    """The annotation as pydantic is to check it: no negative numbers but the id of no token, -1; rates up to 1;
+    dataclasses as sections."""
     if annotation is int:
-        return Count
+        return Annotated[int, Field(ge=-1)] if name.endswith("_token_id") else Count
     if annotation is float:
         return Fraction if name.endswith("_prob") else NonNegative
     inner = nested_dataclass(annotation)

@@ -34,7 +34,7 @@ def choose(model: Model) -> tuple[Family, ModelSettings]:
         return _without_family(model, values)
     family = family_of(model)
     own = family.tokenizer == find_family(model.family).tokenizer and not family.tokenizer_options
-    ids = {} if own else ids_of(family.build_tokenizer(), type(family.settings))
+    ids = {} if own else _ids(family.build_tokenizer(), type(family.settings), values)
     settings = with_fields(architecture_of(family.settings), {**values, **ids}, family.settings)
     _check(model, settings, family.settings, values)
     return family, settings
@@ -83,6 +83,12 @@ def ids_of(tokenizer: Tokenizer, kind: type) -> dict[str, Any]:
     return {name: value for name, value in ids.items() if name in field_types(kind)}
 
 
+def _ids(tokenizer: Tokenizer, kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of a vocabulary; a table may have more rows than it has tokens (HyenaDNA: 16 rows for 12 tokens)."""
+    ids = ids_of(tokenizer, kind)
+    return ids | {"vocab_size": max(ids["vocab_size"], values.get("vocab_size", 0))}
+
+
 def _tokenizer_name(model: Model) -> str:
     if model.tokenizer is None:
         raise PolymeraseError(
@@ -98,7 +104,7 @@ def _tokenizer_options(model: Model) -> dict[str, Any]:
 def _without_family(model: Model, values: Mapping[str, Any]) -> tuple[Family, ModelSettings]:
     architecture = find_architecture(str(model.architecture))
     tokenizer = build_tokenizer(_tokenizer_name(model), **_tokenizer_options(model))
-    wanted = {**values, **ids_of(tokenizer, architecture.settings)}
+    wanted = {**values, **_ids(tokenizer, architecture.settings, values)}
     try:
         settings = with_fields(architecture, wanted, None)
     except TypeError:
