@@ -11,6 +11,7 @@ STAGES = {
     "utr5": "5'UTR corpus from a genome and its annotation",
     "allele-frequencies": "genome and population VCFs to a corpus of allele frequencies",
     "genomes": "genomes to a corpus that windows are drawn from while a model trains",
+    "bpe": "train byte-pair tokens on a corpus",
     "fold": "add secondary structure and minimum free energy to a corpus",
     "motifs": "validate, normalise or mine motif lists",
     "split": "divide a corpus into train and validation anew (hash, column or clusters)",

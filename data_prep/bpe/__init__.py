@@ -1,0 +1,1 @@
+"""Byte-pair vocabularies trained on a corpus."""
