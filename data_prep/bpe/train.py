@@ -36,7 +36,7 @@ def train(text: Iterable[str], vocab_size: int, min_frequency: int = 2, max_toke
         min_frequency=min_frequency,
         special_tokens=list(SPECIAL),
         show_progress=sys.stderr.isatty(),
-        **({} if max_token is None else {"max_token_length": max_token}),
+        max_token_length=max_token,
     )
     tokenizer.train_from_iterator(text, trainer)
     ids = tokenizer.get_vocab()
@@ -53,9 +53,9 @@ def train(text: Iterable[str], vocab_size: int, min_frequency: int = 2, max_toke
 def measure(tokenizer: "Tokenizer", text: Text) -> Measured:
     """What the first sequences become."""
     letters = tokens = unknown = 0
-    unknown_id = tokenizer.token_to_id(SPECIAL[0])
     for row in islice(text, MEASURED):
         ids = tokenizer.encode(row, add_special_tokens=False).ids
-        letters, tokens, unknown = letters + len(row), tokens + len(ids), unknown + ids.count(unknown_id)
+        # the unknown token is the first one
+        letters, tokens, unknown = letters + len(row), tokens + len(ids), unknown + ids.count(0)
     longest = max(len(token) for token in tokenizer.get_vocab() if token not in SPECIAL)
     return Measured(1 - unknown / max(letters, 1), letters / max(tokens, 1), longest)
