@@ -5,10 +5,11 @@ bits. A table says where the intervals of each block begin. Five million repeats
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from data_prep.corpus.ragged import offsets_of
+from data_prep.corpus.ragged import Ragged, offsets_of
 
 BLOCK = 1 << 16
 
@@ -72,3 +73,16 @@ def runs(mask: np.ndarray) -> np.ndarray:
     padded = np.zeros(len(mask) + 2, bool)
     padded[1:-1] = mask
     return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
+
+
+def soft_mask_column(mask: Ragged) -> list[bytes]:
+    """Rows (S,) of 0 and 1 as the column `soft_mask`: uint32 pairs start, end of the ones in each row."""
+    rows = len(mask)
+    apart = np.zeros(len(mask.values) + rows, bool)  # a zero behind each row, so that no stretch goes on in the next
+    apart[np.arange(len(mask.values)) + np.repeat(np.arange(rows), mask.lengths)] = mask.values != 0
+    found = runs(apart)
+    begin = mask.offsets[:-1] + np.arange(rows)
+    row = np.searchsorted(begin, found[:, 0], side="right") - 1
+    pairs = (found - begin[row][:, None]).astype("<u4").tobytes()
+    bounds = (8 * offsets_of(np.bincount(row, minlength=rows))).tolist()
+    return [pairs[a:b] for a, b in pairwise(bounds)]

@@ -27,6 +27,7 @@ COLUMNS = {
     "mfe_kcal_per_mol": pa.float32(),
     "source": pa.string(),
     "gene": pa.string(),
+    "soft_mask": pa.binary(),  # uint32 pairs start, end of what was lower case in the source
 }
 REQUIRED = ("id", "sequence", "length")
 
@@ -239,6 +240,8 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
     """An Arrow column of n values; NaN and None both mean: no value."""
     if isinstance(values, pa.Array):
         return values
+    if kind == pa.binary():
+        return pa.array(values, kind)
     if kind == pa.int32():
         return pa.array(np.asarray(values, np.int32))
     if kind == pa.float32():

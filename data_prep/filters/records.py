@@ -19,11 +19,15 @@ GAPPED = "gaps_of_an_alignment"
 
 @dataclass(frozen=True)
 class RecordBatch:
-    """R records on their way: ids, sequences as stored, optional columns (R,) each."""
+    """R records on their way: ids, sequences as stored, optional columns (R,) each.
+
+    soft_mask: 1 for letters that were lower case, else 0, beside those of the sequences; None: not asked for.
+    """
 
     ids: Sequence[bytes]
     sequences: Ragged
     columns: Mapping[str, Sequence[Any]]
+    soft_mask: Ragged | None = None
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -39,7 +43,17 @@ class RecordBatch:
             return self
         keep = mask.tolist()
         columns = {name: list(compress(values, keep)) for name, values in self.columns.items()}
-        return RecordBatch(list(compress(self.ids, keep)), self.sequences.where(mask), columns)
+        soft_mask = None if self.soft_mask is None else self.soft_mask.where(mask)
+        return RecordBatch(list(compress(self.ids, keep)), self.sequences.where(mask), columns, soft_mask)
+
+    def sliced(self, starts: np.ndarray, stops: np.ndarray) -> "RecordBatch":
+        """The same records with letters [start, stop) of all letters, int64 (R,)."""
+        parts = [
+            None if part is None else Ragged.from_slices(part.values, starts, stops)
+            for part in (self.sequences, self.soft_mask)
+        ]
+        assert parts[0] is not None
+        return replace(self, sequences=parts[0], soft_mask=parts[1])
 
 
 @dataclass(frozen=True)
@@ -74,11 +88,13 @@ class LetterFilter:
         if not records.sequences.letter_counts[list(GAPS)].any():
             return records
         rows = [row.translate(None, GAPS) for row in records.sequences.rows()]
-        sequences = Ragged.from_rows(rows)
+        sequences, soft_mask = Ragged.from_rows(rows), records.soft_mask
+        if soft_mask is not None:
+            soft_mask = Ragged(soft_mask.values[~np.isin(records.sequences.values, list(GAPS))], sequences.offsets)
         tally.change("letters", "gaps_removed", int((sequences.lengths < records.lengths).sum()))
         left = sequences.lengths > 0
         tally.drop("letters", "only_gaps", int((~left).sum()))
-        return replace(records, sequences=sequences).where(left)
+        return replace(records, sequences=sequences, soft_mask=soft_mask).where(left)
 
 
 @dataclass(frozen=True)
@@ -122,8 +138,7 @@ class LengthFilter:
     def _crop(records: RecordBatch, max_nt: int, tally: Tally) -> RecordBatch:
         tally.change("length", "cropped", int((records.lengths > max_nt).sum()))
         starts = records.sequences.offsets[:-1]
-        shortened = Ragged.from_slices(records.sequences.values, starts, starts + np.minimum(records.lengths, max_nt))
-        return replace(records, sequences=shortened)
+        return records.sliced(starts, starts + np.minimum(records.lengths, max_nt))
 
     @staticmethod
     def _cut(records: RecordBatch, max_nt: int, tally: Tally) -> RecordBatch:
@@ -134,13 +149,13 @@ class LengthFilter:
         first = (np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * max_nt
         last = np.minimum(first + max_nt, records.lengths[rows])
         starts = records.sequences.offsets[rows]
-        sequences = Ragged.from_slices(records.sequences.values, starts + first, starts + last)
+        cut = records.sliced(starts + first, starts + last)
         ids = [
             b"%s:%d-%d" % (records.ids[row], start + 1, stop) if pieces[row] > 1 else records.ids[row]
             for row, start, stop in zip(rows.tolist(), first.tolist(), last.tolist(), strict=True)
         ]
         columns = {name: [values[row] for row in rows.tolist()] for name, values in records.columns.items()}
-        return RecordBatch(ids, sequences, columns)
+        return replace(cut, ids=ids, columns=columns)
 
 
 def drop_duplicates(records: RecordBatch, keys: Sequence[bytes], seen: SeenKeys, tally: Tally) -> np.ndarray:

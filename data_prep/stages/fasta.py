@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.corpus import SequenceWriter, describe_source
+from data_prep.corpus import Ragged, SequenceWriter, describe_source
+from data_prep.corpus.spans import soft_mask_column
 from data_prep.errors import DataPrepError, shown_name
+from data_prep.filters.coding import CodingFilter
 from data_prep.filters.dedup import RepeatedIds, SeenKeys, sequence_keys
 from data_prep.filters.holdout import is_held_out
 from data_prep.filters.records import (
@@ -40,7 +42,7 @@ from data_prep.runtime.console import add_output_arguments, progress, report, wa
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
     "alphabet", "gaps", "max_ambiguous", "min_length", "max_length", "long", "duplicates", "validation",
-    "bad_records", "type_field", "header_labels",
+    "bad_records", "type_field", "header_labels", "keep_case", "codons",
 )  # fmt: skip
 
 ENOUGH_RECORDS = 1000  # to judge a file by its beginning
@@ -86,6 +88,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take the RNA type from the N-th word of the header (2: after the id)",
     )
     parser.add_argument(
+        "--keep-case", action="store_true",
+        help="remember which letters are lower case (soft-masked); sequences are stored in upper case all the same",
+    )  # fmt: skip
+    parser.add_argument(
+        "--codons", choices=("error", "drop", "crop"),
+        help="coding sequences in frame: what to do with partial codons at the end; stop codons inside: error, or drop",
+    )  # fmt: skip
+    parser.add_argument(
         "--header-labels", choices=("utr_lm",),
         help="headers are `MFE|dot-bracket|source|species|normalised MFE`: keep structure, energy and source",
     )  # fmt: skip
@@ -100,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     columns = ["rna_type"] if args.type_field else []
     columns += ["source"] if len(args.files) > 1 or any(map(is_stockholm, args.files)) else []
     columns += COLUMNS if args.header_labels else []
+    columns += ["soft_mask"] if args.keep_case else []
     with SequenceWriter(
         args.out, stage="fasta", parameters=parameters, sources=sources, columns=columns, alphabet=args.alphabet,
         overwrite=args.overwrite, repeatable="-" not in args.files,
@@ -140,13 +151,18 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
     for file, block in _blocks(args, tally):
         records = _well_formed(block, args, sources[file], tally)
         names.look_at(records.ids)
-        kept = ambiguity(length(letters(records, tally), tally), tally)
+        kept = length(letters(records, tally), tally)
+        kept = ambiguity(CodingFilter(args.codons, file)(kept, tally) if args.codons else kept, tally)
         keys = sequence_keys(kept.sequences.slices())
         held_out = is_held_out(keys, args.validation)
         first = drop_duplicates(kept, keys, seen, tally) if args.duplicates == "drop" else np.ones(len(kept), bool)
         for split, mask in (("train", first & ~held_out), ("validation", first & held_out)):
             rows = kept.where(mask)
-            writer.append(split, rows.ids, rows.sequences, **rows.columns)
+            columns = dict(rows.columns)
+            if rows.soft_mask is not None:
+                columns["soft_mask"] = soft_mask_column(rows.soft_mask)
+                tally.change("letters", "soft_masked_nucleotides", int(np.count_nonzero(rows.soft_mask.values)))
+            writer.append(split, rows.ids, rows.sequences, **columns)
     if names.count:
         tally.change("records", "id_seen_before", names.count)
         warn(
@@ -157,7 +173,7 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
 
 def _blocks(args: argparse.Namespace, tally: Tally) -> Iterator[tuple[str, FastaBlock]]:
     """The blocks of all files, unless a file turns out to be of proteins."""
-    spell = ALPHABETS[args.alphabet].spell
+    spell = (lambda letters: letters) if args.keep_case else ALPHABETS[args.alphabet].spell
     for file in args.files:
         records, before = 0, tally.dropped()
         with progress(description=file, unit="B") as bar:
@@ -200,7 +216,11 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, source: str, tally
     if labels:  # such headers have no name
         columns |= labels.columns
         ids = [b"%d" % (block.first_record + row) for row in range(len(block.ids))]
-    return RecordBatch(ids, block.sequences, columns).where(~bad)
+    sequences, soft_mask = block.sequences, None
+    if args.keep_case:
+        soft_mask = Ragged((sequences.values >= ord("a")).view(np.uint8), sequences.offsets)
+        sequences = Ragged(ALPHABETS[args.alphabet].spell(sequences.values), sequences.offsets)
+    return RecordBatch(ids, sequences, columns, soft_mask).where(~bad)
 
 
 def _sources(block: FastaBlock, file: str, *, several: bool) -> list[bytes]:
