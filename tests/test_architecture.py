@@ -26,6 +26,7 @@ LEVELS = [
     ["importing"],
     ["exporting", "objectives"],
     ["batches"],
+    ["baselines"],
     ["training"],
     ["evaluation", "planning", "reporting", "doctor"],
     ["benchmarking"],

@@ -107,6 +107,7 @@ class Course(NamedTuple):
 
 def _course(run_dir: Path, step: int) -> Course:
     """The course of a run up to a step, as far as its records tell."""
+    from pretrain.baselines.words import PARTS
     from pretrain.runs.history import read_run
 
     try:
@@ -123,15 +124,33 @@ def _course(run_dir: Path, step: int) -> Course:
         table[f"tokens that were targets of {name.partition('/')[0]}"] = f"{run.series(name)[1].mean():.2%}"
     if held_out:
         table["held-out figures of step"] = int(evaluated[-1]["step"])
-        table |= {name: f"{value:.4f}" for name, value in held_out.items()}
+        table |= _held_out_rows(run.held_out.get("objectives", {}), held_out)
     versions = {
         name: run.environment[name] for name in ("python", "torch", "deepspeed", "gpus") if name in run.environment
     }
     if versions:
         table["trained with"] = ", ".join(f"{name} {value}" for name, value in versions.items())
     figures = {name.removeprefix("validation/"): value for name, value in held_out.items()}
-    whole = {name: value for name, value in figures.items() if name.count("/") == 1}  # not by masking strategy
+    parts = {"", *(f"/{part}" for part in PARTS)}
+    whole = {
+        name: value
+        for name, value in figures.items()  # not by masking strategy, not by corpus
+        if name.rpartition("/")[0].removeprefix(name.partition("/")[0]) in parts and "baseline" not in name
+    }
     return Course(table, tuple((corpus, name, value) for name, value in whole.items()))
+
+
+def _held_out_rows(measured: dict[str, Any], held_out: dict[str, float]) -> dict[str, str]:
+    """Held-out figures in words, beside the best baseline; the bare numbers where a run kept no more."""
+    from pretrain.baselines.words import PARTS, clause
+
+    rows = {
+        f"held-out {name}{'' if part == 'all' else f', {part}'}": clause(name, part, one[part])
+        for name, one in measured.items()
+        for part in PARTS
+        if "loss" in (one.get(part) or {})
+    }
+    return rows or {name: f"{value:.4f}" for name, value in held_out.items()}
 
 
 def _sources(config: Any) -> dict[str, list[dict[str, Any]]]:

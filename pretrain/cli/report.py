@@ -16,8 +16,7 @@ EXAMPLE = """examples:
   python launch/report.py runs/mine
   python launch/report.py runs/mine --out mine.html --json
 
-The page holds its pictures and can be sent alone. Baselines are measured on the corpus of the run, where it is still
-at its place; --no-baselines leaves them out.
+The page holds its pictures and can be sent alone. Baselines are those that the run measured at its evaluations.
 
 exit status: 0 written, 2 wrong input
 """
@@ -32,7 +31,6 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("run_dir", metavar="RUN", help="run folder, finished or not")
     result.add_argument("--out", metavar="FILE.html", help="default: RUN/report.html")
-    result.add_argument("--no-baselines", action="store_true", help="do not measure the baselines (saves seconds)")
     result.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     return result
 
@@ -49,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = Path(args.out or Path(args.run_dir) / "report.html")
     if out.suffix != ".html":
         raise PolymeraseError(f"--out {out}: the report is an .html file")
-    baselines = {} if args.no_baselines else _baselines(run)
-    figures = write_report(run, baselines, _corpora(run), describe_environment(), out)
+    figures = write_report(run, _corpora(run), describe_environment(), out)
     _add_to_mlflow(run, out)
     if args.json:
         print(as_json(figures))
@@ -69,17 +66,6 @@ def _add_to_mlflow(run: Any, page: Path) -> None:
         run_id = read_state(checkpoints.path(steps[-1]))["tracking_run"]
         if run_id is not None:
             Tracker(run.config.tracking, run.folder, run_id, running=False).artifact(page, "report")
-
-
-def _baselines(run: Any) -> dict[str, dict[str, float]]:
-    """Losses that the held-out ones have to beat; a note and nothing where the corpus is gone."""
-    from pretrain.evaluation.held_out import baseline_losses
-
-    try:
-        return baseline_losses(run.config)
-    except PolymeraseError as error:
-        print(f"note: no baselines: {error}", file=sys.stderr)
-        return {}
 
 
 def _corpora(run: Any) -> list[Any]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pretrain.batches.collate import to_device
 from pretrain.config import Config, check, load_config
 from pretrain.data.sources import open_checked
 from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
-from pretrain.evaluation.loss_breakdown import LetterDetails
-from pretrain.evaluation.markov import MASKED, MarkovChains, chain_name, targets_of
 from pretrain.evaluation.model import is_run
 from pretrain.families import Family
 from pretrain.importing import load_pretrained_state
@@ -26,12 +21,9 @@ from pretrain.objectives import OBJECTIVES, LossSums, default_objective
 from pretrain.objectives.base import TOKEN_SCOPES
 from pretrain.objectives.model import PretrainingModel
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
-from pretrain.training.baselines import BASELINE
 from pretrain.training.compatibility import settings_of_checkpoint
 from pretrain.training.components import RunComponents, build_components
-from pretrain.training.validation import Evaluator, evaluation_batches
-
-_CHAIN_SEQUENCES = 16384  # training samples that the Markov chains are fitted on
+from pretrain.training.validation import Evaluator
 
 
 class EvalModel:
@@ -56,80 +48,30 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
         corpus: corpus folder.
         settings: overrides of the run's (or the family's) config, for example ``masking.rate=0.2``.
         sequences: at most this many validation samples.
-        details: of hidden letters also losses by base and by length, and Markov chains; a second pass over the samples.
+        details: of tokens also losses by base and by length.
 
     Returns:
-        Per objective: loss, perplexity where the loss is a cross-entropy, other metrics, and the loss of the trivial
-        predictor; beside them what was evaluated.
+        Per objective: loss, perplexity where the loss is a cross-entropy, other metrics, the loss of the trivial
+        predictor, and ``hidden``, ``shown`` and ``all`` targets, each with loss, standard error over sequences,
+        accuracy, and the baselines on the same targets that are told the same; beside them what was evaluated.
     """
     components, model = load(source, corpus, [*settings, f"train.eval_sequences={sequences}"])
     place = DistributedContext(0, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     evaluator = Evaluator(components, place, shows=True)
     if not evaluator.sequences:
         raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
-    model = model.to(place.device)
-    values = evaluator.run(EvalModel(model))
-    result: dict[str, Any] = {
+    figures = evaluator.figures(evaluator.run(EvalModel(model.to(place.device))))
+    for name, found in figures.items() if details else ():
+        found |= evaluator.details(name)
+    return {
         "model": source,
         "family": components.family.name,
         "corpus": corpus,
         "corpus_fingerprint": components.corpora[0].fingerprint,
         "sequences": evaluator.sequences,
         "masking": components.config.masking.model_dump(mode="json"),
-        "objectives": {},
+        "objectives": figures,
     }
-    for name, trivial in evaluator.baselines.items():
-        prefix = f"validation/{name}/"
-        figures = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-        if OBJECTIVES[name].is_likelihood:
-            figures["perplexity"] = math.exp(min(figures["loss"], 700.0))
-        result["objectives"][name] = {**figures, "trivial_loss": trivial}
-    for name in MASKED:
-        if details and name in result["objectives"]:
-            result["objectives"][name] |= _letter_details(name, components, model, place, evaluator.sequences)
-    return result
-
-
-def baseline_losses(config: Config) -> dict[str, dict[str, float]]:
-    """Objective -> baseline -> its loss on the held-out samples of a run: the trivial predictor, of hidden letters also
-    the best Markov chain. No model is needed. PolymeraseError where the corpus is not there."""
-    tree = config.model_dump(mode="json")
-    tree["model"] |= {"init_from": None}
-    components = build_components(check(tree, str(config.run.dir)))
-    place = DistributedContext(0, 0, 1, torch.device("cpu"))
-    evaluator = Evaluator(components, place, shows=True)
-    found = {name: {BASELINE[name]: loss} for name, loss in evaluator.baselines.items()}
-    for name in MASKED:
-        if name in found:
-            details = LetterDetails(
-                name, _chains(name, components, place), components.tokenizer, components.context.base_ids
-            )
-            uniform = np.zeros((1, len(components.tokenizer.vocab)), np.float32)
-            for batch in evaluation_batches(components, components.batches("validation"), evaluator.sequences, place):
-                details.add(batch, uniform.repeat(len(batch.targets[name]["index"]), axis=0))
-            if letters := details.report().get("letters"):
-                found[name][chain_name(letters["best_baseline"])] = letters["baselines"][letters["best_baseline"]]
-    return found
-
-
-def _chains(objective: str, components: RunComponents, place: DistributedContext) -> MarkovChains:
-    train = components.batches("train")
-    seen = min(_CHAIN_SEQUENCES, sum(source.size for source in train.sources))
-    batches = evaluation_batches(components, train, seen, place, "training samples")
-    return MarkovChains(targets_of(batch, components.tokenizer, objective).codes for batch in batches)
-
-
-def _letter_details(
-    objective: str, components: RunComponents, model: PretrainingModel, place: DistributedContext, sequences: int
-) -> dict[str, Any]:
-    chains = _chains(objective, components, place)
-    details = LetterDetails(objective, chains, components.tokenizer, components.context.base_ids)
-    for batch in evaluation_batches(components, components.batches("validation"), sequences, place, "held-out samples"):
-        packed, targets = to_device(batch, place.device)
-        with torch.no_grad():
-            logits = model.logits(model.encoder(packed).hidden[targets[objective]["index"]])
-        details.add(batch, logits.float().log_softmax(dim=-1).cpu().numpy())
-    return details.report()
 
 
 def load(source: str, corpus: str, settings: list[str]) -> tuple[RunComponents, PretrainingModel]:

@@ -4,39 +4,61 @@ from __future__ import annotations
 
 from typing import Any
 
+from pretrain.baselines.words import PARTS, conclusion, label
+
 _SHOWN = 20  # rows of long tables
 
 
 def losses(result: dict[str, Any]) -> str:
-    """Objectives, then masked letters by base and length beside the best Markov chain."""
+    """Objectives, each by what the model sees of its targets, then by base and length, then every baseline."""
     lines = [
-        f"{result['model']} ({result['family']}) on {result['sequences']:,} held-out sequences of {result['corpus']}",
-        f"{'objective':<12} {'loss':>10} {'trivial':>10} {'perplexity':>11} {'accuracy':>9}",
+        f"{result['model']} ({result['family']}) on {result['sequences']:,} held-out sequences of {result['corpus']}"
     ]
-    columns = (("loss", 10), ("trivial_loss", 10), ("perplexity", 11), ("accuracy", 9))
+    columns = ("targets", "loss", "± s.e.", "constant", "best", "best baseline")
+    head = [f"{name:>9}" for name in (*columns[:-1], "accuracy", "perplexity")]
+    lines.append(f"{'objective':<22} {' '.join(head)}  {columns[-1]}")
     for name, figures in result["objectives"].items():
-        cells = [f"{figures[key]:>{width}.4f}" if key in figures else f"{'-':>{width}}" for key, width in columns]
-        lines.append(f"{name:<12} {' '.join(cells)}")
+        parts = {part: figures[part] for part in PARTS if "loss" in figures.get(part, {})}
+        lines += [_row(f"{name}, {part}" if len(parts) > 1 else name, name, one) for part, one in parts.items()]
         by_strategy = {key: value for key, value in figures.items() if key.startswith("accuracy/")}
-        lines += [f"  {key.removeprefix('accuracy/'):<44} {value:>9.4f}" for key, value in by_strategy.items()]
+        lines += [f"  {key.removeprefix('accuracy/'):<20} accuracy {value:.4f}" for key, value in by_strategy.items()]
+        lines += [_row(f"  {corpus}", name, one) for corpus, one in figures.get("by_corpus", {}).items()]
     for name, figures in result["objectives"].items():
-        if letters := figures.get("letters"):
-            lines += ["", *_letters(name, figures, letters)]
-    return "\n".join(lines)
+        if figures.get("letters"):
+            lines += ["", f"{name} by letter and length", *_rows_of(name, figures["by_base"])]
+            lines += _rows_of(name, {f"{key} nt": one for key, one in figures["by_length"].items()})
+        lines += _baselines(name, figures)
+    return "\n".join([*lines, "", *(said for said in conclusion(result["objectives"]))])
 
 
-def _letters(name: str, figures: dict[str, Any], letters: dict[str, Any]) -> list[str]:
-    best = letters["best_baseline"]
-    lines = [f"{f'{name}, letters':<20} {'targets':>9} {'loss':>8} {best:>15} {'accuracy':>9}"]
-    rows = [("all", letters), *figures["by_base"].items(), *((f"{k} nt", v) for k, v in figures["by_length"].items())]
-    for name, row in rows:
-        chain = row["baselines"][best]
-        lines.append(f"{name:<20} {row['targets']:>9,} {row['loss']:>8.4f} {chain:>15.4f} {row['accuracy']:>9.4f}")
-    lines += ["", f"{'baseline':<20} {'loss':>8}"]
-    lines += [f"{name:<20} {loss:>8.4f}" for name, loss in letters["baselines"].items()]
-    if "floor" in letters:
-        lines.append(f"{'entropy of labels':<20} {letters['floor']:>8.4f}  no model can be below")
-    return lines
+def _rows_of(name: str, parts: dict[str, Any]) -> list[str]:
+    return [_row(f"  {key}", name, one) for key, one in parts.items()]
+
+
+def _row(title: str, name: str, one: dict[str, Any]) -> str:
+    baselines = one.get("baselines", {})
+    best = one.get("best_baseline")
+    numbers = (
+        one["loss"], one["standard_error"], next(iter(baselines.values()), None), baselines.get(best),
+        one.get("accuracy"), one.get("perplexity"),
+    )  # fmt: skip
+    cells = [f"{'-':>9}" if value is None else f"{value:>9.4f}" for value in numbers]
+    floor = f"; no loss is below {one['floor']:.4f}" if "floor" in one else ""
+    return f"{title:<22} {one['targets']:>9,} {' '.join(cells)}  {label(best, name) if best else '-'}{floor}"
+
+
+def _baselines(name: str, figures: dict[str, Any]) -> list[str]:
+    """Every baseline by part of the targets, the model last."""
+    parts = {part: one for part in PARTS if (one := figures.get(part, {})).get("baselines")}
+    if not parts:
+        return []
+    keys = dict.fromkeys(key for one in parts.values() for key in one["baselines"])
+    lines = ["", f"{f'{name}: baseline':<30} {' '.join(f'{part:>9}' for part in parts)}"]
+    for key in keys:
+        cells = [f"{one['baselines'][key]:>9.4f}" if key in one["baselines"] else f"{'-':>9}" for one in parts.values()]
+        lines.append(f"{key:<30} {' '.join(cells)}")
+    model = " ".join(f"{one['loss']:>9.4f}" for one in parts.values())
+    return [*lines, f"{'the model':<30} {model}"]
 
 
 def pseudo_perplexity(result: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ def our_tensors(layout: KeyLayout, published: Mapping[str, Tensor]) -> dict[str,
     return named
 
 
-def parameter_count(settings: ModelSettings, heads: tuple[str, ...]) -> int:
+def parameter_count(settings: ModelSettings, heads: tuple[str, ...] = ("mlm",)) -> int:
     """Parameters of the encoder with these heads, counted without allocating them."""
     with torch.device("meta"):
         model = published_model(settings, heads)

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from pretrain.baselines.words import label
+from pretrain.objectives import OBJECTIVES
 from pretrain.runs.history import RunRecords
 
 TRAIN, HELD_OUT, BASELINE = "#33658a", "#f26419", "#666666"
 _PALETTE = ("#33658a", "#2a9d4a", "#8a4fa3", "#b08900")  # without the colour of what is held out
 _TROUBLE = ("dropped_updates", "nonfinite_losses", "loss_spikes", "roll_backs")
 
-Baselines = dict[str, dict[str, float]]  # objective -> name -> loss
 
-
-def plots_of(run: RunRecords, baselines: Baselines) -> dict[str, bytes]:
+def plots_of(run: RunRecords) -> dict[str, bytes]:
     """PNG content by file name."""
     objectives = list(run.config.objectives.active())
     plots = {
-        f"loss-{name}.png": _picture(_loss, run, name, baselines.get(name, {}))
+        f"loss-{name}.png": _picture(_loss, run, name)
         for name in objectives
         if run.names(f"{name}/loss") or run.names(f"validation/{name}/loss")
     }
@@ -58,8 +58,18 @@ def _picture(draw: Callable[..., None], *arguments: Any) -> bytes:
     return content.getvalue()
 
 
-def _loss(axes: Any, run: RunRecords, name: str, baselines: dict[str, float]) -> None:
-    steps, losses = run.series(f"{name}/loss")
+def _bars(run: RunRecords, name: str, part: str) -> dict[str, float]:
+    """The constant answer and the best baseline, by what a reader is told."""
+    found = run.held_out.get("objectives", {}).get(name, {}).get(part) or {}
+    baselines = found.get("baselines", {})
+    return {label(key, name): baselines[key] for key in (*list(baselines)[:1], found.get("best_baseline")) if key}
+
+
+def _loss(axes: Any, run: RunRecords, name: str) -> None:
+    hidden = bool(run.names(f"validation/{name}/hidden/loss"))  # what a model is judged by, where there is such a part
+    key, part = (f"{name}/hidden/loss", "hidden") if hidden else (f"{name}/loss", "all")
+    baselines = _bars(run, name, part)
+    steps, losses = run.series(key)
     few = len(steps) <= 30
     axes.plot(
         steps, losses, "o-" if few else "-", color=TRAIN, alpha=1.0 if few else 0.35, markersize=3, linewidth=1.2,
@@ -67,18 +77,18 @@ def _loss(axes: Any, run: RunRecords, name: str, baselines: dict[str, float]) ->
     )  # fmt: skip
     if not few:
         axes.plot(steps, _smooth(losses), color=TRAIN, linewidth=1.8, label="training, smoothed")
-    held_steps, held = run.series(f"validation/{name}/loss")
+    held_steps, held = run.series(f"validation/{key}")
     axes.plot(held_steps, held, "o-", color=HELD_OUT, markersize=4, linewidth=1.4, label="held out")
-    for label, loss in baselines.items():
+    for bar, loss in baselines.items():
         above = loss == max(baselines.values())  # labels of two lines close together stay apart
         axes.axhline(loss, color=BASELINE, linestyle="--", linewidth=1)
         axes.annotate(
-            f"{label} {loss:.3f}", (1.0, loss), xycoords=("axes fraction", "data"), xytext=(-2, 2 if above else -3),
+            f"{bar} {loss:.3f}", (1.0, loss), xycoords=("axes fraction", "data"), xytext=(-2, 2 if above else -3),
             textcoords="offset points", ha="right", va="bottom" if above else "top", fontsize=8, color=BASELINE,
         )  # fmt: skip
     _frame(axes, losses, np.concatenate([held, list(baselines.values())]))
-    axes.set_title(f"{name}: loss", loc="left")
-    axes.set_ylabel("squared error, in deviations" if name == "mfe" else "nats per target")
+    axes.set_title(f"{name}: loss{' at hidden positions' if hidden else ''}", loc="left")
+    axes.set_ylabel(OBJECTIVES[name].unit)
     _legend(axes)
 
 

@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pretrain.baselines.figures import verdict
+from pretrain.baselines.words import PARTS, clause, conclusion, label
 from pretrain.families.choice import choose
 from pretrain.families.published import parameter_count
+from pretrain.objectives import OBJECTIVES
 from pretrain.reporting.page import Page
-from pretrain.reporting.plots import Baselines, plots_of
+from pretrain.reporting.plots import plots_of
 from pretrain.reporting.recipe_diff import Difference, differences, plain, recipe_of
 from pretrain.runs.history import RunRecords
 
@@ -30,14 +33,15 @@ class CorpusSection(NamedTuple):
     pictures: dict[str, bytes]
 
 
-def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
+def facts(run: RunRecords) -> dict[str, Any]:
     """The figures of the page, JSON-able."""
-    objectives = {}
+    objectives: dict[str, Any] = {}
+    measured = run.held_out.get("objectives", {})
     for name in run.config.objectives.active():
         prefix = f"validation/{name}/"
         held_out = {key.removeprefix(prefix): run.last(key) for key in run.names(prefix)}
         if held_out:
-            objectives[name] = {"held_out": held_out, "baselines": baselines.get(name, {})}
+            objectives[name] = {"held_out": held_out, **{part: measured.get(name, {}).get(part) for part in PARTS}}
     tokens, sequences = run.total("tokens_per_step"), run.total("sequences_per_step")
     speed, wait = run.series("tokens_per_second")[1], run.series("data_wait_fraction")[1]
     return {
@@ -47,6 +51,7 @@ def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
         "steps": run.config.train.steps,
         "family": run.config.model.family,
         "objectives": objectives,
+        "conclusion": conclusion(measured),
         "parameters": _parameters(run),
         "tokens": round(tokens),
         "sequences": round(sequences),
@@ -61,33 +66,43 @@ def facts(run: RunRecords, baselines: Baselines) -> dict[str, Any]:
 
 
 def _parameters(run: RunRecords) -> int:
-    return parameter_count(choose(run.config.model)[1], ("mlm",))
+    return parameter_count(choose(run.config.model)[1])
+
+
+_KIND = {"better": "good", "worse": "bad"}  # a colour only for differences beyond two standard errors
 
 
 def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """(sentence, good or bad or muted) per objective: is the held-out loss below each baseline?"""
+    """(sentence, good or bad or nothing) per objective and part of its targets, beside the best baseline."""
     found = []
     for name, objective in figures["objectives"].items():
-        loss = objective["held_out"]["loss"]
-        for label, baseline in objective["baselines"].items():
-            better = loss < baseline
-            found.append(
-                (
-                    f"{name}: held-out loss {loss:.4f} is {abs(baseline - loss):.4f} "
-                    f"{'below' if better else 'above'} {label} ({baseline:.4f})",
-                    "good" if better else "bad",
-                )
-            )
-        if not objective["baselines"]:
-            found.append(
-                (f"{name}: held-out loss {loss:.4f} (the corpus is not here, so there is no baseline)", "muted")
-            )
+        parts = {part: objective[part] for part in PARTS if objective.get(part) and "loss" in objective[part]}
+        found += [(clause(name, part, one), _KIND.get(verdict(one), "muted")) for part, one in parts.items()]
+        if not parts:
+            loss = objective["held_out"]["loss"]
+            found.append((f"{name}: held-out loss {loss:.4f}; {_UNKNOWN}", "muted"))
     return found or [("nothing was held out or evaluated", "muted")]
+
+
+_UNKNOWN = (
+    "the run kept no baselines beside it (python launch/evaluate.py RUN --corpus CORPUS measures them), so nothing "
+    "follows from it"
+)
+
+
+def _baseline_rows(name: str, objective: dict[str, Any]) -> list[list[Any]]:
+    """A table of every baseline by part of the targets, the model last."""
+    parts = {part: one for part in PARTS if (one := objective.get(part)) and one.get("baselines")}
+    if not parts:
+        return [[]]
+    keys = dict.fromkeys(key for one in parts.values() for key in one["baselines"])
+    rows = [[label(key, name), *(one["baselines"].get(key) for one in parts.values())] for key in keys]
+    head = f"{name}, {OBJECTIVES[name].unit}"
+    return [[head, *parts], *rows, ["the model", *(one["loss"] for one in parts.values())]]
 
 
 def write_report(
     run: RunRecords,
-    baselines: Baselines,
     corpora: list[CorpusSection],
     environment: dict[str, Any],
     out: Path,
@@ -98,7 +113,7 @@ def write_report(
         corpora: of the run, as far as they are still at their places.
         environment: versions of the machine that writes the report, for runs that noted none themselves.
     """
-    figures, plots = facts(run, baselines), plots_of(run, baselines)
+    figures, plots = facts(run), plots_of(run)
     pictures = {name: content for corpus in corpora for name, content in corpus.pictures.items()}
     folder = out.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +137,11 @@ def _page(
         f"step {figures['step']:,} of {figures['steps']:,}, {state}", "muted",
     )  # fmt: skip
     page.heading("What it reached")
+    for sentence in figures["conclusion"]:
+        page.paragraph(sentence)
     page.bullets(verdicts(figures))
+    for name, objective in figures["objectives"].items():
+        page.table(_baseline_rows(name, objective))
     page.pictures({name: plot for name, plot in plots.items() if name.startswith(("loss-", "accuracy-"))})
     page.heading("How it went")
     page.bullets(_course(figures, run))

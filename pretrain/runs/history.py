@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from pretrain.config import Config, load_config
 from pretrain.errors import PolymeraseError
 from pretrain.runs.provenance import FILE_NAME as ENVIRONMENT
+
+HELD_OUT = "held_out.json"  # in run folders
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class RunRecords:
         numbers: lines of metrics.jsonl in order; those of training have ``loss``, evaluations ``validation/...``.
         events: (step, text) of what rarely happens.
         environment: what the run noted about its machine; empty if it noted nothing.
+        held_out: figures of the last evaluation by objective, beside baselines; empty where there was none.
     """
 
     folder: Path
@@ -29,10 +33,12 @@ class RunRecords:
     numbers: list[dict[str, float]]
     events: list[tuple[int, str]]
     environment: dict[str, Any]
+    held_out: dict[str, Any] = field(default_factory=dict)
 
     def until(self, step: int) -> RunRecords:
         """The records up to a step."""
-        return replace(self, numbers=[line for line in self.numbers if line["step"] <= step])
+        held_out = self.held_out if self.held_out.get("step", 0) <= step else {}
+        return replace(self, numbers=[line for line in self.numbers if line["step"] <= step], held_out=held_out)
 
     @property
     def last_step(self) -> int:
@@ -94,7 +100,30 @@ def read_run(folder: Path) -> RunRecords:
         noted = json.loads(environment.read_bytes()) if environment.is_file() else {}
     except ValueError:
         raise PolymeraseError(f"{environment}: no JSON; remove the file, the report goes without it") from None
-    return RunRecords(folder, config, numbers, events, noted)
+    return RunRecords(folder, config, numbers, events, noted, _read_held_out(folder / HELD_OUT))
+
+
+def write_held_out(folder: Path, step: int, objectives: dict[str, Any]) -> None:
+    """Keep the figures of an evaluation, in place of those of the last one. OSError where the disk is full."""
+    partial = folder / f".{HELD_OUT}.partial"
+    record = {"step": step, "objectives": _finite(objectives)}
+    partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(folder / HELD_OUT)
+
+
+def _finite(value: Any) -> Any:
+    """Numbers that are not finite as None, so that every reader of JSON can read the file."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read_held_out(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        raise PolymeraseError(f"{path}: no JSON; remove the file, the report goes without it") from None
+    return found if isinstance(found, dict) and isinstance(found.get("objectives"), dict) else {}
 
 
 def _number(key: str, raw: Any) -> float | None:

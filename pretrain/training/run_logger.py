@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pretrain.baselines.words import conclusion
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.config import notes
 from pretrain.config import save as save_config
 from pretrain.distributed.context import DistributedContext, barrier, raise_on_any_rank
 from pretrain.errors import PolymeraseError
+from pretrain.runs.history import HELD_OUT, write_held_out
 from pretrain.runs.provenance import save_environment
 from pretrain.runs.tracking import Tracker
 from pretrain.training.components import RunComponents
@@ -29,6 +31,7 @@ class RunLogger:
         self._components, self._dist_context, self._run_dir, self._start = components, dist_context, run_dir, start
         self._metrics = MetricsFile(run_dir)
         self._tracker: Tracker | None = None
+        self._learned: list[str] = []  # at the last evaluation, in words
         self.progress = Progress(components.config.train.steps, start.step, dist_context.is_first)
 
     @property
@@ -63,6 +66,16 @@ class RunLogger:
             self._metrics.append({"step": step, **values, **texts})
             self._tracker.metrics(values, step)
 
+    def held_out(self, step: int, figures: dict[str, dict[str, Any]]) -> None:
+        """Figures of an evaluation in full, in ``held_out.json``."""
+        self._learned = conclusion(figures)
+        if not self._tracker or not figures:
+            return
+        try:
+            write_held_out(self._run_dir, step, figures)
+        except OSError as error:
+            self.progress.say(f"warning: {self._run_dir / HELD_OUT}: cannot be written: {error.strerror}; going on")
+
     def event(self, step: int, text: str) -> None:
         """Something that rarely happens: said, and kept in ``metrics.jsonl``."""
         if self._tracker:
@@ -79,6 +92,8 @@ class RunLogger:
         if self._tracker:
             self._tracker.artifact(self._run_dir / "config.yaml")
             self._tracker.end("KILLED" if stopped_by else "FINISHED")
+            for line in () if stopped_by else self._learned:
+                self.progress.say(line)
             if stopped_by:
                 self.progress.say(f"stopped by {stopped_by} at step {step}; saved, resume with the same command")
             else:

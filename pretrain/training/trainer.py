@@ -134,9 +134,11 @@ class Trainer:
     def _evaluate(self) -> None:
         step = self.state.step
         values = self.evaluator.run(self.engine)
-        self.logger.numbers(step, values)
-        if self.dist_context.is_first:
-            self.logger.progress.say(self.evaluator.describe(step, values))
+        if self.dist_context.is_first:  # baselines are measured by one rank, at its first evaluation
+            figures = self.evaluator.figures(values)
+            self.logger.numbers(step, values | self.evaluator.numbers(figures))
+            self.logger.progress.say(self.evaluator.describe(step, figures))
+            self.logger.held_out(step, figures)
         if step == self.components.config.train.steps:
             return
         if self.early_stopping.note(step, values):

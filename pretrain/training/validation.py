@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor
 
-from pretrain.batches.collate import MicroBatch, MicroBatchBuilder, dummy_batch, to_device
-from pretrain.batches.loader import load_steps
-from pretrain.batches.plan import Bounds, Plan
-from pretrain.distributed.context import DistributedContext
+from pretrain.baselines.words import PARTS, clause, main_part
+from pretrain.batches.collate import to_device
+from pretrain.distributed.context import DistributedContext, all_gather_object
 from pretrain.models import PackedBatch
 from pretrain.objectives import LossSums
-from pretrain.training.baselines import BASELINE, trivial_losses
+from pretrain.training.baselines import Answers, HeldOutReading, read_held_out
 from pretrain.training.components import RunComponents
+from pretrain.training.evaluation_batches import evaluation_batches
 from pretrain.training.metrics import Meter
 
-_BASELINE_SEQUENCES = 4096  # training samples that the trivial predictors are fitted on
+_NUMBERS = ("loss", "standard_error", "accuracy", "difference", "difference_standard_error")
 
 
 class SupportsEvaluate(Protocol):
@@ -38,38 +38,12 @@ class Evaluator:
     """
 
     def __init__(self, components: RunComponents, dist_context: DistributedContext, shows: bool = False):
-        """shows: a bar on terminals; a training has its own line there."""
+        """shows: a bar on terminals while the model reads; a training has its own line there."""
         self._components, self._dist_context, self._shows = components, dist_context, shows
         self._builder = components.batches("validation") if components.sources("validation") else None
         size = sum(source.size for source in self._builder.sources) if self._builder else 0
         self.sequences = min(components.config.train.eval_sequences, size)
-
-    def describe(self, step: int, values: dict[str, float]) -> str:
-        """One line: each held-out loss beside the loss of the trivial predictor it has to beat."""
-        if not values:
-            return f"step {step}: nothing is held out, so nothing is evaluated (python -m data_prep split)"
-        components = []
-        for name, trivial in self.baselines.items():
-            accuracy = values.get(f"validation/{name}/accuracy")
-            shown = f", accuracy {accuracy:.3f}" if accuracy is not None else ""
-            components.append(
-                f"{name} loss {values[f'validation/{name}/loss']:.4f} ({BASELINE[name]} {trivial:.4f}{shown})"
-            )
-        return f"step {step} held-out: " + "; ".join(components)
-
-    @cached_property
-    def baselines(self) -> dict[str, float]:
-        """Loss of each objective's trivial predictor on the same held-out targets (see baselines.py)."""
-        if self._builder is None:
-            return {}
-        alone = DistributedContext(0, 0, 1, self._dist_context.device)
-        train = self._components.batches("train")
-        seen = min(_BASELINE_SEQUENCES, sum(source.size for source in train.sources))
-        return trivial_losses(
-            evaluation_batches(self._components, train, seen, alone, "training samples" if self._shows else None),
-            evaluation_batches(self._components, self._builder, self.sequences, alone),
-            self._components.context.base_ids,
-        )
+        self._answers: dict[str, Answers] = {}
 
     def run(self, engine: SupportsEvaluate) -> dict[str, float]:
         """``validation/OBJECTIVE/METRIC`` -> mean; nothing where nothing is held out. Collective."""
@@ -78,40 +52,87 @@ class Evaluator:
         meter = Meter(self._components.objectives, self._dist_context)
         zeros = dict.fromkeys(self._components.objectives, 0.0)
         label = "held-out samples" if self._shows else None
+        found: list[tuple[int, dict[str, LossSums]]] = []
         for batch in evaluation_batches(self._components, self._builder, self.sequences, self._dist_context, label):
             packed, targets = to_device(batch, self._dist_context.device)
-            meter.add(batch, engine.evaluate(packed, targets, zeros))
+            sums = engine.evaluate(packed, targets, zeros)
+            meter.add(batch, sums)
+            if not batch.filler:
+                found.append((batch.start, {name: one for name, one in sums.items() if batch.counts[name]}))
+        self._answers = self._gather(found)
         return {f"validation/{name}": value for name, value in meter.report().items()}
 
+    def _gather(self, found: list[tuple[int, dict[str, LossSums]]]) -> dict[str, Answers]:
+        """Loss and hit of every target of all ranks, in the order of the samples."""
+        mine = [
+            (start, name, one.losses.cpu().numpy(), None if one.hits is None else one.hits.cpu().numpy())
+            for start, sums in found
+            for name, one in sums.items()
+            if one.losses is not None
+        ]
+        everyone = sorted((part for rank in all_gather_object(mine, self._dist_context) for part in rank), key=_start)
+        answers = {}
+        for name in self._components.objectives:
+            parts = [part for part in everyone if part[1] == name]
+            if parts:
+                hits = None if parts[0][3] is None else np.concatenate([part[3] for part in parts])
+                answers[name] = Answers(np.concatenate([part[2] for part in parts]).astype(np.float64), hits)
+        return answers
 
-def evaluation_batches(
-    components: RunComponents,
-    builder: MicroBatchBuilder,
-    sequences: int,
-    dist_context: DistributedContext,
-    label: str | None = None,
-) -> Iterator[MicroBatch]:
-    """This rank's micro-batches of the first ``sequences`` samples; every rank gets equally many, fillers included.
+    @cached_property
+    def reading(self) -> dict[str, HeldOutReading]:
+        """What the baselines make of the same held-out targets, by objective. Seconds; only one rank needs it."""
+        if self._builder is None:
+            return {}
+        return read_held_out(self._components, self._builder, self.sequences)
 
-    Args:
-        label: of a bar with the time left, on terminals only; None: no bar.
-    """
-    from tqdm import tqdm
+    def figures(self, values: dict[str, float]) -> dict[str, dict[str, Any]]:
+        """Of the last run, by objective: its metrics, then ``hidden``, ``shown`` and ``all``, each with standard errors
+        beside the baselines, and ``by_corpus`` of a mixture. JSON-able.
 
-    batch = components.config.batch
-    plan = Plan(
-        builder.lengths_at,
-        Bounds(batch.tokens, batch.sequences, batch.pair_cells),
-        dist_context.world_size,
-        end=sequences,
-    )
-    filler: MicroBatch | None = None
-    with tqdm(total=sequences, desc=label, disable=None if label else True) as bar:
-        for step in load_steps(plan, 0, builder.make, dist_context.rank, dist_context.world_size, workers=0):
-            for made in step.micro_batches:
-                if made is None:
-                    filler = filler or dummy_batch(builder.make(0, 1))
-                    yield filler
-                else:
-                    yield made
-            bar.update(step.end - bar.n)
+        Args:
+            values: what :meth:`run` returned.
+        """
+        result = {}
+        for name, reading in self.reading.items():
+            prefix = f"validation/{name}/"
+            own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+            metrics = {key: value for key, value in own.items() if key.partition("/")[0] not in PARTS}
+            if metrics:
+                result[name] = metrics | reading.figures(self._answers.get(name), metrics["loss"])
+        return result
+
+    def details(self, name: str) -> dict[str, Any]:
+        """Of an objective in the last run: ``letters``, ``by_base``, ``by_length``, where it asks for tokens."""
+        return self.reading[name].details(self._answers[name]) if name in self._answers else {}
+
+    def numbers(self, figures: dict[str, dict[str, Any]]) -> dict[str, float]:
+        """The figures that :meth:`run` did not give, under the names that metrics have."""
+        found: dict[str, float] = {}
+        for name, objective in figures.items():
+            parts = {part: objective[part] for part in PARTS if part in objective}
+            parts |= {f"corpus/{corpus}": one for corpus, one in objective.get("by_corpus", {}).items()}
+            for part, one in parts.items():
+                prefix = f"validation/{name}/{part}"
+                found |= {f"{prefix}/{key}": one[key] for key in _NUMBERS if one.get(key) is not None}
+                if one.get("baselines"):
+                    found[f"{prefix}/best_baseline"] = one["baselines"][one["best_baseline"]]
+        return found
+
+    def describe(self, step: int, figures: dict[str, dict[str, Any]]) -> str:
+        """One line: each held-out loss beside what it has to beat."""
+        if not self.sequences:
+            return f"step {step}: nothing is held out, so nothing is evaluated (python -m data_prep split)"
+        clauses = []
+        for name, objective in figures.items():
+            main = main_part(objective)
+            others = [f"{part} {objective[part]['loss']:.4f}" for part in PARTS if "loss" in objective.get(part, {})]
+            apart = f" [{', '.join(others)}]" if len(others) > 1 else ""
+            clauses.append(clause(name, main, objective[main]) + apart)
+            for corpus, one in objective.get("by_corpus", {}).items():
+                clauses.append(f"{name} on {corpus} {one['loss']:.4f}")
+        return f"step {step} held-out: " + "; ".join(clauses)
+
+
+def _start(part: tuple[Any, ...]) -> int:
+    return part[0]

@@ -26,17 +26,43 @@ def test_losses_of_a_run_come_with_baselines_bases_and_lengths(tiny_run, corpora
     assert mlm["loss"] == pytest.approx(last["validation/mlm/loss"], rel=1e-6)  # the figure of training itself
     assert {"loss", "trivial_loss", "accuracy", "perplexity", "letters", "by_base", "by_length"} <= set(mlm)
     assert set(mlm["by_base"]) == set("ACGU")
-    assert {f"markov_{side}_{order}" for side in ("left", "both") for order in range(1, 6)} < set(
-        mlm["letters"]["baselines"]
+    chains = {f"markov_{side}_{order}" for side in ("left", "both") for order in range(1, 6)}
+    assert chains | {"letters", "letters_given_shown", "nearest_relative"} <= set(mlm["letters"]["baselines"])
+    for part in ("hidden", "shown", "all"):
+        assert {"loss", "standard_error", "targets", "accuracy", "baselines", "best_baseline"} <= set(mlm[part])
+        assert set(mlm[part]["baselines"]) == set(mlm["letters"]["baselines"])
+        assert mlm[part]["baselines"][mlm[part]["best_baseline"]] == min(mlm[part]["baselines"].values())
+    assert mlm["hidden"]["targets"] + mlm["shown"]["targets"] == mlm["all"]["targets"]
+    assert mlm["all"]["loss"] == pytest.approx(mlm["loss"], rel=1e-5)
+    for part in ("hidden", "shown", "all"):  # what training wrote down at its last evaluation
+        for key in ("loss", "standard_error", "difference"):
+            assert mlm[part][key] == pytest.approx(last[f"validation/mlm/{part}/{key}"], rel=1e-4, abs=1e-6)
+    written = json.loads((tiny_run / "held_out.json").read_text())
+    assert (written["step"], written["objectives"]["mlm"]["hidden"]["best_baseline"]) == (
+        last["step"],
+        mlm["hidden"]["best_baseline"],
     )
-    assert mlm["letters"]["baselines"]["uniform"] == pytest.approx(np.log(4))
+
+
+def test_parts_add_up_to_the_whole(tiny_run, corpora):
+    _, out, _ = in_process("evaluate.py", tiny_run, "--corpus", corpora["labelled"], "--json")
+    mlm = json.loads(out)["objectives"]["mlm"]
+    for key, parts in (("letters", mlm["by_base"]), ("letters", mlm["by_length"])):
+        assert sum(part["targets"] for part in parts.values()) == mlm[key]["targets"]
+        for figure in ("loss", "accuracy"):
+            total = sum(part["targets"] * part[figure] for part in parts.values())
+            assert total / mlm[key]["targets"] == pytest.approx(mlm[key][figure])
+    for figure in ("loss", "accuracy"):
+        total = sum(mlm[part]["targets"] * mlm[part][figure] for part in ("hidden", "shown"))
+        assert total / mlm["all"]["targets"] == pytest.approx(mlm["all"][figure])
 
 
 def test_the_table_shows_what_json_holds(tiny_run, corpora, tmp_path):
     status, out, err = in_process("evaluate.py", tiny_run, "--corpus", corpora["labelled"], "--sequences", "8")
     assert status == 0, err
     assert "on 8 held-out sequences" in out
-    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["objective", "mlm"]
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["objective", "mlm,", "mlm,", "mlm,"]
+    assert "learned" in out.splitlines()[-1]
     assert "markov_both_5" in out
 
 

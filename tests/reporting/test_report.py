@@ -12,7 +12,7 @@ from pretrain.config import check, load_config, save
 from pretrain.reporting.plots import _smooth, plots_of
 from pretrain.reporting.recipe_diff import differences
 from pretrain.reporting.report import facts, verdicts
-from pretrain.runs.history import read_run
+from pretrain.runs.history import read_run, write_held_out
 from tests.evaluation.support import error_line, in_process
 from tests.training import corpora as build
 
@@ -38,21 +38,60 @@ def written_run(tmp_path: Path) -> Path:
     return folder
 
 
+def part(loss: float, baselines: dict[str, float], error: float = 0.01) -> dict:
+    best = min(baselines, key=baselines.get)
+    return {
+        "loss": loss, "standard_error": 0.02, "targets": 900, "sequences": 30, "accuracy": 0.4, "baselines": baselines,
+        "best_baseline": best, "difference": loss - baselines[best], "difference_standard_error": error,
+    }  # fmt: skip
+
+
 def test_figures_are_those_of_the_run(written_run):
+    write_held_out(
+        written_run, 100,
+        {"mlm": {
+            "hidden": part(1.3, {"letters": 1.38, "markov_both_5": 1.2}),
+            "shown": part(0.6, {"letters": 1.38, "letters_given_shown": 0.8}),
+            "all": part(1.21, {"letters": 1.38, "letters_given_shown": 1.22}),
+        }},
+    )  # fmt: skip
     run = read_run(written_run)
-    figures = facts(run, {"mlm": {"unigram entropy": 1.38, "chain": 1.2}})
+    figures = facts(run)
     assert (figures["step"], figures["finished"], figures["steps"]) == (100, False, 100)
     assert figures["objectives"]["mlm"]["held_out"] == {"loss": 1.3, "accuracy": 0.4}
     assert figures["tokens_per_second"] == pytest.approx(1000)
     assert figures["trouble"]["dropped_updates"] == 1
+    constant = "letter frequencies 1.3800, accuracy 0.400"
     assert verdicts(figures) == [
-        ("mlm: held-out loss 1.3000 is 0.0800 below unigram entropy (1.3800)", "good"),
-        ("mlm: held-out loss 1.3000 is 0.1000 above chain (1.2000)", "bad"),
+        (
+            f"mlm loss at hidden positions 1.3000 ± 0.0200 ({constant}), "
+            "0.1000 ± 0.0100 above Markov chain of order 5, both sides (1.2000)",
+            "bad",
+        ),
+        (
+            f"mlm loss at shown positions 0.6000 ± 0.0200 ({constant}), "
+            "0.2000 ± 0.0100 below letters given what is shown (0.8000)",
+            "good",
+        ),
+        (
+            f"mlm loss 1.2100 ± 0.0200 ({constant}), "
+            "no different from letters given what is shown (1.2200): -0.0100 ± 0.0100",
+            "muted",  # no colour for less than two standard errors
+        ),
     ]
+    (sentence,) = figures["conclusion"]
+    assert sentence.startswith("learned nothing that counting does not know")
+
+
+def test_a_run_without_baselines_gets_no_verdict_and_no_colour(written_run):
+    (sentence, kind) = verdicts(facts(read_run(written_run)))[0]
+    assert kind == "muted"
+    assert "below" not in sentence
+    assert "evaluate.py" in sentence
 
 
 def test_pictures_are_png_files_of_what_there_is(written_run):
-    plots = plots_of(read_run(written_run), {"mlm": {"unigram entropy": 1.38}})
+    plots = plots_of(read_run(written_run))
     assert set(plots) == {
         "loss-mlm.png", "accuracy-mlm.png", "learning-rate.png", "gradient-norm.png", "throughput.png", "data-wait.png",
         "trouble.png",
@@ -67,7 +106,7 @@ def test_pictures_are_png_files_of_what_there_is(written_run):
 def test_the_page_holds_its_pictures_and_escapes_what_it_quotes(written_run):
     status, out, err = in_process("report.py", written_run)
     assert status == 0, err
-    assert "no baselines" in err  # the corpus is gone: said, not fatal
+    assert "gone" in err  # the corpus: said, not fatal
     page = (written_run / "report.html").read_text()
     images = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     files = sorted(path.read_bytes() for path in (written_run / "report").glob("*.png"))
@@ -98,8 +137,9 @@ def test_a_real_run_is_reported_with_baselines_and_its_corpus(tiny_run, tmp_path
     status, out, err = in_process("report.py", tiny_run, "--out", tmp_path / "r.html", "--json")
     assert status == 0, err
     figures = json.loads(out)
-    assert next(iter(figures["objectives"]["mlm"]["baselines"])) == "unigram entropy"
-    assert len(figures["objectives"]["mlm"]["baselines"]) == 2
+    assert {"hidden", "shown", "all"} <= set(figures["objectives"]["mlm"])
+    assert "markov_both_5" in figures["objectives"]["mlm"]["hidden"]["baselines"]
+    assert figures["conclusion"]
     assert figures["finished"]
     page = (tmp_path / "r.html").read_text()
     assert "labelled" in page
@@ -118,6 +158,6 @@ def test_smoothing_keeps_the_mean_and_the_ends():
 
 def test_a_folder_without_a_run_or_without_numbers_is_refused(tmp_path, written_run):
     assert "no run folder" in error_line("report.py", tmp_path)
-    assert ".html file" in error_line("report.py", written_run, "--out", tmp_path / "x.pdf", "--no-baselines")
+    assert ".html file" in error_line("report.py", written_run, "--out", tmp_path / "x.pdf")
     (written_run / "metrics.jsonl").unlink()
     assert "nothing is logged yet" in error_line("report.py", written_run)

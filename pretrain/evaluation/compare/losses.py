@@ -13,7 +13,7 @@ from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.held_out import load
 from pretrain.evaluation.model import TrainedModel
-from pretrain.training.validation import evaluation_batches
+from pretrain.training.evaluation_batches import evaluation_batches
 
 
 def compare_losses(
