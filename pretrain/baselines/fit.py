@@ -12,6 +12,7 @@ from pretrain.baselines.sequences import SequenceBaselines
 from pretrain.baselines.tokens import TokenBaselines
 from pretrain.batches.collate import MicroBatch
 from pretrain.objectives import Objective
+from pretrain.objectives.base import TOKEN_SCOPES
 
 
 class Baselines(Protocol):
@@ -19,6 +20,14 @@ class Baselines(Protocol):
 
     def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
         """Name -> loss (M,) of each target, in the objective's unit; the best constant answer first."""
+
+
+class NoBaselines:
+    """Nothing to compare with."""
+
+    def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
+        """Nothing."""
+        return {}
 
 
 READERS: dict[str, Callable[..., Baselines]] = {
@@ -41,4 +50,6 @@ def fit_baselines(
         components: of the run: its tokenizer and its context.
         sequences: held-out sequences they will be asked about.
     """
+    if objectives[name].scope in TOKEN_SCOPES and not objectives[name].is_likelihood:
+        return NoBaselines()  # readers give probabilities of tokens, and this loss is not made of them
     return READERS[objectives[name].scope](name, objectives, components.tokenizer, components.context, train, sequences)

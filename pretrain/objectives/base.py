@@ -92,7 +92,7 @@ class Objective:
 
     name: ClassVar[str]
     needs: ClassVar[Needs] = Needs()
-    scope: ClassVar[Scope]
+    scope: Scope
     baseline: ClassVar[str]  # what the best constant answer is called
     unit: ClassVar[str] = "nats per target"
     is_likelihood: ClassVar[bool] = True  # exp(loss) is a perplexity
@@ -106,6 +106,11 @@ class Objective:
     def __init__(self, settings: Any, context: ObjectiveContext):
         self.weight = settings.weight
         self.metrics = {}
+
+    @classmethod
+    def needs_of(cls, settings: Any) -> Needs:
+        """What must be there with these settings; of corpora the same as ``needs``."""
+        return cls.needs
 
     @classmethod
     def misfit(cls, settings: Any, config: Config) -> str | None:

@@ -10,8 +10,19 @@ import torch
 from torch import Tensor
 
 from pretrain.config.sections import Hierarchical
-from pretrain.objectives.base import IGNORE, LossSums, Needs, Objective, ObjectiveContext, Outputs, class_targets
+from pretrain.objectives.base import (
+    IGNORE,
+    LossSums,
+    Needs,
+    Objective,
+    ObjectiveContext,
+    Outputs,
+    Scope,
+    class_targets,
+    metrics_by_group,
+)
 from pretrain.objectives.causal_lm import next_token_positions
+from pretrain.objectives.hidden_tokens import group_labels, groups_of
 from pretrain.objectives.token_tree import TokenTree, codon_parents, read_parents
 from pretrain.objectives.view import SampleView, Targets
 
@@ -26,19 +37,24 @@ class HierarchicalObjective(Objective):
 
     ``cross_entropy``: minus the sum, over the edges from a token's leaf to the root, of weight times the log of
     P(child) / P(parent); computed from log-probabilities, so that no term underflows. ``soft_labels``: divergence from
-    a distribution that falls with the distance on the tree. Metric ``accuracy`` (1,).
+    a distribution that falls with the distance on the tree. Metrics ``accuracy`` and, of selected tokens, ``loss``, by
+    group: hidden and shown targets.
     """
 
     name = "hierarchical"
     needs = Needs()
-    scope = "hidden_tokens"
+    scope: Scope = "hidden_tokens"
     baseline = "letter frequencies"
     is_likelihood = False
     uses_output_head = True
 
     def __init__(self, settings: Hierarchical, context: ObjectiveContext):
-        self.weight, self._settings = settings.weight, settings
-        self.metrics = {"accuracy": 1}
+        self.weight, self._settings, self._context = settings.weight, settings, context
+        if settings.predicts == "next":
+            self.scope = "next_tokens"
+        else:
+            self.groups = group_labels(context)
+        self.metrics = {"accuracy": len(self.groups)} | ({"loss": len(self.groups)} if len(self.groups) > 1 else {})
         vocabulary = context.vocabulary
         if settings.tree == CODONS:
             parents, where = codon_parents(vocabulary), "objectives.hierarchical.tree=codons"
@@ -53,6 +69,11 @@ class HierarchicalObjective(Objective):
             "outside": torch.from_numpy(np.where(tree.under, 0.0, -np.inf)).float(),
             "labels": torch.from_numpy(_soft_labels(tree, settings.beta)).float(),
         }
+
+    @classmethod
+    def needs_of(cls, settings: Any) -> Needs:
+        """The next token must be hidden by the backbone."""
+        return Needs(causal=settings.predicts == "next")
 
     @classmethod
     def misfit(cls, settings: Any, config: Config) -> str | None:
@@ -70,12 +91,12 @@ class HierarchicalObjective(Objective):
 
     def targets(self, view: SampleView) -> Targets:
         """The tokens that stood at the selected positions, or that follow."""
-        if self._settings.predicts == "masked":
-            positions = answers = view.free_positions
-        else:
+        if self.scope == "next_tokens":
             positions = next_token_positions(view)
-            answers = positions + 1
-        return class_targets(positions, view.tokens.ids[answers], weight=view.weight_at(answers))
+            return class_targets(positions, view.tokens.ids[positions + 1], weight=view.weight_at(positions + 1))
+        positions = view.free_positions
+        group = groups_of(view, positions, self._context)
+        return class_targets(positions, view.tokens.ids[positions], group, len(self.groups), view.weight_at(positions))
 
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         """The loss over the tree of the model's own output head."""
@@ -89,8 +110,8 @@ class HierarchicalObjective(Objective):
         losses = of_tree(log_probability, target) * real
         weighted = losses * targets["weight"] if "weight" in targets else losses
         hits = (logits.detach().argmax(dim=-1) == target) & real
-        counted = hits.float() * targets["weight"] if "weight" in targets else hits.float()
-        return LossSums(weighted.sum(), {"accuracy": counted.sum().reshape(1)}, losses.detach(), hits)
+        metrics = metrics_by_group(losses.detach(), hits, targets, len(self.groups))
+        return LossSums(weighted.sum(), metrics, losses.detach(), hits)
 
     def _cross_entropy(self, log_probability: Tensor, target: Tensor) -> Tensor:
         """(M, V) log-probabilities, (M,) tokens -> (M,)."""

@@ -57,10 +57,8 @@ class HeldOutReading:
     length: np.ndarray | None
     entropy: np.ndarray | None
 
-    @property
-    def trivial_loss(self) -> float:
-        """Of the best constant answer."""
-        return float(np.average(next(iter(self.losses.values())), weights=self.weight))
+    def _mean(self, name: str) -> float:
+        return float(np.average(self.losses[name], weights=self.weight))
 
     def of(self, answers: Answers) -> TargetLosses:
         """The targets with a model's answers."""
@@ -68,19 +66,20 @@ class HeldOutReading:
 
     def figures(self, answers: Answers | None, loss: float) -> dict[str, Any]:
         """See :meth:`pretrain.training.validation.Evaluator.figures`. ``loss``: the mean, in case that is all."""
-        result: dict[str, Any] = {"trivial_loss": self.trivial_loss}
+        result: dict[str, Any] = {}
+        if self.losses:
+            result["trivial_loss"] = self._mean(next(iter(self.losses)))
         if self.objective.is_likelihood:
             result["perplexity"] = math.exp(min(loss, 700.0))
-        if answers is None:
-            means = {name: float(np.average(each, weights=self.weight)) for name, each in self.losses.items()}
-            best = min(means, key=lambda name: means[name])
-            return result | {
-                "all": {
-                    "loss": loss, "standard_error": None, "targets": len(self.weight),
-                    "sequences": len(np.unique(self.sequence)), "baselines": means, "best_baseline": best,
-                    "difference": loss - means[best], "difference_standard_error": None,
-                }
+        if answers is None:  # an objective that gives no loss of each target: no standard error, and no verdict
+            whole: dict[str, Any] = {
+                "loss": loss, "standard_error": None, "targets": len(self.weight),
+                "sequences": len(np.unique(self.sequence)),
             }  # fmt: skip
+            if means := {name: self._mean(name) for name in self.losses}:
+                best = min(means, key=lambda name: means[name])
+                whole |= {"baselines": means, "best_baseline": best, "difference": loss - means[best]}
+            return result | {"all": whole | {"difference_standard_error": None}}
         targets = self.of(answers)
         labels = dict.fromkeys(group[0] for group in self.objective.groups if group)
         for part in labels:

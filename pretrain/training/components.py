@@ -144,7 +144,7 @@ def _misfits(config: Config, settings: ModelSettings, corpora: list[Corpus]) -> 
     causal, strategy = architecture_of(settings).is_causal(settings), config.masking.strategy
     for name, section in config.objectives.active().items():
         objective = OBJECTIVES[name]
-        needs, key = objective.needs, f"objectives.{name}"
+        needs, key = objective.needs_of(section), f"objectives.{name}"
         if not needs.found_in(columns, kinds):
             yield f"{key} needs {needs.advice.format(corpus=folders)}"
         if needs.masking is True and strategy == "none":

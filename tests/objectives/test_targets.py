@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_prep.corpus import Ragged
-from pretrain.config.sections import CausalLm, Mfe, Mlm, RnaType, SoftLabel, Structure
+from pretrain.config.sections import CausalLm, Hierarchical, Mfe, Mlm, RnaType, SoftLabel, Structure
 from pretrain.data.raw_batch import Variants
 from pretrain.errors import PolymeraseError
 from pretrain.masking import Masked
@@ -184,6 +184,7 @@ def test_types_in_the_label_slot_are_tokens_and_only_hidden_ones_are_asked_for()
 EMPTY = {
     "mlm": (Mlm(), {}),
     "causal_lm": (CausalLm(ignored_tokens=list(UTR_LM.vocab)), {}),
+    "hierarchical": (Hierarchical(tree="codons"), {}),
     "soft_label": (SoftLabel(), {"selected": [2]}),
     "structure": (Structure(), {"selected": [2]}),
     "mfe": (Mfe(), {"selected": [2]}),
@@ -194,7 +195,8 @@ EMPTY = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_without_anything_to_learn_the_count_is_zero(name):
     settings, changes = EMPTY[name]
-    context = typed("tRNA", "miRNA", "pre_miRNA", vocabulary=tuple(UTR_LM.vocab))
+    vocabulary = tuple(UTR_LM.vocab) if name == "causal_lm" else ()
+    context = typed("tRNA", "miRNA", "pre_miRNA", vocabulary=vocabulary)
     targets = OBJECTIVES[name](settings, context).targets(view_of(UTR_LM, ["ACGU"], **changes))
     assert (targets.count, targets.denominator, targets.denominators.sum()) == (0, 0, 0)
     assert len(targets.arrays["index"]) == 1  # one position, so that every parameter is used
