@@ -2,7 +2,7 @@
 
 python -P citizen.py JOBS.json OUT.json
 
-JOBS.json: {form: {folder, text, causal, expected: {ids, logits} or null, checks: names or null for all}}
+JOBS.json: {form: arguments of Export}
 OUT.json: {form: {check: "" or what went wrong}} and the versions of the libraries. A check whose library is missing
 says so with "skipped: ".
 """
@@ -28,14 +28,15 @@ def check(function):
 
 
 class Export:
-    """A folder and what is needed to use it."""
+    """A folder and what is needed to use it. expected: {ids, logits} of the text; checks: names, all by default."""
 
-    def __init__(self, folder, text, causal, expected=None):
+    def __init__(self, folder, text, causal=False, encoder=False, expected=None, checks=None):
         self.folder, self.text, self.causal = folder, text, causal
         self.tokenizer = AutoTokenizer.from_pretrained(folder, **TRUST)
         self.config = AutoConfig.from_pretrained(folder, **TRUST)
-        self.expected = expected
-        self.head = "CausalLM" if causal else "MaskedLM"
+        self.expected, self.checks = expected, checks or list(CHECKS)
+        self.head = "" if encoder else "CausalLM" if causal else "MaskedLM"
+        self.heads = [*([self.head] if self.head else []), "SequenceClassification", "TokenClassification"]
         self.own = hasattr(self.config, "auto_map")
 
     def load(self, task, folder=None, seed=0, **options):
@@ -72,17 +73,17 @@ def same_logits(export):
     batch = export.tokenizer(export.text, return_tensors="pt")
     assert batch["input_ids"][0].tolist() == export.expected["ids"]
     with torch.no_grad():
-        close(export.load("LM")(**batch).logits[0], torch.tensor(export.expected["logits"]), atol=5e-5)
+        close(export.load("LM")(**batch)[0][0], torch.tensor(export.expected["logits"]), atol=5e-5)
     return None
 
 
 @check
 def auto_classes(export):
     """Nothing is missing but the new head (and a pooler that the folder lacks); nothing unknown is left over."""
-    for task in ("", export.head, "SequenceClassification", "TokenClassification"):
+    for task in ("", *export.heads):
         auto = getattr(transformers, f"AutoModelFor{task}" if task else "AutoModel")
         _, info = auto.from_pretrained(export.folder, **TRUST, output_loading_info=True)
-        new = ("classifier", "pooler", "bert.pooler", "esm.pooler") if task != export.head else ()
+        new = ("classifier", "pooler", "bert.pooler", "esm.pooler") if not task or task != export.head else ()
         missing = [name for name in info["missing_keys"] if not name.startswith(new)]
         assert not missing, f"{task}: missing {missing}"
         if export.own:
@@ -128,7 +129,7 @@ def _rows(export, task, count=8):
 @check
 def trainer(export):
     """Trainer trains, evaluates and predicts with every head."""
-    for task in (export.head, "SequenceClassification", "TokenClassification"):
+    for task in export.heads:
         options = {} if task == export.head else {"num_labels": 3}
         with tempfile.TemporaryDirectory() as folder:
             used = _trainer(export, export.load(task, **options), _rows(export, task), folder, 4, 1)
@@ -140,7 +141,7 @@ def trainer(export):
 @check
 def accumulation(export):
     """Two batches of four in one update are one batch of eight, in loss and gradient."""
-    for task in (export.head, "SequenceClassification", "TokenClassification"):
+    for task in export.heads:
         options = {} if task == export.head else {"num_labels": 3}
         found = []
         for size, accumulation in ((8, 1), (4, 2)):
@@ -275,18 +276,18 @@ def resized(export):
     """More tokens: the head follows, old ids give what they gave, and the folder loads again."""
     model, batch = export.load("LM"), export.batch()
     with torch.no_grad():
-        before = model(**batch).logits
+        before = model(**batch)[0]
         size = before.shape[-1]
         model.resize_token_embeddings(size + 3, mean_resizing=False)
-        after = model(**batch).logits
+        after = model(**batch)[0]
     assert after.shape[-1] == size + 3
     close(after[..., :size], before)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         model.save_pretrained(folder)
-        again = export.load("LM", folder)(**batch).logits
+        again = export.load("LM", folder)(**batch)[0]
     close(again, after)
     model(**batch, labels=torch.full_like(batch["input_ids"], size + 1)).loss.backward()
-    assert model.get_input_embeddings().weight.grad[size + 1].abs().sum() > 0
+    assert model.get_output_embeddings().weight.grad[size + 1].abs().sum() > 0
 
 
 @check
@@ -294,9 +295,9 @@ def quantised(export):
     """Dynamic quantisation replaces every Linear: the result differs a little, and not from a module passed by."""
     model, batch = export.load("LM"), export.batch()
     with torch.no_grad():
-        exact = model(**batch).logits
+        exact = model(**batch)[0]
         quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
-        found = quantised(**batch).logits
+        found = quantised(**batch)[0]
     real = batch["attention_mask"].bool()
     assert not torch.equal(found[real], exact[real])
     assert (found[real] - exact[real]).abs().mean() < 0.25 * exact[real].abs().mean()
@@ -305,7 +306,7 @@ def quantised(export):
 @check
 def tuples(export):
     batch = export.batch()
-    for task in ("LM", "", "SequenceClassification", "TokenClassification"):
+    for task in ("", *export.heads):
         model = export.load(task)
         with torch.no_grad():
             named, plain = model(**batch), model(**batch, return_dict=False)
@@ -320,10 +321,10 @@ def _padded(export, side):
         batch = export.tokenizer(texts, return_tensors="pt", padding=True, padding_side=side)
         batch = {name: batch[name] for name in ("input_ids", "attention_mask")}
         with torch.no_grad():
-            logits = model(**batch).logits
+            logits = model(**batch)[0]
             for row, text in enumerate(texts):
                 alone = export.tokenizer(text, return_tensors="pt")
-                expected = model(**{name: alone[name] for name in batch}).logits[0]
+                expected = model(**{name: alone[name] for name in batch})[0][0]
                 real = batch["attention_mask"][row].bool()
                 close(logits[row][real] if task == "LM" else logits[row], expected)
 
@@ -343,11 +344,11 @@ def half(export):
     """bfloat16 and float16 load and give finite numbers near those of float32."""
     batch = export.batch()
     with torch.no_grad():
-        exact = export.load("LM")(**batch).logits
+        exact = export.load("LM")(**batch)[0]
         for dtype in (torch.bfloat16, torch.float16):
             model = export.load("LM", dtype=dtype)
             assert model.dtype == dtype
-            found = model(**batch).logits.float()
+            found = model(**batch)[0].float()
             real = batch["attention_mask"].bool()
             assert torch.isfinite(found[real]).all()
             assert (found[real] - exact[real]).abs().mean() < 0.1 * exact[real].abs().mean()
@@ -359,10 +360,10 @@ def attention(export):
     batch = export.batch()
     real = batch["attention_mask"].bool()
     with torch.no_grad():
-        found = {name: export.load("LM", attn_implementation=name)(**batch).logits[real] for name in ("eager", "sdpa")}
+        found = {name: export.load("LM", attn_implementation=name)(**batch)[0][real] for name in ("eager", "sdpa")}
         close(found["eager"], found["sdpa"], atol=5e-5)
         if export.own:
-            close(export.load("LM", attn_implementation="flash_attention_2")(**batch).logits[real], found["sdpa"])
+            close(export.load("LM", attn_implementation="flash_attention_2")(**batch)[0][real], found["sdpa"])
         weights = export.load("", attn_implementation="eager")(**batch, output_attentions=True).attentions
     assert len(weights) == export.config.num_hidden_layers
     close(weights[0].sum(-1)[:, :, real[0]].mean(), torch.tensor(1.0), atol=1e-3)
@@ -393,6 +394,7 @@ def _unpadded(export):
 
 @check
 def compiled(export):
+    torch._dynamo.reset()  # forgets other models
     model = _Hidden(export.load("LM"))
     _same_padded(torch.compile(model, fullgraph=True, backend="aot_eager"), model, export)
 
@@ -437,7 +439,7 @@ def onnx(export):
 def saved_again(export):
     """save_pretrained of every class loads again in the same way, code included."""
     batch = export.batch()
-    for task in ("LM", "", "SequenceClassification", "TokenClassification"):
+    for task in ("", *export.heads):
         model = export.load(task)
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             model.save_pretrained(folder)
@@ -511,9 +513,9 @@ def main(jobs_file, out_file):
         jobs = json.load(file)
     results = {}
     for form, job in jobs.items():
-        export = Export(job["folder"], job["text"], job["causal"], job.get("expected"))
+        export = Export(**job)
         results[form] = {}
-        for name in job.get("checks") or CHECKS:
+        for name in export.checks:
             try:
                 results[form][name] = CHECKS[name](export) or ""
             except Exception as why:
