@@ -14,6 +14,7 @@ from typing import Any
 from pretrain.exporting.hf_bytes import write_bytes
 from pretrain.tokenizers import Tokenizer
 from pretrain.tokenizers.bytes import ByteTokenizer
+from pretrain.tokenizers.codon import CodonTokenizer
 from pretrain.tokenizers.kmer import SPECIAL, KmerTokenizer
 from pretrain.tokenizers.letters import LetterTokenizer
 
@@ -30,11 +31,11 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> N
         max_length: tokens to which ``truncation=True`` cuts, specials included.
 
     Raises:
-        TypeError: a tokenizer that is neither letters, bytes nor k-mers of the BERT kind.
+        TypeError: a tokenizer that is neither letters, k-mers nor bytes.
     """
     if isinstance(tokenizer, LetterTokenizer):
         _write_letters(tokenizer, folder, max_length)
-    elif isinstance(tokenizer, KmerTokenizer) and tokenizer.vocab[: len(SPECIAL)] == SPECIAL:
+    elif isinstance(tokenizer, KmerTokenizer):
         _write_kmers(tokenizer, folder, max_length)
     elif isinstance(tokenizer, ByteTokenizer):
         _write_config(folder, write_bytes(tokenizer, folder), max_length)
@@ -121,6 +122,10 @@ def _write_kmers(tokenizer: KmerTokenizer, folder: Path, max_length: int) -> Non
         "auto_map": {"AutoTokenizer": [f"{_KMER_MODULE}.KmerTokenizer", None]},
         "k": tokenizer.nucleotides_per_token,
         "alphabet": "rna" if "U" in tokenizer.alphabet else "dna",
+        "step": tokenizer.stride,
+        "closed": len(tokenizer.encode_text("")) > tokenizer.leading,
+        "folding": tokenizer.text_folding,
+        "dropped": "-" if isinstance(tokenizer, CodonTokenizer) else "",
         "do_lower_case": False,
         "pad_token": pad,
         "unk_token": unknown,
@@ -128,6 +133,11 @@ def _write_kmers(tokenizer: KmerTokenizer, folder: Path, max_length: int) -> Non
         "sep_token": last,
         "mask_token": mask,
     }
+    spare = [token for token in tokenizer.special if token not in (pad, unknown, first, last, mask)]
+    if spare:
+        config["additional_special_tokens"] = spare
+    if tokenizer.vocab[: len(SPECIAL)] != SPECIAL:  # only BERT-like models take token types
+        config["model_input_names"] = ["input_ids", "attention_mask"]
     _write_config(folder, config, max_length)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pretrain.tokenizers.batch import TokenBatch, WithLengths, join_with_specials
 from pretrain.tokenizers.lengths import PerNucleotide
-from pretrain.tokenizers.text import Folding, encode_text, letter_table
+from pretrain.tokenizers.text import Folding, encode_text, join_kmers, letter_table
 from pretrain.tokenizers.windows import window_numbers
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class KmerTokenizer(WithLengths):
         closed: bool = True,
         text_folding: Folding = "all",
     ):
-        self.name, self.alphabet, self.stride = name, alphabet, stride
+        self.name, self.alphabet, self.stride, self.text_folding = name, alphabet, stride, text_folding
         kmers = ["".join(letters) for letters in product(alphabet, repeat=k)]
         self.vocab = (*before, *kmers, *after)
         self.special = {token: i for i, token in enumerate(self.vocab) if token in {*before, *after}}
@@ -88,7 +88,12 @@ class KmerTokenizer(WithLengths):
         def piece(letters: np.ndarray) -> np.ndarray:
             return self._windows(letters, self._text_digits)[:: self.stride]
 
-        return encode_text(text, self.special, piece, [self.cls_id], self._tail)
+        def join(words: str) -> str:
+            return join_kmers(words, self.nucleotides_per_token, self._text_digits)
+
+        return encode_text(
+            text, self.special, piece, [self.cls_id], self._tail, join=join if self.stride == 1 else None
+        )
 
     def _windows(self, letters: np.ndarray, table: bytes) -> np.ndarray:
         """Ids, as narrow as the vocabulary allows, (L - k + 1,) of all windows of one run of bytes uint8 (L,)."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+
+from pretrain.errors import PolymeraseError
 
 Folding = Literal["all", "case", "none"]
 _BLANKS = {ord(blank): None for blank in " \t\n\r\x0b\x0c"}
@@ -40,6 +43,7 @@ def encode_text(
     last: Sequence[int],
     *,
     keep_blanks: bool = False,
+    join: Callable[[str], str] | None = None,
 ) -> np.ndarray:
     """Ids int32 (T,) of one text: spelled-out special tokens kept, the pieces between them encoded.
 
@@ -48,6 +52,7 @@ def encode_text(
         encode_piece: bytes uint8 (L,) of a piece without special tokens to ids.
         first, last: ids put around the whole.
         keep_blanks: blanks are letters; else they are dropped.
+        join: what makes letters of a piece with blanks, instead of dropping them.
     """
     pattern = "(" + "|".join(re.escape(token) for token in special) + ")"
     ids: list[Sequence[int] | np.ndarray] = [first]
@@ -55,7 +60,29 @@ def encode_text(
         if piece in special:
             ids.append([special[piece]])
         else:  # "replace" writes "?", an unknown letter like any other
-            letters = (piece if keep_blanks else piece.translate(_BLANKS)).encode("latin-1", "replace")
-            ids.append(encode_piece(np.frombuffer(letters, np.uint8)))
+            letters = piece if keep_blanks else join(piece) if join else piece.translate(_BLANKS)
+            ids.append(encode_piece(np.frombuffer(letters.encode("latin-1", "replace"), np.uint8)))
     ids.append(last)
     return np.concatenate(ids).astype(np.int32)
+
+
+def join_kmers(piece: str, k: int, fold: bytes) -> str:
+    """The letters of a piece of text. Where all its words have k letters they are overlapping k-mers, as releases take
+    them, and give the sequence that they spell; other blanks are dropped.
+
+    Args:
+        fold: table for ``bytes.translate`` under which equal letters are the same.
+
+    Raises:
+        PolymeraseError: words of k letters that do not overlap, which would silently become other k-mers.
+    """
+    words = [word for word in re.split("[ \\t\\n\\r\\x0b\\x0c]+", piece) if word]
+    if len(words) < 2 or any(len(word) != k for word in words):
+        return "".join(words)
+    folded = [word.encode("latin-1", "replace").translate(fold) for word in words]
+    if any(before[1:] != after[:-1] for before, after in pairwise(folded)):
+        raise PolymeraseError(
+            f"blanks cut this text into pieces of {k} letters that do not overlap ({words[0]} {words[1]} …); "
+            f"give the sequence without blanks, or overlapping {k}-mers"
+        )
+    return words[0] + "".join(word[-1] for word in words[1:])
