@@ -113,10 +113,10 @@ def test_every_room_has_its_level():
     assert rooms <= set(LEVEL_OF)
 
 
-def test_remote_code_needs_torch_and_transformers_only():
+def test_remote_code_needs_torch_transformers_and_what_these_need_only():
     reached = {name.split(".")[0] for module in REMOTE for name in IMPORTS[module]}
     assert REMOTE
-    assert reached <= {"", "torch", "transformers", *sys.stdlib_module_names}
+    assert reached <= {"", "torch", "transformers", "numpy", *sys.stdlib_module_names}
 
 
 def test_imports_name_their_module_in_full():

@@ -128,11 +128,15 @@ def dnabert(k: int) -> KmerTokenizer:
     return KmerTokenizer(f"dnabert_{k}mer", k, "ATCG")
 
 
-def methylbert() -> KmerTokenizer:
+def methylbert(*, as_released: bool = False) -> KmerTokenizer:
     """MethylBERT's 3-mers, in alphabetical order: ``<sos> 3-mers``.
 
     Nothing is put behind them: upstream writes ``<eos>`` over the last one, after it was chosen what is hidden.
+
+    Args:
+        as_released: texts follow the released tokenizer to the letter, for which lower case and U are unknown.
     """
     special = ("<pad>", "<unk>", "<eos>", "<sos>", "<mask>")
     roles = ("<pad>", "<unk>", "<sos>", "<eos>", "<mask>")
-    return KmerTokenizer("methylbert", 3, "ACGT", special, (), roles, closed=False, text_folding="none")
+    folding: Folding = "none" if as_released else "all"
+    return KmerTokenizer("methylbert", 3, "ACGT", special, (), roles, closed=False, text_folding=folding)

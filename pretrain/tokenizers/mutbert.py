@@ -7,10 +7,12 @@ from pretrain.tokenizers.letters import LetterTokenizer
 VOCAB = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGT")
 
 
-def mutbert() -> LetterTokenizer:
-    """The released tokenizer is case-sensitive and takes U for unknown (recipes/mutbert.md#tokens).
+def mutbert(*, as_released: bool = False) -> LetterTokenizer:
+    """Corpora, often soft-masked, and texts are upper-cased and read with T for U.
 
-    Texts follow it to the letter; corpora, often soft-masked, are upper-cased and read with T for U first.
+    Args:
+        as_released: texts follow the released tokenizer to the letter, which is case-sensitive and takes U for unknown
+            (recipes/mutbert.md#tokens).
     """
     special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    return LetterTokenizer("mutbert", VOCAB, "ACGT", special, text_folding="none")
+    return LetterTokenizer("mutbert", VOCAB, "ACGT", special, text_folding="none" if as_released else "all")
