@@ -12,8 +12,8 @@ VOCAB = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"
 def hyenadna(*, case_sensitive: bool = False, as_released: bool = False) -> LetterTokenizer:
     """Nothing comes first, ``[SEP]`` last; the tables of the models have 16 rows.
 
-    Corpora and texts are upper-cased and read with T for U, or soft-masked letters would be unknown; blanks in texts are
-    dropped.
+    Corpora and texts are upper-cased and read with T for U, or soft-masked letters would be unknown; blanks in texts
+    are dropped.
 
     Args:
         as_released: texts follow the release to the letter: lower case, U, blanks and ambiguity codes are ``[UNK]``.
