@@ -57,11 +57,10 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
     """
     name = str(path)
     notes: list[str] = []
-    seen_types: set[bytes] = set()
     bar = progress(numbered_lines(path), description=name, unit=" lines")
     features = annotation_rows(name, _note_header(bar, notes))
     dialect, first = _dialect(name, features, notes)
-    collected = COLLECTORS[dialect](name, _note_types(chain(first, features), seen_types))
+    collected = COLLECTORS[dialect](name, chain(first, features))
     found, infos = collected.rows, collected.infos
     every = [rows for places in found.values() for rows in places]
     if not any(rows.coding or rows.stop for rows in every):
@@ -69,6 +68,7 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
             f"{name}: no CDS rows, so no UTR can be told; use the full annotation file (assemblies of transcripts, as "
             "StringTie's, have none: predict them first, for example with TransDecoder)"
         )
+    has_stop_codons = any(rows.stop for rows in every)
     if not any(rows.exons or rows.utr for rows in every):
         raise DataPrepError(f"{name}: neither exon nor UTR rows; use the full annotation file")
     transcripts, keys = [], []
@@ -91,7 +91,7 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
         transcripts=tuple(sorted(apart, key=lambda transcript: transcript.id)),
         dropped=dict(dropped),
         header=tuple(notes),
-        has_stop_codons=b"stop_codon" in seen_types,
+        has_stop_codons=has_stop_codons,
         changed=dict(changed + Counter(counts)),
         circular=frozenset(collected.circular),
     )
@@ -161,19 +161,14 @@ def _assemble(
 
 
 def _note_header(lines: Iterator[tuple[int, bytes]], notes: list[str]) -> Iterator[tuple[int, bytes]]:
-    on_top = True
+    lines = iter(lines)  # a progress bar would begin anew
     for number, line in lines:
-        if on_top and line.startswith((b"##", b"#!")) and not line.startswith(b"###"):
-            notes.append(line.strip().decode("utf-8", "replace"))
-        elif line.strip():
-            on_top = False
+        is_note = line.startswith((b"##", b"#!")) and not line.startswith(b"###")
+        notes += [line.strip().decode("utf-8", "replace")] if is_note else []
         yield number, line
-
-
-def _note_types(rows: Iterator[Row], seen: set[bytes]) -> Iterator[Row]:
-    for row in rows:
-        seen.add(row.type)
-        yield row
+        if line.strip() and not is_note:
+            break
+    yield from lines
 
 
 def _dialect(path: str, rows: Iterator[Row], notes: list[str]) -> tuple[str, list[Row]]:

@@ -2,6 +2,7 @@
 
 from array import array
 from dataclasses import dataclass, field
+from functools import partial
 
 Interval = tuple[int, int]  # 0-based, half-open, on the forward strand of the contig
 INTERVALS = ("spans", "exons", "coding", "stop", "utr")  # fields of TranscriptRows that hold intervals
@@ -28,8 +29,7 @@ class Transcript:
         return sum(end - start for start, end in self.exons)
 
 
-def _flat() -> array:
-    return array("q")
+_flat = partial(array, "q")
 
 
 @dataclass(slots=True)
