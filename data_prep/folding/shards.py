@@ -32,14 +32,15 @@ def fold_shard(
     batch: pa.RecordBatch, schema: pa.Schema, max_nt: int, crop: Crop, workers: Workers, cache: FoldCache,
     advance: Callable[[int], object],
 ) -> tuple[pa.RecordBatch, Counter[str]]:  # fmt: skip
-    """The shard with columns structure and mfe_kcal_per_mol, and how many rows were folded, or why not.
+    """The shard with columns structure and mfe_kcal_per_mol, and how many rows were folded (or why not) and cropped.
 
     A row that cannot be folded stays, without structure and energy.
 
     Errors:
         DataPrepError: no worker survived any of several sequences.
     """
-    sequences = [crop(sequence) for sequence in batch.column("sequence").cast(pa.binary()).to_pylist()]
+    whole = batch.column("sequence").cast(pa.binary()).to_pylist()
+    sequences = [crop(sequence) for sequence in whole]
     counts: Counter[str] = Counter()
     wanted: dict[bytes, None] = {}
     for sequence in sequences:
@@ -63,6 +64,8 @@ def fold_shard(
                 "RNA (python -m pretrain doctor), then run the same command again"
             )
         counts["worker_died"] = died
+    if cropped := sum(len(one) < len(other) for one, other in zip(sequences, whole, strict=True)):
+        counts["cropped"] = cropped
     columns = {
         "sequence": pa.array(sequences, pa.string()),
         "length": pa.array([len(sequence) for sequence in sequences], pa.int32()),

@@ -94,8 +94,9 @@ def _fold_all(
 
 
 def _add(tally: Tally, counts: dict[str, Any]) -> None:
+    """All rows are kept; those that could not be folded are counted as changed: they are without labels."""
     for outcome, count in counts.items():
-        if outcome == "folded":
+        if outcome != "cropped":
             tally.keep("fold", count)
-        else:
-            tally.drop("fold", outcome, count)
+        if outcome != "folded":
+            tally.change("fold", outcome if outcome == "cropped" else f"without_labels_{outcome}", count)

@@ -93,7 +93,8 @@ def test_long_rows_follow_the_policy(tmp_path, long, lengths, labelled):
         assert text == (b"GGGGGAAAAA" if long == "keep-5p" else b"GGGGGAAACC")
         assert len(structures[0]) == 10
     (counted,) = opened.manifest["stages"][-1]["filters"]
-    assert counted["dropped"] == ({"too_long": 2} if long == "unlabelled" else {})
+    assert (counted["kept"], counted["dropped"]) == (opened.manifest["splits"]["train"]["sequences"] + 1, {})
+    assert counted["changed"] == ({"without_labels_too_long": 2} if long == "unlabelled" else {"cropped": 2})
 
 
 def test_rows_with_other_characters_stay_without_labels(tmp_path):
@@ -103,7 +104,8 @@ def test_rows_with_other_characters_stay_without_labels(tmp_path):
     assert np.isnan(energies[0])
     assert energies[1] < 0
     (counted,) = open_corpus(tmp_path / "out").manifest["stages"][-1]["filters"]
-    assert counted["dropped"] == {"not_letters": 1}
+    assert (counted["kept"], counted["dropped"]) == (3, {})
+    assert counted["changed"] == {"without_labels_not_letters": 1}
 
 
 def die_of_poison(items):
@@ -130,7 +132,7 @@ def test_a_record_that_kills_keeps_its_row_without_labels(monkeypatch, tmp_path)
     _, energies = read(tmp_path / "out")
     assert np.isnan(energies).tolist() == [False, True, False]
     (counted,) = open_corpus(tmp_path / "out").manifest["stages"][-1]["filters"]
-    assert counted["dropped"] == {"worker_died": 1}
+    assert counted["changed"] == {"without_labels_worker_died": 1}
 
 
 def test_workers_that_all_die_are_an_error_and_no_corpus(monkeypatch, tmp_path, capsys):
