@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from data_prep.corpus import Ragged
 from pretrain.data.ragged import slices, take
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import TrainedModel
+from pretrain.tokenizers import Measured
+from pretrain.tokenizers.batch import CountsTokens
 
 TooLong = Literal["error", "crop", "skip"]
 
@@ -21,6 +23,8 @@ def fit(
     longest, shortest = model.tokenizer.max_nucleotides(model.max_tokens), model.tokenizer.min_nucleotides
     lengths = sequences.lengths
     long, short = lengths > longest, lengths < shortest
+    if isinstance(model.tokenizer.lengths, Measured):  # longer ones may fit, too
+        long &= cast(CountsTokens, model.tokenizer).count(sequences) > model.max_tokens
     if long.any() and too_long == "error":
         row = int(np.flatnonzero(long)[0])
         raise PolymeraseError(
@@ -37,5 +41,6 @@ def fit(
         raise PolymeraseError(f"{source}: no record fits the model ({reasons})")
     kept = take(sequences, rows)
     if too_long == "crop":
-        kept = slices(kept, np.zeros(len(rows), np.int64), np.minimum(kept.lengths, longest))
+        stays = np.where(long[rows], np.minimum(kept.lengths, longest), kept.lengths)
+        kept = slices(kept, np.zeros(len(rows), np.int64), stays)
     return [ids[row] for row in rows.tolist()], kept, {why: count for why, count in left_out.items() if count}

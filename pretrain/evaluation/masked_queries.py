@@ -20,13 +20,25 @@ def nucleotide_query(tokenizer: Tokenizer, ids: np.ndarray, nucleotide: int) -> 
 
     With single-letter tokens that is one token. A vocabulary of k-mers shows each nucleotide in up to k tokens: all of
     them are hidden, as in contiguous k-mer masking, and the middle one is read. All its other letters can be seen in
-    the tokens around, so the probability of the right k-mer is that of the nucleotide.
+    the tokens around, so the probability of the right k-mer is that of the nucleotide. Where tokens lie side by side
+    (codons, byte pairs), the one that holds the nucleotide is hidden with all its letters.
 
     Args:
         ids: int32 (T,) of the whole sequence.
-        nucleotide: 0-based.
+        nucleotide: 0-based; one behind the last whole token counts to that token.
     """
-    k = tokenizer.nucleotides_per_token
-    windows = len(ids) - int(tokenizer.token_count(np.zeros(1, np.int64))[0])
-    first, last = max(0, nucleotide - k + 1), min(nucleotide, windows - 1)
-    return Query(ids, np.arange(first, last + 1) + 1, (first + last) // 2 + 1)
+    count, advance = len(ids) - tokenizer.lengths.specials, tokenizer.advance
+    if isinstance(advance, np.ndarray):
+        begins = np.cumsum(advance[ids[tokenizer.leading : tokenizer.leading + count]])
+        first = last = min(int(np.searchsorted(begins, nucleotide, side="right")), count - 1)
+    else:
+        behind = max(0, nucleotide - tokenizer.nucleotides_per_token + 1)
+        last = min(nucleotide // advance, count - 1)
+        first = min(-(-behind // advance), last)
+    return Query(ids, np.arange(first, last + 1) + tokenizer.leading, (first + last) // 2 + tokenizer.leading)
+
+
+def letters_each(tokenizer: Tokenizer, token: int) -> int:
+    """Nucleotides that hiding a token asks for: all its letters, one where tokens overlap."""
+    advance = tokenizer.advance
+    return int(advance[token]) if isinstance(advance, np.ndarray) else advance

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.corpus import Ragged
-from pretrain.evaluation.masked_queries import encode_rows, nucleotide_query
+from pretrain.evaluation.masked_queries import encode_rows, letters_each, nucleotide_query
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import Query, log_probabilities
 
@@ -42,7 +42,7 @@ def pseudo_likelihoods(model: TrainedModel, sequences: Ragged) -> list[PseudoLik
     answers = log_probabilities(model, (query for _, query in first))
     bar = tqdm(answers, total=len(sequences.values), desc="nucleotides", disable=None)
     for (row, query), log_probability in zip(second, bar, strict=True):
-        counts[row] += 1
+        counts[row] += letters_each(model.tokenizer, query.ids[query.read])
         found[row] += log_probability[query.ids[query.read]]
     return [PseudoLikelihood(n, total) for n, total in zip(counts.tolist(), found.tolist(), strict=True)]
 
@@ -51,11 +51,13 @@ def _questions(model: TrainedModel, sequences: Ragged) -> Iterator[tuple[int, Qu
     """(row, query) for every nucleotide (or k-mer around it) of A, C, G, U/T."""
     rows = encode_rows(model.tokenizer, sequences)
     for row, (ids, length) in enumerate(zip(rows, sequences.lengths.tolist(), strict=True)):
-        known = np.isin(ids, model.tokenizer.nucleotide_ids)
+        known, asked = np.isin(ids, model.tokenizer.nucleotide_ids), np.empty(0, np.int64)
         for nucleotide in range(length if length >= model.tokenizer.min_nucleotides else 0):
             query = nucleotide_query(model.tokenizer, ids, nucleotide)
-            if known[query.read]:
+            once = letters_each(model.tokenizer, ids[query.read]) > 1 and np.array_equal(query.hidden, asked)
+            if known[query.read] and not once:  # a codon is asked for once, not for each of its letters
                 yield row, query
+            asked = query.hidden
 
 
 def summary(ids: list[str], found: list[PseudoLikelihood]) -> dict[str, Any]:

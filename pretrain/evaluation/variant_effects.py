@@ -74,5 +74,7 @@ def _question(model: TrainedModel, contig: bytes, variant: Substitution, width: 
     changed = window[:place] + alt + window[place + 1 :]
     reference, alternative = encode_rows(model.tokenizer, Ragged.from_rows([window, changed]))
     query = nucleotide_query(model.tokenizer, reference, place)
+    if len(reference) != len(alternative) or (reference != alternative).sum() > len(query.hidden):
+        return _Question(query, 0, 0, False)  # byte pairs that fall differently cannot be compared token by token
     ids = int(reference[query.read]), int(alternative[query.read])
     return _Question(query, *ids, bool(np.isin(ids, model.tokenizer.nucleotide_ids).all()))

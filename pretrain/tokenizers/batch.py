@@ -130,6 +130,7 @@ class Tokenizer(Protocol):
     nucleotide_ids: np.ndarray  # int32: ids of A, C, G, U (or T) in this order; of all k-mers for k-mer vocabularies
     lengths: Lengths  # how many tokens a sequence becomes
     leading: int  # special tokens before the first nucleotide
+    advance: int | np.ndarray  # nucleotides from the beginning of one token to that of the next, see TokenBatch
     nucleotides_per_token: int  # k; the most that a token holds where tokens differ
     min_nucleotides: int  # the shortest sequence that has a token of its own
     has_label_slot: bool  # the layout ends with an RNA type
@@ -159,6 +160,7 @@ class WithLengths:
     """What every tokenizer says of lengths, from its rule."""
 
     lengths: Lengths
+    advance: int | np.ndarray = 1
 
     def token_count(self, lengths: np.ndarray) -> np.ndarray:
         """Nucleotides (S,) to tokens, specials included, int64 (S,); where they are measured, the most there can be."""

@@ -65,8 +65,9 @@ class BpeTokenizer(WithLengths):
         bases = [base for base in "ACGUT" if base in ids]
         self.nucleotide_ids = np.array([i for i in range(len(ids)) if i not in self.special_ids], np.int32)
         self.nucleotides_per_token = max(len(self.vocab[i]) for i in self.nucleotide_ids.tolist())
-        self.advance = np.array([len(token) for token in self.vocab], np.int64)
-        self.advance[list(self.special_ids)] = 1  # an unknown token is one character
+        widths = np.array([len(token) for token in self.vocab], np.int64)
+        widths[list(self.special_ids)] = 1  # an unknown token is one character
+        self.advance = widths
         self.lengths = Measured(2, self.nucleotides_per_token, hashlib.sha256(text.encode()).hexdigest())
         upper = {chr(b): b for b in range(ord("A"), ord("Z") + 1)}
         if "T" not in bases or "U" not in bases:

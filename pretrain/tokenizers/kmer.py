@@ -53,6 +53,7 @@ class KmerTokenizer(WithLengths):
         text_folding: Folding = "all",
     ):
         self.name, self.alphabet, self.stride, self.text_folding = name, alphabet, stride, text_folding
+        self.advance = stride
         kmers = ["".join(letters) for letters in product(alphabet, repeat=k)]
         self.vocab = (*before, *kmers, *after)
         self.special = {token: i for i, token in enumerate(self.vocab) if token in {*before, *after}}

@@ -53,8 +53,9 @@ class BlockTokenizer(WithLengths):
         self._first_kmer, self._first_letter = len(special), len(special) + len(kmers)
         digest = hashlib.sha256("\n".join((str(k), *self.vocab)).encode()).hexdigest()
         self.lengths = Measured(1, k, digest, rest_as_letters=True)
-        self.advance = np.ones(len(self.vocab), np.int64)
-        self.advance[self.nucleotide_ids] = k
+        widths = np.ones(len(self.vocab), np.int64)
+        widths[self.nucleotide_ids] = k
+        self.advance = widths
         self._digits = letter_table({c: i for i, c in enumerate(_LETTERS)}, _N).astype(np.uint8).tobytes()
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
