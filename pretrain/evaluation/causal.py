@@ -175,7 +175,8 @@ def generate(model: TrainedModel, prompt: bytes, count: int, sampling: Sampling)
         raise PolymeraseError(
             f"prompt and sample are {len(head) + sampling.tokens} tokens, the model holds {longest}; ask for less"
         )
-    allowed = torch.ones(len(tokenizer.vocab), dtype=torch.bool, device=model.device)
+    allowed = torch.zeros(model.settings.vocab_size, dtype=torch.bool, device=model.device)
+    allowed[: len(tokenizer.vocab)] = True  # a table may have more rows
     allowed[torch.tensor([*tokenizer.special_ids, *([tokenizer.unk_id] if tokenizer.unk_id >= 0 else [])])] = False
     if tokenizer.eos_id >= 0:
         allowed[tokenizer.eos_id] = True
@@ -198,7 +199,7 @@ def _draw(
             hidden = model.network.encoder(pack(model, np.concatenate([rows[row] for row in running]), lengths)).hidden
             last = torch.tensor(np.cumsum(lengths) - 1, device=model.device)
             logits = model.network.logits(hidden[last]).float()
-        logits = logits.masked_fill(~allowed[: logits.shape[1]], -torch.inf)
+        logits = logits.masked_fill(~allowed, -torch.inf)
         if sampling.top_k is not None:
             least = logits.topk(min(sampling.top_k, int(allowed.sum())), dim=-1).values[:, -1:]
             logits = logits.masked_fill(logits < least, -torch.inf)

@@ -16,6 +16,7 @@ from pretrain.evaluation.passes import pack
 from pretrain.evaluation.variant_effects import Substitution
 from pretrain.families.choice import custom_family
 from pretrain.models import LanguageModel
+from pretrain.models.hyena.settings import HyenaSettings
 from pretrain.models.transformer.settings import TransformerSettings
 from pretrain.tokenizers import build_tokenizer
 from tests.evaluation.support import tiny
@@ -120,3 +121,14 @@ def test_a_masked_model_draws_nothing():
 def test_more_than_the_model_holds_is_refused(model):
     with pytest.raises(PolymeraseError, match="the model holds 64"):
         next(generate(model, b"ACGU" * random.Random(0).randint(10, 12), 1, Sampling(40)))
+
+
+def test_rows_of_the_table_that_are_no_token_are_never_drawn():
+    tokenizer = build_tokenizer("hyenadna")
+    settings = HyenaSettings(16, 16, 1, 32, 66, pad_token_id=tokenizer.pad_id, mask_token_id=tokenizer.mask_id)
+    network = LanguageModel.build(settings).eval()  # 16 rows for 12 tokens
+    model = TrainedModel(
+        "tiny", custom_family(settings, "hyenadna", {}), settings, tokenizer, network, True, torch.device("cpu")
+    )
+    for text in generate(model, b"ACGT", 20, Sampling(30)):
+        assert set(text) <= set("ACGTN")
