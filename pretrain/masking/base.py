@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from pretrain.errors import PolymeraseError
 from pretrain.masking.masked import Masked, SideInformation
 from pretrain.masking.replacement import build_replacement
 from pretrain.masking.selection import choose, position_counts
 from pretrain.masking.settings import BaseSettings
 from pretrain.rng import SampleRng
 from pretrain.tokenizers.batch import TokenBatch, Tokenizer
+from pretrain.tokenizers.lengths import PerNucleotide
 
 
 class BaseMasking:
     """A set number of single tokens of each sequence, or each token on its own."""
 
     def __init__(self, settings: BaseSettings, tokenizer: Tokenizer):
+        overlaps = _overlaps(tokenizer)
+        if overlaps and not settings.neighbors_may_show_hidden:
+            raise PolymeraseError(
+                f"masking.strategy=base hides single tokens of {tokenizer.name}, whose neighbours show their letters: "
+                "expected masking.strategy=kmer; or set masking.neighbors_may_show_hidden=true"
+            )
+        if settings.neighbors_may_show_hidden and not overlaps:
+            raise PolymeraseError(
+                f"masking.neighbors_may_show_hidden has no effect: {tokenizer.name} has no overlap; leave it out"
+            )
         self._settings = settings
         self._replace = build_replacement(settings, tokenizer)
 
@@ -28,3 +40,9 @@ class BaseMasking:
             counts = position_counts(rule, rate, tokens.per_sequence(candidates), rng.uniform("count"))
             positions = choose(tokens, candidates, counts, rng.token_bits("select", tokens.offsets))
         return self._replace(tokens, positions, rng)
+
+
+def _overlaps(tokenizer: Tokenizer) -> bool:
+    """Whether a letter stands in several tokens."""
+    rule = tokenizer.lengths
+    return isinstance(rule, PerNucleotide) and rule.stride < rule.k

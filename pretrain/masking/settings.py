@@ -50,6 +50,9 @@ class BaseSettings(ReplacementSettings):
     # How many of T tokens. floor_plus_uniform: floor(rate T + u) (ERNIE-RNA); ceil: UTR-LM; round: halves to even, at
     # least 1 (RNAErnie); floor; bernoulli: each token on its own (RNAErnie2).
     count: CountRule | Literal["bernoulli"] = "floor_plus_uniform"
+    # k-mers that overlap: hide single ones although their neighbours show the same letters (the answer stands beside
+    # the question, and the loss falls to almost nothing). Meant is masking.strategy=kmer.
+    neighbors_may_show_hidden: bool = False
     specials_selectable: bool = False  # upstream ERNIE-RNA: true (<cls> and <eos> count, are masked, and are targets)
 
 

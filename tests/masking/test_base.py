@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from pretrain.errors import PolymeraseError
 from pretrain.masking import SideInformation, build_strategy
 from pretrain.masking.selection import choose, position_counts
-from pretrain.masking.settings import BaseSettings
+from pretrain.masking.settings import BasePart, BaseSettings, KmerPart, MixtureSettings
 from pretrain.tokenizers import build_tokenizer
 from tests.masking.samples import encode, random_rows, streams
 
@@ -68,3 +69,20 @@ def test_exactly_the_lowest_priorities_are_chosen():
     tokens = encode(build_tokenizer("ernie_rna"), [b"ACGU", b"", b"GG"])
     priority = np.arange(len(tokens.ids), dtype=np.uint64)[::-1] << np.uint64(50)
     assert choose(tokens, tokens.maskable, np.array([2, 0, 1]), priority).tolist() == [3, 4, 10]
+
+
+@pytest.mark.parametrize("name", ["utrbert_3mer", "dnabert_6mer"])
+def test_single_kmers_are_not_hidden_beside_neighbours_that_show_their_letters_unless_told(name):
+    tokenizer = build_tokenizer(name)
+    with pytest.raises(PolymeraseError, match=r"neighbours show .* expected masking.strategy=kmer") as caught:
+        build_strategy(BaseSettings(), tokenizer)
+    assert "\n" not in str(caught.value)
+    mixture = MixtureSettings(parts=[BasePart(), KmerPart()])
+    with pytest.raises(PolymeraseError, match="neighbors_may_show_hidden=true"):
+        build_strategy(mixture, tokenizer)
+    build_strategy(BaseSettings(neighbors_may_show_hidden=True), tokenizer)
+
+
+def test_a_permission_that_changes_nothing_is_refused():
+    with pytest.raises(PolymeraseError, match="neighbors_may_show_hidden has no effect"):
+        build_strategy(BaseSettings(neighbors_may_show_hidden=True), build_tokenizer("ernie_rna"))
