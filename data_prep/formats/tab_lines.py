@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 HEAD_BYTES = 2048  # longer than the fixed columns of most records; where they are not in it, the whole line is taken
 
 
-def located_lines(blocks: Iterable[bytes | bytearray]) -> Iterator[tuple[int, bytes | bytearray, int, int]]:
-    """(number of the line from 1, text, start, end): the line is text[start:end]; for lines that are not empty.
+def located_lines(
+    blocks: Iterable[bytes | bytearray], number: int = 1
+) -> Iterator[tuple[int, bytes | bytearray, int, int]]:
+    """(number of the line, text, start, end): the line is text[start:end]; for lines that are not empty.
 
-    `blocks` are consecutive pieces of a text, cut anywhere.
+    `blocks` are consecutive pieces of a text, cut anywhere, that begins with line `number`.
     """
-    number, rest = 1, b""  # rest: the start of a line that the next block continues
+    rest = b""  # rest: the start of a line that the next block continues
     for block in blocks:
         start, letters = 0, memoryview(block)
         while (end := block.find(b"\n", start)) >= 0:

@@ -48,6 +48,7 @@ def collect(job: CollectJob) -> dict[str, Any]:
     out = Path(mkdtemp(prefix="vcf_", dir=job.scratch))
     reader = VcfReader(job.vcf, job.options)
     checks: dict[str, ReferenceCheck] = {}
+    written: set[str] = set()
     met: dict[str, bool] = {}  # contig of the VCF -> whether the genome has it
     kept = with_frequency = 0
     # One contig is mapped at a time: what is mapped counts as memory of this process.
@@ -72,9 +73,12 @@ def collect(job: CollectJob) -> dict[str, Any]:
             reader.dropped["rare"] += len(alleles) - len(common)
             with open(alleles_file(out, place), "ab") as file:
                 common.tofile(file)
-                os.fsync(file.fileno())  # the caller notes the whole VCF as done
+            written.add(file.name)
             kept += len(common)
             bar.update(reader.records - bar.n)
+    for path in written:
+        with open(path, "ab") as file:
+            os.fsync(file.fileno())  # the caller notes the whole VCF as done
     if met and not any(met.values()):
         raise DataPrepError(
             f"{job.vcf}: none of its contigs ({some_names(met)}) is in the genome ({some_names(job.contigs)}); where "

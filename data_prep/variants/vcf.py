@@ -7,7 +7,7 @@ substitution is dropped and counted by reason. Files put together with `cat` hav
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from operator import itemgetter
@@ -24,8 +24,12 @@ from data_prep.formats.tab_lines import first_columns, located_lines
 from data_prep.variants.alleles import CODE, SEVERAL, Substitution, is_snv, substitutions, why_not_single_base
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
+from data_prep.variants.plain_rows import COLUMNS, plain_rows
 
-COLUMNS = 8
+Line = tuple[int, bytes | bytearray, int, int]  # of `located_lines`
+Match = Callable[[bytes | bytearray, int, int], re.Match[bytes] | None]
+
+TEXT_BYTES = 1 << 20  # of short records that are read together; fits the processor's cache
 PASSING = (b"PASS", b".")
 MAX_POS_DIGITS = 10
 LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
@@ -81,6 +85,47 @@ def _numbers(texts: Sequence[bytes], kind: pa.DataType) -> np.ndarray:
     return pa.array(texts, pa.string()).cast(kind).to_numpy()
 
 
+class _Blocks:
+    """Blocks of text for `located_lines`, of which the rest can be taken after one of its lines."""
+
+    def __init__(self, blocks: Iterator[bytes | bytearray]):
+        self._blocks = blocks
+        self._block: bytes | bytearray = b""
+
+    def __iter__(self) -> Iterator[bytes | bytearray]:
+        for block in self._blocks:
+            self._block = block
+            yield block
+
+    def behind(self, text: bytes | bytearray, end: int) -> Iterator[bytes | bytearray]:
+        """What follows the line that ends at text[end], the last one taken."""
+        # A line that began in the block before is a text of its own; it ends with the first line end of this block.
+        at = end if text is self._block else self._block.find(b"\n")
+        yield self._block[at + 1 :] if at >= 0 else b""
+        yield from self._blocks
+
+
+def _whole_lines(blocks: Iterator[bytes | bytearray], number: int) -> Iterator[tuple[int, bytes]]:
+    """(number of the first line, text of whole lines) of about TEXT_BYTES; the last line gets its end."""
+    parts: list[bytes | bytearray] = []
+    size = 0
+    for block in blocks:
+        parts.append(block)
+        size += len(block)
+        if size < TEXT_BYTES:
+            continue
+        text = b"".join(parts)
+        cut = text.rfind(b"\n") + 1
+        if cut:
+            yield number, text[:cut]
+            number += text.count(b"\n", 0, cut)
+        parts = [text[cut:]]
+        size = len(parts[0])
+    text = b"".join(parts)
+    if text:
+        yield number, text if text.endswith(b"\n") else text + b"\n"
+
+
 @dataclass
 class VcfReader:
     """Iterate over the alleles of one file, (contig, ALLELE (R,)) in file order; the counters fill while it goes.
@@ -103,11 +148,46 @@ class VcfReader:
     has_samples: bool = False
 
     def __iter__(self) -> Iterator[tuple[bytes, np.ndarray]]:
-        lines = located_lines(self._text())
-        self._read_header(lines)
+        blocks = _Blocks(self._text())
+        lines = located_lines(blocks)
+        number, text, end = self._read_header(lines)
         key = self.options.af_field.partition(":")[0]
         self._frequency = FrequencyField(self.options.af_field, self.info_keys.get(key, ""))
         plain = plain_record(self.options).match if self._frequency.is_plain else lambda *place: None
+        if self._frequency.is_plain and not self.has_samples:  # short lines: many at a time
+            for first, whole in _whole_lines(blocks.behind(text, end), number + 1):
+                yield from self._many(first, whole, plain)
+        else:
+            yield from self._one_by_one(lines, plain)
+        if not self.records:
+            raise DataPrepError(f"{self.path}: has a header but no records; fetch it again or leave it out")
+
+    def _many(self, number: int, text: bytes, plain: Match) -> Iterator[tuple[bytes, np.ndarray]]:
+        """The alleles of whole lines, the first of which is line `number`."""
+        found = plain_rows(text, self.options.af_field, filter_pass=self.options.filter_pass)
+        if found is None:
+            yield from self._one_by_one(located_lines([text], number), plain)
+            return
+        self.records += len(found.alleles)
+        self.alleles += len(found.alleles)
+        rows, alleles = np.flatnonzero(found.plain), found.alleles
+        differing = alleles["ref"] != alleles["alt"]
+        if not differing.all():
+            self.dropped["same_as_reference"] += len(alleles) - int(differing.sum())
+            rows, alleles = rows[differing], alleles[differing]
+        other_rows: list[int] = []
+        others: list[Allele] = []
+        for row in np.flatnonzero(~found.plain).tolist():
+            line = text[found.starts[row] : found.stops[row]]
+            read = self._read(number + row, line.split(b"\t", COLUMNS))
+            other_rows += [row] * len(read)
+            others += read
+        if others:  # in the order of the file
+            order = np.argsort(np.concatenate([rows, other_rows]), kind="stable")
+            alleles = np.concatenate([alleles, np.array([allele[1:] for allele in others], ALLELE)])[order]
+        yield found.contig, alleles
+
+    def _one_by_one(self, lines: Iterable[Line], plain: Match) -> Iterator[tuple[bytes, np.ndarray]]:
         rows: list[tuple[bytes, ...]] = []  # of plain records, not yet numbers
         for number, text, start, end in lines:
             if found := plain(text, start, end):
@@ -121,8 +201,6 @@ class VcfReader:
                 for contig, alleles in groupby(other, itemgetter(0)):
                     yield contig, np.array([allele[1:] for allele in alleles], ALLELE)
         yield from self._plain_alleles(rows)
-        if not self.records:
-            raise DataPrepError(f"{self.path}: has a header but no records; fetch it again or leave it out")
 
     def _plain_alleles(self, rows: list[tuple[bytes, ...]]) -> Iterator[tuple[bytes, np.ndarray]]:
         self.records += len(rows)
@@ -218,14 +296,14 @@ class VcfReader:
             self._note_missing(info)
         return []
 
-    def _read_header(self, lines: Iterator[tuple[int, bytes | bytearray, int, int]]) -> None:
-        """Up to and with the #CHROM line."""
+    def _read_header(self, lines: Iterator[Line]) -> tuple[int, bytes | bytearray, int]:
+        """Up to and with the #CHROM line; returns its number, and where it ends in its text."""
         self.has_samples = False
         for number, text, start, end in lines:
             fields = first_columns(text, start, end, COLUMNS)
             if fields[0] == b"#CHROM":
                 self.has_samples = len(fields) > COLUMNS
-                return
+                return number, text, end
             if not fields[0].startswith(b"##"):
                 raise DataPrepError(f"{self.path}: line {number}: expected a header line or #CHROM; the header is cut")
             if declared := INFO_LINE.match(fields[0]):

@@ -275,8 +275,61 @@ def test_the_short_cut_for_plain_records_changes_nothing(data):
 
     with mock.patch.object(vcf, "text_blocks", return_value=[text]):
         quick = outcome()
-        with mock.patch.object(vcf, "plain_record", return_value=re.compile(rb"(?!)")):
+        with mock.patch.object(vcf, "plain_rows", return_value=None):
             assert quick == outcome()
+            with mock.patch.object(vcf, "plain_record", return_value=re.compile(rb"(?!)")):
+                assert quick == outcome()
+
+
+DECIMALS = st.one_of(
+    st.floats(0, 1).map(lambda value: f"{value:.6g}"),
+    st.floats(0, 1).map(str),
+    st.decimals(0, 1, places=12).map(lambda value: f"{value:f}"),
+    st.sampled_from(["0", "1", "1.", "0.", "1.0", "6.57e-06", "9.99999e-22", "1e-05", "5E-10", "0.0000000000000001"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_megabyte_at_a_time_gives_what_line_by_line_gives(data):
+    """Frequencies bit for bit, order, counts and line numbers, wherever the text is cut."""
+    draw = data.draw
+    key = draw(st.sampled_from(["AF", "AF_joint"]))
+    options = VcfOptions(key, draw(st.booleans()), mnps=draw(st.sampled_from(["drop", "split"])))
+    infos = [f"{key}={{}}", f"DP=1;{key}={{}};X", f"AC=1;X{key}=0.9;{key}={{}}", f"{key}={{}};{key}=0.2"]
+    lines = []
+    for number in range(draw(st.integers(1, 8))):
+        contig = draw(st.sampled_from(["chr1"] * 9 + ["chr11", "1"])) if number else "chr1"
+        alleles = draw(st.sampled_from(["A\tC", "G\tT", "t\tg", "C\tC", "AC\tGT", "A\tAT", "A\tC,G", "N\tA"]))
+        info = draw(st.sampled_from(infos)).format(draw(DECIMALS) + (",0.25" if "," in alleles else ""))
+        name = draw(st.sampled_from([".", f"rs1;{key}=0.5", "x"]))
+        filters = draw(st.sampled_from(["PASS", ".", "q10", "PASSED"]))
+        lines.append(f"{contig}\t{draw(st.integers(0, 10**10))}\t{name}\t{alleles}\t.\t{filters}\t{info}")
+    if draw(st.integers(0, 9)) == 0:
+        lines.insert(draw(st.integers(1, len(lines))), draw(st.sampled_from(["", "#x", "chr1\t1", "chr1\t0\t.\tA"])))
+    text = (HEADER + "\n".join(lines) + draw(st.sampled_from(["", "\n"]))).encode()
+    bounds = [0, *sorted(min(cut, len(text)) for cut in draw(st.lists(st.integers(30, 600), max_size=4))), len(text)]
+    blocks = [text[start:stop] for start, stop in pairwise(bounds) if stop > start]
+
+    def outcome():
+        reader = VcfReader(Path("x.vcf"), options)
+        try:
+            alleles = [(contig, row) for contig, rows in reader for row in rows.tolist()]
+        except DataPrepError as error:
+            return str(error)
+        return alleles, reader.records, reader.alleles, +reader.dropped, +reader.changed
+
+    with (
+        mock.patch.object(vcf, "text_blocks", return_value=iter(blocks)),
+        mock.patch.object(vcf, "TEXT_BYTES", draw(st.integers(1, 400))),
+    ):
+        quick = outcome()
+    with (
+        mock.patch.object(vcf, "text_blocks", return_value=[text]),
+        mock.patch.object(vcf, "plain_rows", return_value=None),
+        mock.patch.object(vcf, "plain_record", return_value=re.compile(rb"(?!)")),
+    ):
+        assert quick == outcome()
 
 
 @given(st.lists(st.integers(0, 12_000), max_size=6), st.sampled_from([b"", b"\n"]))

@@ -1,0 +1,127 @@
+"""Records of files without samples, a megabyte at a time: separators are found for all of them at once.
+
+What nearly every record is, one base for another with a frequency in decimals, becomes numbers here; all others are
+named, for a close look. The numbers are those that Python makes of the same text: a mantissa below 2^53 over a power of
+ten up to 22 is one correctly rounded division.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from data_prep.variants.alleles import CODE, SEVERAL
+from data_prep.variants.definition import ALLELE
+
+COLUMNS = 8
+PAD = 16  # bytes in front, so that a window that ends in the first record stays inside
+POS_DIGITS, FRACTION_DIGITS = 10, 12
+TENS = 10.0 ** np.arange(23)
+WEIGHTS = {count: np.ascontiguousarray(TENS[:count][::-1]) for count in (2, POS_DIGITS, FRACTION_DIGITS)}
+TAB, LINE_FEED, ZERO, DOT, MINUS, SEMICOLON = b"\t\n0.-;"
+LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
+
+
+class PlainRows(NamedTuple):
+    """N records of one contig.
+
+    plain bool (N,): which are plain; alleles ALLELE (P,): of those. starts, stops int64 (N,): the lines in the text.
+    """
+
+    contig: bytes
+    plain: np.ndarray
+    alleles: np.ndarray
+    starts: np.ndarray
+    stops: np.ndarray
+
+
+def plain_rows(text: bytes, key: str, *, filter_pass: bool) -> PlainRows | None:
+    """The records of whole lines; None unless all have eight columns and the same contig.
+
+    key: of INFO, with the frequency. filter_pass: a record is plain only if its FILTER is PASS or empty.
+    """
+    letters = np.frombuffer(bytes(PAD) + text, np.uint8)
+    separators = np.flatnonzero((letters - np.uint8(TAB)) < 2)
+    size, rest = divmod(len(separators), COLUMNS)
+    if rest or not size or text.count(b"\n") != size:
+        return None
+    ends = np.ascontiguousarray(separators.reshape(size, COLUMNS).T)  # of each column, (8, N)
+    stops = ends[-1]
+    starts = np.concatenate([[PAD], stops[:-1] + 1])
+    width = int(ends[0, 0]) - PAD
+    if not width or (letters[stops] != LINE_FEED).any() or (ends[0] - starts != width).any():
+        return None
+    contig = letters[PAD : PAD + width]
+    if (sliding_window_view(letters, width)[starts] != contig).any():
+        return None
+
+    position, plain = _whole_number(letters, ends[0] + 1, ends[1])
+    single = (ends[3] - ends[2] == 2) & (ends[4] - ends[3] == 2)
+    reference, alternative = LETTER_CODE[letters[ends[2] + 1]], LETTER_CODE[letters[ends[3] + 1]]
+    plain &= single & (reference != SEVERAL) & (alternative != SEVERAL)
+    if filter_pass:
+        plain &= _passes(letters, ends[5] + 1, ends[6])
+    values, known = _values_of(letters, key.encode() + b"=", ends[6], stops)
+    frequency, good = _frequency(letters, *values)
+    plain &= known & good & (frequency <= 1)
+
+    alleles = np.empty(int(plain.sum()), ALLELE)
+    for name, column in (("pos0", position - 1), ("ref", reference), ("alt", alternative), ("frequency", frequency)):
+        alleles[name] = column[plain]
+    return PlainRows(contig.tobytes(), plain, alleles, starts - PAD, stops - PAD)
+
+
+def _whole_number(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int64 (N,) of the digits letters[start:stop], and bool (N,): whether it is one of up to POS_DIGITS digits."""
+    number, good = _last_digits(letters, stop, stop - start, POS_DIGITS)
+    return number.astype(np.int64), good & (stop > start)
+
+
+def _last_digits(letters: np.ndarray, stop: np.ndarray, count: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """float64 (N,) of the last `count` digits before `stop`, exact, and bool (N,): whether they are at most `most`."""
+    digits = sliding_window_view(letters, most)[np.maximum(stop - most, 0)] - np.uint8(ZERO)  # a copy (N, most)
+    digits[np.arange(most) < (most - count)[:, None]] = 0
+    return digits.astype(np.float64) @ WEIGHTS[most], (digits <= 9).all(axis=1) & (count <= most)
+
+
+def _passes(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """bool (N,): whether letters[start:stop] are PASS or a dot."""
+    named = (sliding_window_view(letters, 4)[start] == np.frombuffer(b"PASS", np.uint8)).all(axis=1)
+    return np.where(stop - start == 4, named, (stop - start == 1) & (letters[start] == DOT))
+
+
+def _values_of(
+    letters: np.ndarray, key: bytes, before: np.ndarray, stops: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Start and stop of the value of `key` in INFO, and bool (N,): whether a record has the key exactly once."""
+    last = len(letters) - len(key)
+    found = letters[:last] == key[0]
+    for offset in range(1, len(key)):
+        found &= letters[offset : last + offset] == key[offset]
+    at = np.flatnonzero(found)
+    at = at[(letters[at - 1] == SEMICOLON) | (letters[at - 1] == TAB)]
+    row = np.searchsorted(stops, at)
+    inside = at > before[row]
+    at, row = at[inside], row[inside]
+    start = np.full(len(stops), PAD)
+    start[row] = at + len(key)
+    semicolons = np.append(np.flatnonzero(letters == SEMICOLON), len(letters))
+    stop = np.minimum(semicolons[np.searchsorted(semicolons, start)], stops)
+    return (start, stop), np.bincount(row, minlength=len(stops)) == 1
+
+
+def _frequency(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """float64 (N,) of letters[start:stop], and bool (N,): whether they are `d`, `d.ddd` or one of these and `e-dd`."""
+    small = (stop - start > 4) & (letters[stop - 3] == MINUS) & ((letters[stop - 4] | 0x20) == ord("e"))
+    exponent, good = np.zeros(len(stop)), np.ones(len(stop), bool)
+    if small.any():
+        exponent, good = _last_digits(letters, stop, np.where(small, 2, 0), 2)
+        stop = np.where(small, stop - 4, stop)
+    size = stop - start
+    places = np.maximum(size - 2, 0)
+    first = letters[start] - np.uint8(ZERO)
+    fraction, digits = _last_digits(letters, stop, places, FRACTION_DIGITS)
+    power = places + exponent.astype(np.int64)
+    good &= digits & (first <= 9) & ((size == 1) | ((size > 1) & (letters[start + 1] == DOT))) & (power < len(TENS))
+    mantissa = first * TENS[np.minimum(places, FRACTION_DIGITS)] + fraction
+    return mantissa / TENS[np.minimum(power, len(TENS) - 1)], good
