@@ -30,7 +30,8 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory) -> dict[str, Path]:
-    """Small corpora of synthetic sequences: plain, other (another seed), single (one sequence), labelled, alleles."""
+    """Small corpora of synthetic sequences: plain, other (another seed), single (one sequence), labelled, alleles,
+    genome."""
     from tests.training import corpora as build
 
     folder = tmp_path_factory.mktemp("corpora")
@@ -40,6 +41,7 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
         "single": build.build_plain(folder, seed=3, count=1, validation=0.0),
         "labelled": build.build_labelled(folder),
         "alleles": build.build_alleles(folder),
+        "genome": build.build_genome(folder),
     }
 
 

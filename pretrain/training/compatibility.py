@@ -16,6 +16,7 @@ from pretrain.families import find_family
 from pretrain.families.choice import stated
 from pretrain.models import ModelSettings
 from pretrain.models.record import from_record, to_record
+from pretrain.tokenizers import Measured, Tokenizer
 from pretrain.training.components import RunComponents
 
 # what --allow-change may name
@@ -27,7 +28,7 @@ def run_signature(components: RunComponents) -> dict[str, Any]:
     config = components.config
     return {
         "family": components.family.name,
-        "vocabulary": _vocabulary(components.tokenizer.vocab),
+        "vocabulary": _vocabulary(components.tokenizer),
         "model": _without_rates(to_record(components.settings)),
         "seed": config.run.seed,
         "corpus": {corpus.folder.name: corpus.fingerprint for corpus in components.corpora},
@@ -106,8 +107,11 @@ def check_compatible(before: dict[str, Any], now: dict[str, Any], allowed: list[
     return changes
 
 
-def _vocabulary(tokens: tuple[str, ...]) -> str:
-    return f"{len(tokens)} tokens with the checksum {hashlib.sha256(chr(10).join(tokens).encode()).hexdigest()[:16]}"
+def _vocabulary(tokenizer: Tokenizer) -> str:
+    """Which tokens there are; and, of byte pairs, which merges make them."""
+    tokens, rule = tokenizer.vocab, tokenizer.lengths
+    digest = rule.digest if isinstance(rule, Measured) else hashlib.sha256(chr(10).join(tokens).encode()).hexdigest()
+    return f"{len(tokens)} tokens with the checksum {digest[:16]}"
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,17 @@ MIXTURES = {
         "corpus__window": 30,
         "corpus__reverse_complement": 0.5,
     },
+    "a genome beside sequences, lengths measured, some letters weigh less": {
+        "model__tokenizer": "kmer6_nonoverlapping",
+        "model__pairing_bias": False,
+        "model__max_position_embeddings": 12,
+        "corpus__sampling": {"draw": "chunks", "overlap": 9, "random_start": True},
+        "corpus__window": 60,
+        "corpus__soft_mask_weight": 0.25,
+        "corpus__reverse_complement": 0.5,
+    },
 }
+EXTRA = {"a genome beside sequences, lengths measured, some letters weigh less": ("genome", "other")}
 
 
 @pytest.fixture(scope="module", params=MIXTURES)
@@ -33,8 +43,8 @@ def parts(request, corpora, tmp_path_factory) -> RunComponents:
     changes = dict(MIXTURES[request.param])
     if changes:
         changes["corpus__extra"] = [
-            {"path": str(corpora["alleles"]), "weight": 0.5},
-            {"path": str(corpora["other"]), "weight": 2.0},
+            {"path": str(corpora[name]), "weight": weight}
+            for name, weight in zip(EXTRA.get(request.param, ("alleles", "other")), (0.5, 2.0), strict=True)
         ]
     return build_components(config(tmp_path_factory.mktemp("run"), corpora["labelled"], **changes))
 

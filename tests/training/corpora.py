@@ -69,6 +69,20 @@ def build_alleles(folder: Path) -> Path:
     return out
 
 
+def build_genome(folder: Path) -> Path:
+    """Two assemblies, one of them soft-masked in part and with a few N, and some named intervals."""
+    draw, out = np.random.default_rng(12), folder / "genome-corpus"
+    for name, letters, sizes in (("first", "ACGTacgt", (1500, 700)), ("second", "ACGT", (600,))):
+        texts = ["".join(draw.choice(list(letters), size)) for size in sizes]
+        texts[0] = f"{texts[0][:300]}NNNNN{texts[0][305:]}"
+        write_fasta(folder / f"{name}.fa", **{f"{name}{number}": text for number, text in enumerate(texts)})
+    (folder / "some.bed").write_text("first0\t20\t90\nfirst0\t400\t900\nfirst1\t0\t300\n")
+    arguments = ["genomes", str(folder / "first.fa"), str(folder / "second.fa"), "--out", str(out), "--keep-case"]
+    named = ["--intervals", f"first={folder / 'some.bed'}", "--weight", "second=2"]
+    assert data_prep([*arguments, *named, "--window", "40", "--validation", "0.2"]) == 0
+    return out
+
+
 def tree(run_dir: Path, corpus: Path, **changes: Any) -> dict[str, Any]:
     """A config of two layers of width 32. ``changes`` name keys with two underscores for the dot."""
     result: dict[str, Any] = {
