@@ -26,7 +26,7 @@ class ByteBases:
     codes: np.ndarray
 
     def read(self, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        return Ragged.from_slices(self.codes, starts, starts + lengths).values
+        return _slices(self.codes, starts, lengths)
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,30 @@ class PackedBases:
     other: Spans
 
     def read(self, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        part = Ragged.from_slices(self.packed, starts >> 2, (starts + lengths + 3) >> 2)
-        unpacked = UNPACKED[part.values].view(np.uint8)
-        begin = part.offsets[:-1] * 4 + (starts & 3)
-        codes = Ragged.from_slices(unpacked, begin, begin + lengths).values.copy()
+        first = starts >> 2
+        size = ((starts + lengths + 3) >> 2) - first
+        if _one_width(lengths):  # bytes of one width too, then: one more where the window ends in its first quarter
+            size = np.minimum(np.full_like(size, size.max(initial=0)), len(self.packed))
+            first = np.minimum(first, len(self.packed) - size)
+        unpacked = UNPACKED[_slices(self.packed, first, size)].view(np.uint8)
+        begin = 4 * (np.cumsum(size) - size) + starts - 4 * first
+        codes = np.require(_slices(unpacked, begin, lengths), requirements="W")
         self.other.paint(codes, OTHER, starts, lengths)
         return codes
+
+
+def _one_width(lengths: np.ndarray) -> bool:
+    return len(lengths) > 0 and bool((lengths == lengths[0]).all())
+
+
+def _slices(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """values[start : start + length] of uint8, one after another."""
+    if _one_width(lengths) and 0 < lengths[0] <= len(values):
+        # Every window is a row of one overlapping view: one copy each, no loop.
+        width = int(lengths[0])
+        rows = np.ndarray((len(values) - width + 1, width), np.uint8, values, strides=(1, 1))
+        return rows[starts].reshape(-1)
+    return Ragged.from_slices(values, starts, starts + lengths).values
 
 
 def pack(codes: np.ndarray) -> np.ndarray:

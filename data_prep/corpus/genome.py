@@ -34,6 +34,7 @@ ARRAYS = {"codes": "codes.npy", "pos0": "pos0.npy", "row": "row.npy", "frequenci
 PACKED = "bases.npy"
 CONTIGS = "contigs.npy"  # int64 (C, 3): assembly, first base in it, bases
 NAMES = "contig_names.txt"
+NO_ROWS = np.empty(0, np.int64)
 SUM_TOLERANCE = 1e-3  # of a row of frequencies, which are float32
 
 
@@ -221,27 +222,36 @@ class GenomeTable:
         Vectorised over the batch: the only loop is over the stores that the batch touches.
         """
         store, first = self.contigs[contig, 0], self.contigs[contig, 1] + start
+        if len(store) and (store == store[0]).all():
+            return self._read_store(int(store[0]), first, length, soft_mask)
         offsets = offsets_of(length)
         codes, masked = np.empty(offsets[-1], np.uint8), np.zeros(offsets[-1] if soft_mask else 0, bool)
         rows, columns, freqs = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty((0, 4), np.float32)]
         for number in np.unique(store).tolist():
             here = np.flatnonzero(store == number)
-            opened, at, size = self._store(number), first[here], length[here]
-            everything = len(here) == len(store)
-            places = slice(None) if everything else _values_of(offsets, here)
-            codes[places] = opened.bases.read(at, size)
-            if soft_mask and opened.soft_mask is not None:
-                own = np.zeros(int(size.sum()), bool)
-                opened.soft_mask.paint(own, True, at, size)
-                masked[places] = own
-            if opened.variants is not None:
-                window, column, freq = opened.variants.inside(at, size)
-                rows.append(here[window])
-                columns.append(column)
-                freqs.append(freq)
+            part = self._read_store(number, first[here], length[here], soft_mask)
+            places = _values_of(offsets, here)
+            codes[places] = part.codes.values
+            if part.soft_mask is not None:
+                masked[places] = part.soft_mask
+            rows.append(here[part.row])
+            columns.append(part.column)
+            freqs.append(part.freq)
         row, column, freq = np.concatenate(rows), np.concatenate(columns), np.concatenate(freqs)
-        order = np.lexsort((column, row))
+        order = np.argsort(row, kind="stable")  # each part is sorted, and no window is in two
         return Pieces(Ragged(codes, offsets), row[order], column[order], freq[order], masked if soft_mask else None)
+
+    def _read_store(self, number: int, first: NDArray[np.int64], length: NDArray[np.int64], soft_mask: bool) -> Pieces:
+        """Windows of one store, by their first base in it."""
+        store, masked = self._store(number), None
+        codes = Ragged(store.bases.read(first, length), offsets_of(length))
+        if soft_mask:
+            masked = np.zeros(len(codes.values), bool)
+            if store.soft_mask is not None:
+                store.soft_mask.paint(masked, True, first, length)
+        if store.variants is None:
+            return Pieces(codes, NO_ROWS, NO_ROWS, np.empty((0, 4), np.float32), masked)
+        return Pieces(codes, *store.variants.inside(first, length), masked)
 
     def check(self) -> None:
         """DataPrepError if a row of frequencies is no distribution (negative, NaN, or a sum other than 1)."""

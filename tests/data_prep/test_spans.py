@@ -63,3 +63,16 @@ def test_four_bases_to_a_byte_read_like_one(drawn, kind):
     two_bit = PackedBases(packed, Spans.of(runs(codes == OTHER), SIZE))
     assert two_bit.read(starts, lengths).tolist() == plain(codes, starts, lengths).tolist()
     assert ByteBases(codes).read(starts, lengths).tolist() == plain(codes, starts, lengths).tolist()
+
+
+@given(
+    starts=st.lists(st.integers(0, SIZE - 77), min_size=1, max_size=5), width=st.sampled_from([1, 2, 3, 4, 5, 76, 77])
+)
+@settings(max_examples=60, deadline=None)
+def test_windows_of_one_width_are_read_the_same_way_at_once(starts, width):
+    starts, lengths = np.array([*starts, 0, SIZE - width]), np.full(len(starts) + 2, width)
+    codes = np.random.default_rng(1).integers(0, 4, SIZE).astype(np.uint8)
+    codes[MASKS["short"]] = OTHER
+    two_bit = PackedBases(pack(codes), Spans.of(runs(codes == OTHER), SIZE))
+    for bases in (two_bit, ByteBases(codes)):
+        assert bases.read(starts, lengths).tolist() == plain(codes, starts, lengths).tolist()
