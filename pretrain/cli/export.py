@@ -96,6 +96,7 @@ def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -
         tracker = Tracker(config.tracking, run_dir, run_id, running=False)
         tracker.tag("exported_model", str(out.resolve()))
         tracker.artifact(out / "README.md", "export")
+        tracker.flush()
 
 
 class Course(NamedTuple):

@@ -90,7 +90,13 @@ def _end(error: PolymeraseError, speaks: bool) -> int:
 def _train(config, args: argparse.Namespace) -> int:
     import torch
 
-    from pretrain.distributed.context import init_distributed, raise_on_any_rank, set_rank_environment
+    from pretrain.distributed.context import (
+        broadcast_object,
+        check_device,
+        init_distributed,
+        raise_on_any_rank,
+        set_rank_environment,
+    )
     from pretrain.training.components import RunComponents, build_components
     from pretrain.training.trainer import build_trainer
 
@@ -98,20 +104,28 @@ def _train(config, args: argparse.Namespace) -> int:
     components: RunComponents | None = None
     set_rank_environment(engine.port)
     try:
+        check_device(engine.precision)
         components = build_components(config)
     except PolymeraseError as error:
         if os.environ["WORLD_SIZE"] == "1":
             raise
         problem = str(error)  # the other ranks may be well, and would wait for this one
+        if os.environ["RANK"] == "0":
+            _say(f"error: {problem}")  # at once: whoever waits for the others may never get to say it
     dist_context = init_distributed(
         engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port
     )
+    if broadcast_object(problem, dist_context) is not None:
+        return 2  # rank 0 has said it
     try:
         raise_on_any_rank(problem, dist_context)
         assert components is not None  # or some rank had a problem
         done = build_trainer(components, dist_context, args.resume, args.allow_change).run()
     except PolymeraseError as error:
-        return _end(error, dist_context.heartbeat is None or dist_context.heartbeat.claim_message(str(error)))
+        if dist_context.heartbeat is None:
+            return _end(error, speaks=True)
+        dist_context.heartbeat.say_once(f"error: {error}", _say)
+        return _end(error, speaks=False)
     except OSError as error:
         return _end(RunError(str(error)), speaks=True)
     except torch.OutOfMemoryError as error:

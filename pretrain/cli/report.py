@@ -65,7 +65,9 @@ def _add_to_mlflow(run: Any, page: Path) -> None:
     if steps := checkpoints.steps():
         run_id = read_state(checkpoints.path(steps[-1]))["tracking_run"]
         if run_id is not None:
-            Tracker(run.config.tracking, run.folder, run_id, running=False).artifact(page, "report")
+            tracker = Tracker(run.config.tracking, run.folder, run_id, running=False)
+            tracker.artifact(page, "report")
+            tracker.flush()
 
 
 def _corpora(run: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pretrain.config.deepspeed_json import read_deepspeed_json
 from pretrain.config.sections import Config, Optimizer
 from pretrain.errors import PolymeraseError
 
@@ -13,6 +14,8 @@ def check_combinations(config: Config, where: str) -> None:
 
     What only the corpus or the tokenizer can tell is checked where they are opened (``training/components.py``).
     """
+    if config.engine.deepspeed is not None:
+        read_deepspeed_json(config.engine.deepspeed)
     for problems in (_contradictions(config), _without_effect(config), _model(config)):
         for problem in problems:
             raise PolymeraseError(f"{where}: {problem}")

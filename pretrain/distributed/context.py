@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -58,6 +61,58 @@ def set_rank_environment(port: int | None = None) -> None:
     env.setdefault("LOCAL_SIZE", env["WORLD_SIZE"])
 
 
+def check_device(precision: str) -> None:
+    """Refuse what the devices of this host cannot do, before ranks wait for each other.
+
+    Args:
+        precision: ``engine.precision``.
+
+    Raises:
+        PolymeraseError: names the key and what to take instead.
+    """
+    gpu = torch.cuda.is_available()
+    if precision == "fp16" and not gpu:
+        raise PolymeraseError(
+            "engine.precision=fp16 runs on GPUs alone, and this host shows none; set engine.precision=bf16 or fp32, "
+            "or check the driver and CUDA_VISIBLE_DEVICES"
+        )
+    if precision == "bf16" and gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        name = torch.cuda.get_device_name()
+        raise PolymeraseError(f"engine.precision=bf16: {name} does not compute in bf16; set engine.precision=fp16")
+
+
+_BATCH_STEP = "4294967291"  # number of the batch script among the steps of a SLURM job
+_QUIET_S = 15  # ranks start at different times; nobody wants to hear of a few seconds
+
+
+def _missing_srun() -> str | None:
+    """Advice where SLURM announces several tasks to a process that no srun has started; None elsewhere."""
+    env = os.environ
+    if int(env.get("SLURM_NTASKS", "1")) < 2 or "SLURM_PROCID" not in env:
+        return None
+    if env.get("SLURM_STEP_ID", env.get("SLURM_STEPID", _BATCH_STEP)) != _BATCH_STEP:
+        return None
+    return (
+        f"this is SLURM's batch step, one process of {env['SLURM_NTASKS']}: start all of them with "
+        "srun python launch/pretrain.py ..., or one alone with SLURM_NTASKS=1"
+    )
+
+
+def _say_who_is_waited_for(where: str, rank: int, world_size: int) -> Callable[[], None]:
+    """Have rank 0 say when the others take long, at once where they cannot come. Call the result when all are there."""
+    advice = _missing_srun()
+
+    def say() -> None:
+        line = f"rank {rank} waits for {world_size - 1} more ranks at {where}"
+        print(f"note: {line}{f'; {advice}' if advice else ''}", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(0.0 if advice else _QUIET_S, say)
+    timer.daemon = True
+    if rank == 0 and world_size > 1:
+        timer.start()
+    return timer.cancel
+
+
 def init_distributed(
     timeout_s: int, require_gpu: bool, lost_rank_s: int = 120, interface: str | None = None, port: int | None = None
 ) -> DistributedContext:
@@ -86,15 +141,20 @@ def init_distributed(
         torch.cuda.set_device(local_rank)
     device = torch.device("cuda", local_rank) if gpu else torch.device("cpu")
     world_size = int(os.environ["WORLD_SIZE"])
+    where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    all_here = _say_who_is_waited_for(where, rank, world_size)
     try:
         control = _open_groups(gpu, timeout)
         heartbeat = HeartbeatMonitor(rank, world_size, lost_rank_s) if world_size > 1 else None
     except RuntimeError as error:
-        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        advice = _missing_srun()
         raise RunError(
             f"not all {world_size} ranks came together at {where}, where one waits {timeout_s} s (engine.timeout_s); "
             f"rank {rank} on {socket.gethostname()} saw: {str(error).splitlines()[0]}"
+            + (f"; {advice}" if advice else "")
         ) from None
+    finally:
+        all_here()
     return DistributedContext(rank, local_rank, world_size, device, control, heartbeat)
 
 

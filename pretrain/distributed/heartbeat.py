@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 
 import torch.distributed as dist
@@ -69,15 +70,24 @@ class HeartbeatMonitor:
             return f"{self._names(behind)} stayed at step {min(steps)} while others reached step {max(steps)}"
         return None
 
-    def claim_message(self, message: str) -> bool:
-        """Whether no rank has said this yet: an error may be that of all ranks, or of this one alone."""
+    def say_once(self, message: str, say: Callable[[str], None]) -> None:
+        """Have one rank say what may be an error of all ranks, or of this one alone. Returns when it has been said.
+
+        The launcher ends all ranks as soon as one has ended with an error: nobody may leave before the line is out.
+        """
+        key = f"watch/said/{zlib.crc32(message.encode())}"
         try:
-            first = self._store.add(f"watch/said/{zlib.crc32(message.encode())}", 1) == 1
-        except dist.DistError:
-            return True
+            if self._store.add(key, 1) == 1:
+                say(message)
+                self._store.set(f"{key}/out", "1")
+            else:
+                end = time.monotonic() + _LINGER_S
+                while time.monotonic() < end and not self._store.check([f"{key}/out"]):
+                    time.sleep(0.05)
+        except dist.DistError:  # the store is gone, and with it whoever might have said it
+            say(message)
         if self._rank == 0:
             time.sleep(_BEAT_S)  # this process holds the store, and others may be about to ask
-        return first
 
     def _keys(self, kind: str) -> list[str]:
         return [f"watch/{kind}/{rank}" for rank in range(self._world_size)]

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pretrain.config import Config
-from pretrain.errors import PolymeraseError
+from pretrain.config.deepspeed_json import read_deepspeed_json
 from pretrain.models import PackedBatch
 from pretrain.objectives import LossSums
 from pretrain.objectives.model import PretrainingModel
@@ -141,16 +139,7 @@ def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: in
         result |= {"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}}
     elif engine.precision == "fp16":
         result |= {"fp16": {"enabled": True, "initial_scale_power": 16}}
-    return _merge(result, _extra(engine.deepspeed))
-
-
-def _extra(path: str | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PolymeraseError(f"engine.deepspeed: {path}: {error}") from None
+    return _merge(result, read_deepspeed_json(engine.deepspeed) if engine.deepspeed else {})
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
