@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pretrain.errors import PolymeraseError
 from pretrain.families.family import CONFIG_FIELDS, Family, HuggingFaceForm
@@ -156,10 +156,24 @@ def settings_of_config(config: Mapping[str, Any], settings: type) -> dict[str, A
         stated["head_tied"] = config["tie_word_embeddings"]
     found = {field.name: stated[field.name] for field in fields(settings) if stated.get(field.name) is not None}
     found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    for name, hint in get_type_hints(settings).items():
+        if name in found and not _fits(found[name], hint):
+            raise PolymeraseError(f"config.json: {name}: expected {_said(hint)}, got {found[name]!r}")
     if isinstance(scaling := found.get("rope_scaling"), Mapping):
         kind = scaling.get("rope_type", scaling.get("type"))
         found["rope_scaling"] = RopeScaling(kind, float(scaling["factor"])) if kind in ("linear", "dynamic") else None
     return found
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a config may stand for a field with this type; what is neither plain nor a choice always may."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    return hint not in (int, float, bool) or type(value) in ((int, float) if hint is float else (hint,))
+
+
+def _said(hint: Any) -> str:
+    return f"one of {', '.join(map(repr, get_args(hint)))}" if get_origin(hint) is Literal else hint.__name__
 
 
 def family_of_config(family: Family, config: Mapping[str, Any]) -> Family:

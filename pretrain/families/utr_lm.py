@@ -78,6 +78,7 @@ ESM_KEYS = KeyLayout(
         "esm.rotary_embeddings.inv_freq",
         _HF + "attention.self.rotary_embeddings.inv_freq",
         "esm.embeddings.position_ids",
+        "esm.pooler.dense.{wb}",  # EsmModel draws one, and saves it, where there is none
     ),
 )
 
