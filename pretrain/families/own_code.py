@@ -166,7 +166,7 @@ def settings_of_config(config: Mapping[str, Any], settings: type) -> dict[str, A
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a config may stand for a field with this type; what is neither plain nor a choice always may."""
+    """Whether a value of a config may stand for a field with this type; any may for the others."""
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     return hint not in (int, float, bool) or type(value) in ((int, float) if hint is float else (hint,))

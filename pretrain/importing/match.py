@@ -118,7 +118,8 @@ def _without_prefix(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[st
             return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     base = base_prefix(layout)
     if base and not any(key.startswith(base) for key in tensors):
-        return {base + key if layout.knows(base + key) else key: tensor for key, tensor in tensors.items()}
+        known = {key for key in tensors if layout.knows(base + key) or layout.is_ignorable(base + key)}
+        return {base + key if key in known else key: tensor for key, tensor in tensors.items()}
     return dict(tensors)
 
 
