@@ -1,8 +1,11 @@
 """Types that RNAcentral gives, from its own descriptions, and from tables by id and taxon."""
 
 import itertools
+from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
@@ -165,6 +168,47 @@ def test_a_table_in_many_blocks_is_the_same_table(tmp_path, monkeypatch):
     parts = TypeTable(tmp_path / "t.tsv")
     ids = [f"{urs}_{taxon}".encode() for urs, taxon, _ in MAPPING] + [b"URS0000000002", b"URS0000000001"]
     assert parts.look_up(ids) == whole.look_up(ids)
+
+
+IDS = st.sampled_from(["URS0000000001", "URS0000000002", "URSFFFFFFFFFF", "ENST01", "x"])
+TAXA = st.sampled_from(["", "9606", "10090", "1"])
+TYPES = st.sampled_from(["rRNA", "tRNA", "SRP_RNA", "misc_RNA", "piRNA"])
+
+
+def slowly(rows, identifier):
+    """The type that most rows of an id (and its taxon) give, one row at a time."""
+    name, _, taxon = identifier.partition("_")
+
+    def most(chosen):
+        votes = Counter(kind.replace("_", "") for kind in chosen)
+        return min(votes, key=lambda kind: (-votes[kind], kind)) if votes else None
+
+    if taxon:
+        own = most([kind for urs, of, kind in rows if (urs, of) == (name, taxon)])
+        return own or most([kind for urs, of, kind in rows if (urs, of) == (name, "")])
+    return most([kind for urs, _, kind in rows if urs == name])
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(IDS, TAXA, TYPES), min_size=1, max_size=30), st.booleans())
+def test_any_table_gives_what_counting_row_by_row_gives(tmp_path, rows, in_two_columns):
+    if in_two_columns:
+        named = [f"{urs}_{taxon}" if taxon and urs.startswith("URS") else urs for urs, taxon, _ in rows]
+        lines = [f"{name}\t{kind}" for name, (_, _, kind) in zip(named, rows, strict=True)]
+    else:
+        lines = [f"{urs}\tDB\tX\t{taxon}\t{kind}\tgene" for urs, taxon, kind in rows]
+    (tmp_path / "t.tsv").write_text("\n".join(lines))
+    known = [(urs, taxon if urs.startswith("URS") else "", kind) for urs, taxon, kind in rows]
+    asked = ["URS0000000001", "URS0000000001_9606", "URS0000000002_1", "URSFFFFFFFFFF_10090", "ENST01", "x", "y"]
+    found = TypeTable(tmp_path / "t.tsv").look_up([name.encode() for name in asked])
+    assert found == [slowly(known, name) for name in asked]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=80).map(lambda line: b"URS0000000001 " + line))
+def test_any_header_gives_a_type_or_none(header):
+    kind = type_of_header(header)
+    assert kind is None or (kind and " " not in kind)
 
 
 def test_more_types_than_there_are_is_an_error_that_shows_one_of_them(tmp_path):

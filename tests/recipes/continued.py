@@ -90,7 +90,7 @@ def real_corpora(data: Path, folder: Path) -> dict[str, Path]:
     make("utr5", *slice_of_chr6, "--out", folder / "unfolded")
     make("fold", folder / "unfolded", "--out", made["utr5"], "--executor", "local:1", "--cache", "none")
     genome = data / "variants/chr20a.fa"
-    make("fasta", genome, "--out", made["genome"], "--alphabet", "dna", "--long", "pieces", "--max-length", 100)
+    make("genomes", genome, "--out", made["genome"], "--window", 100)
     make("allele-frequencies", "--genome", genome, "--vcf", data / "variants/chr20a.vcf.gz", "--out",
          made["population"], "--executor", "local:1")  # fmt: skip
     return made
