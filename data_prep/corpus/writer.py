@@ -152,6 +152,13 @@ class SequenceWriter:
             raise DataPrepError(
                 f"{self.out}: no training sequence is left (dropped: {dropped or 'none'}); nothing written"
             )
+        asked = self.stages[-1]["parameters"].get("validation")
+        if asked and not any(shard["rows"] for shard in self._shards["validation"]):
+            raise DataPrepError(
+                f"{self.out}: the validation split is empty, so no run on this corpus could be judged: expected "
+                f"sequences with --validation {asked:g}, got none; raise it, or ask for none with --validation 0; "
+                "nothing written"
+            )
         self.stages[-1] |= {"filters": tally.to_json(), **notes}
         for split in SPLITS:
             self._add_dataset_files(split)

@@ -32,7 +32,8 @@ class TargetLosses:
     def figures(self, rows: np.ndarray | None = None) -> dict[str, Any]:
         """Of all targets, or of some, bool (M,): loss, its standard error, accuracy, baselines, and the best of them.
 
-        ``difference`` is the loss minus that of the best baseline, with a standard error of its own: both are paired.
+        ``difference`` is the loss minus that of the best baseline, ``constant_difference`` minus that of the constant
+        answer, each with a standard error of its own: losses are paired target by target.
         """
         rows = np.ones(len(self.loss), bool) if rows is None else rows
         weight, sequence = self.weight[rows], self.sequence[rows]
@@ -45,13 +46,10 @@ class TargetLosses:
         if self.baselines:
             means = {name: float(np.average(loss[rows], weights=weight)) for name, loss in self.baselines.items()}
             best = min(means, key=lambda name: means[name])
-            difference, error = mean_and_error((self.loss - self.baselines[best])[rows], weight, sequence)
-            result |= {
-                "baselines": means,
-                "best_baseline": best,
-                "difference": difference,
-                "difference_standard_error": error,
-            }
+            result |= {"baselines": means, "best_baseline": best}
+            for key, name in (("", best), ("constant_", next(iter(means)))):
+                difference, error = mean_and_error((self.loss - self.baselines[name])[rows], weight, sequence)
+                result |= {f"{key}difference": difference, f"{key}difference_standard_error": error}
         return result
 
 
@@ -71,9 +69,9 @@ def mean_and_error(values: np.ndarray, weight: np.ndarray, sequence: np.ndarray)
     return mean, math.sqrt(float(np.square(away).sum()) * count / (count - 1)) / float(total.sum())
 
 
-def verdict(figures: dict[str, Any]) -> str:
+def verdict(figures: dict[str, Any], than: str = "") -> str:
     """``better`` or ``worse`` than the best baseline beyond two standard errors, ``level``, or ``unknown``."""
-    difference, error = figures.get("difference"), figures.get("difference_standard_error")
+    difference, error = figures.get(f"{than}difference"), figures.get(f"{than}difference_standard_error")
     if difference is None or error is None:
         return "unknown"
     if abs(difference) <= SIGMAS * error:

@@ -73,7 +73,7 @@ def main_part(figures: dict[str, Any]) -> str:
 
 
 def conclusion(objectives: dict[str, dict[str, Any]]) -> list[str]:
-    """What a run learned, one sentence per objective; what to try where that is nothing."""
+    """What a run learned, one sentence per objective; what to try where that is little or nothing."""
     lines = []
     for name, figures in objectives.items():
         part = main_part(figures)
@@ -91,5 +91,13 @@ def conclusion(objectives: dict[str, dict[str, Any]]) -> list[str]:
             lines.append(f"too little is held out to say what was learned ({where})")
         else:
             how = f"{size} {unit} worse than" if said == "worse" else "no better than"
-            lines.append(f"learned nothing that counting does not know ({where}): {how} {label(best, name)}. {_ADVICE}")
+            if verdict(found, "constant_") == "better":
+                first = label(next(iter(found["baselines"])), name)
+                gain = plus_minus(-found["constant_difference"], found["constant_difference_standard_error"])
+                lines.append(
+                    f"learned less than counting knows ({where}): {gain} {unit} better than {first}, {how} "
+                    f"{label(best, name)}. Train longer, on more data, or a larger model."
+                )
+            else:
+                lines.append(f"learned nothing ({where}): {how} {label(best, name)}. {_ADVICE}")
     return lines

@@ -39,10 +39,10 @@ def test_one_sequence_has_no_standard_error():
     assert mean_and_error(np.array([1.0, 2.0]), np.ones(2), np.zeros(2, int)) == (1.5, None)
 
 
-def figures_of(shift: float, sequences: int = 60) -> dict:
+def figures_of(shift: float, sequences: int = 60, constant: float = 2.0) -> dict:
     values, sequence = made_up(5, sequences)
     noise = np.random.default_rng(6).normal(0, 0.05, len(values))
-    baselines = {"letters": np.full(len(values), 2.0), "markov_both_5": values + noise - shift}
+    baselines = {"letters": np.full(len(values), constant), "markov_both_5": values + noise - shift}
     return TargetLosses(values, None, np.ones(len(values)), sequence, baselines).figures()
 
 
@@ -66,10 +66,14 @@ def test_a_run_says_at_its_end_what_it_learned_or_what_to_try():
     (good,) = conclusion({"mlm": {"hidden": figures_of(-0.05), "all": figures_of(0.05)}})
     assert good.startswith("learned (mlm, at hidden positions, 60 held-out sequences): 0.0")
     assert "nats better than the best baseline, Markov chain of order 5, both sides" in good
-    for shift in (0.0, 0.05):
-        (bad,) = conclusion({"mlm": {"hidden": figures_of(shift), "all": figures_of(-0.05)}})
-        assert bad.startswith("learned nothing that counting does not know")
-        assert "find_lr.py" in bad
+    for shift, how in ((0.0, "no better than Markov"), (0.05, "nats worse than Markov")):
+        (some,) = conclusion({"mlm": {"hidden": figures_of(shift), "all": figures_of(-0.05)}})
+        assert some.startswith("learned less than counting knows")
+        assert "nats better than letter frequencies" in some
+        assert how in some
+        (none,) = conclusion({"mlm": {"hidden": figures_of(shift, constant=1.3), "all": figures_of(-0.05)}})
+        assert none.startswith("learned nothing (mlm, at hidden positions")
+        assert "find_lr.py" in none
     one = figures_of(-0.05, sequences=1)
     assert conclusion({"mlm": {"hidden": one}})[0].startswith("too little is held out")
 

@@ -52,7 +52,7 @@ def test_a_reader_without_context_does_not_pass_for_one_with_context(random_lett
         assert verdict(figures) != "better"
         assert " below " not in clause("mlm", "all", figures)
     parts = {"hidden": found.figures(~shown), "shown": found.figures(shown), "all": everything}
-    assert conclusion({"mlm": parts})[0].startswith("learned nothing that counting does not know")
+    assert conclusion({"mlm": parts})[0].startswith("learned nothing")
 
 
 def test_worse_than_letters_at_hidden_positions_cannot_hide_behind_shown_ones(random_letters):

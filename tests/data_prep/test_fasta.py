@@ -125,14 +125,14 @@ def test_letters_are_spelled_as_asked_and_odd_records_counted(tmp_path):
         ">plain\nacgtACGU\n>few_n\nACGTACGTACGTACGTACGN\n>many_n\nACNN\n>gap\nAC-GT\n>protein\nMKVLEF\n>more\nGGCC\n>iupac\n"
         "RACGTACGTACGTACGTACGTACGT\n"
     )
-    rna = build(tmp_path / "rna", tmp_path / "a.fa")
+    rna = build(tmp_path / "rna", tmp_path / "a.fa", "--validation", 0)
     assert records(rna) == {
         "plain": b"ACGUACGU", "few_n": b"ACGUACGUACGUACGUACGN", "more": b"GGCC", "iupac": b"RACGUACGUACGUACGUACGUACGU",
     }  # fmt: skip
     assert dropped(rna) == {
         "too_many_ambiguous_letters": 1, "gaps_of_an_alignment": 1, "letters_of_proteins": 1,
     }  # fmt: skip
-    dna = build(tmp_path / "dna", tmp_path / "a.fa", "--alphabet", "dna", "--max-ambiguous", 0.5)
+    dna = build(tmp_path / "dna", tmp_path / "a.fa", "--alphabet", "dna", "--max-ambiguous", 0.5, "--validation", 0)
     assert records(dna)["plain"] == b"ACGTACGT"
     assert records(dna)["many_n"] == b"ACNN"
     assert dna.manifest["alphabet"] == "dna"
@@ -387,12 +387,22 @@ def test_files_of_one_name_are_told_apart_and_repeated_ids_are_said(tmp_path, ca
     assert "given twice" in capsys.readouterr().err
 
 
-def test_what_is_cropped_and_an_empty_validation_split_are_said(tmp_path, capsys):
+def test_what_is_cropped_is_said(tmp_path, capsys):
     (tmp_path / "x.fa").write_text(">a\nACGTACGT\n")
-    build(tmp_path / "c", tmp_path / "x.fa", "--max-length", 4, "--long", "crop", "--validation", 1e-9)
-    shown = capsys.readouterr()
-    assert "filter length: kept 1, changed cropped 1\n" in shown.out
-    assert "warning: the split validation is empty" in shown.err
+    build(tmp_path / "c", tmp_path / "x.fa", "--max-length", 4, "--long", "crop", "--validation", 0)
+    assert "filter length: kept 1, changed cropped 1\n" in capsys.readouterr().out
+
+
+def test_an_empty_validation_split_is_an_error_unless_it_was_asked_for(tmp_path, capsys):
+    (tmp_path / "x.fa").write_text(">a\nACGTACGT\n")
+    assert main(["fasta", str(tmp_path / "x.fa"), "--out", str(tmp_path / "c"), "--validation", "1e-9"]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "the validation split is empty" in error
+    assert "--validation 0" in error
+    assert not (tmp_path / "c").exists()
+    asked = build(tmp_path / "c", tmp_path / "x.fa", "--validation", 0)
+    assert "warning" not in capsys.readouterr().err
+    assert len(asked.split("validation")) == 0
 
 
 def test_zstd_is_read_and_a_cut_one_is_said(tmp_path, capsys):
@@ -427,14 +437,14 @@ def test_missing_files_folders_and_places_are_one_line(tmp_path, capsys):
 def test_a_finished_corpus_is_not_built_again_nor_replaced_unasked(tmp_path, capsys):
     source = tmp_path / "a.fa"
     source.write_text(">a\nACGT\n")
-    first = build(tmp_path / "c", source)
+    first = build(tmp_path / "c", source, "--validation", 0)
     stamp = (tmp_path / "c" / "manifest.json").stat().st_mtime_ns
-    build(tmp_path / "c", source)
+    build(tmp_path / "c", source, "--validation", 0)
     assert (tmp_path / "c" / "manifest.json").stat().st_mtime_ns == stamp
     source.write_text(">a\nACGTA\n")
-    assert main(["fasta", str(source), "--out", str(tmp_path / "c")]) == 2
+    assert main(["fasta", str(source), "--out", str(tmp_path / "c"), "--validation", "0"]) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert build(tmp_path / "c", source, "--overwrite").fingerprint != first.fingerprint
+    assert build(tmp_path / "c", source, "--overwrite", "--validation", 0).fingerprint != first.fingerprint
 
 
 def test_a_full_disk_is_one_line(small_disk, tmp_path, capsys):

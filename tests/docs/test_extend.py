@@ -39,6 +39,7 @@ def test_the_new_parts_train_together(extended):
     trained = next(text for line, text in extended.outputs.items() if "pretrain.py" in line)
     assert "gc_content loss" in trained
     assert "(mean share" in trained
+    assert "length and composition" in trained  # which gives the answer, and so is what the loss has to beat
 
 
 def test_the_new_family_agrees_with_transformers(extended):

@@ -24,8 +24,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 def loss(command: str, reader: Reader) -> float:
-    """The first figure in the row of masked letters that a command of the page has printed."""
-    return float(re.search(r"^mlm +([\d.]+)", reader.outputs[command], flags=re.M)[1])
+    """The loss at hidden positions that a command of the page has printed."""
+    return float(re.search(r"^mlm, hidden +[\d,]+ +([\d.]+)", reader.outputs[command], flags=re.M)[1])
 
 
 def test_the_quick_start_ends_with_a_model_that_transformers_loads(reader):

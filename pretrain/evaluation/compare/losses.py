@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import torch
 
+from pretrain.baselines.figures import mean_and_error
 from pretrain.batches.collate import to_device
 from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
@@ -22,8 +22,8 @@ def compare_losses(
     """Cross-entropy of the original token at the positions that the masking of ``ours`` selects.
 
     Returns:
-        targets; loss and accuracy of both; difference (ours - published) with its standard error over sequences'
-        targets, which are treated as independent; share of targets for which both predict the same token.
+        targets; loss and accuracy of both; difference (ours - published) with its standard error over sequences; share of
+        targets for which both predict the same token.
     """
     ours.require_output_head()
     published.require_output_head()
@@ -38,13 +38,15 @@ def compare_losses(
     wanted = min(sequences, sum(source.size for source in builder.sources))
     losses: list[list[np.ndarray]] = [[], []]
     guesses: list[list[np.ndarray]] = [[], []]
-    truth = []
+    truth, sequence = [], []
     for batch in evaluation_batches(parts, builder, wanted, place):
         if not batch.counts[objective]:
             continue
         packed, targets = to_device(batch, place.device)
         index, true = targets[objective]["index"], targets[objective]["target"]
         truth.append(true.cpu().numpy())
+        offsets = batch.packed.cu_seqlens.numpy()
+        sequence.append(batch.start + np.searchsorted(offsets, batch.targets[objective]["index"].numpy(), side="right"))
         for number, model in enumerate((ours, published)):
             with torch.no_grad():
                 log_p = model.network.logits(model.network.encoder(packed).hidden[index]).float().log_softmax(-1)
@@ -55,13 +57,14 @@ def compare_losses(
     a, b = (np.concatenate(part) for part in losses)
     guess_a, guess_b = (np.concatenate(part) for part in guesses)
     true_ids = np.concatenate(truth)
+    difference, error = mean_and_error(a - b, np.ones(len(a)), np.concatenate(sequence))
     return {
         "corpus": corpus,
         "sequences": wanted,
         "targets": len(a),
         "loss": [float(a.mean()), float(b.mean())],
         "accuracy": [float((guess == true_ids).mean()) for guess in (guess_a, guess_b)],
-        "difference": float((a - b).mean()),
-        "standard_error": float((a - b).std(ddof=1) / math.sqrt(len(a))) if len(a) > 1 else None,
+        "difference": difference,
+        "standard_error": error,
         "same_prediction": float((guess_a == guess_b).mean()),
     }
