@@ -22,8 +22,8 @@ def compare_losses(
     """Cross-entropy of the original token at the positions that the masking of ``ours`` selects.
 
     Returns:
-        targets; loss and accuracy of both; difference (ours - published) with its standard error over sequences; share of
-        targets for which both predict the same token.
+        targets; loss and accuracy of both; difference (ours - published) with its standard error over sequences; share
+        of targets for which both predict the same token.
     """
     ours.require_output_head()
     published.require_output_head()
