@@ -49,7 +49,7 @@ def _export(args: argparse.Namespace) -> None:
     from pretrain.config import load_config
     from pretrain.exporting import CardFacts, export_model
     from pretrain.exporting.new_folder import refuse_existing
-    from pretrain.exporting.notes import family_notes, source_rows
+    from pretrain.exporting.notes import source_rows
     from pretrain.families.choice import family_of
     from pretrain.objectives import OBJECTIVES
     from pretrain.reporting.recipe_diff import differences, plain
@@ -65,7 +65,7 @@ def _export(args: argparse.Namespace) -> None:
     state, about = read_tensors(checkpoint, WEIGHTS), read_state(checkpoint)
     settings = settings_of_checkpoint(config, about["identity"])
     family = family_of(config.model, settings)
-    notes = family_notes(family)
+    notes = list(family.notes)
     for name, section in config.objectives.active().items():
         notes += OBJECTIVES[name].card_notes(section, about)
     course = _course(run_dir, about["step"])

@@ -111,12 +111,11 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
 
 def _tuned(args: argparse.Namespace, model: Any, twin: Any, labelled: Any) -> dict[str, Any]:
     """The rows of --tune."""
-    from pretrain.evaluation.probing.heads import head_of
     from pretrain.evaluation.probing.tuning import Tuning, tune
 
     if not args.lr > 0:
         raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
-    head = args.head or head_of(model.family.name)
+    head = args.head or model.family.fine_tuning_head
     frozen, trained = (Tuning(head, args.epochs, args.lr, args.batch, frozen) for frozen in (True, False))
     return {
         f"model, {head} head": tune(model, labelled, frozen, args.folds, args.seed),

@@ -76,6 +76,8 @@ def model_card(
     if facts.notes:
         parts += ["## Good to know", "\n".join(f"* {note}" for note in facts.notes)]
     parts += ["## Verification", _verification(class_name, verified)]
+    if family.paper is not None:
+        parts += ["## Citation", f"The published model of this family:\n\n```bibtex\n{family.paper.bibtex()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -87,14 +89,13 @@ _PAIRS = (
 
 
 def _front_matter(name: str, family: Family, settings: ModelSettings, facts: CardFacts) -> dict[str, object]:
-    molecule = "dna" if family.name.startswith(("dnabert", "mutbert")) else "rna"
     causal = architecture_of(settings).is_causal(settings)
     task, objective = ("text-generation", "causal-lm") if causal else ("fill-mask", "masked-language-model")
     matter: dict[str, object] = {
         "library_name": "transformers",
         "license": facts.licence,
         "pipeline_tag": task,
-        "tags": ["biology", molecule, objective, family.name, "polymerase"],
+        "tags": ["biology", family.molecule, objective, family.name, "polymerase"],
     }
     if facts.held_out:
         results = [

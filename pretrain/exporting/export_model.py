@@ -79,7 +79,9 @@ def export_model(
         if form.kind == "remote":
             for name in OWN_FILES[form.model_type]:
                 shutil.copyfile(_REMOTE_CODE / name, partial / name)
-        write_tokenizer(tokenizer, partial, max_length=longest_input(family, settings))
+        write_tokenizer(
+            tokenizer, partial, max_length=longest_input(family, settings), token_type_ids=family.token_type_ids
+        )
         verified = verify(partial, family, settings, state, tokenizer, kind)
         remote_tokenizer = "auto_map" in json.loads((partial / "tokenizer_config.json").read_text(encoding="utf-8"))
         remote = (remote_tokenizer, form.kind == "remote")

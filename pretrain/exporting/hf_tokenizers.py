@@ -21,20 +21,20 @@ from pretrain.tokenizers.letters import LetterTokenizer
 _REMOTE_CODE = Path(__file__).parent / "remote_code"
 _KMER_MODULE = "tokenization_kmer"
 _BLANKS = r"[ \t\n\r\x0b\x0c]+"
-_TWO_SEGMENTS = {"rnaernie", "rnaernie2", "mutbert"}  # BERT-like models, which also take token_type_ids
 
 
-def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> None:
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int, token_type_ids: bool = False) -> None:
     """Write the files ``AutoTokenizer.from_pretrained(folder)`` needs into an existing folder.
 
     Args:
         max_length: tokens to which ``truncation=True`` cuts, specials included.
+        token_type_ids: tokenizers of letters give them too, for models like BERT.
 
     Raises:
         TypeError: a tokenizer that is neither letters, k-mers nor bytes.
     """
     if isinstance(tokenizer, LetterTokenizer):
-        _write_letters(tokenizer, folder, max_length)
+        _write_letters(tokenizer, folder, max_length, token_type_ids)
     elif isinstance(tokenizer, KmerTokenizer):
         _write_kmers(tokenizer, folder, max_length)
     elif isinstance(tokenizer, ByteTokenizer):
@@ -43,7 +43,7 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> N
         raise TypeError(f"no Hugging Face form of {tokenizer.name}")
 
 
-def _write_letters(tokenizer: LetterTokenizer, folder: Path, max_length: int) -> None:
+def _write_letters(tokenizer: LetterTokenizer, folder: Path, max_length: int, token_type_ids: bool) -> None:
     from tokenizers import AddedToken, decoders, processors
     from tokenizers import Tokenizer as FastTokenizer
     from tokenizers.models import BPE
@@ -68,7 +68,7 @@ def _write_letters(tokenizer: LetterTokenizer, folder: Path, max_length: int) ->
     names = {role: vocab[i] for role, i in _roles(tokenizer).items()}
     spare = [token for token in tokenizer.special if token not in names.values()]
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    if tokenizer.name not in _TWO_SEGMENTS:
+    if not token_type_ids:
         inputs.remove("token_type_ids")
     config = names | {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": inputs}
     if spare:

@@ -8,15 +8,6 @@ from typing import Any
 from pretrain.families import Family
 from pretrain.objectives.structure import structure_note
 
-# licences that the releases state for their weights; what is not here is "unknown"
-WEIGHT_LICENCES = {
-    "ernie_rna": "mit",
-    "rnaernie": "mit",
-    "mutbert": "mit",
-    **{f"utrbert_{k}mer": "cc-by-4.0" for k in (3, 4, 5, 6)},
-}
-
-
 # what hosts of public data say of them, by a part of the address
 _TERMS = {
     "/RNAcentral/": "CC0 1.0",
@@ -45,23 +36,6 @@ def source_rows(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[dic
 def terms_of(url: str) -> str:
     """Under which terms a public file is given away, as far as its address tells."""
     return next((terms for part, terms in _TERMS.items() if part in url), "not stated: ask whoever gave you the file")
-
-
-def family_notes(family: Family) -> list[str]:
-    """What holds for every model of the family."""
-    notes = {
-        "ernie_rna": ["The pairing network always runs in float32, whatever the model's dtype."],
-        "mutbert": [
-            'The model type is "mutbert". The release says "bert", with which transformers silently loads a plain BERT '
-            "with random position embeddings wherever `trust_remote_code` is not given.",
-            "Inputs are token ids or float rows `[batch, tokens, 9]`; the pooled output is the mean over real tokens.",
-        ],
-        "utr_lm": [
-            "EsmModel's contact head is not trained by any UTR-LM recipe; do not use it.",
-            "Letters: T is the token, U is read as T.",
-        ],
-    }
-    return notes.get(family.name, [])
 
 
 def conversion_notes(family: Family, layout: str, names: Collection[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pretrain.exporting.card import CardFacts
-from pretrain.exporting.notes import WEIGHT_LICENCES, conversion_notes, family_notes
+from pretrain.exporting.notes import conversion_notes
 from pretrain.importing import Imported, ImportedFile
 from pretrain.importing.training_facts import Fact
 
@@ -29,9 +29,9 @@ def published_facts(source: ImportedFile, imported: Imported, licence: str | Non
     }
     return CardFacts(
         origin=f"Converted from {source.path.name} ({imported.layout} layout).",
-        licence=licence or WEIGHT_LICENCES.get(family.name, "unknown"),
+        licence=licence or family.licence,
         table=table,
-        notes=(*conversion_notes(family, imported.layout, imported.state), *family_notes(family)),
+        notes=(*conversion_notes(family, imported.layout, imported.state), *family.notes),
     )
 
 

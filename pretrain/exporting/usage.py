@@ -65,7 +65,7 @@ def usage_blocks(
                 "probabilities = logits[0, 4].softmax(dim=-1)\n",
             )
         )
-    if family.name == "mutbert":
+    if family.reads_base_probabilities:
         blocks.append(
             (
                 "Rows of base probabilities instead of ids, and longer sequences:",

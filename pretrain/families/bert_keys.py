@@ -1,6 +1,7 @@
 """Tensor names of ``BertForMaskedLM``, which four families share as a published or as an exported layout."""
 
 from dataclasses import replace
+from typing import Any
 
 from pretrain.families.keys import KeyLayout, KeyRule
 
@@ -26,6 +27,12 @@ BERT_DUPLICATES = {
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
 BERT_IGNORABLE = ("bert.embeddings.position_ids",)
+
+
+def bert_pooler(settings: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of the pooler that BERT's files hold and no objective trains."""
+    width = settings.hidden_size
+    return {"pooler.weight": (width, width), "pooler.bias": (width,)}
 
 
 def bert_head_rules(bias_transform: str = "same") -> tuple[KeyRule, ...]:

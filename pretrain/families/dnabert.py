@@ -8,5 +8,15 @@ Ids of equal sequences are equal (T for U). All rulings of ``utrbert.py`` hold. 
 """
 
 from pretrain.families.kmer_bert import kmer_bert
+from pretrain.families.paper import Paper
 
-DNABERT = tuple(kmer_bert(f"dnabert_{k}mer", k) for k in (3, 4, 5, 6))
+_PAPER = Paper(
+    "ji2021dnabert",
+    "Ji and Zhou and Liu and Davuluri",
+    "DNABERT: pre-trained Bidirectional Encoder Representations from Transformers model for DNA-language in genome",
+    "Bioinformatics",
+    2021,
+    "10.1093/bioinformatics/btab083",
+)
+
+DNABERT = tuple(kmer_bert(f"dnabert_{k}mer", k, paper=_PAPER, molecule="dna") for k in (3, 4, 5, 6))

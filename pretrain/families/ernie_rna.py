@@ -25,9 +25,13 @@ Where sources disagree, and what we follow:
 * Segment table, pooler and sentence projection are in the file and in no loss (593,664 parameters).
 """
 
+from typing import Any
+
+from pretrain.families.bert_keys import bert_pooler
 from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
 from pretrain.families.own_code import OWN_FORMS
+from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
 
 _SENTENCE = "encoder.sentence_encoder."
@@ -62,6 +66,12 @@ OWN_KEYS = KeyLayout(
     rules=tuple(KeyRule(rule.ours, rule.ours) for rule in UPSTREAM_KEYS.rules if not rule.ours.startswith("unused."))
 )
 
+
+def _unused(settings: Any) -> dict[str, tuple[int, ...]]:
+    width = settings.hidden_size
+    return bert_pooler(settings) | {"segment.weight": (2, width), "sentence_projection.weight": (2, width)}
+
+
 ERNIE_RNA = Family(
     name="ernie_rna",
     settings=TransformerSettings(
@@ -86,7 +96,18 @@ ERNIE_RNA = Family(
     upstream=UPSTREAM_KEYS,
     ports=(OWN_KEYS,),
     hugging_face=OWN_FORMS["transformer"],
+    unused_shapes=_unused,
     recipe_file="ernie",
+    licence="mit",
+    paper=Paper(
+        "yin2025ernierna",
+        "Yin and others",
+        "ERNIE-RNA: an RNA language model with structure-enhanced representations",
+        "Nature Communications",
+        2025,
+        "10.1038/s41467-025-64972-0",
+    ),
+    notes=("The pairing network always runs in float32, whatever the model's dtype.",),
     quirks={
         "masking.specials_selectable": True,
         "masking.random_ids": "vocabulary_from:4",

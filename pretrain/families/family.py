@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from pretrain.families.keys import KeyLayout
+from pretrain.families.paper import Paper
 from pretrain.models.architecture import architecture_of
+from pretrain.models.record import with_fields
 from pretrain.models.transformer.settings import RopeScaling
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pretrain.tokenizers import Tokenizer
 
-# encoder settings that transformers configs hold under the same name
+# settings that transformers configs hold under the same name, as far as an architecture has them
 CONFIG_FIELDS = (
     "vocab_size",
     "hidden_size",
@@ -27,8 +31,8 @@ CONFIG_FIELDS = (
     "initializer_range",
     "pad_token_id",
 )
-
-
+# config key -> settings with its value, where transformers has another name
+OTHER_NAMES: dict[str, tuple[str, ...]] = {"hidden_act": ("mlp", "head_act"), "type_vocab_size": ("segment_rows",)}
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt")  # what says which id is which token; the first one found counts
 
 
@@ -38,6 +42,7 @@ class HuggingFaceForm:
 
     native: a class of transformers, no code in the folder. remote: our own code travels with the weights.
     constants: config keys that settings do not determine. extra_fields: settings that only this model's config has.
+    names: config key -> settings with its value, where the class has another name than we have.
     """
 
     kind: Literal["native", "remote"]
@@ -47,27 +52,52 @@ class HuggingFaceForm:
     keys: KeyLayout
     constants: dict[str, Any] = field(default_factory=dict)
     extra_fields: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: OTHER_NAMES)
+
+    def settings_of_key(self, settings: Any) -> dict[str, tuple[str, ...]]:
+        """Config key -> names of these settings that have its value. Tables of no rows have no key."""
+        own = {each.name for each in fields(settings)}
+        plain = {name: (name,) for name in CONFIG_FIELDS + self.extra_fields if name in own}
+        named = {key: names for key, names in self.names.items() if own.issuperset(names)}
+        return {
+            key: names
+            for key, names in (plain | named).items()
+            if not names[0].endswith("_rows") or getattr(settings, names[0])
+        }
 
     def config(self, settings: Any) -> dict[str, Any]:
         """config.json of these settings."""
-        fields = {name: getattr(settings, name) for name in CONFIG_FIELDS + self.extra_fields}
-        config = {"model_type": self.model_type, **fields, "hidden_act": settings.mlp, **self.constants}
-        if settings.segment_rows:
-            config["type_vocab_size"] = settings.segment_rows
-        return config
+        said = {key: getattr(settings, names[0]) for key, names in self.settings_of_key(settings).items()}
+        return {"model_type": self.model_type, **said, **self.constants}
 
 
 @dataclass(frozen=True)
 class Family:
     """A published model.
 
-    settings: encoder of the published size. tokenizer: name in ``pretrain.tokenizers.TOKENIZERS``. max_tokens: longest
-    input of the published pretraining, specials included. heads: objectives the published weights have heads for.
-    parameters: trained ones of the published size, encoder and heads; unused_parameters: those that published files
-    hold besides (poolers and the like). upstream: names in the release's own files; ports: names in others that hold
-    the same model. quirks: config key -> the value that reproduces a defect or oddity of the release (``quirks:
-    upstream``); ``masking.parts.STRATEGY.KEY`` for a strategy that is a part of a mixture. vocabulary_files: those
-    beside published weights that tell the truth.
+    Attributes:
+        name: its key in ``FAMILIES``.
+        settings: those of the published model; their class says which architecture it is of.
+        tokenizer: name in ``pretrain.tokenizers.TOKENIZERS``; ``tokenizer_options`` are what it is built with.
+        max_tokens: longest input of the published pretraining, specials included.
+        parameters: trained ones of the published size, backbone and heads.
+        upstream: names in the release's own files; ``ports``: names in others that hold the same model.
+        hugging_face: how it is exported.
+        heads: objectives the published weights have heads for.
+        unused_parameters: those that published files hold besides (poolers and the like).
+        unused_shapes: our name of each such tensor behind ``unused.`` -> its shape, from the settings.
+        more_sizes: sizes that only these unused tensors tell.
+        quirks: config key -> the value that reproduces a defect or oddity of the release (``quirks: upstream``);
+            ``masking.parts.STRATEGY.KEY`` for a strategy that is a part of a mixture.
+        vocabulary_files: those beside published weights that tell the truth.
+        recipe_file: its file under ``configs`` without ``.yaml``, where that is not its name.
+        licence: id that the release states for its weights.
+        paper: what its users cite.
+        notes: what every user of its models must know.
+        molecule: what its letters are.
+        fine_tuning_head: name in ``pretrain.evaluation.probing.heads.HEADS`` of the head it is published with.
+        token_type_ids: its tokenizer gives them too, as those of BERT do.
+        reads_base_probabilities: its inputs may be rows of base probabilities instead of ids.
     """
 
     name: str
@@ -79,11 +109,20 @@ class Family:
     hugging_face: HuggingFaceForm
     heads: tuple[str, ...] = ("mlm",)
     unused_parameters: int = 0
+    unused_shapes: Callable[[Any], dict[str, tuple[int, ...]]] = lambda settings: {}
+    more_sizes: Callable[[Mapping[str, Tensor]], dict[str, int]] = lambda state: {}
     quirks: Mapping[str, Any] = field(default_factory=dict)
-    recipe_file: str | None = None
     ports: tuple[KeyLayout, ...] = ()
     vocabulary_files: tuple[str, ...] = VOCABULARY_FILES
     tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
+    recipe_file: str | None = None
+    licence: str = "unknown"
+    paper: Paper | None = None
+    notes: tuple[str, ...] = ()
+    molecule: Literal["rna", "dna"] = "rna"
+    fine_tuning_head: str = "pooler"
+    token_type_ids: bool = False
+    reads_base_probabilities: bool = False
 
     def build_tokenizer(self, **options: Any) -> Tokenizer:
         """Its tokenizer; PolymeraseError where that has no such option."""
@@ -102,18 +141,19 @@ class Family:
         return architecture_of(self.settings).name
 
     def resized(self, config: Mapping[str, Any]) -> Any:
-        """This family with the sizes of a config.json (or of ``model.*`` overrides); other keys are not read."""
-        names = CONFIG_FIELDS + self.hugging_face.extra_fields
-        changes = {name: config[name] for name in names if config.get(name) is not None}
-        if config.get("hidden_act") is not None:  # transformers has one name for both
-            changes |= {"mlp": config["hidden_act"], "head_act": config["hidden_act"]}
-        if self.settings.segment_rows:
-            changes["segment_rows"] = config.get(
-                "type_vocab_size", config.get("segment_rows", self.settings.segment_rows)
-            )
-        if self.settings.position_embedding_type == "rotary":
-            changes.update(_rope(config.get("rope_scaling") or config.get("rope_parameters") or {}, config))
-        return replace(self.settings, **changes)
+        """This family with what a config.json (or ``model.*`` overrides) says of it; other keys are not read."""
+        return with_fields(architecture_of(self.settings), self.stated(config), self.settings)
+
+    def stated(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings that a config.json of this family states, by their names here."""
+        found: dict[str, Any] = {}
+        for key, names in self.hugging_face.settings_of_key(self.settings).items():
+            value = next((config[name] for name in (key, *names) if config.get(name) is not None), None)
+            if value is not None:
+                found |= dict.fromkeys(names, value)
+        if getattr(self.settings, "position_embedding_type", None) == "rotary":
+            found |= _rope(config.get("rope_scaling") or config.get("rope_parameters") or {}, config)
+        return found
 
 
 def _rope(scaling: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -135,6 +135,12 @@ def put_together(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             names = [f"{whole}[{':,' * axis}{number}/{count}]" for number in range(count)]
             result[whole] = cat([tensors[name] for name in names], axis)
     return result
+
+
+def numbers_behind(names: Iterable[str], prefix: str) -> set[int]:
+    """The numbers that follow a prefix (``encoder.layers.``) in any of the names."""
+    expression = re.compile(re.escape(prefix) + r"(\d+)\.")
+    return {int(found[1]) for name in names if (found := expression.match(name))}
 
 
 def _rename(source: str, target: str, key: str) -> str | None:

@@ -6,6 +6,8 @@ is an IndexError and a batch without masked ones a NaN; one update more than ask
 probability of 0.15 per centre hides 62 % of 6-mers (here ``rate`` is always the share, rate / k the probability).
 """
 
+from typing import Any
+
 from pretrain.families.bert_keys import (
     BERT_DUPLICATES,
     BERT_ENCODER_RULES,
@@ -14,6 +16,7 @@ from pretrain.families.bert_keys import (
     BERT_POOLER,
     BERT_POSITIONS,
     bert_head_rules,
+    bert_pooler,
 )
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout
@@ -30,8 +33,8 @@ UPSTREAM_KEYS = KeyLayout(
 )
 
 
-def kmer_bert(name: str, k: int) -> Family:
-    """The family ``name`` over k-mers: 4^k + 5 tokens, everything else BERT-base."""
+def kmer_bert(name: str, k: int, **facts: Any) -> Family:
+    """The family ``name`` over k-mers: 4^k + 5 tokens, everything else BERT-base. facts: licence, paper, molecule."""
     return Family(
         name=name,
         settings=TransformerSettings(
@@ -59,5 +62,7 @@ def kmer_bert(name: str, k: int) -> Family:
             keys=BERT_KEYS,
             constants={"tie_word_embeddings": True},
         ),
+        unused_shapes=bert_pooler,
         quirks={"masking.random_ids": "vocabulary_from:0", "objectives.reduction": "micro_batch_mean"},
+        **facts,
     )

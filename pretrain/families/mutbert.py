@@ -29,10 +29,12 @@ from pretrain.families.bert_keys import (
     BERT_IGNORABLE,
     BERT_POOLER,
     bert_head_rules,
+    bert_pooler,
 )
 from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout
 from pretrain.families.own_code import OWN_FORMS
+from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
 
 KEYS = KeyLayout(
@@ -61,6 +63,25 @@ MUTBERT = Family(
     parameters=85_656_585,
     upstream=KEYS,
     hugging_face=replace(OWN_FORMS["transformer"], constants={"pooler_type": "mean"}),
+    unused_shapes=bert_pooler,
+    licence="mit",
+    paper=Paper(
+        "long2025mutbert",
+        "Long and Su and Xiong and Zhang",
+        "MutBERT: probabilistic genome representation improves genomics foundation models",
+        "Bioinformatics",
+        2025,
+        "10.1093/bioinformatics/btaf229",
+    ),
+    notes=(
+        'The model type of the release is "bert", with which transformers silently loads a plain BERT with random '
+        "position embeddings wherever `trust_remote_code` is not given; an export has a model type of its own.",
+        "Inputs are token ids or float rows `[batch, tokens, 9]`; the pooled output is the mean over real tokens.",
+    ),
+    molecule="dna",
+    fine_tuning_head="mean",
+    token_type_ids=True,
+    reads_base_probabilities=True,
     vocabulary_files=("tokenizer.json",),  # the release's vocab.txt has another order and is used by nothing
     quirks={"model.hidden_dropout_prob": 0.0, "model.attention_probs_dropout_prob": 0.0},
 )

@@ -24,9 +24,10 @@ Where sources disagree, and what we follow:
 * Optimisation: repository defaults and the paper's numbers differ in almost every item; see configs/rnaernie.yaml.
 """
 
-from pretrain.families.bert_keys import BERT_KEYS, under_another_name
+from pretrain.families.bert_keys import BERT_KEYS, bert_pooler, under_another_name
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
+from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
 
 _LAYER = "ernie.encoder.layers.{i}."
@@ -94,6 +95,17 @@ RNAERNIE = Family(
         keys=BERT_KEYS,
         constants={"tie_word_embeddings": True},
     ),
+    unused_shapes=bert_pooler,
+    licence="mit",
+    paper=Paper(
+        "wang2024rnaernie",
+        "Wang and others",
+        "Multi-purpose RNA language modelling with motif-aware pretraining and type-guided fine-tuning",
+        "Nature Machine Intelligence",
+        2024,
+        "10.1038/s42256-024-00836-4",
+    ),
+    token_type_ids=True,
     quirks={
         "objectives.reduction": "micro_batch_mean",
         "masking.parts.span.upstream_cut": True,

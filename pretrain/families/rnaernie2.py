@@ -11,7 +11,7 @@ What is uncertain, and what we follow:
 * The pad row is zero at initialisation (transformers' own class), and a looked-up pad id gets no gradient.
 """
 
-from pretrain.families.bert_keys import BERT_KEYS
+from pretrain.families.bert_keys import BERT_KEYS, bert_pooler
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.models.transformer.settings import TransformerSettings
 
@@ -42,5 +42,7 @@ RNAERNIE2 = Family(
         keys=BERT_KEYS,
         constants={"tie_word_embeddings": True},
     ),
+    unused_shapes=bert_pooler,
+    token_type_ids=True,
     quirks={"masking.random_ids": "vocabulary_from:0", "objectives.reduction": "micro_batch_mean"},
 )

@@ -26,9 +26,18 @@ Where sources disagree, and what we follow:
 * Parameters: 1,208,559 with all heads, of which 97 in the contact head.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from pretrain.families.family import Family, HuggingFaceForm
-from pretrain.families.keys import KeyLayout, KeyRule
+from pretrain.families.keys import KeyLayout, KeyRule, numbers_behind
+from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _THEIRS, _HF, _OURS = "layers.{i}.", "esm.encoder.layer.{i}.", "encoder.layers.{i}."
 
@@ -82,6 +91,24 @@ ESM_KEYS = KeyLayout(
     ),
 )
 
+
+def _contact_head(settings: Any) -> dict[str, tuple[int, ...]]:
+    """One weight per head and layer."""
+    return {
+        "contact_head.weight": (1, settings.num_hidden_layers * settings.num_attention_heads),
+        "contact_head.bias": (1,),
+    }
+
+
+def _heads_of_contacts(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Attention heads, which no other tensor tells, from the contact head."""
+    layers = len(numbers_behind(state, "encoder.layers."))
+    contact = state.get("unused.contact_head.weight")
+    if contact is None or contact.dim() != 2 or not layers or contact.shape[1] % layers:
+        return {}
+    return {"num_attention_heads": contact.shape[1] // layers}
+
+
 UTR_LM = Family(
     name="utr_lm",
     settings=TransformerSettings(
@@ -116,6 +143,7 @@ UTR_LM = Family(
         masked_lm_class="EsmForMaskedLM",
         keys=ESM_KEYS,
         constants={
+            "hidden_act": "gelu",
             "position_embedding_type": "rotary",
             "token_dropout": True,
             "emb_layer_norm_before": False,
@@ -123,7 +151,23 @@ UTR_LM = Family(
             "tie_word_embeddings": True,
         },
         extra_fields=("mask_token_id",),
+        names={},
     ),
     heads=("mlm", "structure", "mfe"),
+    unused_shapes=_contact_head,
+    more_sizes=_heads_of_contacts,
+    paper=Paper(
+        "chu2024utrlm",
+        "Chu and others",
+        "A 5' UTR language model for decoding untranslated regions of mRNA and function predictions",
+        "Nature Machine Intelligence",
+        2024,
+        "10.1038/s42256-024-00823-9",
+    ),
+    notes=(
+        "EsmModel's contact head is not trained by any UTR-LM recipe; do not use it.",
+        "Letters: T is the token, U is read as T.",
+    ),
+    fine_tuning_head="two_layers",
     quirks={"objectives.structure.label_shift": -1, "objectives.reduction": "micro_batch_mean"},
 )

@@ -17,5 +17,15 @@ Where sources disagree, and what we follow:
 """
 
 from pretrain.families.kmer_bert import kmer_bert
+from pretrain.families.paper import Paper
 
-UTRBERT = tuple(kmer_bert(f"utrbert_{k}mer", k) for k in (3, 4, 5, 6))
+_PAPER = Paper(
+    "yang2024utrbert",
+    "Yang and Li and others",
+    "Deciphering 3'UTR mediated gene regulation using interpretable deep representation learning",
+    "Advanced Science",
+    2024,
+    "10.1002/advs.202407013",
+)
+
+UTRBERT = tuple(kmer_bert(f"utrbert_{k}mer", k, licence="cc-by-4.0", paper=_PAPER) for k in (3, 4, 5, 6))

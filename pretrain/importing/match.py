@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
-from pretrain.families import TRANSFORMS, KeyLayout
+from pretrain.families import TRANSFORMS, Family, KeyLayout
 from pretrain.families.keys import in_pieces
 from pretrain.families.published import HEADS, published_model
 from pretrain.models import ModelSettings
@@ -34,11 +33,11 @@ class KeyMatch:
     unequal: list[tuple[str, str]] = field(default_factory=list)
     not_floating: list[str] = field(default_factory=list)
 
-    def missing(self, settings: ModelSettings) -> list[str]:
+    def missing(self, family: Family, settings: ModelSettings) -> list[str]:
         """Names (the source's) of tensors that a model of these settings needs and the source lacks. A head that the
         source has nothing of is no loss; a head that it has in part is."""
         present = {_part(name) for name in self.state} | {"encoder"}
-        needed = (name for name in expected_shapes(settings) if _part(name) in present)
+        needed = (name for name in expected_shapes(family, settings) if _part(name) in present)
         return [self._their_name(name) for name in needed if name not in self.state]
 
     def _their_name(self, ours: str) -> str:
@@ -68,7 +67,7 @@ def match(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> KeyMatch:
     return result
 
 
-def check(matched: KeyMatch, settings: ModelSettings, source: str) -> None:
+def check(matched: KeyMatch, family: Family, settings: ModelSettings, source: str) -> None:
     """Refuse whatever is not exactly a model of these settings.
 
     Raises:
@@ -77,13 +76,13 @@ def check(matched: KeyMatch, settings: ModelSettings, source: str) -> None:
     """
     if matched.unexpected:
         raise PolymeraseError(f"{source}: tensors that this family does not have: {_some(matched.unexpected)}")
-    if missing := matched.missing(settings):
+    if missing := matched.missing(family, settings):
         raise PolymeraseError(f"{source}: tensors are missing: {_some(missing)}")
     if matched.not_floating:
         raise PolymeraseError(
             f"{source}: no floating point numbers where weights should be: {_some(matched.not_floating)}"
         )
-    shapes = expected_shapes(settings)
+    shapes = expected_shapes(family, settings)
     for name, tensor in matched.state.items():
         shape = shapes.get(name)
         if shape is not None and tensor.shape != shape:
@@ -98,15 +97,11 @@ def check(matched: KeyMatch, settings: ModelSettings, source: str) -> None:
         raise PolymeraseError(f"{source}: {copy} should be a copy of {first} (tied weights) and differs from it")
 
 
-def expected_shapes(settings: Any) -> dict[str, torch.Size]:
+def expected_shapes(family: Family, settings: ModelSettings) -> dict[str, torch.Size]:
     """Names and shapes of all that published models come with: encoder, heads, and what no objective reads."""
     with torch.device("meta"):
         model = published_model(settings, ("mlm", *HEADS))
-    width, contacts = settings.hidden_size, settings.num_hidden_layers * getattr(settings, "num_attention_heads", 0)
-    unused = {
-        "pooler.weight": (width, width), "pooler.bias": (width,), "segment.weight": (2, width),
-        "sentence_projection.weight": (2, width), "contact_head.weight": (1, contacts), "contact_head.bias": (1,),
-    }  # fmt: skip
+    unused = family.unused_shapes(settings)
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     return shapes | {f"unused.{name}": torch.Size(shape) for name, shape in unused.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family, KeyLayout
+from pretrain.families.keys import numbers_behind
 from pretrain.families.own_code import family_of_config
 from pretrain.importing.match import KeyMatch, check, match
-from pretrain.importing.sizes import layer_numbers, settings_from, sizes_of
+from pretrain.importing.sizes import settings_from, sizes_of
 from pretrain.importing.source import FAMILY_KEY, ImportedFile, read_source
 from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside
-from pretrain.models import ModelSettings
+from pretrain.models import ModelSettings, architecture_of
+from pretrain.models.record import with_fields
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
     name, published = source.path.name, family
     family = family_of_config(family, source.config)
     layout, matched = _best_layout(source, family)
-    rows = sizes_of(matched.state).get("vocab_size")
+    rows = sizes_of(family, matched.state).get("vocab_size")
     if _problems(matched, family) or rows != family.settings.vocab_size:
         alike = [other for other in families_like(source) if other != family.name]
         if alike:
@@ -61,7 +63,7 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
             "this is another model"
         )
     settings = settings_from(family, matched.state, source.config, overrides or {}, name)
-    check(matched, settings, name)
+    check(matched, family, settings, name)
     check_vocabulary(str(source.path.parent), family, source.path.parent)
     return Imported(published, settings, matched.state | source.side, layout)
 
@@ -83,7 +85,7 @@ def families_like(source: ImportedFile) -> list[str]:
     found = []
     for family in (family_of_config(each, source.config) for each in FAMILIES.values()):
         _, matched = _best_layout(source, family)
-        same_vocabulary = sizes_of(matched.state).get("vocab_size") == family.settings.vocab_size
+        same_vocabulary = sizes_of(family, matched.state).get("vocab_size") == family.settings.vocab_size
         if same_vocabulary and not _problems(matched, family):
             found.append(family.name)
     return found
@@ -116,5 +118,6 @@ def _best_layout(source: ImportedFile, family: Family) -> tuple[str, KeyMatch]:
 
 
 def _problems(matched: KeyMatch, family: Family) -> int:
-    layers = max(1, len(layer_numbers(matched.state)))
-    return len(matched.unexpected) + len(matched.missing(replace(family.settings, num_hidden_layers=layers)))
+    architecture = architecture_of(family.settings)
+    counts = {name: max(1, len(numbers_behind(matched.state, prefix))) for name, prefix in architecture.counted.items()}
+    return len(matched.unexpected) + len(matched.missing(family, with_fields(architecture, counts, family.settings)))

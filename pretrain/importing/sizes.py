@@ -1,45 +1,18 @@
-"""Encoder settings of an imported model: sizes from the shapes of its tensors, the rest from what somebody stated."""
+"""Settings of an imported model: sizes from the shapes of its tensors, the rest from what somebody stated."""
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import MISSING, fields
+from typing import Any, Literal, get_args, get_origin
 
 from torch import Tensor
 
-from pretrain.errors import PolymeraseError
+from pretrain.errors import PolymeraseError, nearest
 from pretrain.families import Family
-from pretrain.families.family import CONFIG_FIELDS
-from pretrain.models import ModelSettings
-from pretrain.models.transformer.mlp import ACTIVATIONS
-
-_STATABLE = (*CONFIG_FIELDS, "hidden_act", "rope_theta", "rope_scaling")
-_WHOLE_NUMBERS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)
-_NUMBERS = (
-    "layer_norm_eps",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "initializer_range",
-    "rope_theta",
-)
-_DIMENSIONS = {  # setting -> (our tensor, its dimension)
-    "vocab_size": ("encoder.embeddings.word.weight", 0),
-    "hidden_size": ("encoder.embeddings.word.weight", 1),
-    "intermediate_size": ("encoder.layers.0.mlp.up.weight", 0),
-    "max_position_embeddings": ("encoder.embeddings.position.weight", 0),
-    "type_vocab_size": ("encoder.embeddings.segment.weight", 0),
-    "num_attention_heads": ("encoder.pairing.output.weight", 0),
-}
+from pretrain.families.keys import numbers_behind
+from pretrain.models import ModelSettings, architecture_of
+from pretrain.models.record import field_types, with_fields
 
 
 def settings_from(
@@ -59,92 +32,95 @@ def settings_from(
     Raises:
         PolymeraseError: a size is stated otherwise than the tensors have it, or is neither stated nor readable.
     """
-    _check_known(overrides)
+    architecture = architecture_of(family.settings)
+    _check_known(family, overrides)
     # the pad id belongs to the tokenizer: config classes of ports carry defaults of their own
-    stated = {key: value for key, value in config.items() if value is not None and key != "pad_token_id"}
-    stated |= overrides
-    _check_values(stated, source)
-    shapes = sizes_of(state)
-    if shapes["num_hidden_layers"] > len(state):
-        raise PolymeraseError(f"{source}: layer {shapes['num_hidden_layers'] - 1} without the layers below it")
-    for key, value in shapes.items():
-        if key in stated and stated[key] != value:
-            raise PolymeraseError(f"{source}: {key} is stated as {stated[key]}, its tensors have {value}")
-    _check_layers(family, state, shapes, stated, source)
-    if "num_attention_heads" not in stated | shapes:
-        shapes["num_attention_heads"] = _published_heads(family, shapes, source)
+    of_config = {key: value for key, value in config.items() if value is not None and key != "pad_token_id"}
+    _check_values(family, {**of_config, **overrides}, source)
+    shapes = sizes_of(family, state)
+    for name, prefix in architecture.counted.items():
+        if shapes[name] > len(state):
+            raise PolymeraseError(f"{source}: layer {shapes[name] - 1} without the layers below it")
+        if not shapes[name]:
+            raise PolymeraseError(f"{source}: tensors are missing: not one layer ({prefix}0) is among them")
     try:
-        return family.resized({**stated, **shapes})
-    except (TypeError, ValueError) as why:
+        own = {name: value for name, value in overrides.items() if name in field_types(architecture.settings)}
+        stated = {**family.stated(of_config), **family.stated(overrides), **own}
+        for name, value in shapes.items():
+            if name in stated and stated[name] != value:
+                raise PolymeraseError(f"{source}: {name} is stated as {stated[name]}, its tensors have {value}")
+        _check_depth(family, state, shapes, stated, source)
+        _check_unseen(family, shapes, stated, source)
+        return with_fields(architecture, {**stated, **shapes}, family.settings)
+    except (TypeError, ValueError, KeyError) as why:
         raise PolymeraseError(f"{source}: settings that make no model ({why})") from None
 
 
-def sizes_of(state: Mapping[str, Tensor]) -> dict[str, int]:
-    """The sizes that shapes tell, under the names of transformers configs."""
+def sizes_of(family: Family, state: Mapping[str, Tensor]) -> dict[str, int]:
+    """The sizes that shapes tell, by the names of settings."""
+    architecture = architecture_of(family.settings)
     sizes = {
-        key: state[name].shape[dimension]
-        for key, (name, dimension) in _DIMENSIONS.items()
-        if name in state and state[name].dim() > dimension
+        name: state[tensor].shape[axis]
+        for name, (tensor, axis) in architecture.dimensions.items()
+        if tensor in state and state[tensor].dim() > axis
     }
-    sizes["num_hidden_layers"] = max(layer_numbers(state), default=-1) + 1
-    layers = sizes["num_hidden_layers"]
-    contact = state.get("unused.contact_head.weight")  # UTR-LM: one weight per head and layer
-    if contact is not None and contact.dim() == 2 and layers and contact.shape[1] % layers == 0:
-        sizes["num_attention_heads"] = contact.shape[1] // layers
-    return sizes
+    counts = {name: max(numbers_behind(state, prefix), default=-1) + 1 for name, prefix in architecture.counted.items()}
+    return sizes | counts | family.more_sizes(state)
 
 
-def layer_numbers(state: Mapping[str, Tensor]) -> set[int]:
-    """Numbers of the layers that have any tensor."""
-    return {int(found[1]) for name in state if (found := re.match(r"encoder\.layers\.(\d+)\.", name))}
-
-
-def _check_layers(
+def _check_depth(
     family: Family, state: Mapping[str, Tensor], shapes: Mapping[str, int], stated: Mapping[str, Any], source: str
 ) -> None:
     """A file that lost its last layers looks like a whole model with fewer of them: where nobody states any size, a
-    model as wide as the published one must be as deep, or have a contact head for just these layers."""
-    layers, published = shapes["num_hidden_layers"], family.settings
-    if not layers:
-        raise PolymeraseError(f"{source}: tensors are missing: not one layer of an encoder is among them")
-    as_wide = all(shapes.get(key) == getattr(published, key) for key in ("hidden_size", "intermediate_size"))
-    fits_contacts = "unused.contact_head.weight" in state and (
-        shapes.get("num_attention_heads") == published.num_attention_heads
-    )
-    trusted = fits_contacts or any(key in stated for key in _WHOLE_NUMBERS)
-    if as_wide and layers != published.num_hidden_layers and not trusted:
-        raise PolymeraseError(
-            f"{source}: {layers} layers, {family.name} has {published.num_hidden_layers}; "
-            f"if that is meant, say model.num_hidden_layers={layers}"
-        )
+    model as wide as the published one must be as deep, unless tensors of the release tell otherwise."""
+    architecture, published = architecture_of(family.settings), family.settings
+    widths = [name for name in architecture.dimensions if name in ("hidden_size", "intermediate_size")]
+    as_wide = all(shapes.get(name) == getattr(published, name) for name in widths)
+    told = family.more_sizes(state)
+    fits = bool(told) and all(value == getattr(published, name) for name, value in told.items())
+    trusted = fits or any(name in stated for name in (*architecture.dimensions, *architecture.counted))
+    for name in architecture.counted:
+        if as_wide and shapes[name] != getattr(published, name) and not trusted:
+            raise PolymeraseError(
+                f"{source}: {shapes[name]} layers, {family.name} has {getattr(published, name)}; "
+                f"if that is meant, say model.{name}={shapes[name]}"
+            )
 
 
-def _published_heads(family: Family, shapes: Mapping[str, int], source: str) -> int:
-    """The published number of heads, if everything else has the published size too; anything else would be a guess."""
-    published = family.settings
-    if any(shapes.get(key) != getattr(published, key) for key in ("hidden_size", "num_hidden_layers")):
-        raise PolymeraseError(
-            f"{source}: the number of attention heads cannot be seen from the tensors; "
-            "add model.num_attention_heads=N or put the model's config.json beside the file"
-        )
-    return published.num_attention_heads
+def _check_unseen(family: Family, shapes: Mapping[str, int], stated: Mapping[str, Any], source: str) -> None:
+    """What no tensor tells is as published if everything else is too; anything else would be a guess."""
+    architecture, published = architecture_of(family.settings), family.settings
+    seen = ("hidden_size", *architecture.counted)
+    for name in architecture.unseen:
+        as_published = all(shapes.get(other) == getattr(published, other) for other in seen)
+        if name not in stated and name not in shapes and not as_published:
+            raise PolymeraseError(
+                f"{source}: {name} cannot be seen from the tensors; "
+                f"add model.{name}=N or put the model's config.json beside the file"
+            )
 
 
-def _check_values(stated: Mapping[str, Any], source: str) -> None:
-    for key in _WHOLE_NUMBERS:
-        if key in stated and (type(stated[key]) is not int or stated[key] < 1):
-            raise PolymeraseError(f"{source}: {key} is stated as {stated[key]!r}, which is no positive whole number")
-    for key in _NUMBERS:
-        if key in stated and (type(stated[key]) not in (int, float) or not 0 <= stated[key] < float("inf")):
-            raise PolymeraseError(f"{source}: {key} is stated as {stated[key]!r}, which is no number from 0 up")
-    if stated.get("hidden_act", "gelu") not in tuple(ACTIVATIONS):
-        raise PolymeraseError(
-            f"{source}: hidden_act is stated as {stated['hidden_act']!r}; there are {', '.join(ACTIVATIONS)}"
-        )
+def _check_values(family: Family, stated: Mapping[str, Any], source: str) -> None:
+    """Values of the kind that the settings have."""
+    kinds = field_types(type(family.settings))
+    sizes = {each.name for each in fields(family.settings) if each.default is MISSING and kinds[each.name] is int}
+    for key, names in family.hugging_face.settings_of_key(family.settings).items():
+        for said in {key, *names} & set(stated):
+            value, kind = stated[said], kinds[names[0]]
+            least = 1 if names[0] in sizes and not names[0].endswith("_id") else 0
+            if kind is int and (type(value) is not int or value < least):
+                raise PolymeraseError(
+                    f"{source}: {said} is stated as {value!r}; expected a whole number from {least} up"
+                )
+            if kind is float and (type(value) not in (int, float) or not 0 <= value < float("inf")):
+                raise PolymeraseError(f"{source}: {said} is stated as {value!r}; expected a number from 0 up")
+            if get_origin(kind) is Literal and value not in get_args(kind):
+                known = ", ".join(map(str, get_args(kind)))
+                raise PolymeraseError(f"{source}: {said} is stated as {value!r}; there are {known}")
 
 
-def _check_known(overrides: Mapping[str, Any]) -> None:
+def _check_known(family: Family, overrides: Mapping[str, Any]) -> None:
+    known = {*field_types(type(family.settings)), *family.hugging_face.settings_of_key(family.settings)}
     for key in overrides:
-        if key not in _STATABLE:
-            nearest = difflib.get_close_matches(key, _STATABLE, 1, 0)[0]
-            raise PolymeraseError(f"model.{key}: no such setting; did you mean model.{nearest}?")
+        if key not in known:
+            raise PolymeraseError(f"model.{key}: no such setting; did you mean model.{nearest(key, known)}?")

@@ -14,9 +14,8 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.family import VOCABULARY_FILES
 from pretrain.importing.damage import brief
-from pretrain.models import ModelSettings
+from pretrain.models import ModelSettings, architecture_of
 
-_BY_TOKEN = ("encoder.embeddings.word.weight", "mlm_head.bias")  # tensors with a row per token
 _IDS = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
 
 
@@ -91,7 +90,8 @@ def extend_vocabulary(
     rows = torch.tensor([place[token] for token in before])
     generator = torch.Generator().manual_seed(seed)
     result = dict(state)
-    for name in _BY_TOKEN:
+    table, _ = architecture_of(old_settings).dimensions["vocab_size"]
+    for name in dict.fromkeys((table, "mlm_head.decoder.weight", "mlm_head.bias")):  # with a row per token
         if name in state:
             noise = torch.randn((len(after), *state[name].shape[1:]), generator=generator)
             result[name] = state[name].mean(dim=0) + getattr(old_settings, "initializer_range", 0.02) * noise

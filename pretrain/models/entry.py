@@ -56,6 +56,7 @@ class Architecture:
         head: settings -> settings of the output head.
         dimensions: setting -> (our tensor, its axis), what an importer reads sizes from.
         counted: setting -> prefix of numbered modules (``encoder.layers.``), whose highest number + 1 it is.
+        unseen: sizes that no tensor tells, so that somebody has to state them.
         flops_per_token: (settings, tokens of the sequence) -> operations of the backbone's forward pass per token.
         activation_bytes: (settings, options, lengths of the sequences, bytes of a value) -> what the forward pass
             keeps for the backward pass.
@@ -83,6 +84,7 @@ class Architecture:
     summary: Callable[[Any], dict[str, object]]
     layers: Callable[[Any], int]
     counted: Mapping[str, str] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
     side_inputs: Callable[[Any, tuple[str, ...]], dict[str, SideInput]] = no_side_inputs
     idle_options: Callable[[Any, Any], dict[str, str]] = lambda settings, options: {}
     keeps_pairs: Callable[[Any], bool] = lambda settings: False

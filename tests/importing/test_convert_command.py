@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pretrain.exporting.export_model import config_json
+from pretrain.exporting.form import config_json
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES, TRANSFORMS
+from pretrain.families.own_code import form_of
 from pretrain.families.published import published_model
 from pretrain.importing import import_published, read_source
 from pretrain.tokenizers import build_tokenizer
@@ -64,7 +65,8 @@ class Released:
         folder.mkdir()
         tensors = export_tensors(self.family, self.settings, self.state, "mlm").model
         save_file(tensors, folder / "model.safetensors")
-        config = config_json(self.family, self.settings, self.family.hugging_face.masked_lm_class)
+        form = form_of(self.family, self.settings)
+        config = config_json(form, self.settings, form.masked_lm_class, self.family.build_tokenizer().vocab)
         (folder / "config.json").write_text(json.dumps(config))
         write_tokenizer(build_tokenizer(self.family.tokenizer), folder, max_length=48)
         return folder
@@ -106,7 +108,7 @@ DAMAGE: dict[str, tuple[Callable[[Released], object], str]] = {  # what is done,
     "more tokens": (lambda r: resize_vocabulary(r, r.settings.vocab_size + 1), "vocabulary of"),
     "fewer tokens": (lambda r: resize_vocabulary(r, r.settings.vocab_size - 1), "vocabulary of"),
     "a tensor is missing": (lambda r: r.tensors.pop(r.query), "tensors are missing: "),
-    "no layer at all": (drop_layers, "not one layer of an encoder"),
+    "no layer at all": (drop_layers, "not one layer"),
     "one tensor more": (lambda r: r.tensors.update(extra=torch.ones(2)), "does not have: extra"),
     "a part of a third layer": (
         lambda r: r.tensors.update({r.query.replace(".1.", ".2."): torch.ones(24, 24)}), "tensors are missing: ",

@@ -260,8 +260,8 @@ def test_the_checkpoint_of_another_family_is_recognised(tmp_path: Path, made: st
         ({"num_heads": 3}, r"did you mean model\.num_attention_heads"),
         ({"num_attention_heads": 3, "hidden_size": 48}, "hidden_size is stated as 48, its tensors have 24"),
         ({"num_attention_heads": 5}, "not a multiple"),
-        ({"num_attention_heads": "three"}, "no positive whole number"),
-        ({"num_attention_heads": 0}, "no positive whole number"),
+        ({"num_attention_heads": "three"}, "expected a whole number from 1 up"),
+        ({"num_attention_heads": 0}, "expected a whole number from 1 up"),
         (
             {"num_attention_heads": 3, "hidden_act": "gelu_new"},
             "hidden_act is stated as 'gelu_new'; there are gelu, gelu_tanh, relu",

@@ -11,12 +11,14 @@ from safetensors.torch import save_file
 from pretrain import families, tokenizers
 from pretrain.config import check
 from pretrain.errors import PolymeraseError
-from pretrain.exporting.export_model import config_json
+from pretrain.exporting.form import config_json
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES, find_family
+from pretrain.families.own_code import form_of
 from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
+from pretrain.importing.source import FAMILY_KEY
 from pretrain.importing.vocabulary import vocabulary_beside
 from pretrain.models import LanguageModel, PackedBatch, side_inputs_of
 from pretrain.tokenizers import build_tokenizer
@@ -36,7 +38,9 @@ def exported(name: str, folder: Path) -> tuple[Path, LanguageModel]:
     torch.nn.init.normal_(model.mlm_head.bias)
     folder.mkdir()
     save_file(export_tensors(family, settings, model.state_dict(), "mlm").model, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config_json(family, settings, family.hugging_face.masked_lm_class)))
+    form = form_of(family, settings)
+    config = config_json(form, settings, form.masked_lm_class, family.build_tokenizer().vocab)
+    (folder / "config.json").write_text(json.dumps(config | {FAMILY_KEY: family.name}))
     write_tokenizer(build_tokenizer(family.tokenizer), folder, max_length=64)
     return folder, model.eval()
 

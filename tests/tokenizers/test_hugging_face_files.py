@@ -53,7 +53,8 @@ def exported(request, tmp_path_factory):
     name, _, option = request.param.partition(" ")
     tokenizer = build_tokenizer(name, **({option: True} if option else {}))
     folder = tmp_path_factory.mktemp(name)
-    write_tokenizer(tokenizer, folder, max_length=64)
+    bert_like = name in ("rnaernie", "rnaernie2", "mutbert")
+    write_tokenizer(tokenizer, folder, max_length=64, token_type_ids=bert_like)
     (folder / "config.json").write_text(json.dumps({"model_type": MODEL_TYPES.get(name, "bert")}))
     loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=isinstance(tokenizer, KmerTokenizer))
     return tokenizer, loaded, folder
@@ -154,7 +155,7 @@ def test_kmer_folders_do_not_load_without_their_code(tmp_path, argument):
 
 
 def test_pairs_follow_the_released_forms(golden, tmp_path):
-    write_tokenizer(build_tokenizer("mutbert", as_released=True), tmp_path, max_length=512)
+    write_tokenizer(build_tokenizer("mutbert", as_released=True), tmp_path, max_length=512, token_type_ids=True)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     data = json.loads((golden / "mutbert" / "tokenization.json").read_text())
     for case in data["pair"]:
@@ -165,5 +166,5 @@ def test_pairs_follow_the_released_forms(golden, tmp_path):
     assert padded["attention_mask"] == data["padded"]["attention_mask"]
     cut = data["truncated"]
     assert loaded(cut["text"], truncation=True, max_length=cut["max_length"])["input_ids"] == cut["input_ids"]
-    write_tokenizer(build_tokenizer("rnaernie2"), tmp_path, max_length=512)
+    write_tokenizer(build_tokenizer("rnaernie2"), tmp_path, max_length=512, token_type_ids=True)
     assert AutoTokenizer.from_pretrained(tmp_path)("A", "CG")["input_ids"] == [2, 6, 4, 8, 9, 3]

@@ -22,7 +22,7 @@ ALL = pytest.mark.parametrize("name", RECORDED)
 
 def logits(model: TrainedModel, name: str) -> torch.Tensor:
     """Logits (N, V) of the probe sequences."""
-    ids = [model.tokenizer.encode_text(text) for text in RECORDED[name]["texts"]]
+    ids = RECORDED[name]["ids"]
     batch = pack(model, np.concatenate(ids), [len(one) for one in ids], np.array(RECORDED[name]["hidden"]))
     with torch.no_grad():
         return model.network(batch)

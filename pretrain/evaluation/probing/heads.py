@@ -51,12 +51,6 @@ HEADS: dict[str, Callable[[int, int], Head]] = {
     "mean": MeanHead,
     "two_layers": TwoLayerHead,
 }
-_OF_FAMILY = {"mutbert": "mean", "utr_lm": "two_layers"}
-
-
-def head_of(family: str) -> str:
-    """Name of the head that a family is published with."""
-    return _OF_FAMILY.get(family, "pooler")
 
 
 def pooled(states: Tensor, lengths: list[int], maskable: Tensor, pool: str) -> Tensor:

@@ -144,6 +144,7 @@ TRANSFORMER = Architecture(
         "num_attention_heads": ("encoder.pairing.output.weight", 0),
     },
     counted={"num_hidden_layers": "encoder.layers."},
+    unseen=("num_attention_heads",),
     flops_per_token=flops_per_token,
     activation_bytes=activation_bytes,
     longest_input=longest_input,

@@ -9,10 +9,10 @@ import torch
 from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.probing.features import kmer_shares
-from pretrain.evaluation.probing.heads import head_of
 from pretrain.evaluation.probing.probe import probe
 from pretrain.evaluation.probing.table import LabelledSequences, as_task, read_columns
 from pretrain.evaluation.probing.tuning import Tuning, tune
+from pretrain.families import FAMILIES
 from tests.evaluation.support import error_line, in_process, tiny
 
 NOTHING = Ragged.from_rows([])
@@ -125,7 +125,7 @@ def rows_of_two_kinds(count: int) -> tuple[Ragged, np.ndarray]:
 
 @pytest.mark.parametrize(("family", "head"), [("rnaernie2", "pooler"), ("mutbert", "mean"), ("utr_lm", "two_layers")])
 def test_fine_tuning_finds_what_a_head_on_frozen_random_weights_does_not(family, head):
-    assert head_of(family) == head
+    assert FAMILIES[family].fine_tuning_head == head
     sequences, kinds = rows_of_two_kinds(60)
     classes = LabelledSequences([], sequences, kinds, ("rich", "poor"))
     model = tiny(family)
