@@ -8,7 +8,6 @@ from pretrain.families import Family, HuggingFaceForm
 from pretrain.families.own_code import form_of, own_config
 from pretrain.importing.source import FAMILY_KEY
 from pretrain.models import ModelSettings, architecture_of
-from pretrain.tokenizers import build_tokenizer
 
 Kind = Literal["mlm", "encoder"]
 
@@ -35,7 +34,7 @@ def config_json(
     if form.kind == "native":
         return form.config(settings) | common
     if vocab is None:
-        vocab = build_tokenizer(family.tokenizer).vocab
+        vocab = family.build_tokenizer().vocab
     stem, head = form.base_class.removesuffix("Model"), class_of(form, settings, "mlm")[0]
     auto_map = {
         "AutoConfig": f"configuration_{form.model_type}.{stem}Config",

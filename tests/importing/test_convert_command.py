@@ -66,7 +66,7 @@ class Released:
         tensors = export_tensors(self.family, self.settings, self.state, "mlm").model
         save_file(tensors, folder / "model.safetensors")
         form = form_of(self.family, self.settings)
-        config = config_json(form, self.settings, form.masked_lm_class, self.family.build_tokenizer().vocab)
+        config = config_json(self.family, self.settings, form.masked_lm_class)
         (folder / "config.json").write_text(json.dumps(config))
         write_tokenizer(build_tokenizer(self.family.tokenizer), folder, max_length=48)
         return folder

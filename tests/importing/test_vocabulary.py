@@ -18,7 +18,6 @@ from pretrain.families import FAMILIES, find_family
 from pretrain.families.own_code import form_of
 from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
-from pretrain.importing.source import FAMILY_KEY
 from pretrain.importing.vocabulary import vocabulary_beside
 from pretrain.models import LanguageModel, PackedBatch, side_inputs_of
 from pretrain.tokenizers import build_tokenizer
@@ -39,8 +38,7 @@ def exported(name: str, folder: Path) -> tuple[Path, LanguageModel]:
     folder.mkdir()
     save_file(export_tensors(family, settings, model.state_dict(), "mlm").model, folder / "model.safetensors")
     form = form_of(family, settings)
-    config = config_json(form, settings, form.masked_lm_class, family.build_tokenizer().vocab)
-    (folder / "config.json").write_text(json.dumps(config | {FAMILY_KEY: family.name}))
+    (folder / "config.json").write_text(json.dumps(config_json(family, settings, form.masked_lm_class)))
     write_tokenizer(build_tokenizer(family.tokenizer), folder, max_length=64)
     return folder, model.eval()
 
