@@ -11,6 +11,9 @@ GENCODE = EBI + "/gencode/Gencode_human/release_{release}/"
 RNACENTRAL = EBI + "/RNAcentral/releases/{release}/"
 ENSEMBL = "https://ftp.ensembl.org/pub/release-{release}"
 UCSC = "https://hgdownload.soe.ucsc.edu/goldenPath/hg38/bigZips/"
+UCSC_HG19 = "https://hgdownload.soe.ucsc.edu/goldenPath/hg19/bigZips/"
+NCBI = "https://ftp.ncbi.nlm.nih.gov/genomes/all/"
+BASENJI = "https://storage.googleapis.com/basenji_barnyard2/"  # files of Basenji and Enformer, which HyenaDNA uses
 PANEL = (
     "https://ftp.1000genomes.ebi.ac.uk/vol1/ftp/data_collections/1000G_2504_high_coverage/working/"
     "20220422_3202_phased_SNV_INDEL_SV/"
@@ -50,6 +53,17 @@ SPECIES = {
     "chicken": Species("gallus_gallus", "Gallus_gallus.bGalGal1.mat.broiler.GRCg7b", "toplevel"),
     "zebrafish": Species("danio_rerio", "Danio_rerio.GRCz11"),
 }
+# GPN's genomes: name -> RefSeq assembly and what NCBI calls it.
+BRASSICALES = {
+    "arabidopsis": "GCF_000001735.4_TAIR10.1",
+    "brassica": "GCF_000309985.2_CAAS_Brap_v3.01",
+    "camelina": "GCF_000633955.1_Cs",
+    "capsella": "GCF_000375325.1_Caprub1_0",
+    "carica": "GCF_000150535.2_Papaya1.0",
+    "eutrema": "GCF_000478725.1_Eutsalg1_0",
+    "raphanus": "GCF_000801105.1_Rs1.0",
+    "tarenaya": "GCF_000463585.1_ASM46358v1",
+}
 # The lists that RNAErnie was trained with lie in its repository; the terms of the databases they are taken from are not
 # stated there. Their files have not changed since they came (2023-07-16).
 MOTIFS = "https://raw.githubusercontent.com/CatIIIIIIII/RNAErnie/3aa906512a3982db0b821fb629835b917c21d558/data/motif/"
@@ -74,6 +88,18 @@ def _ensembl(species: str) -> dict[str, PublicFile]:
         f"ensembl_{species}_genome": PublicFile(genome, f"Ensembl {species} genome", "110"),
         f"ensembl_{species}_gtf": PublicFile(annotation, f"Ensembl {species} annotation", "110"),
     }
+
+
+def _refseq(name: str, assembly: str) -> dict[str, PublicFile]:
+    digits = assembly.partition("_")[2][:9]
+    folder = f"{NCBI}GCF/{digits[:3]}/{digits[3:6]}/{digits[6:]}/{assembly}/"
+    return {
+        f"refseq_{name}_{kind}": PublicFile(
+            f"{folder}{assembly}_genomic.{ending}.gz", f"RefSeq {assembly}, {kind}",
+            md5_list=folder + "md5checksums.txt",
+        )
+        for kind, ending in (("genome", "fna"), ("annotation", "gff"))
+    }  # fmt: skip
 
 
 def _panel() -> dict[str, PublicFile]:
@@ -115,6 +141,12 @@ FILES: dict[str, PublicFile] = {
         UCSC + "hg38.fa.gz", "human genome hg38, soft-masked",
         md5="1c9dcaddfa41027f17cd8f7a82c7293b", md5_list=UCSC + "md5sum.txt",
     ),
+    "ucsc_hg19": PublicFile(
+        UCSC_HG19 + "hg19.fa.gz", "human genome hg19, soft-masked", md5_list=UCSC_HG19 + "md5sum.txt"
+    ),
+    "hyenadna_genome": PublicFile(BASENJI + "hg38.ml.fa.gz", "human genome that HyenaDNA was trained on"),
+    "hyenadna_intervals": PublicFile(BASENJI + "sequences_human.bed", "intervals and splits of HyenaDNA and Enformer"),
+    **{name: file for key, assembly in BRASSICALES.items() for name, file in _refseq(key, assembly).items()},
     **{
         f"rnaernie_motifs_{name.lower()}": PublicFile(
             f"{MOTIFS}{name}.txt", f"motif list of RNAErnie, {name} (terms of the database not stated)", md5=md5
@@ -125,5 +157,6 @@ FILES: dict[str, PublicFile] = {
 }  # fmt: skip
 GROUPS = {
     "1000g": [name for name in FILES if name.startswith("1000g_")],
+    "refseq_brassicales": [name for name in FILES if name.removeprefix("refseq_").partition("_")[0] in BRASSICALES],
     "rnaernie_motifs": [name for name in FILES if name.startswith("rnaernie_motifs_")],
 }

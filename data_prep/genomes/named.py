@@ -67,6 +67,10 @@ class Genomes:
         self.named.setdefault(name, []).append(intervals)
         self.labels.setdefault(name, []).extend(labels if labels is not None else [""] * len(intervals))
 
+    def has_label(self, split: str) -> bool:
+        """Whether a named interval says that it belongs to a split."""
+        return any(split in labels for labels in self.labels.values())
+
     def number_of(self, assembly: str) -> int:
         """Number of the assembly of a name."""
         return [found.name for found in self.assemblies].index(assembly)

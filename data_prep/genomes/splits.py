@@ -76,3 +76,18 @@ def _belongs(named: np.ndarray, labels: np.ndarray, split: str, intervals: np.nd
     last = intervals[np.searchsorted(intervals[:, 0], contigs, side="right") - 1, 2][place]
     inside = (contigs[place] == named[:, 0]) & (named[:, 1] >= first) & (named[:, 2] <= last)
     return np.where(labels == "", inside, labels == split)
+
+
+def balanced_weights(genomes: Genomes, train: np.ndarray, name: str, window: int) -> list[float]:
+    """Weights under which every assembly gives as many windows, half a window apart, of its balanced regions as one."""
+    everything = np.concatenate(genomes.named["balanced"])
+    own = everything[_belongs(everything, np.array(genomes.labels["balanced"]), "train", train)]
+    windows = np.maximum((own[:, 2] - own[:, 1] - window) // max(window // 2, 1) + 1, 0)
+    counts = np.bincount(genomes.contigs[own[:, 0], 0], weights=windows, minlength=len(genomes.assemblies))
+    wanted = counts[genomes.number_of(name)]
+    if not counts.all():
+        without = genomes.assemblies[int(np.argmin(counts))].name
+        raise DataPrepError(
+            f"--balance-to {name}: {without} has no balanced regions to train on; give its --annotation"
+        )
+    return np.round(wanted / counts, 6).tolist()

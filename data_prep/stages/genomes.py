@@ -24,14 +24,14 @@ from data_prep.formats.contig_names import parse_contigs
 from data_prep.genomes.contigs import ContigFilter
 from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_assembly
 from data_prep.genomes.regions import RegionOptions
-from data_prep.genomes.splits import divide, store_split
+from data_prep.genomes.splits import balanced_weights, divide, store_split
 from data_prep.genomes.store import SCRATCH, StoreOptions, add_array, assembly_name, store_assembly
 from data_prep.runtime.console import add_output_arguments, report
 
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
-    "contigs", "exclude_contigs", "min_contig", "max_n", "window", "bytes", "keep_case", "weight", "validation_contigs",
-    "test_contigs", "validation", "region_window", "region_seed",
+    "contigs", "exclude_contigs", "min_contig", "max_n", "window", "bytes", "keep_case", "weight", "balance_to",
+    "validation_contigs", "test_contigs", "validation", "region_window", "region_seed",
 )  # fmt: skip
 
 
@@ -64,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weight", action="append", default=[], metavar="NAME=W",
         help="samples of an assembly relative to its size (default 1 each)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--balance-to", metavar="NAME",
+        help="weigh assemblies so that each gives as many windows of its balanced regions as this one",
     )  # fmt: skip
     parser.add_argument("--validation-contigs", metavar="LIST", help="contigs to hold out, with commas")
     parser.add_argument("--test-contigs", metavar="LIST", help="contigs to keep for a test split, with commas")
@@ -102,6 +106,10 @@ def run(args: argparse.Namespace) -> int:
             print(add_regions(genomes, name, path, region_options))
         for name, path in beds:
             add_bed(genomes, name, path, tally)
+        if genomes.has_label("test"):
+            splits.setdefault("test", genomes.intervals[:0])
+        if args.balance_to:
+            weights = balanced_weights(genomes, splits["train"], args.balance_to, args.region_window)
         for assembly in genomes.assemblies:
             tally.keep("contigs", len(assembly.contigs))
             for reason, names_of_reason in assembly.dropped.names.items():
@@ -156,6 +164,11 @@ def _check(args: argparse.Namespace, names: list[str]) -> None:
     for name in ("window", "min_contig", "region_window"):
         if getattr(args, name) < 1:
             raise DataPrepError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(args, name)}")
+    if args.balance_to and (args.balance_to not in names or args.weight or not args.annotation):
+        raise DataPrepError(
+            f"--balance-to {args.balance_to}: expected one of {', '.join(names[:5])}, with --annotation and without "
+            "--weight"
+        )
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise DataPrepError(f"two genomes are called {repeated[0]!r}; rename one of the files, or give it once")
 

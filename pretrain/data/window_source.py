@@ -42,7 +42,7 @@ class WindowSource:
         else:
             holds = tokenizer.max_nucleotides(max_tokens)
         self._check_width(holds)
-        self._sampler = _sampler(table, settings, holds)
+        self._sampler = _sampler(table, settings, holds, tokenizer.min_nucleotides)
         self.size = self._sampler.size
         self.skipped: dict[str, int] = {}
         self.index_bytes = 0
@@ -92,8 +92,8 @@ class WindowSource:
             )
 
 
-def _sampler(table: GenomeTable, settings: CorpusSettings, holds: int) -> Sampler:
-    """The windows that ``corpus.sampling`` names; ``holds``: bases of the longest sample."""
+def _sampler(table: GenomeTable, settings: CorpusSettings, holds: int, least: int) -> Sampler:
+    """The windows that ``corpus.sampling`` names; ``holds``, ``least``: bases of the longest and shortest sample."""
     sampling, width = settings.sampling, settings.window or holds
     sampler: Sampler
     if sampling.draw in ("uniform", "cut_and_sample", "chunks") and table.bases and table.window_count(width) < 1:
@@ -101,7 +101,7 @@ def _sampler(table: GenomeTable, settings: CorpusSettings, holds: int) -> Sample
     if sampling.draw == "uniform":
         sampler = Uniform(table, width)
     elif sampling.draw == "cut_and_sample":
-        sampler = CutAndSample(table, width, 5 if sampling.shortest is None else sampling.shortest)
+        sampler = CutAndSample(table, width, max(5 if sampling.shortest is None else sampling.shortest, least))
     elif sampling.draw == "chunks":
         overlap = 50 if sampling.overlap is None else sampling.overlap
         if overlap >= width:
@@ -115,7 +115,7 @@ def _sampler(table: GenomeTable, settings: CorpusSettings, holds: int) -> Sample
         intervals = table.region_intervals(sampling.regions or "intervals")
         sampler = Around(table, intervals, width, sampling.random_start)
     else:
-        sampler = Tiles(table, whole_contigs(table), width, width, sampling.shortest or 1)
+        sampler = Tiles(table, whole_contigs(table), width, width, max(sampling.shortest or 1, least))
     return sampler
 
 

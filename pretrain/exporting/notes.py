@@ -14,6 +14,8 @@ _TERMS = {
     "ensembl.org": "no restrictions (Ensembl)",
     "/Gencode_": "no restrictions (GENCODE)",
     "hgdownload.soe.ucsc.edu": "no restrictions (UCSC genome sequence)",
+    "ncbi.nlm.nih.gov": "no restrictions (NCBI)",
+    "basenji_barnyard2": "human genome sequence, no restrictions; intervals of Basenji (Apache-2.0)",
     "1000genomes": "open; cite the 1000 Genomes Project (IGSR)",
 }
 

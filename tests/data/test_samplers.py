@@ -132,6 +132,13 @@ def test_half_of_dnaberts_windows_are_cut_and_half_sampled(genomes):
     assert abs(many.mean() - 27.5) < 0.6
 
 
+def test_windows_too_short_for_a_token_are_never_drawn(genomes):
+    tokenizer = build_tokenizer("dnabert_6mer")
+    for draw, fewest in (("cut_and_sample", 3), ("documents", 7)):  # 1,000 bases in pieces of 15 leave 10
+        source = open_source(genomes[1], "train", tokenizer, CorpusSettings(sampling=Sampling(draw=draw)), 12)
+        assert source.token_counts(np.arange(source.size)).min() == fewest
+
+
 def test_chunks_share_their_overlap_and_begin_anywhere_in_it(genomes):
     table = genomes[1].split("train")
     fixed, moving = (Tiles(table, table.intervals, 100, 90, slack=slack) for slack in (0, 10))

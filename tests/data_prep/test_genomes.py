@@ -147,6 +147,31 @@ def test_regions_through_the_command_line(tmp_path):
     assert len(corpus.split("train").region_intervals("balanced"))
 
 
+def test_assemblies_are_weighed_to_give_as_many_windows_as_one(tmp_path, capsys):
+    draw = np.random.default_rng(3)
+    files, annotations = [], []
+    for name, size in (("small", 3000), ("large", 9000)):
+        text = "".join(draw.choice(list("ACGT"), size))
+        files.append(fasta(tmp_path, f"{name}.fa", {"c": text}))
+        rows = "".join(f"c\tx\texon\t{at}\t{at + 99}\t.\t+\t.\tParent=t\n" for at in range(500, size - 500, 1000))
+        (tmp_path / f"{name}.gff3").write_text(f"##gff-version 3\n{rows}")
+        annotations += ["--annotation", f"{name}={tmp_path / f'{name}.gff3'}"]
+    options = ["--window", 20, "--region-window", 20, "--validation", 0, *annotations]
+    corpus = build(tmp_path, *options, "--balance-to", "small", sources=files)
+    small, large = corpus.manifest["assemblies"]
+    intervals = corpus.split("train").region_intervals("balanced")
+    windows = [
+        int(((own[:, 2] - own[:, 1] - 20) // 10 + 1).sum()) for own in (intervals[intervals[:, 0] == c] for c in (0, 1))
+    ]
+    assert small["weight"] == 1.0
+    assert large["weight"] == pytest.approx(windows[0] / windows[1], abs=1e-6)
+    assert large["weight"] < 0.5
+    arguments = ["genomes", *map(str, files), "--out", str(tmp_path / "x"), "--window", "20"]
+    for wrong in (["--balance-to", "small"], ["--balance-to", "other", *annotations]):
+        assert main([*arguments, *wrong]) == 2
+        assert "--balance-to" in capsys.readouterr().err
+
+
 def test_files_of_several_genomes_are_told_apart_by_name(tmp_path):
     one, two = fasta(tmp_path, "one.fa.gz"), fasta(tmp_path, "two.fna")
     bed = tmp_path / "i.bed"

