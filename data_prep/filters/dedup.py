@@ -89,9 +89,9 @@ class SeenKeys:
 class RepeatedIds:
     """Counts ids that were seen before, in memory that does not grow with their number."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, young_keys: int = YOUNG_KEYS):
         (folder / "ids").mkdir(exist_ok=True)
-        self._seen = SeenKeys(folder / "ids")
+        self._seen = SeenKeys(folder / "ids", young_keys)
         self.count = 0
         self.first = b""
 

@@ -8,6 +8,7 @@ from xxhash import xxh3_64_intdigest
 
 from data_prep.corpus import Corpus
 from data_prep.inspection.variants import Density, density_of, spectrum_of
+from data_prep.runtime.console import progress
 
 ENOUGH_ROWS = 100  # fewer sequences have no distribution to speak of
 PILE_SHARE, PILE_FACTOR, NEIGHBORS = 0.01, 10, 10  # of sequences of one length; times the lengths around it
@@ -51,7 +52,7 @@ def _keys(corpus: Corpus, split: str) -> np.ndarray:
     """uint64 (S,): the identity of each sequence."""
     table = corpus.split(split)
     keys = np.empty(len(table), np.uint64)
-    for start in range(0, len(table), BLOCK_ROWS):
+    for start in progress(range(0, len(table), BLOCK_ROWS), description=f"repeats in {split}", unit=" blocks"):
         rows = table.gather(np.arange(start, min(start + BLOCK_ROWS, len(table))))
         keys[start : start + len(rows)] = list(map(xxh3_64_intdigest, rows.slices()))
     return keys

@@ -7,6 +7,7 @@ import numpy as np
 from data_prep.corpus import Corpus
 from data_prep.corpus.bases import OTHER
 from data_prep.corpus.genome import Store
+from data_prep.runtime.console import progress
 
 BINS = 200  # along the longest contig
 BLOCK_BASES = 1 << 24  # of a contig that are read at once
@@ -33,7 +34,7 @@ def density_of(corpus: Corpus) -> list[Density]:
     contigs = corpus.manifest["contigs"]
     width = max(1, -(-max((contig["bases"] for contig in contigs), default=1) // BINS))
     found = []
-    for contig in contigs:
+    for contig in progress(contigs, description="variants along contigs", unit=" contigs"):
         store, bases = Store.open(corpus.folder / contig["folder"]), contig["bases"]
         bins = max(1, -(-bases // width))
         places = np.asarray(store.variants.pos0) // width if store.variants is not None else np.empty(0, np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.corpus import SequenceWriter
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.filters.clustering import Clusterer
-from data_prep.filters.dedup import RepeatedIds, SeenKeys, sequence_keys
+from data_prep.filters.dedup import YOUNG_KEYS, RepeatedIds, SeenKeys, sequence_keys
 from data_prep.filters.holdout import is_held_out
 from data_prep.filters.records import AmbiguityFilter, LengthFilter, LetterFilter, RecordBatch, drop_duplicates
 from data_prep.filters.tally import Tally
@@ -74,7 +74,7 @@ def fill(
     """Write every record of the file that the policy admits; `wanted` as from `find_contained`."""
     length = LengthFilter(policy.min_length, policy.max_length, "drop")
     seen = SeenKeys(writer.scratch)
-    repeated = RepeatedIds(writer.scratch)
+    repeated = RepeatedIds(writer.scratch, YOUNG_KEYS // 4)  # ids of RNAcentral hardly repeat: less memory will do
     row = 0
     for records in read_records(file, policy, tally):
         if wanted is not None:

@@ -1,6 +1,7 @@
 """The 28 RNA types that RNAErnie knows, and where a type is written (recipes/rnaernie.md#types)."""
 
 import re
+from functools import lru_cache
 
 from data_prep.rnacentral.phrases import PHRASES
 
@@ -47,6 +48,7 @@ def type_of_header(header: bytes) -> str | None:
     return type_in_words(description)
 
 
+@lru_cache(maxsize=1 << 16)  # millions of records have one description, such as that of a ribosomal RNA
 def type_in_words(description: str) -> str | None:
     """The type that a description names; the first of PHRASES that fits decides."""
     found = next((kind for pattern, kind in PHRASES if pattern.search(description)), None)
