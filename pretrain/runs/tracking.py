@@ -44,6 +44,9 @@ class Tracker:
     """
 
     def __init__(self, settings: TrackingSettings, run_dir: Path, run_id: str | None, *, running: bool = True):
+        self._noted = run_dir / "mlflow_run_id.txt"  # a run may end before its first checkpoint knows it
+        if run_id is None and self._noted.is_file():
+            run_id = self._noted.read_text(encoding="ascii").strip()
         self.run_id = run_id
         self._settings, self._run_dir, self._running = settings, run_dir, running
         self._client: Any = None
@@ -189,6 +192,7 @@ class Tracker:
         )
         if self.run_id is None:
             self.run_id = client.create_run(experiment_id, run_name=run_dir.name).info.run_id
+            self._noted.write_text(f"{self.run_id}\n", encoding="ascii")
         elif self._running:
             client.update_run(self.run_id, status="RUNNING")
         self._client = client

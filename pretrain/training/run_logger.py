@@ -16,6 +16,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.runs.history import HELD_OUT, write_held_out
 from pretrain.runs.provenance import save_environment
 from pretrain.runs.tracking import Tracker
+from pretrain.training.changed_settings import changes, describe, former_config
 from pretrain.training.components import RunComponents
 from pretrain.training.metrics import MetricsFile
 from pretrain.training.progress import Progress
@@ -44,13 +45,20 @@ class RunLogger:
         if not self._dist_context.is_first:
             return
         config = self._components.config
-        save_config(config, self._run_dir / "config.yaml")
+        before = former_config(self._start.folder) if self._start.folder else None
+        changed = changes(before, config) if before else {}
+        own = self._run_dir / "config.yaml"
+        if changed and own.exists():
+            own.replace(self._run_dir / f"config.until-step-{self._start.step}.yaml")  # what it was trained with so far
+        save_config(config, own)
         save_environment(self._run_dir)
         self._metrics.cut_after(self._start.step)
         self._tracker = Tracker(config.tracking, self._run_dir, self._start.state.get("tracking_run"))
         self._tracker.parameters(config.model_dump(mode="json"))
         for corpus in self._components.corpora:
             self._tracker.corpus(corpus.folder, corpus.fingerprint, _sizes(corpus.manifest))
+        if before and changed:
+            self._say_changes(changed, describe(changed, before, config, self._start.step))
         for line in (self._start.message, *(f"note: {note}" for note in notes(config))):
             self.progress.say(line)
         for number, source in enumerate(builder.sources):
@@ -59,6 +67,12 @@ class RunLogger:
                 f"{self._components.corpora[number].folder}: {source.size:,} samples per epoch, "
                 f"skipped {skipped or 'none'}"
             )
+
+    def _say_changes(self, changed: dict[str, tuple[Any, Any]], text: str) -> None:
+        self.event(self._start.step, text)
+        assert self._tracker is not None
+        for key, (old, new) in changed.items():
+            self._tracker.tag(f"changed_at_step_{self._start.step}.{key}", f"{old} -> {new}"[:5000])
 
     def numbers(self, step: int, values: dict[str, float], **texts: str) -> None:
         """Metrics of one step."""

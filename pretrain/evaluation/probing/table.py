@@ -80,12 +80,10 @@ def as_task(
     if len(texts) < folds:
         raise PolymeraseError(f"{source}: {len(texts)} rows, fewer than {folds} folds; lower --folds")
     numbers = [_number(text) for text in texts]
+    _check_mixed(source, ids, texts, numbers, task)
     if task == "auto":
         task = "regression" if None not in numbers and len(set(numbers)) > 20 else "classification"
     if task == "regression":
-        if None in numbers:
-            bad = texts[numbers.index(None)]
-            raise PolymeraseError(f"{source}: label {bad!r} is no number; --task classification takes it for a class")
         if len(texts) < 2 * folds:
             raise PolymeraseError(
                 f"{source}: {len(texts)} rows, fewer than two in each of {folds} folds; lower --folds"
@@ -100,6 +98,17 @@ def as_task(
     classes = tuple(sorted(counts))
     place = {name: number for number, name in enumerate(classes)}
     return LabelledSequences(ids, sequences, np.array([place[text] for text in texts], np.int64), classes)
+
+
+def _check_mixed(source: str, ids: list[str], texts: list[str], numbers: list[float | None], task: str) -> None:
+    """Among numbers, a label that is none (nan, inf, text) is a mistake of its row, not a class."""
+    wrong = [row for row, number in enumerate(numbers) if number is None]
+    mostly = len(wrong) < len(texts) / 2 and len({number for number in numbers if number is not None}) > 20
+    if wrong and (task == "regression" or (task == "auto" and mostly)):
+        raise PolymeraseError(
+            f"{source}: {ids[wrong[0]]}: label {texts[wrong[0]]!r} is no finite number ({len(wrong)} of {len(texts)} "
+            "are none); leave such rows out, or say --task classification if labels are classes"
+        )
 
 
 def _number(text: str) -> float | None:

@@ -59,7 +59,7 @@ def test_the_task_follows_from_the_labels_unless_it_is_said():
     assert as_task("t", ids, sequences, few, "auto", 2).classes == ("0", "1", "2")
     assert as_task("t", ids, sequences, many, "auto", 2).labels.tolist()[:2] == [0.5, 1.5]
     assert as_task("t", ids, sequences, few, "regression", 2).classes == ()
-    with pytest.raises(PolymeraseError, match="label 'x' is no number"):
+    with pytest.raises(PolymeraseError, match="label 'x' is no finite number"):
         as_task("t", ids, sequences, ["x", *few[1:]], "regression", 2)
     with pytest.raises(PolymeraseError, match="class 'rare' has 1 rows, fewer than 2 folds"):
         as_task("t", ids, sequences, ["rare", *few[1:]], "classification", 2)

@@ -1,0 +1,53 @@
+"""What is other than before when a run goes on: nothing of it stops the run, all of it is said and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pretrain.config import Config, load_config
+from pretrain.errors import PolymeraseError
+from pretrain.training.schedule import learning_rate
+
+_OF_NO_CONSEQUENCE = ("run.dir", "tracking.", "quirks")
+
+
+def former_config(checkpoint: Path) -> Config | None:
+    """The config that the run of a checkpoint was started with last; None where it is gone or no longer readable."""
+    try:
+        return load_config(str(checkpoint.parents[1] / "config.yaml"))
+    except PolymeraseError:
+        return None
+
+
+def changes(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> value before and now."""
+    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
+    keys = [*old, *(key for key in new if key not in old)]
+    return {
+        key: (old.get(key), new.get(key))
+        for key in keys
+        if old.get(key) != new.get(key) and not key.startswith(_OF_NO_CONSEQUENCE)
+    }
+
+
+def describe(found: Mapping[str, tuple[Any, Any]], before: Config, now: Config, step: int) -> str:
+    """One line: every key, and where the learning rate jumps."""
+    parts = [f"{key} {_short(old)} -> {_short(new)}" for key, (old, new) in found.items()]
+    old_rate, new_rate = learning_rate(before)(step), learning_rate(now)(step)
+    if abs(old_rate - new_rate) > 1e-3 * max(old_rate, new_rate):
+        parts.append(f"the next update's learning rate {old_rate:.3g} -> {new_rate:.3g}")
+    return "changed since the checkpoint: " + ", ".join(parts)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
