@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SPECIAL = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 MEASURED = 10_000  # sequences that tell coverage and length
+# N and the other codes are part of no token: they end a word, as blanks do, and are unknown afterwards.
+PLAIN = {letter: " " for letter in range(128) if chr(letter) not in "ACGTU "}
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Measured:
 
 
 def train(text: Iterable[str], vocab_size: int, min_frequency: int = 2, max_token: int | None = None) -> "Tokenizer":
-    """Byte pairs of letters, whitespace between words, `[CLS] tokens [SEP]` around; DataPrepError without any text."""
+    """Byte pairs of A, C, G, T and U, `[CLS] tokens [SEP]` around; DataPrepError without any letter."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[0]))
@@ -38,7 +40,7 @@ def train(text: Iterable[str], vocab_size: int, min_frequency: int = 2, max_toke
         show_progress=sys.stderr.isatty(),
         max_token_length=max_token,
     )
-    tokenizer.train_from_iterator(text, trainer)
+    tokenizer.train_from_iterator((row.translate(PLAIN) for row in text), trainer)
     ids = tokenizer.get_vocab()
     if len(ids) == len(SPECIAL):
         raise DataPrepError("the corpus has no training sequence, so there is nothing to learn from")

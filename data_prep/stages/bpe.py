@@ -1,8 +1,8 @@
 """Train byte-pair tokens on a corpus, as DNABERT-2 did: one `tokenizer.json` that models and transformers read.
 
-Five special tokens, [UNK] [CLS] [SEP] [PAD] [MASK], come first; then the letters of the corpus, then merges in the
-order in which they were made. The same corpus and options give the same file. Training holds its text in memory several
-times over: --sequences takes fewer, evenly spaced.
+Five special tokens, [UNK] [CLS] [SEP] [PAD] [MASK], come first; then the letters A, C, G, T or U, then merges in the
+order in which they were made; N and other codes are in no token. The same corpus and options give the same file.
+Training holds its text in memory several times over: --sequences takes fewer, evenly spaced.
 
 example:
   python -m data_prep bpe corpora/genomes --vocab-size 4096 --out dna_bpe.json

@@ -39,7 +39,7 @@ class LetterTable:
         for number, text in zip(nucleotide, texts, strict=True):
             self.length[number] = len(text)
             if len(text) <= self.k:
-                self.codes[number, : len(text)] = ["ACGU".index(letter) for letter in text]
+                self.codes[number, : len(text)] = ["ACGU".find(letter) % (OTHER + 1) for letter in text]
         for number, token in enumerate(vocab):  # other letters have a place too
             if number not in tokenizer.special_ids and len(token) == 1 and token.isalpha():
                 self.length[number] = 1

@@ -58,6 +58,13 @@ def test_genomes_are_read_in_pieces_without_n(tmp_path, capsys):
     assert "trained on 2 sequences" in capsys.readouterr().out
 
 
+def test_n_is_part_of_no_token_and_counts_as_unknown(tmp_path, capsys):
+    corpus = corpus_of(tmp_path, ["ACGTNACGTN", "ACGTRACGT"] * 3)
+    assert main(["bpe", corpus, "--vocab-size", "12", "--out", str(tmp_path / "t.json")]) == 0
+    assert set("".join(json.loads((tmp_path / "t.json").read_text())["model"]["vocab"])) & set("NRY") == {"N"}  # [UNK]
+    assert f"coverage: {1 - 9 / 57:.4%} of letters known" in capsys.readouterr().out
+
+
 def test_fewer_tokens_than_asked_for_are_told(tmp_path, capsys):
     corpus = corpus_of(tmp_path, ["ACGT", "ACGT"])
     assert main(["bpe", corpus, "--vocab-size", "50", "--out", str(tmp_path / "t.json")]) == 0
