@@ -6,12 +6,13 @@ shared; these count the work whoever else is there). Peers that are not installe
 
 from data_prep.benchmarks.fasta import fasta_rows
 from data_prep.benchmarks.fold import fold_rows
-from data_prep.benchmarks.vcf import vcf_rows
+from data_prep.benchmarks.vcf import sites_rows, vcf_rows
 from data_prep.benchmarks.windows import storage_rows, window_rows
 
 BENCHMARKS = {
     "fasta": fasta_rows,
     "vcf": vcf_rows,
+    "sites": sites_rows,
     "windows": window_rows,
     "fold": fold_rows,
     "storage": storage_rows,

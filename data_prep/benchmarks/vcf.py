@@ -1,4 +1,4 @@
-"""A VCF with genotype columns, beside `bcftools query -f`."""
+"""VCFs with and without genotype columns, beside `bcftools query -f`."""
 
 import random
 import shutil
@@ -17,36 +17,68 @@ from data_prep.variants.collect import CollectJob, collect
 from data_prep.variants.vcf import VcfOptions
 
 SAMPLES, RECORDS = 3202, 5000
+SITES = 500_000  # records without samples
 MEMBER_BYTES = 65280  # as `bgzip` cuts
 
 
 def vcf_rows(scratch: Path) -> list[dict[str, Any]]:
-    """Records per CPU second, from file to alleles checked against the genome."""
+    """Records per CPU second of a file with samples, from file to alleles checked against the genome."""
+    codes = _codes(scratch, RECORDS)
+    return _measured(scratch, f"VCF, {SAMPLES} samples", _with_samples(codes), RECORDS, ">= 1.5")
+
+
+def sites_rows(scratch: Path) -> list[dict[str, Any]]:
+    """The same of a file without samples."""
+    codes = _codes(scratch, SITES)
+    return _measured(scratch, "VCF, sites only", _sites(codes), SITES, ">= 1.0")
+
+
+def _measured(scratch: Path, stage: str, lines: list[str], records: int, wanted: str) -> list[dict[str, Any]]:
     path = scratch / "benchmark.vcf.gz"
-    codes = np.random.default_rng(0).integers(0, 4, 5 * RECORDS + 10).astype(np.uint8)
-    np.save(scratch / "codes.npy", codes)
-    _write(path, codes)
+    _write(path, lines)
     job = CollectJob(path, VcfOptions(), {"chr1": scratch}, ContigNames(["chr1"], "benchmark"), 0.0, 0.001, scratch)
     sides: dict[str, Any] = {"ours": lambda: collect(job)}
     if shutil.which("bcftools"):
         command = ["bcftools", "query", "-f", "%CHROM\t%POS\t%REF\t%ALT\t%INFO/AF\n", str(path)]
         sides["bcftools"] = lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = in_turn(sides, rounds=5)
-    rates = {name: RECORDS / value for name, value in seconds.items()}
-    return [row(f"VCF, {SAMPLES} samples", "records/CPU s", rates["ours"], "bcftools query -f", rates.get("bcftools"),
-                ">= 1.5")]  # fmt: skip
+    rates = {name: records / value for name, value in seconds.items()}
+    return [row(stage, "records/CPU s", rates["ours"], "bcftools query -f", rates.get("bcftools"), wanted)]
 
 
-def _write(path: Path, codes: np.ndarray) -> None:
+def _codes(scratch: Path, records: int) -> np.ndarray:
+    """A contig of five bases a record."""
+    codes = np.random.default_rng(0).integers(0, 4, 5 * records + 10).astype(np.uint8)
+    np.save(scratch / "codes.npy", codes)
+    return codes
+
+
+def _header(codes: np.ndarray, columns: list[str]) -> list[str]:
+    keys = [("AC", "A", "Integer"), ("AF", "A", "Float"), ("AN", "1", "Integer")]
+    return [
+        "##fileformat=VCFv4.2", f"##contig=<ID=chr1,length={len(codes)}>", '##FILTER=<ID=PASS,Description="x">',
+        *(f'##INFO=<ID={name},Number={number},Type={kind},Description="x">' for name, number, kind in keys),
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">',
+        "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", *columns]),
+    ]  # fmt: skip
+
+
+def _sites(codes: np.ndarray) -> list[str]:
+    """One SNV every five bases with the columns that population files have."""
+    generator = random.Random(0)
+    lines = _header(codes, [])
+    for record in range(SITES):
+        pos0, count = 5 * record + 2, int(5008 * generator.betavariate(0.2, 2))
+        code = int(codes[pos0])
+        ref, alt = "ACGT"[code], "ACGT"[code - 1]
+        lines.append(f"chr1\t{pos0 + 1}\trs{record}\t{ref}\t{alt}\t.\tPASS\tAC={count};AF={count / 5008:.6g};AN=5008")
+    return lines
+
+
+def _with_samples(codes: np.ndarray) -> list[str]:
     """One SNV every five bases, genotypes as rare as allele frequencies are."""
     generator = random.Random(0)
-    lines = ["##fileformat=VCFv4.2", f"##contig=<ID=chr1,length={len(codes)}>", '##FILTER=<ID=PASS,Description="x">']
-    lines += [
-        '##INFO=<ID=AF,Number=A,Type=Float,Description="x">',
-        '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">',
-    ]
-    names = [f"S{number}" for number in range(SAMPLES)]
-    lines.append("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *names]))
+    lines = _header(codes, ["FORMAT", *(f"S{number}" for number in range(SAMPLES))])
     for record in range(RECORDS):
         pos0, frequency = 5 * record + 2, min(0.999, generator.betavariate(0.2, 2))
         ref = int(codes[pos0])
@@ -57,6 +89,10 @@ def _write(path: Path, codes: np.ndarray) -> None:
         lines.append(
             "\t".join(["chr1", str(pos0 + 1), ".", *bases, ".", "PASS", f"AF={frequency:.6f}", "GT", *genotypes])
         )
+    return lines
+
+
+def _write(path: Path, lines: list[str]) -> None:
     text = ("\n".join(lines) + "\n").encode()
     with open(path, "wb") as file:
         for start in range(0, len(text), MEMBER_BYTES):
