@@ -46,7 +46,7 @@ def text_blocks(path: Path) -> Iterator[bytes | bytearray]:
     """
     if _is_bcf(path):
         return as_text(bcf_text(path), str(path))
-    return as_text(cast(Iterator[bytes], decompressed_blocks(path)), str(path))  # bytearrays do as well
+    return as_text(cast(Iterator[bytes], decompressed_blocks(path)), str(path), thorough=False)  # bytearrays do as well
 
 
 def decompressed_blocks(path: Path) -> Iterator[bytes | bytearray]:

@@ -58,8 +58,12 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
         yield number, last
 
 
-def as_text(pieces: Iterable[bytes], file: str) -> Pieces:
-    """The same text in one form; `file` names it in errors."""
+def as_text(pieces: Iterable[bytes], file: str, *, thorough: bool = True) -> Pieces:
+    """The same text in one form; `file` names it in errors.
+
+    thorough: look for byte-order marks and NUL bytes behind the beginning too. Readers that refuse any line with one
+    anyway, and pass over most of their text, do without.
+    """
     pieces = iter(pieces)
     head = b""
     for piece in pieces:
@@ -67,12 +71,25 @@ def as_text(pieces: Iterable[bytes], file: str) -> Pieces:
         if len(head) >= HEAD_BYTES:
             break
     refuse_binary(file, head)
-    pieces = chain([head] if head else [], pieces)
     codec = next((codec for mark, codec in WIDE if head.startswith(mark)), None)
     codec = codec or next((codec for pattern, codec in UNMARKED_UTF16 if pattern.match(head)), None)
+    pieces = chain([head.removeprefix(MARK)], pieces)
     if codec:
         pieces = _decoded(pieces, codec, file)
-    return _with_line_feeds(_without_marks(pieces), file)
+    elif b"\0" in head:
+        raise _binary(file)
+    return _with_line_feeds(_without_marks(_without_zeros(pieces, file)) if thorough else pieces, file)
+
+
+def _without_zeros(pieces: Pieces, file: str) -> Pieces:
+    for piece in pieces:
+        if b"\0" in piece:
+            raise _binary(file)
+        yield piece
+
+
+def _binary(file: str) -> DataPrepError:
+    return DataPrepError(f"{file}: binary data (a NUL byte), expected text; check the file")
 
 
 def _decoded(pieces: Pieces, codec: str, file: str) -> Pieces:
@@ -110,11 +127,13 @@ def _with_line_feeds(pieces: Pieces, file: str) -> Pieces:
     old_mac: bool | None = None  # not known before the first line end
     held = b""  # CRs at the end of a piece: what follows tells what they are
     for piece in pieces:
-        if b"\0" in piece:
-            raise DataPrepError(f"{file}: binary data (a NUL byte), expected text; check the file")
         if held:
             piece, held = held + piece, b""
-        if b"\r" in piece:
+        if b"\r" not in piece:
+            if old_mac is False:  # nearly always
+                yield piece
+                continue
+        else:
             stripped = piece.rstrip(b"\r")
             held, piece = bytes(piece[len(stripped) :]), stripped
             while b"\r\n" in piece:  # CRLF, and CRCRLF of files converted twice

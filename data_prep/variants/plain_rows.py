@@ -14,10 +14,13 @@ from data_prep.variants.alleles import CODE, SEVERAL
 from data_prep.variants.definition import ALLELE
 
 COLUMNS = 8
-PAD = 16  # bytes in front, so that a window that ends in the first record stays inside
+PAD = 16  # bytes on both sides, so that a window that ends in the first record or begins in the last stays inside
 POS_DIGITS, FRACTION_DIGITS = 10, 12
 TENS = 10.0 ** np.arange(23)
-WEIGHTS = {count: np.ascontiguousarray(TENS[:count][::-1]) for count in (2, POS_DIGITS, FRACTION_DIGITS)}
+# For eight digits in the bytes of a number, after D. Lemire's "Quickly parsing eight digits" (2018).
+ZEROS, ABOVE_NINE, HIGH_BITS = (np.uint64(int(byte * 8, 16)) for byte in ("30", "76", "80"))
+PAIRS = np.uint64(0x000000FF000000FF)
+LOW_PAIRS, HIGH_PAIRS = np.uint64(100 + (1_000_000 << 32)), np.uint64(1 + (10_000 << 32))
 TAB, LINE_FEED, ZERO, DOT, MINUS, SEMICOLON = b"\t\n0.-;"
 LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
 
@@ -40,10 +43,10 @@ def plain_rows(text: bytes, key: str, *, filter_pass: bool) -> PlainRows | None:
 
     key: of INFO, with the frequency. filter_pass: a record is plain only if its FILTER is PASS or empty.
     """
-    letters = np.frombuffer(bytes(PAD) + text, np.uint8)
+    letters = np.frombuffer(bytes(PAD) + text + bytes(PAD), np.uint8)
     separators = np.flatnonzero((letters - np.uint8(TAB)) < 2)
     size, rest = divmod(len(separators), COLUMNS)
-    if rest or not size or text.count(b"\n") != size:
+    if rest or not size or np.count_nonzero(letters == LINE_FEED) != size:
         return None
     ends = np.ascontiguousarray(separators.reshape(size, COLUMNS).T)  # of each column, (8, N)
     stops = ends[-1]
@@ -74,14 +77,28 @@ def plain_rows(text: bytes, key: str, *, filter_pass: bool) -> PlainRows | None:
 def _whole_number(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """int64 (N,) of the digits letters[start:stop], and bool (N,): whether it is one of up to POS_DIGITS digits."""
     number, good = _last_digits(letters, stop, stop - start, POS_DIGITS)
-    return number.astype(np.int64), good & (stop > start)
+    return number, good & (stop > start)
 
 
 def _last_digits(letters: np.ndarray, stop: np.ndarray, count: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """float64 (N,) of the last `count` digits before `stop`, exact, and bool (N,): whether they are at most `most`."""
-    digits = sliding_window_view(letters, most)[np.maximum(stop - most, 0)] - np.uint8(ZERO)  # a copy (N, most)
-    digits[np.arange(most) < (most - count)[:, None]] = 0
-    return digits.astype(np.float64) @ WEIGHTS[most], (digits <= 9).all(axis=1) & (count <= most)
+    """int64 (N,) of the last `count` digits before `stop`, and bool (N,): whether they are, and at most `most`."""
+    number, good = _eight_digits(letters, stop, np.minimum(count, 8))
+    if count.max(initial=0) > 8:
+        more, fine = _eight_digits(letters, stop - 8, np.clip(count - 8, 0, 8))
+        number, good = number + more * 10**8, good & fine
+    return number, good & (count <= most)
+
+
+def _eight_digits(letters: np.ndarray, stop: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same of up to eight digits: their bytes are one number, and three multiplications add up all eight places."""
+    windows = sliding_window_view(letters, 8)[np.maximum(stop - 8, 0)]  # a copy (N, 8)
+    word = windows.view("<u8")[:, 0] ^ ZEROS  # the last digit is the highest byte
+    unused = (8 * (8 - np.maximum(count, 1))).astype(np.uint64)
+    word = np.where(count > 0, (word >> unused) << unused, np.uint64(0))
+    good = (((word + ABOVE_NINE) | word) & HIGH_BITS) == 0
+    word = word * np.uint64(10) + (word >> np.uint64(8))  # pairs of digits
+    word = (word & PAIRS) * LOW_PAIRS + ((word >> np.uint64(16)) & PAIRS) * HIGH_PAIRS
+    return (word >> np.uint64(32)).astype(np.int64), good
 
 
 def _passes(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
@@ -113,7 +130,7 @@ def _values_of(
 def _frequency(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float64 (N,) of letters[start:stop], and bool (N,): whether they are `d`, `d.ddd` or one of these and `e-dd`."""
     small = (stop - start > 4) & (letters[stop - 3] == MINUS) & ((letters[stop - 4] | 0x20) == ord("e"))
-    exponent, good = np.zeros(len(stop)), np.ones(len(stop), bool)
+    exponent, good = np.zeros(len(stop), np.int64), np.ones(len(stop), bool)
     if small.any():
         exponent, good = _last_digits(letters, stop, np.where(small, 2, 0), 2)
         stop = np.where(small, stop - 4, stop)
@@ -121,7 +138,7 @@ def _frequency(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tupl
     places = np.maximum(size - 2, 0)
     first = letters[start] - np.uint8(ZERO)
     fraction, digits = _last_digits(letters, stop, places, FRACTION_DIGITS)
-    power = places + exponent.astype(np.int64)
+    power = places + exponent
     good &= digits & (first <= 9) & ((size == 1) | ((size > 1) & (letters[start + 1] == DOT))) & (power < len(TENS))
     mantissa = first * TENS[np.minimum(places, FRACTION_DIGITS)] + fraction
     return mantissa / TENS[np.minimum(power, len(TENS) - 1)], good

@@ -118,7 +118,7 @@ def _whole_lines(blocks: Iterator[bytes | bytearray], number: int) -> Iterator[t
         cut = text.rfind(b"\n") + 1
         if cut:
             yield number, text[:cut]
-            number += text.count(b"\n", 0, cut)
+            number += int(np.count_nonzero(np.frombuffer(text, np.uint8, cut) == ord("\n")))
         parts = [text[cut:]]
         size = len(parts[0])
     text = b"".join(parts)
@@ -170,11 +170,11 @@ class VcfReader:
             return
         self.records += len(found.alleles)
         self.alleles += len(found.alleles)
-        rows, alleles = np.flatnonzero(found.plain), found.alleles
+        alleles = found.alleles
         differing = alleles["ref"] != alleles["alt"]
         if not differing.all():
             self.dropped["same_as_reference"] += len(alleles) - int(differing.sum())
-            rows, alleles = rows[differing], alleles[differing]
+            alleles = alleles[differing]
         other_rows: list[int] = []
         others: list[Allele] = []
         for row in np.flatnonzero(~found.plain).tolist():
@@ -183,6 +183,7 @@ class VcfReader:
             other_rows += [row] * len(read)
             others += read
         if others:  # in the order of the file
+            rows = np.flatnonzero(found.plain)[differing]
             order = np.argsort(np.concatenate([rows, other_rows]), kind="stable")
             alleles = np.concatenate([alleles, np.array([allele[1:] for allele in others], ALLELE)])[order]
         yield found.contig, alleles

@@ -296,7 +296,7 @@ def test_a_megabyte_at_a_time_gives_what_line_by_line_gives(data):
     draw = data.draw
     key = draw(st.sampled_from(["AF", "AF_joint"]))
     options = VcfOptions(key, draw(st.booleans()), mnps=draw(st.sampled_from(["drop", "split"])))
-    infos = [f"{key}={{}}", f"DP=1;{key}={{}};X", f"AC=1;X{key}=0.9;{key}={{}}", f"{key}={{}};{key}=0.2"]
+    infos = [f"{key}={{}}", f"DP=1;{key}={{}};X", f"AC=1;X{key}=0.9;{key}={{}}", f"{key}={{}};{key}=0.2", f"{key}="]
     lines = []
     for number in range(draw(st.integers(1, 8))):
         contig = draw(st.sampled_from(["chr1"] * 9 + ["chr11", "1"])) if number else "chr1"
