@@ -130,7 +130,10 @@ class _ActivatedLinear(torch.autograd.Function):
         x, factor, beta, weight = ctx.saved_tensors
         activated = ctx.act.apply(x) if beta is None else swish(x, beta)
         inner = _dropped(activated if factor is None else activated * factor, ctx.drop)
+        if factor is None:
+            del activated  # what is freed now is what the next products are written to
         grad_weight, grad_bias = grad.T @ inner, grad.sum(dim=0) if ctx.has_bias else None
+        del inner
         grad = _dropped(grad @ weight, ctx.drop)
         grad_factor = grad_beta = None
         if factor is not None:
