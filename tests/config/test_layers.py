@@ -1,5 +1,6 @@
 """Where a value comes from: defaults, base files, the file, the family's quirks, the command line."""
 
+import pickle
 import textwrap
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def write(tmp_path):
         return str(path)
 
     return file
+
+
+@pytest.mark.parametrize("name", ["ernie.yaml", "mutbert.yaml", "rnaernie.yaml"])
+def test_a_config_reaches_another_process_as_it_is(name):
+    config = load_config(name, ["model.rope_scaling={type: linear, factor: 2.0}"] if name == "mutbert.yaml" else [])
+    received = pickle.loads(pickle.dumps(config))
+    assert received == config
+    assert received.model_fields_set == config.model_fields_set
+    assert received.model.model_fields_set == config.model.model_fields_set
 
 
 def test_what_a_file_leaves_out_has_its_default(write):
