@@ -19,7 +19,7 @@ def test_every_command_runs_and_fingerprints_are_those_of_the_page(shared, root,
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     shown = re.findall(r"^\| `(\w+)` \| ([0-9a-f]{16}) \|", page, flags=re.M)
-    assert len(shown) == 7
+    assert len(shown) == 8
     for name, fingerprint in shown:
         manifest = json.loads((tmp_path / "corpora" / name / "manifest.json").read_text())
         assert manifest["fingerprint"].startswith(fingerprint), name
