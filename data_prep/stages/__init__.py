@@ -5,7 +5,7 @@ The module's docstring is the help text; its last paragraph is an example.
 
 # stage name -> what the overview says of it; the module is data_prep.stages.<name with underscores>
 STAGES = {
-    "fasta": "any FASTA (plain, gz, bgz, stdin) to a corpus",
+    "fasta": "any FASTA or Stockholm file, compressed or not, to a corpus",
     "rnacentral": "RNAcentral FASTA to a corpus with RNA types",
     "utr3": "3'UTR corpus from a genome and its annotation",
     "utr5": "5'UTR corpus from a genome and its annotation",
