@@ -139,10 +139,14 @@ class SequenceWriter:
         self._shards[split].append({"file": name, **facts})
         return self._shards[split][-1]
 
-    def finish(self, tally: Tally, *, tools: Sequence[str] = (), **notes: Any) -> dict[str, Any]:
+    def finish(
+        self, tally: Tally, *, tools: Sequence[str] = (), held_out_asked: bool = False, **notes: Any
+    ) -> dict[str, Any]:
         """Write the last shards and the manifest, move the folder to its place; returns the manifest.
 
-        tools: distributions whose versions shaped the data; notes: further facts of this stage for the manifest.
+        tools: distributions whose versions shaped the data; held_out_asked: the user gave the share of validation, so
+        that an empty one is an error (with a default it is a warning of `report`: a file of one record is no mistake);
+        notes: further facts of this stage for the manifest.
         """
         for split in SPLITS:
             if self._open[split].rows or not self._shards[split]:
@@ -153,7 +157,7 @@ class SequenceWriter:
                 f"{self.out}: no training sequence is left (dropped: {dropped or 'none'}); nothing written"
             )
         asked = self.stages[-1]["parameters"].get("validation")
-        if asked and not any(shard["rows"] for shard in self._shards["validation"]):
+        if asked and held_out_asked and not any(shard["rows"] for shard in self._shards["validation"]):
             raise DataPrepError(
                 f"{self.out}: the validation split is empty, so no run on this corpus could be judged: expected "
                 f"sequences with --validation {asked:g}, got none; raise it, or ask for none with --validation 0; "

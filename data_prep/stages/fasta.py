@@ -45,6 +45,7 @@ PARAMETERS = (
     "bad_records", "type_field", "header_labels", "keep_case", "codons",
 )  # fmt: skip
 
+HELD_OUT = 0.05  # share of validation, unless asked for
 ENOUGH_RECORDS = 1000  # to judge a file by its beginning
 UNMEANT = {
     PROTEIN: "letters of amino acids; this is a protein FASTA, give nucleotides",
@@ -75,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--duplicates", choices=("drop", "keep"), default="drop", help="records whose stored sequence was seen before"
     )
     parser.add_argument(
-        "--validation", type=float, default=0.05, metavar="FRACTION", help="share of held-out sequences (default 0.05)"
+        "--validation", type=float, metavar="FRACTION", help=f"share of held-out sequences (default {HELD_OUT})"
     )
     parser.add_argument(
         "--bad-records", choices=("fail", "drop"), default="fail",
@@ -103,6 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the corpus; exit status."""
+    asked = args.validation is not None
+    args.validation = args.validation if asked else HELD_OUT
     _check(args)
     parameters = {name: getattr(args, name) for name in PARAMETERS}
     # Standard input has no checksum before it was read: it is never taken for the input of an earlier run.
@@ -120,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
         tally = Tally()
         _fill(writer, args, tally)
-        report(writer.finish(tally, tools=["numpy"]), writer.out)
+        report(writer.finish(tally, tools=["numpy"], held_out_asked=asked), writer.out)
     return 0
 
 

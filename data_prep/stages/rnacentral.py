@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         types = TypeTable(args.types) if args.types else None
         wanted = find_contained(args.file, policy, program, writer, args.workers) if program else None
         fill(writer, args.file, policy, types, wanted, tally)
-        report(writer.finish(tally, tools=["numpy"]), writer.out)
+        report(writer.finish(tally, tools=["numpy"], held_out_asked=args.validation is not None), writer.out)
     return 0
 
 

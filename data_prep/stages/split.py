@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             _divide_groups(corpus, grouping, args.validation, writer, tally)
         else:
             _divide_sequences(corpus, args.validation, writer)
-        report(writer.finish(tally), writer.out)
+        report(writer.finish(tally, held_out_asked=True), writer.out)
     return 0
 
 

@@ -72,7 +72,7 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
         for split, pieces in (("train", train), ("validation", validation)):
             for start in range(0, len(pieces), ROWS):
                 _append(writer, split, pieces[start : start + ROWS])
-        report(writer.finish(tally), writer.out)
+        report(writer.finish(tally, held_out_asked=args.validation is not None), writer.out)
     if inputs[0].annotation is None:  # said of a corpus that was made: an error stays one line
         print(
             f"warning: {inputs[0].fasta} carries no biotypes (GENCODE mixes nonsense_mediated_decay and others in); "

@@ -352,3 +352,11 @@ def test_cropped_utrs_are_counted_and_the_limits_hold_for_what_is_stored(tmp_pat
     assert list(rows(corpus).values()) == ["".join(contig)[130:150].replace("T", "U")]
     changed = {entry["filter"]: entry.get("changed") for entry in corpus.manifest["stages"][-1]["filters"]}
     assert changed["crop"] == {"cropped": 1}
+
+
+def test_a_split_that_only_the_default_asked_for_may_be_empty_and_is_said(tmp_path, capsys):
+    inputs = [*map(str, write(tmp_path, DIALECTS["gencode.gtf"]))]
+    assert main(["utr3", *inputs, "--out", str(tmp_path / "o")]) == 0
+    assert "the split validation is empty" in capsys.readouterr().err
+    assert main(["utr3", *inputs, "--validation", "0.001", "--out", str(tmp_path / "p")]) == 2
+    assert "the validation split is empty" in capsys.readouterr().err
