@@ -58,6 +58,7 @@ def _convert(args: argparse.Namespace) -> None:
     from pretrain.exporting.tensors import Kind
     from pretrain.families import find_family
     from pretrain.importing import import_published, read_source
+    from pretrain.models import has_output_head
 
     family = find_family(args.family)
     overrides = _model_settings(parse_overrides(args.settings))
@@ -67,7 +68,7 @@ def _convert(args: argparse.Namespace) -> None:
     imported = import_published(source, family, overrides)
     for name, value in sorted(source.facts.items()):
         print(f"  {name} = {value}")
-    has_head = "mlm_head.bias" in imported.state
+    has_head = has_output_head(imported.settings, imported.state)
     if not has_head and args.kind == "mlm":
         raise PolymeraseError(f"{source.path.name}: no output head among its tensors; use --kind encoder")
     kind: Kind = args.kind or ("mlm" if has_head else "encoder")

@@ -16,7 +16,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import is_run
 from pretrain.families import Family
 from pretrain.importing import load_pretrained_state
-from pretrain.models import ModelSettings, PackedBatch
+from pretrain.models import ModelSettings, PackedBatch, has_output_head
 from pretrain.objectives import OBJECTIVES, LossSums, default_objective
 from pretrain.objectives.base import TOKEN_SCOPES
 from pretrain.objectives.model import PretrainingModel
@@ -80,7 +80,7 @@ def load(source: str, corpus: str, settings: list[str]) -> tuple[RunComponents, 
     if is_run(folder):
         return _load_run(folder, corpus, settings)
     family, encoder, state = load_pretrained_state(source)
-    if "mlm_head.bias" not in state:
+    if not has_output_head(encoder, state):
         raise PolymeraseError(f"{source}: holds an encoder without output head; its losses cannot be measured")
     components = build_components(_for_corpus(_recipe_config(source, family, encoder, settings), corpus))
     return components, components.model()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family
+from pretrain.families.evo1 import EVO1
+from pretrain.families.hyenadna import HYENADNA
 from pretrain.families.published import our_tensors, parameter_count, published_model
 from pretrain.models import LanguageModel, ModelSettings, side_inputs_of
 from pretrain.models.padded import Unpadded, unpad, unpad_rows
+from pretrain.models.striped_hyena.settings import gated_inner_size
 from pretrain.tokenizers import TOKENIZERS
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
@@ -118,6 +122,44 @@ def _mutbert(family: Family, golden: Path) -> Measured:
     return Measured(_difference(model, packed, cases["B.logits"]), 1e-4, "upstream outputs")
 
 
+def _gpn(family: Family, golden: Path, weights: str) -> Measured:
+    arrays = {name: torch.from_numpy(value) for name, value in np.load(golden / "gpn" / "io.npz").items()}
+    config = json.loads((golden / "gpn" / "meta.json").read_text())["variants"][weights]["config"]
+    published = load_file(golden / "gpn" / f"{weights}.safetensors")
+    config = {key: value for key, value in config.items() if key not in family.hugging_face.unread}
+    settings = family.resized({**config, **family.more_sizes(our_tensors(family.upstream, published))})
+    packed = unpad(arrays["input_ids"], torch.ones_like(arrays["input_ids"], dtype=torch.bool))
+    model = _model(family, settings, published)
+    return Measured(_difference(model, packed, arrays[f"{weights}/logits"]), 2e-5, "upstream outputs")
+
+
+def _hyenadna(family: Family, golden: Path) -> Measured:
+    folder = golden / "hyenadna"
+    io = load_file(folder / "io.safetensors")
+    settings = family.resized({"d_model": 32, "n_layer": 2, "d_inner": 128, "max_seq_len": 130})
+    model = _model(family, settings, load_file(folder / "weights.safetensors"))
+    differences = []
+    for case in ("single_5", "single_64", "single_130"):
+        packed = unpad(io[case], torch.ones_like(io[case], dtype=torch.bool))
+        differences.append(_difference(model, packed, io[f"shift0.05.{case}.logits"]))
+    return Measured(max(differences), 1e-4, "upstream outputs")
+
+
+def _evo1(family: Family, golden: Path) -> Measured:
+    folder = golden / "evo1"
+    io, scaled = load_file(folder / "io.safetensors"), family.settings.rope_scaling is not None
+    config = json.loads((folder / "meta.json").read_text())["config"]
+    settings = family.resized({**config, "inner_mlp_size": gated_inner_size(config["hidden_size"])})
+    model = _model(family, settings, load_file(folder / "weights.safetensors"))
+    packed = unpad(io["input_ids"], io["padding_mask"].bool())
+    logits = model(packed.batch)
+    of_all = packed.pick(io["interpolated16.logsumexp_512" if scaled else "logsumexp_512"])
+    differences = [(logits.logsumexp(1) - of_all).abs().max().item()]
+    if not scaled:
+        differences.append((logits[:, :128] - packed.pick(io["logits_ascii_columns_0_127"])).abs().max().item())
+    return Measured(max(differences), 1e-4, "upstream outputs")
+
+
 def _transformers(family: Family, golden: Path) -> Measured:
     """Families that are a class of transformers and have no weights golden: random weights, padded rows."""
     import transformers
@@ -142,4 +184,9 @@ REFERENCES: dict[str, Callable[[Family, Path], Measured]] = {
     "rnaernie": _rnaernie,
     "utr_lm": _utr_lm,
     "mutbert": _mutbert,
+    "gpn_brassicales": partial(_gpn, weights="convnet_legacy"),
+    "gpn_convnet": partial(_gpn, weights="gpn_convnet"),
+    "gpn_promoter": partial(_gpn, weights="gpn_bytenet_slim"),
+    **{family.name: _hyenadna for family in HYENADNA},
+    **{family.name: _evo1 for family in EVO1},
 }

@@ -43,6 +43,7 @@ class HuggingFaceForm:
     native: a class of transformers, no code in the folder. remote: our own code travels with the weights.
     constants: config keys that settings do not determine. extra_fields: settings that only this model's config has.
     names: config key -> settings with its value, where the class has another name than we have.
+    unread: keys of the release's config.json that its code does not read, or that say something else there.
     """
 
     kind: Literal["native", "remote"]
@@ -53,6 +54,7 @@ class HuggingFaceForm:
     constants: dict[str, Any] = field(default_factory=dict)
     extra_fields: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: OTHER_NAMES)
+    unread: tuple[str, ...] = ()
 
     def settings_of_key(self, settings: Any) -> dict[str, tuple[str, ...]]:
         """Config key -> names of these settings that have its value. Tables of no rows have no key."""
@@ -150,7 +152,7 @@ class Family:
         for key, names in self.hugging_face.settings_of_key(self.settings).items():
             value = next((config[name] for name in (key, *names) if config.get(name) is not None), None)
             if value is not None:
-                found |= dict.fromkeys(names, value)
+                found |= dict.fromkeys(names, tuple(value) if isinstance(value, list) else value)
         if getattr(self.settings, "position_embedding_type", None) == "rotary":
             found |= _rope(config.get("rope_scaling") or config.get("rope_parameters") or {}, config)
         return found

@@ -1,4 +1,20 @@
-"""HyenaDNA (HazyResearch/hyena-dna): causal models of single nucleotides; traps of the release in ``models.hyena``."""
+"""HyenaDNA (HazyResearch/hyena-dna): causal models of single nucleotides. Traps of the classes are in ``models.hyena``.
+
+Where sources disagree, and what we follow:
+
+* Window shift of the filter: 0.0 in the training code, 0.05 in everything published with the weights. 0.05 here; the
+  training code's value is the quirk.
+* Loss: the release counts left pads as targets; here there are none. N, [UNK] and [SEP] are targets;
+  ``objectives.causal_lm.ignored_tokens`` leaves tokens out.
+* Epoch and schedule are laid out for 1e9 nucleotides divided by the length, a nominal number: an epoch has 34,021
+  windows. Recipes state steps.
+* A window of a longer interval is always its beginning; ``corpus.sampling.random_start`` reads all of it.
+* Text is case-sensitive upstream and lower case is [UNK]; corpora are upper-cased here.
+* The embedding has 16 rows for 12 tokens. A config.json says 12, the tensors 16.
+* A config.json of the hub says that the head is not tied. It was in training, and the stored copy must be equal.
+* A file does not say how long the filter is, on which every value depends: ``max_seq_len`` of its config.json does.
+* Licence of the weights: the hub's cards say BSD-3-Clause, the code is under Apache-2.0.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +22,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
+from pretrain.families.own_code import OWN_FORMS
+from pretrain.families.paper import Paper
 from pretrain.models.hyena.settings import HyenaSettings
 
 if TYPE_CHECKING:  # a second, which listing families does not need
@@ -58,6 +77,73 @@ def _under(prefix: str, inside: str = "") -> KeyLayout:
 HYENADNA_HUB_KEYS = _under("hyena.")
 HYENADNA_TRAINING_KEYS = _under("")
 HYENADNA_CHECKPOINTED_KEYS = _under("", inside="layer.")  # training runs that recomputed activations
+
+
+_CONFIG_NAMES = {  # of the hub's config.json
+    "d_model": ("hidden_size",),
+    "n_layer": ("num_hidden_layers",),
+    "d_inner": ("intermediate_size",),
+    "max_seq_len": ("max_position_embeddings",),
+    "emb_dim": ("filter_features",),
+    "filter_order": ("filter_width",),
+    "activation_freq": ("filter_frequency",),
+    "short_filter_order": ("short_kernel_size",),
+    "embed_dropout": ("embedding_dropout_prob",),
+}
+_PAPER = Paper(
+    "nguyen2023hyenadna",
+    "Nguyen and Poli and Faizi and others",
+    "HyenaDNA: long-range genomic sequence modeling at single nucleotide resolution",
+    "Advances in Neural Information Processing Systems",
+    2023,
+    "10.48550/arXiv.2306.15794",
+)
+
+
+def _hyenadna(name: str, layers: int, width: int, max_tokens: int, parameters: int) -> Family:
+    return Family(
+        name=f"hyenadna_{name}",
+        settings=HyenaSettings(
+            vocab_size=16,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            intermediate_size=4 * width,
+            max_position_embeddings=max_tokens + 2,
+            pad_token_id=4,
+            mask_token_id=3,
+            base_token_ids=(7, 8, 9, 10),
+        ),
+        tokenizer="hyenadna",
+        max_tokens=max_tokens,
+        parameters=parameters,
+        upstream=HYENADNA_HUB_KEYS,
+        ports=(HYENADNA_TRAINING_KEYS, HYENADNA_CHECKPOINTED_KEYS),
+        hugging_face=replace(
+            OWN_FORMS["hyena"],
+            extra_fields=("filter_shift",),
+            names=_CONFIG_NAMES,
+            unread=("vocab_size",),
+        ),
+        licence="bsd-3-clause",
+        paper=_PAPER,
+        notes=(
+            "Letters are case-sensitive in texts, as in the release: give upper case, or every letter is [UNK].",
+            "Padding is taken out in front of every convolution; the release reads pads as tokens.",
+        ),
+        molecule="dna",
+        fine_tuning_head="mean",
+        quirks={"model.filter_shift": 0.0},
+    )
+
+
+HYENADNA = (
+    _hyenadna("tiny_1k_d128", 2, 128, 1024, 436_096),
+    _hyenadna("tiny_1k", 2, 256, 1024, 1_641_088),
+    _hyenadna("small_32k", 4, 256, 32_768, 3_277_568),
+    _hyenadna("medium_160k", 8, 256, 160_000, 6_550_528),
+    _hyenadna("medium_450k", 8, 256, 450_000, 6_550_528),
+    _hyenadna("large_1m", 8, 256, 1_000_000, 6_550_528),
+)
 
 
 def hub_tensors(settings: HyenaSettings, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

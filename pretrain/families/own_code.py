@@ -63,11 +63,12 @@ _STRIPED_HYENA_NAMES = (
 )
 
 
-def own_form(model_type: str, stem: str, names: tuple[str, ...]) -> HuggingFaceForm:
+def own_form(model_type: str, stem: str, names: tuple[str, ...], *, causal: bool = False) -> HuggingFaceForm:
     """Our code of one architecture. Its classes are called ``stem`` + Model, ForMaskedLM, …
 
     Args:
         names: of the backbone's tensors, ours and the travelling code's alike.
+        causal: there is a ForCausalLM only; else a causal model's class is called so, where there are both.
     """
     rules = (
         *(KeyRule(name, name) for name in (*names, "mlm_head.dense.{wb}", "mlm_head.norm.{wb}")),
@@ -75,14 +76,15 @@ def own_form(model_type: str, stem: str, names: tuple[str, ...]) -> HuggingFaceF
         KeyRule("mlm_head.decoder.bias", "mlm_head.bias"),
     )
     keys = KeyLayout(rules, duplicates={_DECODER: "encoder.embeddings.word.weight"})
-    return HuggingFaceForm("remote", model_type, f"{stem}Model", f"{stem}ForMaskedLM", keys)
+    head = "ForCausalLM" if causal else "ForMaskedLM"
+    return HuggingFaceForm("remote", model_type, f"{stem}Model", f"{stem}{head}", keys)
 
 
 OWN_FORMS: dict[str, HuggingFaceForm] = {
     "transformer": own_form("polymerase", "Polymerase", _TRANSFORMER_NAMES),
     "convnet": own_form("polymerase_convnet", "PolymeraseConvNet", _CONVNET_NAMES),
-    "hyena": own_form("polymerase_hyena", "PolymeraseHyena", _HYENA_NAMES),
-    "striped_hyena": own_form("polymerase_striped_hyena", "PolymeraseStripedHyena", _STRIPED_HYENA_NAMES),
+    "hyena": own_form("polymerase_hyena", "PolymeraseHyena", _HYENA_NAMES, causal=True),
+    "striped_hyena": own_form("polymerase_striped_hyena", "PolymeraseStripedHyena", _STRIPED_HYENA_NAMES, causal=True),
 }
 # files of exporting/remote_code that travel with each model type
 OWN_FILES: dict[str, tuple[str, ...]] = {

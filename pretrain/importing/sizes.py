@@ -35,7 +35,8 @@ def settings_from(
     architecture = architecture_of(family.settings)
     _check_known(family, overrides)
     # the pad id belongs to the tokenizer: config classes of ports carry defaults of their own
-    of_config = {key: value for key, value in config.items() if value is not None and key != "pad_token_id"}
+    unread = ("pad_token_id", *family.hugging_face.unread)
+    of_config = {key: value for key, value in config.items() if value is not None and key not in unread}
     _check_values(family, {**of_config, **overrides}, source)
     shapes = sizes_of(family, state)
     for name, prefix in architecture.counted.items():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pretrain.models.batch import PackedBatch, SoftRows
     from pretrain.models.entry import Architecture, ModelSettings, SideInput
     from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
-    from pretrain.models.language_model import LanguageModel
+    from pretrain.models.language_model import LanguageModel, has_output_head
 
 __all__ = [
     "ARCHITECTURES",
@@ -32,6 +32,7 @@ __all__ = [
     "TypeHead",
     "architecture_of",
     "find_architecture",
+    "has_output_head",
     "side_inputs_of",
 ]
 _FILES = {
@@ -40,7 +41,7 @@ _FILES = {
     "batch": ("PackedBatch", "SoftRows"),
     "entry": ("Architecture", "ModelSettings", "SideInput"),
     "heads": ("MfeHead", "MlmHead", "StructureHead", "TypeHead"),
-    "language_model": ("LanguageModel",),
+    "language_model": ("LanguageModel", "has_output_head"),
 }
 
 

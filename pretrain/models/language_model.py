@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pretrain.models.architecture import architecture_of
@@ -12,6 +13,13 @@ from pretrain.models.backbone import Backbone
 from pretrain.models.batch import PackedBatch
 from pretrain.models.entry import ModelSettings
 from pretrain.models.heads import MlmHead
+
+
+def has_output_head(settings: Any, state: Mapping[str, Tensor]) -> bool:
+    """Whether tensors hold all of the output head. A tied head without transform and bias needs none of its own."""
+    with torch.device("meta"):
+        head = MlmHead(architecture_of(settings).head(settings))
+    return all(f"mlm_head.{name}" in state for name in head.state_dict())
 
 
 class LanguageModel(nn.Module):

@@ -163,7 +163,7 @@ def test_an_exported_folder_loads_verified_and_comes_back_as_it_was(case, golden
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert family_of_config(family, config).settings == settings
     matched = match(family_of_config(family, config).hugging_face.keys, load_file(tmp_path / "model/model.safetensors"))
-    check(matched, settings, "model")
+    check(matched, family, settings, "model")
     assert matched.state.keys() == state.keys()
     assert all(torch.equal(matched.state[name], tensor) for name, tensor in state.items())
     card = (tmp_path / "model" / "README.md").read_text()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from pretrain.families.evo1 import EVO1_KEYS
+from pretrain.families.evo1 import EVO1, EVO1_KEYS
 from pretrain.families.published import our_tensors
 from pretrain.importing.match import check, match
 from pretrain.models import LanguageModel, PackedBatch
@@ -134,7 +134,7 @@ def test_published_folders_and_bare_state_dicts_are_read_whole(files):
     with_head = weights | {"unembed.weight": weights["embedding_layer.weight"]}
     for tensors in (weights, published, with_head):
         matched = match(EVO1_KEYS, tensors)
-        check(matched, SETTINGS, "weights")
+        check(matched, EVO1[0], SETTINGS, "weights")
         assert matched.state.keys() == dict(LanguageModel.build(SETTINGS).named_parameters()).keys()
 
 

@@ -12,6 +12,7 @@ from data_prep.corpus.ragged import offsets_of
 from pretrain.config.sections import CausalLm, Optimizer
 from pretrain.errors import PolymeraseError
 from pretrain.families.hyenadna import (
+    HYENADNA,
     HYENADNA_CHECKPOINTED_KEYS,
     HYENADNA_HUB_KEYS,
     HYENADNA_TRAINING_KEYS,
@@ -29,6 +30,7 @@ from pretrain.tokenizers import TokenBatch
 from pretrain.tokenizers.hyenadna import VOCAB as TOKENS
 from tests.models.golden_steps import decays, gradients, rate_of, run_steps
 
+(FAMILY, *_) = HYENADNA
 PAD, N, VOCAB = 4, 11, 16
 SETTINGS = HyenaSettings(
     vocab_size=VOCAB,
@@ -214,7 +216,7 @@ def test_every_published_layout_is_read_whole(files):
         (HYENADNA_CHECKPOINTED_KEYS, inserted),
     ):
         matched = match(layout, tensors)
-        check(matched, SETTINGS, "weights")
+        check(matched, FAMILY, SETTINGS, "weights")
         assert not matched.unexpected
 
 

@@ -59,6 +59,8 @@ CONVNET = Architecture(
         "vocab_size": ("mlm_head.decoder.weight", 0),
         "hidden_size": ("mlm_head.decoder.weight", 1),
         "intermediate_size": ("encoder.layers.0.mlp.up.weight", 0),
+        "first_kernel_size": ("encoder.layers.0.conv.weight", 2),
+        "kernel_size": ("encoder.layers.1.conv.weight", 2),
     },
     counted={"num_hidden_layers": "encoder.layers."},
     flops_per_token=flops_per_token,

@@ -62,6 +62,7 @@ HYENA = Architecture(
         "short_kernel_size": ("encoder.layers.0.mixer.short.weight", 2),
     },
     counted={"num_hidden_layers": "encoder.layers."},
+    unseen=("max_position_embeddings",),
     flops_per_token=flops_per_token,
     activation_bytes=activation_bytes,
     longest_input=lambda settings: settings.max_position_embeddings,

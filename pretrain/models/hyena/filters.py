@@ -37,7 +37,7 @@ class ImplicitFilter(nn.Module):
         self.input = Float32Linear(settings.filter_features, width)
         self.hidden = nn.ModuleList(Float32Linear(width, width) for _ in range(2))
         self.output = Float32Linear(width, settings.hidden_size, bias=False)
-        self.frequency = nn.Parameter(torch.full((1, width), settings.filter_frequency))
+        self.frequency = nn.Parameter(torch.full((1, width), float(settings.filter_frequency)))
 
     def forward(self, length: int) -> Tensor:
         """The first ``length`` values of the filter, float32 (D, T)."""

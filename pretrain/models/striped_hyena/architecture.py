@@ -61,6 +61,7 @@ STRIPED_HYENA = Architecture(
         "short_kernel_size": ("encoder.layers.0.mixer.short.weight", 2),
     },
     counted={"num_hidden_layers": "encoder.layers."},
+    unseen=("num_attention_heads",),
     flops_per_token=flops_per_token,
     activation_bytes=activation_bytes,
     longest_input=lambda settings: None,
