@@ -20,7 +20,7 @@ import pyarrow as pa
 from data_prep.errors import DataPrepError, shown
 from data_prep.formats.bgzf import text_blocks
 from data_prep.formats.known import unexpected
-from data_prep.formats.tab_lines import first_columns, located_lines
+from data_prep.formats.tab_lines import Blocks, first_columns, located_lines, whole_lines
 from data_prep.variants.alleles import CODE, SEVERAL, Substitution, is_snv, substitutions, why_not_single_base
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
@@ -85,47 +85,6 @@ def _numbers(texts: Sequence[bytes], kind: pa.DataType) -> np.ndarray:
     return pa.array(texts, pa.string()).cast(kind).to_numpy()
 
 
-class _Blocks:
-    """Blocks of text for `located_lines`, of which the rest can be taken after one of its lines."""
-
-    def __init__(self, blocks: Iterator[bytes | bytearray]):
-        self._blocks = blocks
-        self._block: bytes | bytearray = b""
-
-    def __iter__(self) -> Iterator[bytes | bytearray]:
-        for block in self._blocks:
-            self._block = block
-            yield block
-
-    def behind(self, text: bytes | bytearray, end: int) -> Iterator[bytes | bytearray]:
-        """What follows the line that ends at text[end], the last one taken."""
-        # A line that began in the block before is a text of its own; it ends with the first line end of this block.
-        at = end if text is self._block else self._block.find(b"\n")
-        yield self._block[at + 1 :] if at >= 0 else b""
-        yield from self._blocks
-
-
-def _whole_lines(blocks: Iterator[bytes | bytearray], number: int) -> Iterator[tuple[int, bytes]]:
-    """(number of the first line, text of whole lines) of about TEXT_BYTES; the last line gets its end."""
-    parts: list[bytes | bytearray] = []
-    size = 0
-    for block in blocks:
-        parts.append(block)
-        size += len(block)
-        if size < TEXT_BYTES:
-            continue
-        text = b"".join(parts)
-        cut = text.rfind(b"\n") + 1
-        if cut:
-            yield number, text[:cut]
-            number += int(np.count_nonzero(np.frombuffer(text, np.uint8, cut) == ord("\n")))
-        parts = [text[cut:]]
-        size = len(parts[0])
-    text = b"".join(parts)
-    if text:
-        yield number, text if text.endswith(b"\n") else text + b"\n"
-
-
 @dataclass
 class VcfReader:
     """Iterate over the alleles of one file, (contig, ALLELE (R,)) in file order; the counters fill while it goes.
@@ -148,14 +107,14 @@ class VcfReader:
     has_samples: bool = False
 
     def __iter__(self) -> Iterator[tuple[bytes, np.ndarray]]:
-        blocks = _Blocks(self._text())
+        blocks = Blocks(self._text())
         lines = located_lines(blocks)
         number, text, end = self._read_header(lines)
         key = self.options.af_field.partition(":")[0]
         self._frequency = FrequencyField(self.options.af_field, self.info_keys.get(key, ""))
         plain = plain_record(self.options).match if self._frequency.is_plain else lambda *place: None
         if self._frequency.is_plain and not self.has_samples:  # short lines: many at a time
-            for first, whole in _whole_lines(blocks.behind(text, end), number + 1):
+            for first, whole in whole_lines(blocks.behind(text, end), number + 1, TEXT_BYTES):
                 yield from self._many(first, whole, plain)
         else:
             yield from self._one_by_one(lines, plain)
