@@ -17,8 +17,8 @@ from pretrain.baselines.letters import HIDDEN, MARGIN, OTHER, SYMBOLS
 HIGHEST = MARGIN  # order
 LOWEST = 5  # orders that are always looked at
 _DENSE = 7  # highest order with a table of all contexts: 6^7 rows
-_PRIOR = 2.0  # observations that the next lower order counts for
-_PATIENCE = 2  # orders without a gain before the search ends
+_PRIOR = 2.0  # observations that the next lower order counts for, where nothing is known
+_PRIORS = (0.5, 2.0, 8.0, 32.0, 128.0, 512.0)  # what is tried
 _WORK = 200_000_000  # look-ups that reading from both sides may cost; bounds the order where targets are very many
 _CHUNK = 1 << 16  # targets looked at together
 
@@ -29,9 +29,11 @@ class MarkovChains:
     Args:
         true: uint8 symbols of all training sequences, MARGIN symbols OTHER at both ends and between sequences.
         seen: the same as the model sees them. Of this second reading only contexts that differ from the first count.
+        priors: of orders 0 to 16, so many observations the next lower order counts for.
     """
 
-    def __init__(self, true: np.ndarray, seen: np.ndarray):
+    def __init__(self, true: np.ndarray, seen: np.ndarray, priors: tuple[float, ...] = (_PRIOR,) * (HIGHEST + 1)):
+        self.priors = priors
         at = np.flatnonzero(true < OTHER)
         keys, since = np.zeros((2, len(at)), np.int64), np.zeros((2, len(at)), np.uint8)
         since[1] = HIGHEST + 1
@@ -95,19 +97,45 @@ class MarkovChains:
             counted = self._since <= number
             context = self._keys[counted] // SYMBOLS ** (HIGHEST - number)
             below = self._tables[-1] if number else None
-            self._tables.append(_Table.count(number, context, self._letter[counted], below))
+            table = _Table.count(number, context, self._letter[counted])
+            self._tables.append(table.smooth(below, self.priors[number]))
         return self._tables[order]
+
+    def learn_priors(self, seen: np.ndarray, at: np.ndarray, true: np.ndarray) -> None:
+        """Choose how far each order is trusted, from the lowest up, on sequences that were not counted: a letter seen
+        twice behind eleven others is chance in one corpus and a relative in another.
+
+        Args:
+            seen: their symbols. at: int64 (M,), letters that are asked for. true: their values (M,).
+        """
+        self._tables, self.priors = [], self.priors[:1]
+        rows, letter = np.arange(len(at)), true.astype(np.int64)
+        shares, context = np.repeat(self._table(0).shares, len(at), axis=0), np.zeros(len(at), np.int64)
+        for order in range(1, HIGHEST + 1):
+            counted = self._since <= order
+            table = _Table.count(order, self._keys[counted] // SYMBOLS ** (HIGHEST - order), self._letter[counted])
+            context = context * SYMBOLS + seen[at - order]
+            row = table.rows(context)
+            counts = (
+                np.where((row >= 0)[:, None], table.shares[row], 0.0) if len(table.shares) else np.zeros((len(at), 4))
+            )
+            total = counts.sum(axis=1, keepdims=True)
+            tried = {prior: (counts + prior * shares) / (total + prior) for prior in _PRIORS}
+            best = min(_PRIORS, key=lambda prior: -np.log(tried[prior][rows, letter]).sum())
+            shares = tried[best]
+            self._tables.append(table.smooth(self._tables[-1], best))
+            self.priors = (*self.priors, best)
 
 
 class _Table:
-    """P(letter) by context: of all contexts (``keys`` None), or of those that were seen more than once, sorted."""
+    """P(letter), or counts, by context: of all contexts (``keys`` None), or of those that were seen more than once."""
 
-    def __init__(self, keys: np.ndarray | None, shares: np.ndarray):
-        self.keys, self.shares = keys, shares
+    def __init__(self, keys: np.ndarray | None, parents: np.ndarray, shares: np.ndarray):
+        self.keys, self._parents, self.shares = keys, parents, shares
 
     @classmethod
-    def count(cls, order: int, context: np.ndarray, letter: np.ndarray, below: _Table | None) -> _Table:
-        """Of the contexts of letters (n,), ascending. Context c of an order falls back on c // 6 of the last."""
+    def count(cls, order: int, context: np.ndarray, letter: np.ndarray) -> _Table:
+        """Counts behind the contexts of letters (n,), ascending. Context c of an order extends c // 6 of the last."""
         keys = None
         if order <= _DENSE:
             counts = np.bincount(context * 4 + letter, minlength=SYMBOLS**order * 4).reshape(-1, 4)
@@ -120,9 +148,13 @@ class _Table:
             row = np.repeat(np.arange(len(keys)), sizes[sizes > 1])
             counts = np.bincount(row * 4 + letter[again], minlength=len(keys) * 4).reshape(-1, 4)
             parents = keys // SYMBOLS
-        lower = np.full((1, 4), 0.25) if below is None else below.shares[below.rows(parents)]
-        shares = (counts + _PRIOR * lower) / (counts.sum(axis=1, keepdims=True) + _PRIOR)
-        return cls(keys, shares.astype(np.float32))
+        return cls(keys, parents, counts.astype(np.float32))
+
+    def smooth(self, below: _Table | None, prior: float) -> _Table:
+        """Counts as shares, with those of the next lower order as so many observations."""
+        lower = np.float32(0.25) if below is None else below.shares[below.rows(self._parents)]
+        total = self.shares.sum(axis=1, keepdims=True)
+        return _Table(self.keys, self._parents, ((self.shares + prior * lower) / (total + prior)).astype(np.float32))
 
     def rows(self, context: np.ndarray) -> np.ndarray:
         """Row int64 (M,) of each context (M,); -1 for those that were not seen."""
@@ -135,7 +167,7 @@ class _Table:
 
 
 class OrderSearch:
-    """How high orders may go before the loss on letters that were not counted stops falling.
+    """Which orders lose least on letters that were not counted.
 
     Args:
         chains: of all but a slice of the training sequences.
@@ -150,33 +182,17 @@ class OrderSearch:
     def left(self) -> int:
         """Best order from the left."""
         before = self._seen[self._at[:, None] - np.arange(1, HIGHEST + 1)]
-        return _best(self._loss(log) for log in self._chains.log_left(before))
+        return int(np.argmin([self._loss(log) for log in self._chains.log_left(before)]))
 
     @cached_property
     def both(self) -> int:
         """Best order from both sides; 0 where they are not read."""
         if not self._both:
             return 0
-        best, top = 0, LOWEST
-        while True:  # all orders up to one cost little more than that one alone
-            found = [self._loss(log) for log in self._chains.log_both(self._seen, self._at, top)]
-            best = int(np.argmin(found))
-            if best + _PATIENCE <= top or top == HIGHEST:
-                return best
-            top = min(top + 3, HIGHEST)
+        return int(np.argmin([self._loss(log) for log in self._chains.log_both(self._seen, self._at, HIGHEST)]))
 
     def _loss(self, log: np.ndarray) -> float:
         return float(-np.take_along_axis(log, self._true[:, None].astype(np.int64), 1).mean()) if len(self._at) else 0.0
-
-
-def _best(losses: Iterator[float]) -> int:
-    best, lowest = 0, np.inf
-    for order, loss in enumerate(losses):
-        if loss < lowest:
-            best, lowest = order, loss
-        elif order - best >= _PATIENCE and order >= LOWEST:
-            break
-    return best
 
 
 def affordable_order(order: int, targets: int) -> int:

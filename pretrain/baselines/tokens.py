@@ -97,12 +97,13 @@ class TokenBaselines:
         at = np.flatnonzero((slice_true < OTHER) & ((slice_seen == HIDDEN) | (not both)))
         at = at[:: max(1, len(at) // _SLICE_TARGETS)]
         some_true, some_seen = np.concatenate([true[n] for n in counted]), np.concatenate([seen[n] for n in counted])
-        search = OrderSearch(MarkovChains(some_true, some_seen), slice_seen, at, slice_true[at], both)
+        chains = MarkovChains(some_true, some_seen)
+        chains.learn_priors(slice_seen, at, slice_true[at])
+        search = OrderSearch(chains, slice_seen, at, slice_true[at], both)
         self._left = max(search.left, LOWEST)
         self._both = affordable_order(max(search.both, LOWEST), self._targets) if both else 0
-        self._best_is_both = both
         all_true = np.concatenate(true)
-        self._chains = MarkovChains(all_true, np.concatenate(seen))
+        self._chains = MarkovChains(all_true, np.concatenate(seen), chains.priors)
         self._relatives = None
         if both:
             self._relatives = NearestRelative(some_true)

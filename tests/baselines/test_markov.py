@@ -119,3 +119,24 @@ def test_nothing_counted_is_a_quarter_each():
     logs = list(MarkovChains(nothing, nothing).log_left(np.zeros((3, HIGHEST), np.uint8)))
     assert len(logs) == HIGHEST + 1
     assert np.exp(logs) == pytest.approx(np.full((HIGHEST + 1, 3, 4), 0.25))
+
+
+def test_with_the_trust_that_was_learned_no_order_is_worse_than_the_one_below():
+    """High orders of unrelated letters are chance, of relatives they are memory; the slice tells which."""
+    draw = np.random.default_rng(11)
+    family = [draw.integers(0, 4, 150) for _ in range(20)]
+    rows = [np.where(draw.random(150) < 0.05, draw.integers(0, 4, 150), family[n % 20]) for n in range(200)]
+    cases = {"relatives": rows, "strangers": [draw.integers(0, 4, 150) for _ in range(200)]}
+    for name, sequences in cases.items():
+        training, held_out = framed(*sequences[:160]), framed(*sequences[160:])
+        known = np.flatnonzero(held_out < OTHER)
+        at = known[draw.random(len(known)) < 0.1]
+        seen = hide(held_out, at)
+        chains = MarkovChains(training, training)
+        chains.learn_priors(seen, at, held_out[at])
+        losses = [loss_left(chains, seen, at, held_out, order).mean() for order in range(HIGHEST + 1)]
+        assert (np.diff(losses) < 1e-3).all(), name
+        if name == "relatives":
+            assert losses[-1] < 1.1
+        else:
+            assert losses[-1] == pytest.approx(np.log(4), abs=0.03)
