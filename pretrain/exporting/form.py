@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pretrain.families import Family, HuggingFaceForm
 from pretrain.families.own_code import form_of, own_config
-from pretrain.importing.source import FAMILY_KEY
+from pretrain.importing.source import FAMILY_KEY, TOKENIZER_KEY
 from pretrain.models import ModelSettings, architecture_of
 
 Kind = Literal["mlm", "encoder"]
@@ -30,7 +30,8 @@ def config_json(
         vocab: token of each id; that of the family's tokenizer by default.
     """
     form = form_of(family, settings)
-    common = {"architectures": [class_name], "dtype": "float32", FAMILY_KEY: family.name}
+    ours = {FAMILY_KEY: family.name, TOKENIZER_KEY: family.tokenizer}
+    common = {"architectures": [class_name], "dtype": "float32", **ours}
     if form.kind == "native":
         return form.config(settings) | common
     if vocab is None:

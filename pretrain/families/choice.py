@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrain.errors import PolymeraseError
@@ -14,7 +16,7 @@ from pretrain.families.own_code import OWN_FORMS
 from pretrain.models.architecture import Architecture, architecture_of, find_architecture
 from pretrain.models.entry import ModelSettings
 from pretrain.models.record import field_types, with_fields
-from pretrain.tokenizers import Tokenizer, build_tokenizer
+from pretrain.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
 
 if TYPE_CHECKING:
     from pretrain.config.sections import Model
@@ -33,8 +35,8 @@ def choose(model: Model) -> tuple[Family, ModelSettings]:
     if model.family is None:
         return _without_family(model, values)
     family = family_of(model)
-    own = family.tokenizer == find_family(model.family).tokenizer and not family.tokenizer_options
-    ids = {} if own else _ids(family.build_tokenizer(), type(family.settings), values)
+    kind = field_types(type(family.settings))
+    ids = _wide_enough({name: getattr(family.settings, name) for name in OF_THE_VOCABULARY if name in kind}, values)
     settings = with_fields(architecture_of(family.settings), {**values, **ids}, family.settings)
     _check(model, settings, family.settings, values)
     return family, settings
@@ -46,7 +48,23 @@ def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
         assert settings is not None, "a model without a family is known by its settings"
         return custom_family(settings, _tokenizer_name(model), _tokenizer_options(model))
     family = find_family(model.family)
-    return replace(family, tokenizer=model.tokenizer or family.tokenizer, tokenizer_options=_tokenizer_options(model))
+    return with_tokenizer(family, model.tokenizer or family.tokenizer, _tokenizer_options(model))
+
+
+def with_tokenizer(family: Family, tokenizer: str, options: Mapping[str, Any]) -> Family:
+    """The family over the vocabulary of another tokenizer; itself if that is its own."""
+    if tokenizer == family.tokenizer and not options:
+        return family
+    ids = ids_of(build_tokenizer(tokenizer, **options), type(family.settings))
+    settings = with_fields(architecture_of(family.settings), ids, family.settings)
+    return replace(family, settings=settings, tokenizer=tokenizer, tokenizer_options=options)
+
+
+def options_in_folder(tokenizer: str, folder: Path) -> dict[str, Any]:
+    """What a tokenizer that is read from a file is built with, in an exported folder."""
+    if tokenizer not in TOKENIZERS or "file" not in signature(TOKENIZERS[tokenizer]).parameters:
+        return {}
+    return {"file": str(folder / "tokenizer.json")}
 
 
 def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Mapping[str, Any]) -> Family:
@@ -83,9 +101,8 @@ def ids_of(tokenizer: Tokenizer, kind: type) -> dict[str, Any]:
     return {name: value for name, value in ids.items() if name in field_types(kind)}
 
 
-def _ids(tokenizer: Tokenizer, kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+def _wide_enough(ids: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The ids of a vocabulary; a table may have more rows than it has tokens (HyenaDNA: 16 rows for 12 tokens)."""
-    ids = ids_of(tokenizer, kind)
     return ids | {"vocab_size": max(ids["vocab_size"], values.get("vocab_size", 0))}
 
 
@@ -104,7 +121,7 @@ def _tokenizer_options(model: Model) -> dict[str, Any]:
 def _without_family(model: Model, values: Mapping[str, Any]) -> tuple[Family, ModelSettings]:
     architecture = find_architecture(str(model.architecture))
     tokenizer = build_tokenizer(_tokenizer_name(model), **_tokenizer_options(model))
-    wanted = {**values, **_ids(tokenizer, architecture.settings, values)}
+    wanted = {**values, **_wide_enough(ids_of(tokenizer, architecture.settings), values)}
     try:
         settings = with_fields(architecture, wanted, None)
     except TypeError:

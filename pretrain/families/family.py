@@ -150,9 +150,10 @@ class Family:
         """Settings that a config.json of this family states, by their names here."""
         found: dict[str, Any] = {}
         for key, names in self.hugging_face.settings_of_key(self.settings).items():
-            value = next((config[name] for name in (key, *names) if config.get(name) is not None), None)
-            if value is not None:
-                found |= dict.fromkeys(names, tuple(value) if isinstance(value, list) else value)
+            for name in names:  # under our own name in configs of our own code
+                value = config.get(name) if config.get(name) is not None else config.get(key)
+                if value is not None:
+                    found[name] = tuple(value) if isinstance(value, list) else value
         if getattr(self.settings, "position_embedding_type", None) == "rotary":
             found |= _rope(config.get("rope_scaling") or config.get("rope_parameters") or {}, config)
         return found

@@ -17,7 +17,8 @@ from pretrain.models.architecture import ARCHITECTURES, architecture_of
 from pretrain.models.transformer.settings import RopeScaling
 
 # what may differ from the published settings in a class of transformers: what its config says, and what it never sees
-_FREE = (*CONFIG_FIELDS, "mask_token_id", "base_token_ids", "initialization", "zero_pad_row", "mlp", "head_act")
+_FREE = (*CONFIG_FIELDS, "mask_token_id", "base_token_ids", "initialization", "zero_pad_row")
+_ACTIVATIONS = ("mlp", "head_act")  # of classes whose config says them
 _NATIVE_ACTIVATIONS = ("gelu", "relu")  # under the same name, and the same one in the MLP and in the head
 _DECODER = "mlm_head.decoder.weight"  # the output matrix, a parameter of its own where it is not tied
 _LAYER = "encoder.layers.{i}."
@@ -127,6 +128,8 @@ def _computes(family: Family, settings: Any) -> bool:
     if type(settings) is not type(family.settings):
         return False
     free = _FREE + family.hugging_face.extra_fields
+    if "hidden_act" in family.hugging_face.names:
+        free += _ACTIVATIONS
     if family.settings.segment_rows and settings.segment_rows:
         free += ("segment_rows",)
     published = replace(family.settings, **{name: getattr(settings, name) for name in free})

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family, KeyLayout
+from pretrain.families.choice import custom_family, options_in_folder, with_tokenizer
 from pretrain.families.keys import numbers_behind
-from pretrain.families.own_code import family_of_config
+from pretrain.families.own_code import MODEL_TYPES, family_of_config, settings_of_config
 from pretrain.importing.match import KeyMatch, check, match
 from pretrain.importing.sizes import settings_from, sizes_of
-from pretrain.importing.source import FAMILY_KEY, ImportedFile, read_source
+from pretrain.importing.source import FAMILY_KEY, TOKENIZER_KEY, ImportedFile, read_source
 from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside
-from pretrain.models import ModelSettings, architecture_of
+from pretrain.models import ModelSettings, architecture_of, find_architecture
 from pretrain.models.record import with_fields
 
 
@@ -83,7 +84,9 @@ def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, di
 def families_like(source: ImportedFile) -> list[str]:
     """Families whose names and vocabulary size fit a source exactly."""
     found = []
-    for family in (family_of_config(each, source.config) for each in FAMILIES.values()):
+    own = MODEL_TYPES.get(str(source.config.get("model_type")))
+    candidates = [each for each in FAMILIES.values() if own in (None, each.architecture)]
+    for family in (family_of_config(each, source.config) for each in candidates):
         _, matched = _best_layout(source, family)
         same_vocabulary = sizes_of(family, matched.state).get("vocab_size") == family.settings.vocab_size
         if same_vocabulary and not _problems(matched, family):
@@ -92,9 +95,13 @@ def families_like(source: ImportedFile) -> list[str]:
 
 
 def _family_of(source: ImportedFile) -> Family:
-    stated = source.config.get(FAMILY_KEY)
-    if isinstance(stated, str) and stated in FAMILIES:
-        return FAMILIES[stated]
+    stated, tokenizer = (str(source.config.get(key, "")) for key in (FAMILY_KEY, TOKENIZER_KEY))
+    options = options_in_folder(tokenizer, source.path.parent)
+    if stated in FAMILIES:
+        return with_tokenizer(FAMILIES[stated], tokenizer, options) if tokenizer else FAMILIES[stated]
+    if tokenizer and (architecture := MODEL_TYPES.get(str(source.config.get("model_type")))) is not None:
+        fields = settings_of_config(source.config, find_architecture(architecture).settings)
+        return custom_family(with_fields(find_architecture(architecture), fields, None), tokenizer, options)
     alike = families_like(source)
     if len(alike) > 1 and (vocabulary := vocabulary_beside(source.path.parent)) is not None:
         alike = [name for name in alike if FAMILIES[name].build_tokenizer().vocab == vocabulary]

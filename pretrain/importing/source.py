@@ -16,6 +16,7 @@ from pretrain.importing.training_facts import Fact
 
 CONFIG = "config.json"
 FAMILY_KEY = "polymerase_family"  # our exports say in config.json which family they are
+TOKENIZER_KEY = "polymerase_tokenizer"  # and which tokenizer they are read with
 OBJECTIVE_HEADS = "objective_heads.safetensors"
 UNUSED_TENSORS = "upstream_unused.safetensors"
 _WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")

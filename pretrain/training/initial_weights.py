@@ -47,6 +47,7 @@ def _over(model: Model, family: Family, settings: ModelSettings) -> ModelSetting
         if not free and _plain(value) != _plain(there[name]):
             raise PolymeraseError(f"model.{name}={value}, but {model.init_from} has {there[name]}; leave the key out")
     ids = ids_of(family.build_tokenizer(), type(settings))
+    ids["vocab_size"] = max(ids["vocab_size"], settings.vocab_size)  # a table may have more rows than tokens
     rates = {name: value for name, value in wanted.items() if name.endswith("_prob")}
     return with_fields(architecture_of(settings), ids | rates, settings)
 
