@@ -1,4 +1,4 @@
-"""The page on adding parts, followed in a copy of the project: all four new parts train together."""
+"""The page on adding parts, followed in a copy of the project: all new parts train together."""
 
 import json
 import random
@@ -40,6 +40,15 @@ def test_the_new_parts_train_together(extended):
     assert "gc_content loss" in trained
     assert "(mean share" in trained
     assert "length and composition" in trained  # which gives the answer, and so is what the loss has to beat
+
+
+def test_the_new_bias_of_attention_trains(extended):
+    lines = [
+        json.loads(line) for line in (extended.folder / "runs/log_distance/metrics.jsonl").read_text().splitlines()
+    ]
+    held_out = [line for line in lines if "validation/mlm/loss" in line]
+    assert held_out[-1]["validation/gc_content/loss"] < held_out[0]["validation/gc_content/loss"]
+    assert "log_distance" in (extended.folder / "runs/log_distance/config.yaml").read_text()
 
 
 def test_the_new_family_agrees_with_transformers(extended):

@@ -43,7 +43,13 @@ class TransformerSettings:
     layer_norm_eps: float = 1e-12
 
     # embedding
-    position_embedding_type: Literal["learned", "sinusoidal", "rotary", "alibi", "none"] = "learned"
+    position_embedding_type: Literal[
+        "learned",
+        "sinusoidal",
+        "rotary",
+        "alibi",
+        "none",
+    ] = "learned"
     position_offset: int = 0  # table row of position 0 (fairseq and ESM tables start after the pad row)
     rope_theta: float = 10000.0
     rope_scaling: RopeScaling | None = None
