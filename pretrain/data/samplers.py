@@ -139,16 +139,19 @@ class CutAndSample:
 
 
 class Around:
-    """One window per interval (HyenaDNA): a shorter interval is extended to both sides, not beyond its contig; of a
-    longer one the first bases are taken, always the same ones, or others each time."""
+    """One window per interval (HyenaDNA).
 
-    def __init__(self, table: GenomeTable, intervals: np.ndarray, width: int, random_start: bool):
+    An interval shorter than ``width`` is extended to both sides, not beyond its contig. Of what is longer than ``read``
+    the first bases are taken, always the same ones, or others each time.
+    """
+
+    def __init__(self, table: GenomeTable, intervals: np.ndarray, width: int, read: int, random_start: bool):
         extra = np.maximum(width - _lengths(intervals), 0)
         contig, start, end = intervals.T
         self._contig = contig
         self._begin = np.maximum(start - extra // 2, 0)
         self._end = np.minimum(end + extra - extra // 2, table.contigs[contig, 2])
-        self._width, self._random = width, random_start
+        self._width, self._random = min(width, read), random_start
         self._share = _Shares(table, intervals, np.ones(len(intervals), np.int64))
         self.size = self._share.size
 

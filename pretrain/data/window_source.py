@@ -83,7 +83,7 @@ class WindowSource:
 
     def _check_width(self, holds: int) -> None:
         width, draw = self._settings.window, self._settings.sampling.draw
-        if width and width > holds and draw != "chunks":
+        if width and width > holds and draw not in ("chunks", "intervals"):
             raise PolymeraseError(f"corpus.window={width}: {self._max_tokens} tokens hold {holds} bases")
         if width and width < holds and isinstance(self._rule, Measured) and not self._rule.rest_as_letters:
             raise PolymeraseError(
@@ -113,7 +113,7 @@ def _sampler(table: GenomeTable, settings: CorpusSettings, holds: int, least: in
         sampler = Tiles(table, intervals, width, sampling.step or max(width // 2, 1))
     elif sampling.draw == "intervals":
         intervals = table.region_intervals(sampling.regions or "intervals")
-        sampler = Around(table, intervals, width, sampling.random_start)
+        sampler = Around(table, intervals, width, holds, sampling.random_start)
     else:
         sampler = Tiles(table, whole_contigs(table), width, width, max(sampling.shortest or 1, least))
     return sampler

@@ -194,7 +194,7 @@ def test_windows_of_the_interval_reader_of_hyenadna(golden, tmp_path, max_length
     cases, corpus = windows_of_hyenadna(golden, tmp_path, "train", max_length, True)
     assert len(cases) == 4
     table = corpus.split("train")
-    sampler = Around(table, table.region_intervals("intervals"), max_length, False)
+    sampler = Around(table, table.region_intervals("intervals"), max_length, max_length, False)
     contig, start, length = drawn(sampler)
     pieces = table.read(contig, start, length, soft_mask=True)
     letters = np.frombuffer(b"ACGTN", np.uint8)[pieces.codes.values] | pieces.soft_mask.astype(np.uint8) << 5
@@ -202,28 +202,28 @@ def test_windows_of_the_interval_reader_of_hyenadna(golden, tmp_path, max_length
     assert rows == [case["window"] for case in cases]
 
 
-def test_windows_through_the_config_are_the_ids_of_hyenadna(golden, tmp_path):
+@pytest.mark.parametrize("max_length", [16, 32, 41, 80])
+def test_windows_through_the_config_are_the_ids_of_hyenadna(golden, tmp_path, max_length):
     """The published reading, case trap included, and ours, which is upper case."""
-    cases, corpus = windows_of_hyenadna(golden, tmp_path, "train", 80, True)
+    cases, corpus = windows_of_hyenadna(golden, tmp_path, "train", max_length, True)
+    rows = []
     for upper in (False, True):
-        settings = CorpusSettings(sampling=Sampling(draw="intervals"), window=80, upper_case=upper)
+        settings = CorpusSettings(sampling=Sampling(draw="intervals"), window=max_length, upper_case=upper)
         tokenizer = build_tokenizer("hyenadna", case_sensitive=not upper)
-        source = open_source(corpus, "train", tokenizer, settings, 81)
+        source = open_source(corpus, "train", tokenizer, settings, max_length)
         index = np.arange(source.size)
         tokens = tokenizer.encode(source.read(index, rng_of(index)).sequences)
         assert tokens.lengths.tolist() == source.token_counts(index).tolist()
-        if not upper:
-            for case, row in zip(cases, np.split(tokens.ids, tokens.offsets[1:-1]), strict=True):
-                # upstream cuts one letter for [SEP]; here max_tokens counts it
-                ids = [i for i in case["ids"] if i != tokenizer.pad_id]
-                assert row.tolist()[: len(ids) - 1] == ids[:-1]
-        else:
-            assert tokenizer.unk_id not in tokens.ids
+        rows.append([row.tolist() for row in np.split(tokens.ids, tokens.offsets[1:-1])])
+    as_released, ours = rows
+    assert as_released == [[i for i in case["ids"] if i != tokenizer.pad_id] for case in cases]
+    upper_cased = [[*case["window"].upper()[: len(ids) - 1]] for case, ids in zip(cases, ours, strict=True)]
+    assert [[tokenizer.vocab[i] for i in ids[:-1]] for ids in ours] == upper_cased
 
 
 def test_a_random_start_lies_anywhere_inside_a_long_interval(genomes):
     table = genomes[1].split("train")
-    sampler = Around(table, np.array([[0, 400, 440]]), 30, True)
+    sampler = Around(table, np.array([[0, 400, 440]]), 30, 30, True)
     starts = {
         int(drawn_at)
         for epoch in range(300)
