@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from data_prep.corpus import SequenceWriter, describe_source
+import numpy as np
+
+from data_prep.corpus import Ragged, SequenceWriter, describe_source
+from data_prep.corpus.spans import soft_mask_column
 from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
 from data_prep.filters.tally import Tally
@@ -56,7 +59,7 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
         parameters=_parameters(args, inputs),
         sources=[source for given in inputs for source in _sources(given)]
         + [describe_source(table) for table in filter(None, [args.contig_aliases])],
-        columns=("gene", "source"),
+        columns=("gene", "source", *(["soft_mask"] if args.keep_case else [])),
         alphabet=policy.alphabet,
         overwrite=args.overwrite,
     ) as writer:
@@ -71,7 +74,7 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
             raise DataPrepError(f"{writer.out}: {nothing_left(tally, inputs)}; nothing written")
         for split, pieces in (("train", train), ("validation", validation)):
             for start in range(0, len(pieces), ROWS):
-                _append(writer, split, pieces[start : start + ROWS])
+                _append(writer, split, pieces[start : start + ROWS], keep_case=args.keep_case)
         report(writer.finish(tally, held_out_asked=args.validation is not None), writer.out)
     if inputs[0].annotation is None:  # said of a corpus that was made: an error stays one line
         print(
@@ -144,13 +147,18 @@ def _candidates(args: argparse.Namespace, given: Input, tally: Tally) -> Iterato
     return sound(candidates, given.policy, tally)
 
 
-def _append(writer: SequenceWriter, split: str, pieces: list[UtrChunk]) -> None:
+def _append(writer: SequenceWriter, split: str, pieces: list[UtrChunk], *, keep_case: bool) -> None:
+    columns: dict[str, Any] = {}
+    if keep_case:
+        letters = Ragged.from_rows(piece.source_letters for piece in pieces)
+        columns["soft_mask"] = soft_mask_column(Ragged((letters.values >= ord("a")).view(np.uint8), letters.offsets))
     writer.append(
         split,
         [piece.id for piece in pieces],
         [piece.sequence for piece in pieces],
         gene=[piece.candidate.gene_id for piece in pieces],
         source=[piece.source for piece in pieces],
+        **columns,
     )
 
 
@@ -158,7 +166,7 @@ def _parameters(args: argparse.Namespace, inputs: list[Input]) -> dict[str, Any]
     """The policy and the switches; what depends on the annotation is listed for each input."""
     shared = asdict(inputs[0].policy) | {
         name: getattr(args, name)
-        for name in ("preset", "match_chr", "ignore_id_versions", "on_missing_contig", "strict")
+        for name in ("preset", "match_chr", "ignore_id_versions", "on_missing_contig", "strict", "keep_case")
     }
     each = {
         "contigs": [_sorted(given.policy.contigs) for given in inputs],

@@ -100,8 +100,8 @@ def _candidate(
         spliced_length=transcript.spliced_length,
         offset=len(five) + len(coding) if side == 3 else 0,
         sequence=three if side == 3 else five,
-        first_codon=coding[:3],
-        last_codon=coding[-3:],
-        next_codon=three[:3],
+        first_codon=coding[:3].upper(),
+        last_codon=coding[-3:].upper(),
+        next_codon=three[:3].upper(),
         stop_row_nt=transcript.stop_row_nt,
     )

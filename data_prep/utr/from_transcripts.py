@@ -10,6 +10,7 @@ from data_prep.formats.genome import Contig, read_contigs
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import eligible_transcripts
 from data_prep.utr.policy import UtrPolicy
+from data_prep.utr.regions import AS_DNA
 
 VERSION = re.compile(r"\.\d+$")
 SPAN = re.compile(r"(UTR5|CDS|UTR3):(\d+)-(\d+)")
@@ -117,7 +118,7 @@ def _spans(path: str, record: Contig, fields: list[str]) -> dict[str, tuple[int,
 def _candidate(
     record: Contig, fields: list[str], spans: dict[str, tuple[int, int]], known: Transcript | None, side: int
 ) -> Candidate:
-    sequence = record.sequence.upper().replace(b"U", b"T")
+    sequence = record.sequence.translate(AS_DNA)
     start, end = spans.get(f"UTR{side}", (len(sequence), len(sequence)))
     coding, after = sequence[slice(*spans["CDS"])], sequence[spans["CDS"][1] :]
     return Candidate(
@@ -130,7 +131,7 @@ def _candidate(
         spliced_length=len(sequence),
         offset=start,
         sequence=sequence[start:end],
-        first_codon=coding[:3],
-        last_codon=coding[-3:],
-        next_codon=after[:3],
+        first_codon=coding[:3].upper(),
+        last_codon=coding[-3:].upper(),
+        next_codon=after[:3].upper(),
     )

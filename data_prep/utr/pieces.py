@@ -24,7 +24,8 @@ class UtrChunk:
     number: int  # from 1, 5' to 3'
     start: int
     end: int
-    sequence: bytes
+    sequence: bytes  # as stored
+    source_letters: bytes  # the same with the case of the source
 
     @property
     def id(self) -> str:
@@ -57,7 +58,8 @@ def cut(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> Ite
             else:
                 tally.keep("pieces")
                 begin = candidate.offset + start
-                yield UtrChunk(candidate, number, begin, begin + len(letters), letters)
+                cased = candidate.sequence[start : start + width]
+                yield UtrChunk(candidate, number, begin, begin + len(letters), letters, cased)
 
 
 def split_by_gene(

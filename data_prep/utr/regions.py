@@ -13,6 +13,9 @@ def coding_hull(transcript: Transcript) -> Interval:
     return min(start for start, _ in transcript.coding), max(end for _, end in transcript.coding)
 
 
+AS_DNA = bytes.maketrans(b"Uu", b"Tt")
+
+
 def transcript_parts(transcript: Transcript) -> tuple[list[Interval], list[Interval], list[Interval]]:
     """Intervals of the 5' UTR, the coding part and the 3' UTR; each in genomic order, together exactly the exons."""
     low, high = coding_hull(transcript)
@@ -23,8 +26,8 @@ def transcript_parts(transcript: Transcript) -> tuple[list[Interval], list[Inter
 
 
 def splice(contig: bytes, parts: list[Interval], strand: str) -> bytes:
-    """The parts joined in transcript order, upper-case DNA; complemented once, after joining, on the minus strand."""
-    joined = b"".join(contig[start:end] for start, end in parts).upper().replace(b"U", b"T")
+    """The parts joined in transcript order, DNA, case kept; complemented once, after joining, on the minus strand."""
+    joined = b"".join(contig[start:end] for start, end in parts).translate(AS_DNA)
     return joined if strand == "+" else reverse_complement(joined)
 
 

@@ -80,7 +80,7 @@ def _crop(candidate: Candidate, limit: int, tally: Tally) -> Candidate:
 def _distinct(candidates: list[Candidate], tally: Tally) -> list[Candidate]:
     first: dict[bytes, Candidate] = {}
     for candidate in candidates:
-        first.setdefault(candidate.sequence, candidate)
+        first.setdefault(candidate.sequence.upper(), candidate)
     tally.keep("distinct", len(first))
     tally.drop("distinct", "same_sequence_as_an_earlier_transcript", len(candidates) - len(first))
     return list(first.values())

@@ -112,3 +112,24 @@ def test_coding_sequences_out_of_frame_are_one_line(tmp_path, capsys, records, m
     shown = capsys.readouterr().err
     assert message in shown
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_untranslated_regions_keep_the_case_of_the_genome(tmp_path, strand):
+    draw = np.random.default_rng(4)
+    body = "".join(draw.choice(list("ACGTacgt"), 60))
+    spliced = f"{body[:30]}ATGAAAAAATAA{body[30:]}"
+    partner = str.maketrans("ACGTacgt", "TGCAtgca")
+    contig = spliced if strand == "+" else spliced[::-1].translate(partner)
+    (tmp_path / "g.fa").write_text(f">c\n{contig}\n")
+    low, high = (31, 42) if strand == "+" else (len(spliced) - 41, len(spliced) - 30)
+    attributes = 'gene_id "g"; transcript_id "t"; gene_type "protein_coding"; transcript_type "protein_coding";'
+    rows = (("exon", 1, len(spliced)), ("CDS", low, high))
+    (tmp_path / "a.gtf").write_text(
+        "".join(f"c\tx\t{kind}\t{start}\t{end}\t.\t{strand}\t.\t{attributes}\n" for kind, start, end in rows)
+    )
+    arguments = ["utr3", "--genome", str(tmp_path / "g.fa"), "--annotation", str(tmp_path / "a.gtf")]
+    assert (
+        main([*arguments, "--out", str(tmp_path / "c"), "--validation", "0", "--alphabet", "dna", "--keep-case"]) == 0
+    )
+    assert list(with_case(open_corpus(tmp_path / "c")).values()) == [body[30:]]

@@ -39,7 +39,7 @@ def candidates(toy, route, policy):
 
 
 def rna(candidate):
-    return candidate.sequence.decode().replace("T", "U")
+    return candidate.sequence.decode().upper().replace("T", "U")  # case is the source's
 
 
 def bare(identifier):
