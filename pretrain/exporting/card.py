@@ -9,6 +9,7 @@ import yaml
 
 from pretrain.exporting.form import Kind, class_of
 from pretrain.exporting.tensors import ExportTensors
+from pretrain.exporting.text_contract import contract_sentence
 from pretrain.exporting.usage import usage_blocks
 from pretrain.exporting.verify import Verification
 from pretrain.families import Family
@@ -54,16 +55,24 @@ def model_card(
         name: of the folder; the usage section loads it under this name.
         remote: does the tokenizer, does the model need ``trust_remote_code``.
     """
-    class_name, _ = class_of(form_of(family, settings), settings, kind)
+    form = form_of(family, settings)
+    class_name, _ = class_of(form, settings, kind)
+    random_pooler = form.kind == "native" and not any("pooler." in name for name in tensors.model)
+    blocks = usage_blocks(name, family, settings, kind, remote, random_pooler=random_pooler)
     parts = [
         f"---\n{yaml.safe_dump(_front_matter(name, family, settings, facts), sort_keys=False)}---",
         f"# {name}",
         f"A model of the family `{family.name}` ({class_name}, {_count(tensors.model)} parameters), "
         f"written by polymerase. {facts.origin}",
         "## Use",
-        *(f"{title}\n\n```python\n{code}```" for title, code in usage_blocks(name, family, settings, kind, remote)),
+        *(f"{title}\n\n```python\n{code}```" for title, code in blocks),
         _needs(remote),
+        contract_sentence(family.build_tokenizer()),
     ]
+    if random_pooler:
+        parts.append(_RANDOM_POOLER)
+    if form.model_type == "bert":
+        parts.append(_BERT_LOSS)
     if getattr(settings, "pairing_bias", False):
         parts.append(_PAIRS)
     parts += _side_files(name, tensors)
@@ -81,6 +90,15 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+_RANDOM_POOLER = (
+    "There is no trained pooler: loaded without `add_pooling_layer=False`, AutoModel draws a random one, and so do "
+    "classes for sequence classification that use it. With LoRA add `modules_to_save` for it, or a reloaded adapter predicts "
+    "otherwise."
+)
+_BERT_LOSS = (
+    "transformers' own BERT (5.x) does not honour `num_items_in_batch`: with `gradient_accumulation_steps` its loss "
+    "and gradient grow by that factor."
+)
 _PAIRS = (
     "Pretraining marks every pair of a position selected for prediction with -1. Pass `selected_positions` (bool, "
     "`[batch, tokens]`) to train further or to measure masked-language-model losses; without it `<mask>` merely pairs "
@@ -116,7 +134,7 @@ def _needs(remote: tuple[bool, bool]) -> str:
     what = {(True, True): "the tokenizer and the model", (True, False): "the tokenizer", (False, True): "the model"}
     return (
         f"`trust_remote_code=True` is needed for {what[remote]}: it runs the Python files of this folder, "
-        "which depend on torch and transformers only. Read them first if you did not make them."
+        "which depend on torch and transformers (4.57 or 5) only. Read them first if you did not make them."
         + (" Pass it to AutoTokenizer too, which reads the model's config." if remote == (False, True) else "")
     )
 

@@ -11,11 +11,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pretrain.exporting.hf_blocks import write_blocks, write_pairs
 from pretrain.exporting.hf_bytes import write_bytes
 from pretrain.tokenizers import Tokenizer
+from pretrain.tokenizers.bpe import BpeTokenizer
 from pretrain.tokenizers.bytes import ByteTokenizer
 from pretrain.tokenizers.codon import CodonTokenizer
 from pretrain.tokenizers.kmer import SPECIAL, KmerTokenizer
+from pretrain.tokenizers.kmer_blocks import BlockTokenizer
 from pretrain.tokenizers.letters import LetterTokenizer
 
 _REMOTE_CODE = Path(__file__).parent / "remote_code"
@@ -31,7 +34,7 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int, toke
         token_type_ids: tokenizers of letters give them too, for models like BERT.
 
     Raises:
-        TypeError: a tokenizer that is neither letters, k-mers nor bytes.
+        TypeError: a tokenizer without such a form.
     """
     if isinstance(tokenizer, LetterTokenizer):
         _write_letters(tokenizer, folder, max_length, token_type_ids)
@@ -39,6 +42,10 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int, toke
         _write_kmers(tokenizer, folder, max_length)
     elif isinstance(tokenizer, ByteTokenizer):
         _write_config(folder, write_bytes(tokenizer, folder), max_length)
+    elif isinstance(tokenizer, BlockTokenizer):
+        _write_config(folder, write_blocks(tokenizer, folder), max_length)
+    elif isinstance(tokenizer, BpeTokenizer):
+        _write_config(folder, write_pairs(tokenizer, folder), max_length)
     else:
         raise TypeError(f"no Hugging Face form of {tokenizer.name}")
 

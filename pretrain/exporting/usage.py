@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from pretrain.exporting.form import Kind
+from pretrain.exporting.text_contract import in_letters_of
 from pretrain.families import Family
 from pretrain.models import ModelSettings, architecture_of
 
-_SEQUENCES = '["AUGCAUGCAUGCAUGCAUGC", "GGGGCCCCGGGG"]'
+_RNA = '["AUGCAUGCAUGCAUGCAUGC", "GGGGCCCCGGGG"]'
 
 
 def usage_blocks(
-    name: str, family: Family, settings: ModelSettings, kind: Kind, remote: tuple[bool, bool]
+    name: str,
+    family: Family,
+    settings: ModelSettings,
+    kind: Kind,
+    remote: tuple[bool, bool],
+    *,
+    random_pooler: bool = False,
 ) -> list[tuple[str, str]]:
-    """(title, code) of each block. ``remote``: does the tokenizer, does the model bring its own code."""
+    """(title, code) of each block.
+
+    Args:
+        remote: does the tokenizer, does the model bring its own code.
+        random_pooler: AutoModel would draw a pooler that the folder lacks.
+    """
+    letters = family.build_tokenizer()
+    sequences, masked = (in_letters_of(letters, text) for text in (_RNA, "AUGCAUGCAUGC"))
+    pooler = ", add_pooling_layer=False" if random_pooler else ""
     # transformers reads the model's config for a tokenizer too, and would ask on the terminal whether it may
     tokenizer, model = (", trust_remote_code=True" if needed else "" for needed in (any(remote), remote[1]))
     width = settings.hidden_size
@@ -23,8 +38,8 @@ def usage_blocks(
             "import torch\n"
             "from transformers import AutoModel, AutoTokenizer\n\n"
             f"{load_tokenizer}"
-            f'model = AutoModel.from_pretrained("./{name}"{model}).eval()\n'
-            f'batch = tokenizer({_SEQUENCES}, return_tensors="pt", padding=True)\n'
+            f'model = AutoModel.from_pretrained("./{name}"{model}{pooler}).eval()\n'
+            f'batch = tokenizer({sequences}, return_tensors="pt", padding=True)\n'
             "with torch.no_grad():\n"
             "    output = model(**batch, output_hidden_states=True)\n"
             f"embeddings = output.last_hidden_state  # [2, tokens, {width}]\n"
@@ -58,7 +73,7 @@ def usage_blocks(
                 "from transformers import AutoModelForMaskedLM, AutoTokenizer\n\n"
                 f"{load_tokenizer}"
                 f'model = AutoModelForMaskedLM.from_pretrained("./{name}"{model}).eval()\n'
-                'batch = tokenizer("AUGCAUGCAUGC", return_tensors="pt")\n'
+                f'batch = tokenizer("{masked}", return_tensors="pt")\n'
                 'batch["input_ids"][0, 4] = tokenizer.mask_token_id\n'
                 "with torch.no_grad():\n"
                 f"    logits = model(**batch).logits  # [1, tokens, {settings.vocab_size}]\n"
