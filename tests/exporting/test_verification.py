@@ -83,7 +83,7 @@ def test_the_config_says_how_to_load_the_folder(ernie: Path, utr_lm: Path) -> No
 def test_cards_say_what_their_release_does_differently(utr_lm: Path, utrbert: Path, mutbert: Path) -> None:
     assert "one column to the left" in (utr_lm / "README.md").read_text()
     assert "adds its output bias twice" in (utrbert / "README.md").read_text()
-    assert 'The release says "bert"' in (mutbert / "README.md").read_text()
+    assert 'The model type of the release is "bert"' in (mutbert / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
