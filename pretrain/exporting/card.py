@@ -95,29 +95,6 @@ _RANDOM_POOLER = (
     "classes for sequence classification that use it. With LoRA add `modules_to_save` for it, or a reloaded adapter "
     "predicts otherwise."
 )
-_BERT_LOSS)
-    if getattr(settings, "pairing_bias", False):
-        parts.append(_PAIRS)
-    parts += _side_files(name, tensors)
-    parts += ["## Facts", _table(architecture_of(settings).summary(settings) | dict(facts.table) | _corpus_rows(facts))]
-    if facts.sources:
-        parts += ["## Data", _rows([list(facts.sources[0]), *(list(source.values()) for source in facts.sources)])]
-    if facts.differences:
-        rows = [["key", "published recipe", "here"], *(list(difference) for difference in facts.differences)]
-        parts += ["## Differences to the published recipe", _rows(rows)]
-    if facts.notes:
-        parts += ["## Good to know", "\n".join(f"* {note}" for note in facts.notes)]
-    parts += ["## Verification", _verification(class_name, verified)]
-    if family.paper is not None:
-        parts += ["## Citation", f"The published model of this family:\n\n```bibtex\n{family.paper.bibtex()}\n```"]
-    return "\n\n".join(parts) + "\n"
-
-
-_RANDOM_POOLER = (
-    "There is no trained pooler: loaded without `add_pooling_layer=False`, AutoModel draws a random one, and so do "
-    "classes for sequence classification that use it. With LoRA add `modules_to_save` for it, or a reloaded adapter predicts "
-    "otherwise."
-)
 _BERT_LOSS = (
     "transformers' own BERT (5.x) does not honour `num_items_in_batch`: with `gradient_accumulation_steps` its loss "
     "and gradient grow by that factor."
