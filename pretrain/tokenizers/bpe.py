@@ -60,6 +60,8 @@ class BpeTokenizer(WithLengths):
                 "train one with python -m data_prep bpe"
             )
         self.pad_id, self.unk_id, self.cls_id, self.eos_id, self.mask_id = (ids[token] for token in _ROLES.values())
+        if (around := self._fast.encode("A").ids)[:1] + around[-1:] != [self.cls_id, self.eos_id]:
+            raise PolymeraseError(f"{file}: expected the template [CLS] $A [SEP], got ids {around} for A")
         self.special = {token: ids[token] for token in _ROLES.values()}
         self.special_ids = frozenset(self.special.values())
         bases = [base for base in "ACGUT" if base in ids]
@@ -133,6 +135,15 @@ def _checked_text(file: Path) -> str:
         raise PolymeraseError(
             f"{file}: expected no normalizer and Whitespace or no pre-tokenizer (letters stay themselves), got others"
         )
+    assert isinstance(model, dict)
+    wanted = {"unk_token": _ROLES["unk"], "fuse_unk": False, "dropout": None, "byte_fallback": False,
+              "continuing_subword_prefix": None, "end_of_word_suffix": None}  # fmt: skip
+    for key, value in wanted.items():
+        if (model.get(key) or None) != (value or None):
+            raise PolymeraseError(
+                f"{file}: expected model.{key} to be {value!r} (each unknown letter one token, letters as they are), "
+                f"got {model[key]!r}"
+            )
     return text
 
 
