@@ -3,11 +3,13 @@
 import ast
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from data_prep.stages import STAGES
+from pretrain.models.architecture import ARCHITECTURES
 from tests.hang import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,6 +108,44 @@ def test_rooms_of_pretrain_import_downwards():
                 if not allowed:
                     wrong.add((module, name))
     assert not wrong
+
+
+# they measure one architecture against a hand-written one, or its operator alone
+MEASURE_ONE_ARCHITECTURE = {"pretrain.benchmarking.minimal", "pretrain.benchmarking.operators"}
+
+
+def of_one_architecture() -> set[str]:
+    """Classes of settings, and their fields of several words: sizes and switches that only some architectures have."""
+    shared = {"vocab_size", "hidden_size", "pad_token_id", "mask_token_id", "max_position_embeddings", "base_token_ids",
+              "initializer_range"}  # fmt: skip
+    kinds = [kind for entry in ARCHITECTURES.values() for kind in (entry.settings, entry.options)]
+    return {kind.__name__ for kind in kinds} | {
+        field.name for kind in kinds for field in fields(kind) if "_" in field.name and field.name not in shared
+    }
+
+
+def words(path: Path) -> set[str]:
+    """Names, attributes and whole strings of a module."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return (
+        {node.id for node in nodes if isinstance(node, ast.Name)}
+        | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        | {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
+    )
+
+
+def test_no_architecture_is_named_outside_models_families_and_planning():
+    """A new architecture is a folder and a line: nobody else knows the class of its settings, its sizes, its files."""
+    rooms = ("pretrain.models", "pretrain.families", "pretrain.planning")
+    private, folders = of_one_architecture(), tuple(f"pretrain.models.{name}." for name in ARCHITECTURES)
+    assert {"num_hidden_layers", "TransformerSettings", "pairing_bias"} <= private
+    found = {
+        (module, word)
+        for module, path in MODULES
+        if not module.startswith((*rooms, "data_prep", "launch")) and module not in REMOTE | MEASURE_ONE_ARCHITECTURE
+        for word in (words(path) & private) | {name for name in IMPORTS[module] if name.startswith(folders)}
+    }
+    assert not found
 
 
 def test_every_room_has_its_level():

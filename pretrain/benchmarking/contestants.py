@@ -19,6 +19,7 @@ from pretrain.benchmarking.rows import Row, padded, rows_of
 from pretrain.exporting.form import class_of, config_json
 from pretrain.families import Family
 from pretrain.families.own_code import form_of
+from pretrain.models import side_inputs_of
 from pretrain.training.components import RunComponents
 
 _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
@@ -97,6 +98,7 @@ class HuggingFace:
     def __init__(self, components: RunComponents, course: BenchmarkPlan):
         self._settings: Any = components.settings
         self._course = course
+        self._pairs = "pair_class" in side_inputs_of(components.settings, components.tokenizer.vocab)
         self.model: nn.Module = hugging_face_model(components.family, components.settings)
         self._builder = components.batches("train")
 
@@ -104,7 +106,7 @@ class HuggingFace:
         for rows in self._batches():
             lengths = [len(row.ids) for row in rows]
             s = self._settings
-            data = padded(rows, s.pad_token_id, s.vocab_size, s.base_token_ids, s.pairing_bias)
+            data = padded(rows, s.pad_token_id, s.vocab_size, s.base_token_ids, self._pairs)
             yield BenchmarkBatch(
                 data, sum(lengths), len(rows) * max(lengths), sum(length * length for length in lengths)
             )
@@ -167,5 +169,6 @@ def hugging_face_model(family: Family, settings: Any) -> nn.Module:
     else:
         code = importlib.import_module(f"pretrain.exporting.remote_code.modeling_{form.model_type}")
         model_class = getattr(code, class_name)
+    pairs = side_inputs_of(settings, family.build_tokenizer().vocab)
     config = model_class.config_class(**config_json(family, settings, class_name))
-    return model_class._from_config(config, attn_implementation="eager" if settings.pairing_bias else "sdpa")
+    return model_class._from_config(config, attn_implementation="eager" if pairs else "sdpa")

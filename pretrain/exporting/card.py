@@ -15,7 +15,7 @@ from pretrain.exporting.verify import Verification
 from pretrain.families import Family
 from pretrain.families.own_code import form_of
 from pretrain.importing.source import OBJECTIVE_HEADS, UNUSED_TENSORS
-from pretrain.models import ModelSettings, architecture_of
+from pretrain.models import ModelSettings, architecture_of, side_inputs_of
 from pretrain.objectives import OBJECTIVES
 
 
@@ -73,7 +73,7 @@ def model_card(
         parts.append(_RANDOM_POOLER)
     if form.model_type == "bert":
         parts.append(_BERT_LOSS)
-    if getattr(settings, "pairing_bias", False):
+    if "pair_class" in side_inputs_of(settings, family.build_tokenizer().vocab):
         parts.append(_PAIRS)
     parts += _side_files(name, tensors)
     parts += ["## Facts", _table(architecture_of(settings).summary(settings) | dict(facts.table) | _corpus_rows(facts))]

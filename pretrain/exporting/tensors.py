@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,8 +51,7 @@ def export_tensors(family: Family, settings: ModelSettings, state: Mapping[str, 
         theirs, rule = found
         model[theirs] = TRANSFORMS[rule.transform][1](tensor.to(torch.float32))
     model = put_together(model)
-    if form.model_type == "esm":
-        _complete_esm(model, settings)
+    form.complete(model, settings)
     if kind == "encoder":
         model = {name.removeprefix(prefix): tensor for name, tensor in model.items()}
     return ExportTensors(_owned(model), _owned(heads), _owned(unused))
@@ -64,16 +62,6 @@ def _untrained_parts(form: HuggingFaceForm) -> tuple[str, ...]:
     AutoModel and classifiers read it."""
     has_pooler = form.kind == "native" or form.constants.get("pooler_type") == "first_token_transform"
     return ("unused.contact_head.", "unused.pooler.") if has_pooler else ()
-
-
-def _complete_esm(model: dict[str, Tensor], settings: Any) -> None:
-    """EsmModel always has a contact head, which no recipe trains. Zeros where there is none, so that loading neither
-    warns nor draws random numbers; and the rotary frequencies, which the class keeps in its checkpoints."""
-    contacts = settings.num_hidden_layers * settings.num_attention_heads
-    model.setdefault("esm.contact_head.regression.weight", torch.zeros(1, contacts))
-    model.setdefault("esm.contact_head.regression.bias", torch.zeros(1))
-    exponents = torch.arange(0, settings.head_size, 2, dtype=torch.int64).float() / settings.head_size
-    model["esm.rotary_embeddings.inv_freq"] = 1.0 / settings.rope_theta**exponents
 
 
 def _owned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -43,6 +43,7 @@ class HuggingFaceForm:
     native: a class of transformers, no code in the folder. remote: our own code travels with the weights.
     constants: config keys that settings do not determine. extra_fields: settings that only this model's config has.
     names: config key -> settings with its value, where the class has another name than we have.
+    complete: adds tensors (their names) that the class always has and no recipe trains.
     unread: keys of the release's config.json that its code does not read, or that say something else there.
     """
 
@@ -54,6 +55,7 @@ class HuggingFaceForm:
     constants: dict[str, Any] = field(default_factory=dict)
     extra_fields: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: OTHER_NAMES)
+    complete: Callable[[dict[str, Tensor], Any], None] = lambda tensors, settings: None
     unread: tuple[str, ...] = ()
 
     def settings_of_key(self, settings: Any) -> dict[str, tuple[str, ...]]:

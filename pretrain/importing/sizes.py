@@ -75,8 +75,7 @@ def _check_depth(
     """A file that lost its last layers looks like a whole model with fewer of them: where nobody states any size, a
     model as wide as the published one must be as deep, unless tensors of the release tell otherwise."""
     architecture, published = architecture_of(family.settings), family.settings
-    widths = [name for name in architecture.dimensions if name in ("hidden_size", "intermediate_size")]
-    as_wide = all(shapes.get(name) == getattr(published, name) for name in widths)
+    as_wide = all(shapes[name] == getattr(published, name) for name in architecture.dimensions if name in shapes)
     told = family.more_sizes(state)
     fits = bool(told) and all(value == getattr(published, name) for name, value in told.items())
     trusted = fits or any(name in stated for name in (*architecture.dimensions, *architecture.counted))

@@ -90,11 +90,12 @@ def extend_vocabulary(
     rows = torch.tensor([place[token] for token in before])
     generator = torch.Generator().manual_seed(seed)
     result = dict(state)
+    deviation = architecture_of(old_settings).head(old_settings).initializer_range or 0.02
     table, _ = architecture_of(old_settings).dimensions["vocab_size"]
     for name in dict.fromkeys((table, "mlm_head.decoder.weight", "mlm_head.bias")):  # with a row per token
         if name in state:
             noise = torch.randn((len(after), *state[name].shape[1:]), generator=generator)
-            result[name] = state[name].mean(dim=0) + getattr(old_settings, "initializer_range", 0.02) * noise
+            result[name] = state[name].mean(dim=0) + deviation * noise
             result[name][rows] = state[name]
     return result
 
