@@ -11,8 +11,13 @@ from pretrain.errors import PolymeraseError
 from pretrain.tokenizers import Measured, Tokenizer
 
 
-def check_effects(settings: CorpusSettings, corpora: Sequence[Corpus], tokenizer: Tokenizer) -> None:
-    """PolymeraseError for a key that none of these corpora, or this tokenizer, would make use of."""
+def check_effects(
+    settings: CorpusSettings, corpora: Sequence[Corpus], tokenizer: Tokenizer, *, weighs_tokens: bool = True
+) -> None:
+    """PolymeraseError for a key that none of these corpora, or this tokenizer, would make use of.
+
+    weighs_tokens: an objective of the run gives its targets weights.
+    """
     kinds = {corpus.kind for corpus in corpora}
     genomes = bool(kinds & {"genome", "allele_frequencies"})
     stride = 1 if isinstance(tokenizer.lengths, Measured) else tokenizer.lengths.stride
@@ -22,6 +27,11 @@ def check_effects(settings: CorpusSettings, corpora: Sequence[Corpus], tokenizer
     no_alleles = "only allele-frequency corpora have frequencies"
     no_genome = "a corpus of sequences has no windows"
     problems = (
+        (
+            settings.weight != 1.0 and len(corpora) == 1,
+            "weight",
+            "there is no other corpus (extra) to weigh it against",
+        ),
         (settings.window is not None and not genomes, "window", no_genome),
         (settings.sampling != Sampling() and not genomes, "sampling", no_genome),
         (settings.temperature != 1.0 and "allele_frequencies" not in kinds, "temperature", no_alleles),
@@ -39,6 +49,11 @@ def check_effects(settings: CorpusSettings, corpora: Sequence[Corpus], tokenizer
         ),
         (settings.too_long != "crop" and "sequences" not in kinds, "too_long", "windows of genomes are never too long"),
         (settings.soft_mask_weight != 1.0 and not masked, "soft_mask_weight", f"no letter is soft-masked here; {keep}"),
+        (
+            settings.soft_mask_weight != 1.0 and not weighs_tokens,
+            "soft_mask_weight",
+            "no objective of this run asks for tokens",
+        ),
         (not settings.upper_case and not masked, "upper_case", f"the case of the source was not kept; {keep}"),
         (settings.partial_codon != "error" and stride == 1, "partial_codon", f"{tokenizer.name} reads no codons"),
         (

@@ -87,11 +87,12 @@ def build_components(config: Config) -> RunComponents:
         )
     corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
     _check_fit(config, family, settings, tokenizer, corpora)
-    check_effects(config.corpus, corpora, tokenizer)
     context = _context(config, settings, tokenizer, corpora)
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
     }
+    weighs = any(objective.scope in ("hidden_tokens", "next_tokens") for objective in objectives.values())
+    check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
     filled = with_settings(config, family, settings)
     masking = build_strategy(config.masking, tokenizer)
     components = RunComponents(filled, family, settings, tokenizer, corpora, masking, objectives, context, initial)

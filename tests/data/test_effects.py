@@ -29,6 +29,7 @@ def dna(tmp_path_factory):
 
 
 KEYS = {
+    "corpus.weight has no effect: there is no other corpus": ("plain", {"weight": 2.0}),
     "corpus.window has no effect: a corpus of sequences has no windows": ("plain", {"window": 30}),
     "corpus.sampling has no effect": ("plain", {"sampling": Sampling(draw="documents")}),
     "corpus.temperature has no effect: only allele-frequency": ("plain", {"temperature": 0.5}),
@@ -68,6 +69,13 @@ def test_every_key_may_be_set_where_something_uses_it(corpora, dna):
 def test_a_run_says_so_before_it_starts(corpora, tmp_path):
     with pytest.raises(PolymeraseError, match=r"corpus\.window has no effect"):
         build_components(config(tmp_path, corpora["plain"], corpus__window=20))
+
+
+def test_weights_without_an_objective_that_weighs_are_refused(dna, tmp_path):
+    run = config(tmp_path, dna, corpus__soft_mask_weight=0.5)
+    with pytest.raises(PolymeraseError, match="no objective of this run asks for tokens"):
+        check_effects(run.corpus, [open_corpus(dna)], build_tokenizer("gpn"), weighs_tokens=False)
+    build_components(run)
 
 
 def test_every_other_sequence_is_read_on_the_other_strand(dna):
