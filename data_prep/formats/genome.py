@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.formats.fasta_text import NO_LETTERS, FastaText, first_word
-from data_prep.nucleotides import AMBIGUOUS, GAPS
+from data_prep.nucleotides import AMBIGUOUS, GAPS, complement_table
 
 NUCLEOTIDES = b"ACGTU" + AMBIGUOUS + (b"ACGTU" + AMBIGUOUS).lower()
-COMPLEMENT = bytes.maketrans(b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv", b"TGCAANYRSWMKVHDBtgcaanyrswmkvhdb")
+COMPLEMENT = complement_table("dna").tobytes()
 
 
 class Contig(NamedTuple):

@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from data_prep.corpus import Ragged
+from data_prep.formats.genome import COMPLEMENT
 from pretrain.evaluation.masked_queries import encode_rows, nucleotide_query
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import Query, log_probabilities
 
 Strand = Literal["plus", "minus", "both"]
-_COMPLEMENT = bytes.maketrans(b"ACGTURYKMBDHV", b"TGCAAYRMKVHDB")
 _TOGETHER = 1024  # variants whose windows are in memory at a time
 
 
@@ -70,7 +70,7 @@ def _question(model: TrainedModel, contig: bytes, variant: Substitution, width: 
     window, place = contig[start : start + width], variant.pos0 - start
     alt = variant.alt.encode()
     if strand == "minus":
-        window, place, alt = window[::-1].translate(_COMPLEMENT), len(window) - 1 - place, alt.translate(_COMPLEMENT)
+        window, place, alt = window[::-1].translate(COMPLEMENT), len(window) - 1 - place, alt.translate(COMPLEMENT)
     changed = window[:place] + alt + window[place + 1 :]
     reference, alternative = encode_rows(model.tokenizer, Ragged.from_rows([window, changed]))
     query = nucleotide_query(model.tokenizer, reference, place)
