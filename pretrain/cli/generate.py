@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise PolymeraseError(f"--temperature: expected a number from 0 up, got {args.temperature:g}")
     if not args.prompt.isascii() or (args.prompt and not args.prompt.isalpha()):
         raise PolymeraseError(f"--prompt: expected letters, got {args.prompt!r}")
+    from data_prep.corpus.files import write_atomic
     from pretrain.evaluation.causal import Sampling, generate
     from pretrain.evaluation.model import load_model
 
@@ -52,8 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(record)
         return 0
     out = Path(args.out)
-    partial = out.with_name(f".{out.name}.partial")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text("".join(records), encoding="ascii")
-    partial.replace(out)
+    write_atomic(out, "".join(records).encode("ascii"))
     return 0

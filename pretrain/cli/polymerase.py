@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 
 from pretrain.cli.command import command, end_process
-from pretrain.errors import PolymeraseError
+from pretrain.errors import unknown_name
 from pretrain.runs.provenance import describe_version
 
 COMMANDS = {  # word -> (module with ``main``, what it does)
@@ -41,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = words
     if name not in COMMANDS:
-        nearest = difflib.get_close_matches(name, COMMANDS, 1, 0)[0]
-        raise PolymeraseError(f"expected a command ({', '.join(COMMANDS)}), got {name!r}; did you mean {nearest!r}?")
+        raise unknown_name("command", name, COMMANDS)
     run = partial(import_module(COMMANDS[name][0]).main, rest)
     return end_process(run) if name in ENDS_HARD else run()
 

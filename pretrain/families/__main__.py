@@ -1,6 +1,7 @@
 """``python -m pretrain.families``: list the published models, or measure them against their references."""
 
 import sys
+from pathlib import Path
 
 from pretrain.cli.command import Parser, command
 
@@ -14,8 +15,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--check", action="store_true", help="compare parameter counts and logits with the references, print a table"
     )
+    parser.add_argument("--golden", metavar="DIR", help="where the references are (default: tests/golden here)")
     options = parser.parse_args(arguments)
-    return _check() if options.check else _list()
+    if options.golden is not None and not options.check:
+        parser.error("--golden has no effect without --check")
+    return _check(Path(options.golden or "tests/golden")) if options.check else _list()
 
 
 def _list() -> int:
@@ -25,10 +29,10 @@ def _list() -> int:
     return 0
 
 
-def _check() -> int:
+def _check(golden: Path) -> int:
     from pretrain.families.check import table
 
-    text, good = table()
+    text, good = table(golden)
     print(text)
     if not good:
         print("error: a family is out of bounds (difference above what is allowed, or another number of parameters)")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data_prep.corpus.files import write_atomic
 from pretrain.baselines.figures import verdict
 from pretrain.baselines.words import PARTS, clause, conclusion, label
 from pretrain.families.choice import choose
@@ -118,8 +118,8 @@ def write_report(
     folder = out.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (plots | pictures).items():
-        _write(folder / name, content)
-    _write(out, _page(run, figures, plots, corpora, environment).text().encode())
+        write_atomic(folder / name, content)
+    write_atomic(out, _page(run, figures, plots, corpora, environment).text().encode())
     return figures | {"report": str(out), "plots": sorted(str(folder / name) for name in plots | pictures)}
 
 
@@ -185,12 +185,3 @@ def _differences(page: Page, found: list[Difference]) -> None:
         page.paragraph("Nothing.", "good")
         return
     page.table([["key", "published", "here"], *([d.key, plain(d.published), plain(d.here)] for d in found)])
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.corpus.files import write_atomic
 from pretrain.config import Config, load_config
 from pretrain.errors import PolymeraseError
 from pretrain.runs.provenance import FILE_NAME as ENVIRONMENT
@@ -105,10 +106,8 @@ def read_run(folder: Path) -> RunRecords:
 
 def write_held_out(folder: Path, step: int, objectives: dict[str, Any]) -> None:
     """Keep the figures of an evaluation, in place of those of the last one. OSError where the disk is full."""
-    partial = folder / f".{HELD_OUT}.partial"
     record = {"step": step, "objectives": _finite(objectives)}
-    partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(folder / HELD_OUT)
+    write_atomic(folder / HELD_OUT, json.dumps(record, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def _finite(value: Any) -> Any:

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from data_prep.corpus.files import write_atomic
+
 FILE_NAME = "environment.json"  # in run folders
 
 LIBRARIES = (
@@ -82,6 +84,4 @@ def describe_environment() -> dict[str, Any]:
 
 def save_environment(run_dir: Path) -> None:
     """Note it in a run folder, atomically. A resumed run notes its newest process."""
-    partial = run_dir / f".{FILE_NAME}.partial"
-    partial.write_text(json.dumps(describe_environment(), indent=1) + "\n", encoding="utf-8")
-    partial.replace(run_dir / FILE_NAME)
+    write_atomic(run_dir / FILE_NAME, json.dumps(describe_environment(), indent=1).encode() + b"\n")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pretrain.errors import PolymeraseError
+from pretrain.errors import PolymeraseError, unknown_name
 from pretrain.tokenizers.batch import TokenBatch, Tokenizer
 from pretrain.tokenizers.bpe import bpe
 from pretrain.tokenizers.bytes import ByteTokenizer
@@ -48,8 +47,7 @@ TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {
 def build_tokenizer(name: str, **options: Any) -> Tokenizer:
     """The tokenizer of that name; PolymeraseError if there is none, or it has no such option."""
     if name not in TOKENIZERS:
-        near = difflib.get_close_matches(name, TOKENIZERS, 1, 0)
-        raise PolymeraseError(f"no tokenizer {name!r}; nearest is {near[0]!r} (all: {', '.join(TOKENIZERS)})")
+        raise unknown_name("tokenizer", name, TOKENIZERS)
     try:
         return TOKENIZERS[name](**options)
     except TypeError as error:

@@ -11,8 +11,8 @@ from pretrain.families.__main__ import main
 from pretrain.families.check import measure, table
 
 
-def test_check_prints_every_family_within_bounds(capsys):
-    assert main(["--check"]) == 0
+def test_check_prints_every_family_within_bounds(golden, capsys):
+    assert main(["--check", "--golden", str(golden)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["family", *FAMILIES]
 
