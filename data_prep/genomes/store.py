@@ -16,7 +16,7 @@ from data_prep.corpus.spans import Spans
 from data_prep.errors import DataPrepError
 from data_prep.formats.genome import read_contigs
 from data_prep.genomes.codes import base_codes, valid_intervals
-from data_prep.genomes.contigs import ContigFilter, Dropped, stretches
+from data_prep.genomes.contigs import PIECE, ContigFilter, Dropped, stretches
 from data_prep.runtime.console import progress
 
 SCRATCH = "scratch"  # files that help a rerun and are not published
@@ -106,9 +106,10 @@ def _write_contigs(
             assembly.intervals += [(len(assembly.contigs), *span) for span in spans]
             assembly.contigs.append((contig.name, size, len(codes)))
             assembly.bases += len(codes)
-            stored = pack(codes) if options.packed else codes
-            file.write(memoryview(stored))  # type: ignore[arg-type]  # arrays are buffers
-            size += len(stored) * (4 if options.packed else 1)
+            for start in range(0, len(codes), PIECE):  # a multiple of four; so memory stays small
+                piece = codes[start : start + PIECE]
+                file.write(memoryview(pack(piece) if options.packed else piece))  # type: ignore[arg-type]
+            size += -(-len(codes) // 4) * 4 if options.packed else len(codes)
     if not assembly.contigs:
         why = "; ".join(assembly.dropped.sentences()) or "no contig in it"
         raise DataPrepError(
