@@ -3,7 +3,10 @@
 from pretrain.errors import unknown_name
 from pretrain.families.dnabert import DNABERT
 from pretrain.families.ernie_rna import ERNIE_RNA
+from pretrain.families.evo1 import EVO1
 from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.gpn import GPN
+from pretrain.families.hyenadna import HYENADNA
 from pretrain.families.keys import TRANSFORMS, KeyLayout, KeyRule
 from pretrain.families.mutbert import MUTBERT
 from pretrain.families.rnaernie import RNAERNIE
@@ -12,7 +15,19 @@ from pretrain.families.utr_lm import UTR_LM
 from pretrain.families.utrbert import UTRBERT
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (ERNIE_RNA, RNAERNIE, RNAERNIE2, UTR_LM, *UTRBERT, *DNABERT, MUTBERT)
+    family.name: family
+    for family in (
+        ERNIE_RNA,
+        RNAERNIE,
+        RNAERNIE2,
+        UTR_LM,
+        *UTRBERT,
+        *DNABERT,
+        MUTBERT,
+        *GPN,
+        *HYENADNA,
+        *EVO1,
+    )
 }
 
 

@@ -115,8 +115,10 @@ def _gpn(name: str, settings: ConvNetSettings, keys: KeyLayout, parameters: int,
     kernels = (
         {"kernel_size": ("first_kernel_size", "kernel_size")} if legacy else {"rest_kernel_size": ("kernel_size",)}
     )
+    own_names = OWN_FORMS["convnet"].keys.rules
     form = replace(
         OWN_FORMS["convnet"],
+        keys=KeyLayout((*own_names, KeyRule("mlm_head.decoder.weight", "mlm_head.decoder.weight"))),  # never tied
         constants={"pooler_type": "mean"},
         extra_fields=_SHAPE_KEYS,
         names={"n_layers": ("num_hidden_layers",), **kernels},

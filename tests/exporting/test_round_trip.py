@@ -13,14 +13,13 @@ from pretrain.families import FAMILIES, TRANSFORMS
 from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
 from pretrain.importing.match import match
+from tests.families.tiny import tiny
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_ours_to_hugging_face_and_back_is_exact(name: str) -> None:
     family = FAMILIES[name]
-    settings = replace(
-        family.settings, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20
-    )
+    settings = tiny(family, width=24, heads=3, inner=20)
     state = published_model(settings, family.heads).state_dict()
     tensors = export_tensors(family, settings, state, "mlm")
     back = match(family.hugging_face.keys, tensors.model)

@@ -28,7 +28,8 @@ def test_the_table_of_the_readme_says_what_the_check_prints(root):
         _, tokens, parameters, difference, exported = found[name]
         assert (tokens, parameters) == (str(family.settings.vocab_size), f"{family.parameters:,}")
         assert exported.split()[0] == family.hugging_face.masked_lm_class
-        assert float(difference) < 5e-5
+        # Evo's goldens are float32 of larger logits: an exact sum in float64 differs from them by 5.9e-5, too
+        assert float(difference) < (1e-4 if name.startswith("evo1") else 5e-5)
 
 
 def test_check_fails_on_another_output(golden, tmp_path):

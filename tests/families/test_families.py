@@ -13,6 +13,7 @@ from pretrain.models import LanguageModel
 from pretrain.models.padded import unpad
 from pretrain.models.transformer.settings import RopeScaling
 from pretrain.tokenizers import TOKENIZERS
+from tests.families.tiny import tiny
 
 EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 NATIVE = pytest.mark.parametrize(
@@ -29,13 +30,21 @@ PUBLISHED_TOTALS = {
     **{f"{kind}_5mer": 87_424_773 for kind in ("utrbert", "dnabert")},
     **{f"{kind}_6mer": 89_787_141 for kind in ("utrbert", "dnabert")},
     "mutbert": 85_656_585,
+    "gpn_brassicales": 65_880_071,
+    "gpn_convnet": 93_091_328,
+    "gpn_promoter": 152_189_952,
+    "hyenadna_tiny_1k_d128": 436_096,
+    "hyenadna_tiny_1k": 1_641_088,
+    "hyenadna_small_32k": 3_277_568,
+    **{f"hyenadna_{name}": 6_550_528 for name in ("medium_160k", "medium_450k", "large_1m")},
+    **dict.fromkeys(("evo1_8k", "evo1_131k"), 6452781056),
 }
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
 def tiny_model(family) -> LanguageModel:
     torch.manual_seed(0)
-    return published_model(family.resized(TINY), family.heads)
+    return published_model(tiny(family), family.heads)
 
 
 @EVERY
@@ -47,13 +56,14 @@ def test_parameters_equal_the_specification(family):
 @EVERY
 def test_ids_agree_with_the_tokenizer(family):
     tokenizer, settings = TOKENIZERS[family.tokenizer](), family.settings
+    rows = 16 if family.tokenizer == "hyenadna" else len(tokenizer.vocab)  # filled up to a multiple of 8
     assert (settings.vocab_size, settings.pad_token_id, settings.mask_token_id) == (
-        len(tokenizer.vocab),
+        rows,
         tokenizer.pad_id,
         tokenizer.mask_id,
     )
     if settings.base_token_ids is not None:
-        assert "".join(tokenizer.vocab[i] for i in settings.base_token_ids) in ("ACGU", "ACGT")
+        assert "".join(tokenizer.vocab[i] for i in settings.base_token_ids).upper() in ("ACGU", "ACGT")
 
 
 @EVERY
@@ -138,7 +148,7 @@ def test_sizes_come_from_a_config_and_rope_scaling_in_every_spelling():
 
 @EVERY
 def test_config_and_settings_are_inverse(family):
-    settings = family.resized(TINY)
+    settings = tiny(family)
     assert family.resized(family.hugging_face.config(settings)) == settings
 
 
