@@ -113,5 +113,9 @@ def test_transformers_alone_say_what_our_model_says_after_them(chain, in_a_fresh
 
 
 def test_every_kind_of_family_is_continued():
-    kinds = {name.rpartition("_")[0] if name.endswith("mer") else name for name in FAMILIES}
+    kinds = {
+        name.rpartition("_")[0] if name.endswith("mer") else name
+        for name, family in FAMILIES.items()
+        if family.architecture == "transformer"  # the others stop and go on in tests/training
+    }
     assert kinds == {name.rpartition("_")[0] if name.endswith("mer") else name for name in CONTINUED}
