@@ -40,7 +40,7 @@ def tokenisation_rows(scratch: Path) -> list[dict[str, Any]]:
 def _byte_pair_row(batch: Ragged, scratch: Path) -> dict[str, Any]:
     """The same for byte pairs, beside the library that merges them, which stops at its own objects."""
     from tokenizers import Tokenizer as FastTokenizer
-    from tokenizers import models, pre_tokenizers, trainers
+    from tokenizers import models, pre_tokenizers, processors, trainers
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # both on one core
     texts = [row.decode() for row in batch.rows()]
@@ -48,6 +48,9 @@ def _byte_pair_row(batch: Ragged, scratch: Path) -> dict[str, Any]:
     fast.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]  # a setter takes any of them
     special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
     fast.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=BPE_TOKENS, special_tokens=special))
+    ends = [(token, special.index(token)) for token in ("[CLS]", "[SEP]")]
+    template = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A $B [SEP]", special_tokens=ends)
+    fast.post_processor = template  # type: ignore[assignment]
     scratch.mkdir(parents=True, exist_ok=True)
     fast.save(str(scratch / "tokenizer.json"))
     ours = _rate(partial(build_tokenizer("bpe", file=str(scratch / "tokenizer.json")).encode, batch))
