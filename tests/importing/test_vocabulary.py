@@ -26,8 +26,6 @@ from pretrain.training.initial_weights import settings_of
 from tests.families.tiny import tiny
 from tests.training import corpora as build
 
-SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
-
 
 def exported(name: str, folder: Path) -> tuple[Path, LanguageModel]:
     """A folder as the exporter writes it, without the check in a fresh process."""
