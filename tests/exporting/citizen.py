@@ -44,9 +44,15 @@ class Export:
         task = self.head if task == "LM" else task
         auto = getattr(transformers, f"AutoModelFor{task}" if task else "AutoModel")
         torch.manual_seed(seed)
-        options = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **options}
+        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob", "embed_dropout_prob")
+        options = {name: 0.0 for name in rates if hasattr(self.config, name)} | options
         model = auto.from_pretrained(folder or self.folder, **TRUST, **options)
         return model.eval()
+
+    @property
+    def lora_targets(self):
+        named = {name.rpartition(".")[2] for name, _ in self.load("").named_modules()}
+        return [["query", "value"], "all-linear"] if "query" in named else ["all-linear"]
 
     def batch(self, rows=2):
         texts = [self.text[: len(self.text) - 3 * (n % 3)] for n in range(rows)]
@@ -252,21 +258,21 @@ def _poolers(model):
 
 @check
 def lora_sequence(export):
-    for targets in (["query", "value"], "all-linear"):
+    for targets in export.lora_targets:
         found = _lora(export, "SEQ_CLS", "SequenceClassification", targets)
     return found
 
 
 @check
 def lora_tokens(export):
-    for targets in (["query", "value"], "all-linear"):
+    for targets in export.lora_targets:
         found = _lora(export, "TOKEN_CLS", "TokenClassification", targets)
     return found
 
 
 @check
 def lora_features(export):
-    for targets in (["query", "value"], "all-linear"):
+    for targets in export.lora_targets:
         found = _lora(export, "FEATURE_EXTRACTION", "", targets)
     return found
 
@@ -357,6 +363,8 @@ def half(export):
 @check
 def attention(export):
     """eager and sdpa agree, and flash_attention_2 without a GPU is either refused by transformers or falls back."""
+    if export.own and not export.load("")._supports_sdpa:
+        return "skipped: no choice of attention"
     batch = export.batch()
     real = batch["attention_mask"].bool()
     with torch.no_grad():
@@ -367,6 +375,7 @@ def attention(export):
         weights = export.load("", attn_implementation="eager")(**batch, output_attentions=True).attentions
     assert len(weights) == export.config.num_hidden_layers
     close(weights[0].sum(-1)[:, :, real[0]].mean(), torch.tensor(1.0), atol=1e-3)
+    return None
 
 
 class _Hidden(torch.nn.Module):

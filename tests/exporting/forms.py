@@ -14,9 +14,11 @@ import torch
 from pretrain.exporting import CardFacts, export_model
 from pretrain.exporting.form import Kind
 from pretrain.exporting.verify import Probe, Verification, our_output
-from pretrain.families import FAMILIES
+from pretrain.families import FAMILIES, Family
+from pretrain.families.choice import custom_family
 from pretrain.families.published import published_model
 from pretrain.models import architecture_of
+from tests.models import test_evo1_golden, test_gpn_golden, test_hyenadna_golden
 
 SMALL = {
     "hidden_size": 32,
@@ -37,16 +39,22 @@ ENCODER_CHECKS = [
 
 @dataclass(frozen=True)
 class Form:
-    """family, and what is changed besides the sizes; says: what the table calls it."""
+    """family, and what is changed besides the sizes; says: what the table calls it. stands_alone: settings of a model
+    without a family, whose tokenizer ``family`` then names."""
 
     family: str
     says: str
     changes: dict[str, Any] = field(default_factory=dict)
     kind: Kind = "mlm"
+    stands_alone: Any = None
 
     @property
     def settings(self) -> Any:
-        return replace(FAMILIES[self.family].settings, **SMALL, **self.changes)
+        return self.stands_alone or replace(FAMILIES[self.family].settings, **SMALL, **self.changes)
+
+    @property
+    def published(self) -> Family:
+        return custom_family(self.stands_alone, self.family, {}) if self.stands_alone else FAMILIES[self.family]
 
 
 MODERN = {
@@ -67,24 +75,30 @@ FORMS = {
     "modern": Form("ernie_rna", "own code, other switches", MODERN | {"pairing_bias": False, "final_norm": True}),
     "sloped": Form("rnaernie2", "own code, ALiBi, gated, untied", SLOPED),
     "causal": Form("rnaernie2", "own code, causal", MODERN | {"causal": True}),
+    "convnet": Form("gpn", "own code, convolutions (GPN)", stands_alone=test_gpn_golden.SETTINGS["gpn_convnet"]),
+    "hyena": Form("hyenadna", "own code, Hyena (HyenaDNA)", stands_alone=test_hyenadna_golden.SETTINGS),
+    "striped_hyena": Form("bytes", "own code, StripedHyena (Evo)", stands_alone=test_evo1_golden.SETTINGS),
 }
 
 
 def text_of(form: Form) -> str:
     """27 nucleotides in the letters of the form's vocabulary."""
-    rna = any("U" in token for token in FAMILIES[form.family].build_tokenizer().vocab if len(token) == 1)
+    rna = (
+        any("U" in token for token in form.published.build_tokenizer().vocab if len(token) == 1)
+        and "T" not in form.published.build_tokenizer().vocab
+    )
     return "AUGCAUGGCCAUGCAUGCAAUGCAUGC" if rna else "ATGCATGGCCATGCATGCAATGCATGC"
 
 
 def job_of(name: str, folder: Path, checks: list[str] | None = None) -> dict[str, Any]:
     """Export a form into a new folder; the job of ``citizen.py`` for it."""
     form = FORMS[name]
-    family, settings, text = FAMILIES[form.family], form.settings, text_of(form)
+    family, settings, text = form.published, form.settings, text_of(form)
     torch.manual_seed(0)
     model = published_model(settings)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
+            parameter.add_((0.05 if form.stands_alone else 0.2) * torch.randn_like(parameter))
     state = model.state_dict()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["pretrain.exporting.export_model"], "verify", lambda *_: Verification(0.0, 1.0, 1.0))

@@ -39,6 +39,12 @@ LIMITS: dict[tuple[tuple[str, ...], str], tuple[tuple[str, ...], str]] = {
     (ESM, "inputs_embeds"): (("4", "5"), "EsmModel leaves out its token dropout: give ids"),
     (ESM, "resized"): (("4", "5"), "EsmForMaskedLM does not resize its output bias"),
     (ESM, "traced"): (("4",), "rotary tables are cached between calls: use `torch.export`"),
+    (("convnet",), "inputs_embeds"): (("4", "5"), "one-hot rows: there is no table of tokens"),
+    (("convnet",), "resized"): (("4", "5"), "one-hot rows: there is no table of tokens"),
+    (("striped_hyena",), "onnx"): (
+        ("5", "4"),
+        "complex poles: torch.onnx has no operator for them; use `torch.export`",
+    ),
     (ESM, "auto_classes"): (("4",), "warns of `inv_freq`, which it computes: logits are equal"),
 }
 WORDS = {
@@ -143,7 +149,7 @@ def table() -> str:
     def cell(form: str, check: str) -> str:
         if FORMS[form].kind == "encoder" and check not in job_checks(form):
             return "-"
-        if check == "generated" and form != "causal":
+        if check in absent(form):
             return "-"
         limits = [(v, limit_of(form, check, v)) for v in ("4", "5") if limit_of(form, check, v)]
         if not limits:
@@ -157,6 +163,12 @@ def table() -> str:
     lines = [f"| | {' | '.join(form.says for form in FORMS.values())} |", "| --- |" + " :-: |" * len(FORMS)]
     lines += [f"| {words} | {' | '.join(cell(form, check) for form in FORMS)} |" for check, words in WORDS.items()]
     return "\n".join([*lines, "", *(f"{number}. {note}." for number, note in enumerate(notes, start=1))])
+
+
+def absent(form: str) -> set[str]:
+    """What a form has not: causal models generate, some others have no choice of attention."""
+    is_causal = form in ("causal", "hyena", "striped_hyena")
+    return (set() if is_causal else {"generated"}) | ({"attention"} if FORMS[form].stands_alone else set())
 
 
 def job_checks(form: str) -> list[str]:

@@ -17,6 +17,14 @@ ACTIVATIONS = {"gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tan
 NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
+class Float32Linear(nn.Linear):
+    """A Linear that computes in float32, whatever its weights and the autocast around it are."""
+
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False):
+            return F.linear(x.float(), self.weight.float(), None if self.bias is None else self.bias.float())
+
+
 @dataclass
 class EncoderOutput(ModelOutput):
     """hidden_states: L+1 tensors [B, T, D]. pooler_output: [B, D], where the model has a pooler. scores: pairing models

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .heads_polymerase import ACTIVATIONS, NORMS
+from .heads_polymerase import ACTIVATIONS, NORMS, Float32Linear
 
 PAIRING_WIDTH = 6  # a constant of the published model, whatever the number of heads
 UNMASKED_SHARE = 0.88  # ESM's 1 - 0.15 * 0.8, by which token dropout scales
@@ -111,14 +111,6 @@ class Embeddings(nn.Module):
         share = masked.sum(dim=1).float() / real.sum(dim=1)
         x = x.masked_fill(masked[..., None], 0.0)
         return (x * (UNMASKED_SHARE / (1 - share))[:, None, None]).to(x.dtype)
-
-
-class Float32Linear(nn.Linear):
-    """A Linear that computes in float32, whatever its weights and the autocast around it are."""
-
-    def forward(self, x):
-        with torch.autocast(x.device.type, enabled=False):
-            return F.linear(x.float(), self.weight.float(), self.bias.float())
 
 
 class Pairing(nn.Module):

@@ -14,11 +14,10 @@ from 0; biases where ``bias`` is on):
 import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
-from transformers import initialization as init
 
 from .configuration_polymerase_convnet import PolymeraseConvNetConfig
 from .heads_polymerase import SequenceClassifier, TokenClassifier
-from .stack_polymerase import OneHotEmbeddings, StackLanguageModel, StackModel, TokenEmbeddings, mask_rows
+from .stack_polymerase import OneHotEmbeddings, StackLanguageModel, StackModel, TokenEmbeddings, init, mask_rows
 
 
 class DilatedConv(nn.Conv1d):

@@ -18,15 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import GenerationMixin, PreTrainedModel
-from transformers import initialization as init
 
 from .configuration_polymerase_hyena import PolymeraseHyenaConfig
-from .heads_polymerase import SequenceClassifier, TokenClassifier
+from .heads_polymerase import Float32Linear, SequenceClassifier, TokenClassifier
 from .stack_polymerase import (
     ShortConvolution,
     StackLanguageModel,
     StackModel,
     TokenEmbeddings,
+    init,
     long_convolution,
     mask_rows,
 )
@@ -40,9 +40,9 @@ class HyenaFilter(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.input = nn.Linear(config.filter_features, config.filter_width)
-        self.hidden = nn.ModuleList(nn.Linear(config.filter_width, config.filter_width) for _ in range(2))
-        self.output = nn.Linear(config.filter_width, config.hidden_size, bias=False)
+        self.input = Float32Linear(config.filter_features, config.filter_width)
+        self.hidden = nn.ModuleList(Float32Linear(config.filter_width, config.filter_width) for _ in range(2))
+        self.output = Float32Linear(config.filter_width, config.hidden_size, bias=False)
         self.frequency = nn.Parameter(torch.full((1, config.filter_width), float(config.filter_frequency)))
 
     def forward(self, length):
@@ -55,11 +55,11 @@ class HyenaFilter(nn.Module):
             share = position / (longest - 1)
             x = torch.cat([share, angle.cos(), -angle.sin()], dim=1).float()
             for layer in (self.input, *self.hidden):
-                x = torch.sin(self.frequency.float() * F.linear(x, layer.weight.float(), layer.bias.float()))
+                x = torch.sin(self.frequency.float() * layer(x))
             slowest, fastest = (-math.log(TARGET) / part for part in (SLOWEST, FASTEST))
             rate = torch.linspace(slowest, fastest, config.hidden_size, device=device)
             window = torch.exp(-rate[:, None] * share[:, 0].float()) + config.filter_shift
-            return (self.output.weight.float() @ x.T) * window
+            return self.output(x).float().T * window
 
 
 class HyenaOperator(nn.Module):

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import GenerationMixin, PreTrainedModel
-from transformers import initialization as init
 
 from .configuration_polymerase_striped_hyena import PolymeraseStripedHyenaConfig
 from .heads_polymerase import SequenceClassifier, TokenClassifier
@@ -27,6 +26,7 @@ from .stack_polymerase import (
     StackLanguageModel,
     StackModel,
     TokenEmbeddings,
+    init,
     long_convolution,
     mask_rows,
 )

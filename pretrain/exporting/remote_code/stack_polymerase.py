@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+try:  # transformers 5: leaves alone what was loaded
+    from transformers import initialization
+except ImportError:  # transformers 4 asks for the first weights of new modules only
+    from torch.nn import init as initialization
+
 from .heads_polymerase import POOLERS, EncoderOutput, LanguageModelHead, wanted
+
+init = initialization
 
 
 def mask_rows(x, real):
@@ -118,6 +125,8 @@ class StackModel:
         real = self.real_tokens(input_ids, attention_mask, inputs_embeds)
         x = self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         shared, states = self.shared_inputs(real, position_ids), [self.first_state(mask_rows(x, real))]
+        if self.gradient_checkpointing and self.training and not states[0].requires_grad:
+            states = [states[0].detach().requires_grad_()]  # or reentrant checkpoints drop the first layer's gradient
         for layer in self.layers:
             call = layer
             if self.gradient_checkpointing and self.training:
