@@ -89,7 +89,9 @@ def test_a_new_objective_starts_untrained_and_a_new_optimiser_without_state(alon
     assert len(steps(run)) == 8
     assert "structure/loss" in steps(run)[-1]
     events = [record["event"] for record in records(run) if "event" in record]
-    assert events == ["not in the checkpoint, untrained: heads.structure.linear.weight, heads.structure.linear.bias"]
+    changed, untrained = events
+    assert changed.startswith("changed since the checkpoint: optimizer.name adamw -> sgd")
+    assert untrained == "not in the checkpoint, untrained: heads.structure.linear.weight, heads.structure.linear.bias"
     tensors, state = checkpoint(run, 8)
     assert state["updates"] == 0, "sgd counts none"
     assert tensors["heads.structure.linear.weight"].isfinite().all()
