@@ -27,6 +27,7 @@ COLUMNS = {
     "mfe_kcal_per_mol": pa.float32(),
     "source": pa.string(),
     "gene": pa.string(),
+    "cluster": pa.string(),  # of relatives, or of a table: `split`
     "soft_mask": pa.binary(),  # uint32 pairs start, end of what was lower case in the source
 }
 REQUIRED = ("id", "sequence", "length")

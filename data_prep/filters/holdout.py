@@ -11,8 +11,18 @@ def is_held_out(keys: Sequence[bytes], fraction: float) -> np.ndarray:
 
     A larger fraction holds out a superset.
     """
-    words = np.frombuffer(b"".join(keys), ">u8").reshape(len(keys), -1)[:, 0] if len(keys) else np.empty(0, ">u8")
+    return words_held_out(words_of(keys), fraction)
+
+
+def words_held_out(words: np.ndarray, fraction: float) -> np.ndarray:
+    """bool (S,): the same for the first eight bytes of the keys, uint64 (S,)."""
     return (words >> np.uint64(11)).astype(np.float64) / 2.0**53 < fraction  # 53 bits are exact in float64
+
+
+def words_of(keys: Sequence[bytes]) -> np.ndarray:
+    """uint64 (S,): the first eight bytes of keys (8 or 16 bytes each)."""
+    words = np.frombuffer(b"".join(keys), ">u8").reshape(len(keys), -1)[:, 0] if len(keys) else np.empty(0)
+    return words.astype(np.uint64)
 
 
 def text_keys(texts: Sequence[str]) -> list[bytes]:

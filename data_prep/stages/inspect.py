@@ -1,7 +1,8 @@
 """What is in a corpus: counts, lengths, composition, types, fold statistics or variants, and every drop.
 
 Prints what stands out, in sentences (lengths that pile up, one type that dominates, stretches of N, sequences of
-validation that are in train, uneven variants), and a table; or JSON. With --out, also writes plots as PNG and one HTML
+validation that are in train, uneven variants), and a table; or JSON. With --leakage also how many held-out sequences
+have a relative in training at 100, 90 and 80 % identity. With --out, also writes plots as PNG and one HTML
 page that holds everything.
 
 example:
@@ -17,6 +18,7 @@ from data_prep.corpus.files import write_atomic
 from data_prep.corpus.manifest import FILE_NAME
 from data_prep.errors import DataPrepError
 from data_prep.inspection.describe import describe
+from data_prep.inspection.leakage import leakage_of
 from data_prep.inspection.table import filters_of, render, rows_of
 
 
@@ -26,12 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--out", metavar="DIR", help="folder for index.html and the plots")
     parser.add_argument("--verify", action="store_true", help="read every file and compare its checksum first")
+    parser.add_argument("--leakage", action="store_true", help="relatives of validation in train; reads all sequences")
+    parser.add_argument(
+        "--leakage-against", metavar="SET",
+        help="relatives in train of the sequences of a corpus, FASTA, or CSV or TSV with a column sequence",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Print and write; exit status."""
     corpus = open_corpus(args.corpus, verify=args.verify)
     description = describe(corpus)
+    leak = leakage_of(corpus, args.leakage_against) if args.leakage or args.leakage_against else None
+    if leak:
+        description["leakage"] = leak.to_json()
+        description["findings"] = [leak.sentence(), *description["findings"]]
     if args.json:
         print(json.dumps(description, indent=1))
     else:
