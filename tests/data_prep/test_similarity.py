@@ -73,8 +73,8 @@ def families():
     rows = []
     for number in range(8):
         parent = generator.choice(LETTERS, 44 + 3 * number).tobytes()
-        rows += [parent, turned(changed(generator, parent, number // 2)), parent[: len(parent) - 6 * (number % 3)]]
-        rows.append(changed(generator, parent, number, deletions=number % 3))
+        rows += [parent, turned(changed(generator, parent, number * 3 // 2)), parent[: len(parent) - 6 * (number % 3)]]
+        rows.append(changed(generator, parent, number + 2, deletions=number % 3))
     rows[3] = rows[3][:9] + b"N" + rows[3][10:]
     return rows
 

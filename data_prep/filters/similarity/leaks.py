@@ -103,7 +103,7 @@ def best_identities(
     is in training letter by letter. The identity of `relation` sets how far the band reaches.
     """
     known, asked = to_codes(train), to_codes(held_out)
-    same = np.isin(*(sequence_hashes(codes, relation.both_strands) for codes in (asked, known)))
+    same = np.isin(sequence_hashes(asked, relation.both_strands), sequence_hashes(known, relation.both_strands))
     best = same.astype(np.float64)
     lengths = np.concatenate([known.lengths, asked.lengths])
     codes = Ragged(np.concatenate([known.values, asked.values]), offsets_of(lengths))

@@ -56,7 +56,8 @@ def words(codes: Ragged, pattern: np.ndarray, both_strands: bool) -> tuple[np.nd
     if count <= 0:
         return found, turned
     wide = letters.astype(np.uint32)
-    forward, backward = np.zeros(count, np.uint32), np.zeros(count, np.uint32)
+    forward: np.ndarray = np.zeros(count, np.uint32)
+    backward: np.ndarray = np.zeros(count, np.uint32)
     for ours, theirs in zip(pattern.tolist(), pattern[::-1].tolist(), strict=True):
         forward = (forward << 2) | (wide[ours : ours + count] & 3)
         if both_strands:
