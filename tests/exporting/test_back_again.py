@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import load_model
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES
 from pretrain.importing import load_pretrained_state
-from tests.exporting.forms import FORMS, job_of
+from tests.exporting.forms import FORMS, SMALL, job_of
 
 
 def saved(name: str, folder: Path, task: str) -> Path:
@@ -80,3 +80,27 @@ def test_a_family_with_other_switches_comes_back_with_them(tmp_path: Path) -> No
     published = FAMILIES["ernie_rna"].settings
     assert (settings.pairing_bias, settings.mlp, settings.norm) == (False, "swiglu", "rms")
     assert (published.pairing_bias, published.mlp, published.norm) == (True, "gelu", "layer")
+
+
+@pytest.mark.parametrize(
+    ("name", "model_type"), [("ernie_rna", "ernie_rna"), ("mutbert", "mutbert")], ids=["ernie_rna", "mutbert"]
+)
+def test_folders_of_earlier_exports_are_read(name: str, model_type: str, tmp_path: Path) -> None:
+    """They had a class per family: ERNIE-RNA's names were ours, MutBERT's those of the release."""
+    job = job_of(name, tmp_path / name)
+    folder = Path(job["folder"])
+    family, settings, state = load_pretrained_state(folder)
+    if name == "mutbert":
+        found = {key: family.upstream.to_theirs(key) for key in state}
+        tensors = {theirs[0]: state[key] for key, theirs in found.items() if theirs is not None}
+    else:
+        tensors = dict(state)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    shared = ("hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps", "initializer_range")
+    config = {key: getattr(settings, key) for key in (*SMALL, *shared, "vocab_size")}
+    config |= {"model_type": model_type, "polymerase_family": name, "hidden_act": "gelu", "pad_token_id": 1}
+    (folder / "config.json").write_text(json.dumps(config))
+    _, same, again = load_pretrained_state(folder)
+    assert same == settings
+    assert again.keys() == state.keys()
+    assert all(torch.equal(again[key], state[key]) for key in state)
