@@ -128,10 +128,10 @@ def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str]]:
     """Ids, sequences and label texts of a table or a FASTA."""
     from data_prep.corpus import Ragged
     from data_prep.records import read_records
-    from pretrain.evaluation.probing.table import labels_of_headers, read_columns
+    from pretrain.evaluation.probing.table import is_table, labels_of_headers, read_columns
 
     path = Path(args.table)
-    if path.suffix in (".csv", ".tsv", ".txt"):
+    if is_table(path):
         ids, rows, texts = read_columns(path, args.sequence, args.label)
         return ids, Ragged.from_rows(rows), texts
     ids, headers, sequences = read_records(path)

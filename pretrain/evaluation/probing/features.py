@@ -15,6 +15,16 @@ for _number, _pair in enumerate(("Aa", "Cc", "Gg", "UuTt")):
 
 def kmer_shares(sequences: Ragged, k: int) -> np.ndarray:
     """float32 (S, 4^k): share of each k-mer among the k-mers of a sequence; those with other letters do not count."""
+    counts = _counted(sequences, k)
+    return (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+
+
+def kmer_counts(sequences: Ragged, k: int) -> np.ndarray:
+    """float32 (S, 4^k): how often each k-mer of the four letters occurs; unlike shares they tell of the length."""
+    return _counted(sequences, k).astype(np.float32)
+
+
+def _counted(sequences: Ragged, k: int) -> np.ndarray:
     codes = _CODE[sequences.values].astype(np.int64)
     count = max(len(codes) - k + 1, 0)
     number, whole = np.zeros(count, np.int64), np.ones(count, bool)
@@ -24,5 +34,19 @@ def kmer_shares(sequences: Ragged, k: int) -> np.ndarray:
     row = row_of_value(sequences.offsets)
     whole &= row[:count] == row[k - 1 : k - 1 + count]  # inside one sequence
     cells = row[:count][whole] * 4**k + number[whole]
-    counts = np.bincount(cells, minlength=len(sequences) * 4**k).reshape(len(sequences), 4**k)
-    return (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    return np.bincount(cells, minlength=len(sequences) * 4**k).reshape(len(sequences), 4**k)
+
+
+def letters_at_ends(sequences: Ragged, reach: int) -> np.ndarray:
+    """float32 (S, 8 reach): which letter stands at each of the first and last ``reach`` places, counted from that end."""
+    codes, lengths = _CODE[sequences.values], sequences.lengths
+    place = np.arange(reach)
+    ends = []
+    for at in (
+        sequences.offsets[:-1, None] + place,
+        sequences.offsets[1:, None] - 1 - place,
+    ):
+        code = codes[np.clip(at, 0, max(len(codes) - 1, 0))]
+        code[place >= lengths[:, None]] = 4
+        ends.append(code[..., None] == np.arange(4))  # (S, reach, 4)
+    return np.concatenate(ends, axis=1).reshape(len(sequences), -1).astype(np.float32)

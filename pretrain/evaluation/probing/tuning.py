@@ -1,4 +1,4 @@
-"""Fine-tuning by k-fold cross-validation: a published head on the encoder, which is kept as it is or trained along."""
+"""Fine-tuning: a published head on the encoder, which is kept as it is, trained along, or trained by LoRA."""
 
 from __future__ import annotations
 
@@ -15,20 +15,35 @@ from pretrain.data.ragged import take
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import pack
 from pretrain.evaluation.probing.heads import HEADS, Head, pooled
+from pretrain.evaluation.probing.lora import add_lora
+from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER, measure
 from pretrain.evaluation.probing.probe import folds_of, mean_and_deviation, score
 from pretrain.evaluation.probing.table import LabelledSequences
+from pretrain.evaluation.probing.windows import windows_of
 
 
 @dataclass(frozen=True)
 class Tuning:
     """head: of :data:`probing.heads.HEADS`. lr: peak, after a warm-up of a tenth, decaying linearly;
-    a head on a frozen encoder takes ten times as much. frozen: only the head is trained."""
+    a head on a frozen encoder takes ten times as much. frozen: only the head is trained. lora: rank of the adapters
+    that are trained instead of the encoder's weights, 0 for none. patience: epochs without gain on dev rows after
+    which training ends."""
 
     head: str
     epochs: int
     lr: float
     batch: int
     frozen: bool = False
+    lora: int = 0
+    patience: int = 3
+
+
+@dataclass(frozen=True)
+class Dev:
+    """Rows that say when to stop, and the metric they are judged by."""
+
+    rows: np.ndarray
+    metric: str
 
 
 def tune(model: TrainedModel, table: LabelledSequences, tuning: Tuning, folds: int, seed: int) -> dict[str, Any]:
@@ -36,72 +51,114 @@ def tune(model: TrainedModel, table: LabelledSequences, tuning: Tuning, folds: i
 
     Each fold starts from the model's weights. Values are standardised within the training folds.
     """
-    from tqdm import tqdm
-
     results = []
-    steps = tuning.epochs * -(-len(table.labels) * (folds - 1) // (folds * tuning.batch)) * folds
-    with tqdm(total=steps, desc="frozen" if tuning.frozen else "fine-tuning", disable=None) as bar:
-        for number, (train, test) in enumerate(folds_of(table, folds, seed)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed + number)
-                results.append(_Fold(model, table, tuning).run(train, test, bar, np.random.default_rng(seed + number)))
+    for number, (train, test) in enumerate(folds_of(table, folds, seed)):
+        tuned = tuned_on(model, table, tuning, train, seed + number)
+        results.append(score(table.labels[test], tuned.scores(test)))
     return mean_and_deviation(results)
 
 
-class _Fold:
-    """One training and its held-out figures."""
+def tuned_on(
+    model: TrainedModel, table: LabelledSequences, tuning: Tuning, train: np.ndarray, seed: int, dev: Dev | None = None
+) -> Tuned:
+    """A copy of the model fine-tuned on rows of a table; with ``dev`` the best of its epochs, and no more than needed.
+
+    Equal seeds give equal trainings on one machine.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tuned = Tuned(model, table, tuning)
+        tuned.fit(train, np.random.default_rng(seed), dev)
+    return tuned
+
+
+class Tuned:
+    """A head and its encoder. best_epoch: the one that was kept, from 1; 0 before :meth:`fit`."""
 
     def __init__(self, model: TrainedModel, table: LabelledSequences, tuning: Tuning):
         self._model, self._table, self._tuning = model, table, tuning
-        outputs = len(table.classes) or 1
-        self._encoder = copy.deepcopy(model.network.encoder).requires_grad_(not tuning.frozen)
-        self._head: Head = HEADS[tuning.head](model.settings.hidden_size, outputs).to(model.device)
+        self.encoder = copy.deepcopy(model.network.encoder).requires_grad_(not (tuning.frozen or tuning.lora))
+        if tuning.lora:
+            add_lora(self.encoder, tuning.lora)
+            self.encoder.to(model.device)
+        self.head: Head = HEADS[tuning.head](model.settings.hidden_size, len(table.classes) or 1).to(model.device)
+        self.best_epoch = 0
+        self._longest = model.tokenizer.max_nucleotides(model.max_tokens)
+        self._mean, self._deviation = 0.0, 1.0  # of training values
 
-    def run(self, train: np.ndarray, test: np.ndarray, bar: Any, draw: np.random.Generator) -> dict[str, float]:
-        """Train on rows, figures on others."""
+    def fit(self, train: np.ndarray, draw: np.random.Generator, dev: Dev | None) -> None:
+        """Train on rows of the table; afterwards the weights are those of the best epoch on ``dev``, or the last."""
+        from tqdm import tqdm
+
         labels, tuning = self._table.labels, self._tuning
-        mean, deviation = (0.0, 1.0) if self._table.is_classification else (labels[train].mean(), labels[train].std())
-        targets = labels if self._table.is_classification else (labels - mean) / max(deviation, 1e-12)
-        trained = [*self._head.parameters(), *(p for p in self._encoder.parameters() if p.requires_grad)]
+        if not self._table.is_classification:
+            self._mean, self._deviation = float(labels[train].mean()), float(max(labels[train].std(), 1e-12))
+            labels = (labels - self._mean) / self._deviation
+        trained = [p for p in (*self.head.parameters(), *self.encoder.parameters()) if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=tuning.lr * (10 if tuning.frozen else 1), weight_decay=0.01)
-        batches = [
-            rows
-            for _ in range(tuning.epochs)
-            for rows in np.array_split(draw.permutation(train), -(-len(train) // tuning.batch))
-        ]
-        warmup = max(1, len(batches) // 10)
+        per_epoch = -(-len(train) // tuning.batch)
+        steps = per_epoch * tuning.epochs
+        warmup = max(1, steps // 10)
         rate = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / warmup, (len(batches) - step) / max(1, len(batches) - warmup))
+            optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
         )
-        self._encoder.train(not tuning.frozen)
-        self._head.train()
-        for rows in batches:
-            loss = self._loss(self._outputs(rows), torch.from_numpy(targets[rows]))
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            rate.step()
-            bar.update()
-        return score(self._table, labels[test], self._predict(test) * (deviation or 1.0) + mean)
+        best, kept = -np.inf, [p.detach().clone() for p in trained] if dev else []
+        with tqdm(total=steps, desc="frozen" if tuning.frozen else "fine-tuning", disable=None) as bar:
+            for epoch in range(1, tuning.epochs + 1):
+                self._train_mode()
+                for rows in np.array_split(draw.permutation(train), per_epoch):
+                    loss = self._loss(self._outputs(rows), torch.from_numpy(labels[rows]))
+                    optimizer.zero_grad()
+                    loss.backward()
+                    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+                    optimizer.step()
+                    rate.step()
+                    bar.update()
+                if dev is None:
+                    self.best_epoch = epoch
+                elif (quality := self._quality(dev)) > best:
+                    best, kept, self.best_epoch = quality, [p.detach().clone() for p in trained], epoch
+                elif epoch - self.best_epoch >= tuning.patience:
+                    break
+        with torch.no_grad():
+            for parameter, value in zip(trained, kept, strict=dev is not None):
+                parameter.copy_(value)
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Probabilities (S, C) of classes, or values (S,) in their own unit."""
+        self.encoder.eval()
+        self.head.eval()
+        with torch.no_grad():
+            parts = [self._outputs(part) for part in np.array_split(rows, -(-len(rows) // self._tuning.batch))]
+        found = torch.cat(parts).double()
+        if self._table.is_classification:
+            return found.softmax(dim=1).cpu().numpy()
+        return found[:, 0].cpu().numpy() * self._deviation + self._mean
+
+    def _quality(self, dev: Dev) -> float:
+        value = float(measure(self._table.labels[dev.rows], self.scores(dev.rows))[dev.metric][0])
+        return -np.inf if np.isnan(value) else value * (-1 if dev.metric in LOWER_IS_BETTER else 1)
+
+    def _train_mode(self) -> None:
+        self.encoder.train(not self._tuning.frozen)
+        self.head.train()
 
     def _outputs(self, rows: np.ndarray) -> Tensor:
-        """(S, outputs)."""
-        tokens = self._model.tokenizer.encode(take(self._table.sequences, rows))
+        """(S, outputs). Of longer sequences the pooled states of their windows are averaged."""
+        windows, row = windows_of(take(self._table.sequences, rows), self._longest)
+        tokens = self._model.tokenizer.encode(windows)
         lengths = tokens.lengths.tolist()
-        states = self._encoder(pack(self._model, tokens.ids, lengths)).hidden
+        states = self.encoder(pack(self._model, tokens.ids, lengths)).hidden
         letters = torch.from_numpy(tokens.maskable).to(states.device)
-        return self._head(pooled(states.float(), lengths, letters, self._head.pool))
+        states = pooled(states.float(), lengths, letters, self.head.pool)
+        if len(row) > len(rows):
+            share = windows.lengths / np.bincount(row, windows.lengths)[row]
+            weight = torch.from_numpy(share).to(states)[:, None]
+            place = torch.from_numpy(row).to(states.device)
+            states = states.new_zeros(len(rows), states.shape[1]).index_add(0, place, states * weight)
+        return self.head(states)
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if self._table.is_classification:
             return F.cross_entropy(outputs, targets.to(outputs.device))
         return F.mse_loss(outputs[:, 0], targets.to(outputs.device, torch.float32))
-
-    def _predict(self, rows: np.ndarray) -> np.ndarray:
-        self._encoder.eval()
-        self._head.eval()
-        with torch.no_grad():
-            parts = [self._outputs(part) for part in np.array_split(rows, -(-len(rows) // self._tuning.batch))]
-        found = torch.cat(parts)
-        return (found.argmax(dim=1) if self._table.is_classification else found[:, 0].double()).cpu().numpy()

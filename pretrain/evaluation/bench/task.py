@@ -1,0 +1,144 @@
+"""One labelled task: training, dev and test rows, the metric of its field, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from data_prep.corpus import Ragged
+from pretrain.data.ragged import concatenate, take
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION
+from pretrain.evaluation.probing.table import LabelledSequences, with_labels
+
+SPLITS = ("train", "dev", "test")
+_FEWEST = {"train": 4, "dev": 2, "test": 2}  # rows; below them no figure means anything
+_NUCLEOTIDES = np.zeros(256, bool)
+_NUCLEOTIDES[list(b"ACGUTacgut")] = True
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one split as they were read: names of the rows, sequences, label texts."""
+
+    ids: list[str]
+    sequences: Ragged
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class PublishedFigure:
+    """A figure that others report on these test rows; ``scores`` where their predictions are known row by row."""
+
+    name: str
+    source: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    scores: np.ndarray | None = None  # float64 (test rows,)
+
+
+@dataclass(frozen=True)
+class Task:
+    """rows: split -> int64 rows of ``table``. metric: the one that models are compared by. facts: counts that are shown
+    with the result. about: source and license."""
+
+    name: str
+    table: LabelledSequences
+    rows: Mapping[str, np.ndarray]
+    metric: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+    published: tuple[PublishedFigure, ...] = ()
+
+    @property
+    def true(self) -> np.ndarray:
+        """Labels of the test rows."""
+        return self.table.labels[self.rows["test"]]
+
+    def sequences(self, split: str) -> Ragged:
+        """Sequences of one split."""
+        return take(self.table.sequences, self.rows[split])
+
+    def without_shorter(self, shortest: int) -> Task:
+        """The task without sequences that a model has no token for; they are counted."""
+        stays = self.table.sequences.lengths >= shortest
+        if stays.all():
+            return self
+        place = np.cumsum(stays) - 1
+        rows = {split: place[one[stays[one]]] for split, one in self.rows.items()}
+        table = LabelledSequences(
+            [one for one, kept in zip(self.table.ids, stays, strict=True) if kept],
+            take(self.table.sequences, np.flatnonzero(stays)),
+            self.table.labels[stays],
+            self.table.classes,
+        )
+        kept = stays[self.rows["test"]]
+        published = tuple(
+            one if one.scores is None else replace(one, scores=one.scores[kept]) for one in self.published
+        )
+        facts = {**self.facts, f"left_out_shorter_than_{shortest}_nt": int((~stays).sum())}
+        _check_sizes(self.name, table, rows)
+        return replace(self, table=table, rows=rows, facts=facts, published=published)
+
+
+def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: str | None = None) -> Task:
+    """Put splits together; what cannot be a task is one line.
+
+    Args:
+        kind: ``classification``, ``regression`` or ``auto``: by the labels.
+        metric: of :mod:`probing.metrics`; accuracy of classes and Spearman of values by default.
+
+    Raises:
+        PolymeraseError: labels of two kinds, one class only, a class that training rows lack, a split with hardly a
+            row, sequences that are mostly no nucleotides, or a metric of the other kind.
+    """
+    sequences = concatenate([parts[split].sequences for split in SPLITS])
+    ids = [one for split in SPLITS for one in parts[split].ids]
+    texts = [text for split in SPLITS for text in parts[split].texts]
+    table = with_labels(name, ids, sequences, texts, kind)
+    bounds = np.cumsum([0, *(len(parts[split].texts) for split in SPLITS)])
+    rows = {split: np.arange(*bounds[number : number + 2]) for number, split in enumerate(SPLITS)}
+    _check_sizes(name, table, rows)
+    known = CLASSIFICATION if table.is_classification else REGRESSION
+    if metric is not None and metric not in known:
+        raise PolymeraseError(f"{name}: expected a metric of its kind ({', '.join(known)}), got {metric!r}")
+    return Task(name, table, rows, metric or known[0], _letters(name, table))
+
+
+def _check_sizes(name: str, table: LabelledSequences, rows: Mapping[str, np.ndarray]) -> None:
+    for split in SPLITS:
+        if len(rows[split]) < _FEWEST[split]:
+            raise PolymeraseError(
+                f"{name}: expected {_FEWEST[split]} {split} rows or more, got {len(rows[split])}; add labelled rows"
+            )
+    labels = {split: table.labels[rows[split]] for split in SPLITS}
+    if not table.is_classification:
+        if not np.ptp(labels["train"]):
+            raise PolymeraseError(f"{name}: all training values are {labels['train'][0]:g}; there is nothing to learn")
+        return
+    seen = np.unique(labels["train"])
+    if len(seen) < 2:
+        only = table.classes[seen[0]]
+        raise PolymeraseError(f"{name}: all training labels are {only!r}; a classification needs two classes")
+    for split in ("dev", "test"):
+        new = rows[split][~np.isin(labels[split], seen)]
+        if len(new):
+            raise PolymeraseError(
+                f"{name}: {table.ids[new[0]]}: no training row has class {table.classes[table.labels[new[0]]]!r} "
+                f"({len(new)} {split} rows have such classes); leave them out or add training rows"
+            )
+
+
+def _letters(name: str, table: LabelledSequences) -> dict[str, Any]:
+    """Counts of letters other than A, C, G, U and T, which models read as unknown."""
+    values = table.sequences.values
+    strange = ~_NUCLEOTIDES[values]
+    if strange.sum() * 2 > len(values):
+        raise PolymeraseError(
+            f"{name}: {strange.sum():,} of {len(values):,} letters are no nucleotides; is it the right sequence column?"
+        )
+    before = np.concatenate(([0], np.cumsum(strange)))
+    held = before[table.sequences.offsets[1:]] > before[table.sequences.offsets[:-1]]
+    return {"other_letters": int(strange.sum()), "sequences_with_other_letters": int(held.sum())}

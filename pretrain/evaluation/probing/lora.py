@@ -1,0 +1,31 @@
+"""Low-rank adapters beside the encoder's linear layers, by ``peft`` where it is installed."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pretrain.errors import PolymeraseError
+
+
+def add_lora(encoder: nn.Module, rank: int) -> None:
+    """Put adapters of this rank beside every plain linear layer; they are what is trained, the weights stay.
+
+    Layers that do more than a product (an activation before it) are left: an adapter beside them would read what comes
+    before the activation.
+
+    Raises:
+        PolymeraseError: ``peft`` is not installed, or the encoder has no plain linear layer.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise PolymeraseError(
+            "--lora needs the package peft; install it (pip install peft) or leave --lora out"
+        ) from None
+    names = [name for name, part in encoder.named_modules() if type(part) is nn.Linear]
+    if not names:
+        raise PolymeraseError("--lora: the encoder has no plain linear layer; leave --lora out")
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=names)
+    inject_adapter_in_model(config, encoder)
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_("lora_" in name)
