@@ -18,6 +18,7 @@ COMMANDS = {  # word -> (module with ``main``, what it does)
     "evaluate": ("pretrain.cli.evaluate", "losses beside baselines, likelihoods, embeddings, variants, base pairs"),
     "generate": ("pretrain.cli.generate", "draw sequences from a causal model"),
     "probe": ("pretrain.cli.probe", "did pretraining help a task: linear probes and fine-tuned heads"),
+    "bench": ("pretrain.cli.bench", "what models are good for: tasks with fixed splits, beside what they must beat"),
     "compare": ("pretrain.cli.compare", "are these two models the same"),
     "report": ("pretrain.cli.report", "one page about a run"),
     "find-lr": ("pretrain.cli.find_lr", "learning-rate range test"),

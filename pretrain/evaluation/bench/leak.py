@@ -21,7 +21,9 @@ def leak_of(task: Task) -> tuple[dict[str, Any], np.ndarray]:
     """
     test = _texts(task.sequences("test"))
     labels: dict[bytes, set[Any]] = {}
-    for text, label in zip(_texts(task.sequences("train")), task.table.labels[task.rows["train"]].tolist(), strict=True):
+    for text, label in zip(
+        _texts(task.sequences("train")), task.table.labels[task.rows["train"]].tolist(), strict=True
+    ):
         labels.setdefault(text, set()).add(label)
     dev = set(_texts(task.sequences("dev")))
     in_train = np.array([text in labels for text in test])
@@ -39,5 +41,4 @@ def leak_of(task: Task) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def _texts(sequences: Ragged) -> list[bytes]:
-    text, bounds = sequences.values.tobytes().translate(_AS_DNA), sequences.offsets.tolist()
-    return [text[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [text.translate(_AS_DNA) for text in sequences.rows()]

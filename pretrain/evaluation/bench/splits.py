@@ -31,7 +31,7 @@ def relatives(sequences: Ragged, word: int = WORD) -> np.ndarray:
     ones = np.ones(len(words), np.int8)
     graph = coo_matrix((ones, (row[:count][whole], total + words)), shape=(total + size, total + size))
     by_word = connected_components(graph, directed=False)[1][:total]
-    equal = same([sequences.values[a:b].tobytes() for a, b in zip(sequences.offsets, sequences.offsets[1:], strict=False)])
+    equal = same(list(sequences.rows()))
     first = np.full(int(equal.max(initial=-1)) + 1, total, np.int64)
     np.minimum.at(first, equal, np.arange(total))
     return by_word[first[equal]]

@@ -38,7 +38,7 @@ def _counted(sequences: Ragged, k: int) -> np.ndarray:
 
 
 def letters_at_ends(sequences: Ragged, reach: int) -> np.ndarray:
-    """float32 (S, 8 reach): which letter stands at each of the first and last ``reach`` places, counted from that end."""
+    """float32 (S, 8 reach): which letter stands at the first and last ``reach`` places, counted from that end."""
     codes, lengths = _CODE[sequences.values], sequences.lengths
     place = np.arange(reach)
     ends = []

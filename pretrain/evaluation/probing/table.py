@@ -14,7 +14,6 @@ import numpy as np
 from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 
-
 _FEW = 20  # different whole numbers that may still be classes
 
 

@@ -1,0 +1,152 @@
+"""python launch/bench.py MODEL … --suite NAME: what pretrained models are good for, beside what they must beat."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pretrain.cli.command import Parser, as_json, command, positive, program
+from pretrain.errors import PolymeraseError
+
+if TYPE_CHECKING:
+    from pretrain.evaluation.bench.run import Options
+    from pretrain.evaluation.bench.task import Task
+
+EXAMPLE = """examples:
+  python launch/bench.py runs/mine --suite utr --data data                    all tasks whose files are in data/
+  python launch/bench.py exports/a exports/b --suite dna --tasks tf_0,mouse_2 --json
+  python launch/bench.py exports/mine --train a.csv.gz --dev b.csv.gz --test c.csv.gz --task mine
+  python launch/bench.py exports/mine --train a.tsv --test c.tsv --sequence utr --label load --metric r2
+  python launch/bench.py exports/mine --suite rna --tune --epochs 20 --lr 3e-4  also fine-tuned, with early stopping
+
+Frozen states under a logistic (classes) or ridge (values) regression, its penalty chosen on dev rows; --tune adds the
+published head with the encoder trained along. Beside them, on the same rows: counts of 4-mers, with the letters at both
+ends too, the same encoder with random weights, and published figures where the suite names them. Errors are of a
+bootstrap over test rows and of the spread over seeds; "better" is said beyond two of them. Test sequences that stand in
+training rows are counted. A suite is a YAML file: the project's (configs/bench/) or one of your own.
+
+exit status: 0 measured, 2 wrong input
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog=program("bench"), description="Tell what pretrained models are good for, on tasks with fixed splits.",
+        epilog=EXAMPLE,
+    )  # fmt: skip
+    result.add_argument(
+        "models", nargs="+", metavar="MODEL", help="run folders, or Hugging Face folders of our families"
+    )
+    suite = result.add_argument_group("tasks of a suite")
+    suite.add_argument("--suite", metavar="NAME", help="rna, utr, dna, or a .yaml of your own")
+    suite.add_argument("--tasks", metavar="A,B", help="only these of the suite (default: all)")
+    suite.add_argument("--data", default="data", metavar="DIR", help="where the suite's files are (default: data)")
+    own = result.add_argument_group("a task of one's own: .csv or .tsv with a header line (also .gz), or FASTA")
+    for split, about in (
+        ("train", "training rows"),
+        ("dev", "default: a tenth of the training rows"),
+        ("test", "test rows"),
+    ):
+        own.add_argument(f"--{split}", metavar="FILE", help=about)
+    own.add_argument("--task", metavar="NAME", help="what to call it (default: the name of the test file)")
+    own.add_argument("--sequence", default="sequence", metavar="NAME", help="column (default: sequence)")
+    own.add_argument(
+        "--label", default="label", metavar="NAME", help="column (default: label); of a FASTA a word, or last"
+    )
+    own.add_argument(
+        "--kind", choices=("auto", "classification", "regression"), default="auto", help="default: by the labels"
+    )
+    own.add_argument("--metric", metavar="NAME", help="models are compared by it (default: accuracy, or spearman)")
+    result.add_argument(
+        "--pool", choices=("mean", "cls"), default="mean", help="frozen states: mean over letters (default)"
+    )
+    result.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    result.add_argument(
+        "--seeds", type=positive, default=3, metavar="N", help="random encoders, fine-tunings (default: 3)"
+    )
+    tuning = result.add_argument_group("fine-tuning")
+    tuning.add_argument("--tune", action="store_true", help="train heads and encoders too: minutes on a GPU")
+    tuning.add_argument(
+        "--head", choices=("pooler", "mean", "two_layers"), default="", help="default: that of the family"
+    )
+    tuning.add_argument("--epochs", type=positive, default=20, metavar="N", help="at most (default: 20)")
+    tuning.add_argument(
+        "--patience", type=positive, default=3, metavar="N", help="epochs without gain on dev (default: 3)"
+    )
+    tuning.add_argument("--lr", type=float, default=1e-4, metavar="RATE", help="default: 1e-4")
+    tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
+    tuning.add_argument(
+        "--lora", type=positive, default=0, metavar="RANK", help="adapters instead of all weights (peft)"
+    )
+    result.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    return result
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Bench; the exit status is in the help."""
+    args = parser().parse_args(arguments)
+    result = bench(args)
+    if args.json:
+        print(as_json(result))
+    else:
+        from pretrain.evaluation.bench.words import table
+
+        print(table(result))
+    return 0
+
+
+def bench(args: argparse.Namespace) -> dict[str, Any]:
+    """Every task asked for, on every model."""
+    from pretrain.evaluation.bench.run import run_task
+    from pretrain.evaluation.model import load_model
+
+    options = _options(args)
+    twice = {source for source in args.models if args.models.count(source) > 1}
+    if twice:
+        raise PolymeraseError(f"{min(twice)}: named twice; name every model once")
+    missing: dict[str, str] = {}
+    tasks = _tasks(args, missing)
+    first = next(tasks)  # wrong files are said before models are read
+    models = [load_model(source) for source in args.models]
+    results = {}
+    for task in (first, *tasks):
+        results[task.name] = run_task(models, task, options).json
+    return {"models_asked": args.models, "tasks": results, "missing": missing}
+
+
+def _options(args: argparse.Namespace) -> Options:
+    from pretrain.evaluation.bench.run import Options
+    from pretrain.evaluation.probing.tuning import Tuning
+
+    if not args.lr > 0:
+        raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
+    silent = [name for name in ("head", "lora") if getattr(args, name) and not args.tune]
+    if silent:
+        raise PolymeraseError(f"--{silent[0]} has no effect without --tune; add --tune")
+    tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
+    return Options(args.pool, args.layer, args.seeds, tuning if args.tune else None)
+
+
+def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[Task]:
+    """Of a suite, or the one of the command line."""
+    from pretrain.evaluation.bench.files import Columns, Split, read_task
+    from pretrain.evaluation.bench.suites import load_suite, tasks_of
+
+    files = {split: Path(getattr(args, split)) for split in ("train", "dev", "test") if getattr(args, split)}
+    if bool(args.suite) == bool(files):
+        raise PolymeraseError("expected --suite NAME, or --train and --test files of your own; see --help")
+    if args.suite:
+        yield from tasks_of(
+            load_suite(args.suite), args.tasks.split(",") if args.tasks else None, Path(args.data), missing
+        )
+        return
+    if not {"train", "test"} <= files.keys():
+        raise PolymeraseError(
+            "expected both --train and --test (--dev is drawn from training rows where it is not given)"
+        )
+    name = args.task or files["test"].name.partition(".")[0]
+    yield read_task(name, files, Columns(args.sequence, args.label), Split(), args.kind, args.metric)

@@ -1,0 +1,158 @@
+"""Tasks from files: one per split, or one table that is split here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.corpus import Ragged
+from data_prep.formats.fasta import read_fasta
+from pretrain.data.ragged import take
+from pretrain.errors import PolymeraseError, unknown_name
+from pretrain.evaluation.bench.splits import draw, relatives, same
+from pretrain.evaluation.bench.task import SPLITS, Part, PublishedFigure, Task, make_task
+from pretrain.evaluation.probing.table import is_table, labels_of_headers, read_rows
+
+DEV_SHARE = 0.1  # of training rows, where no dev file is given
+TOGETHER = ("sequence", "relatives")  # besides the name of a column
+
+
+@dataclass(frozen=True)
+class Columns:
+    """sequence, label: columns of a table; of a FASTA, ``label`` is the header's word (2, 3, …) or ``last``.
+    keep: column -> value; other rows are left. log: values are learned and measured as their natural logarithm.
+    predictions: column with the values that others predict, or None."""
+
+    sequence: str = "sequence"
+    label: str = "label"
+    keep: Mapping[str, str] = field(default_factory=dict)
+    log: bool = False
+    predictions: str | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows are drawn. together: rows with equal ``sequence``, ``relatives`` (they share 25 letters, directly or
+    through others), or equal values of a column stay in one split."""
+
+    dev: float = DEV_SHARE
+    test: float = 0.1
+    seed: int = 0
+    together: str = "sequence"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    part: Part
+    columns: list[dict[str, str]]  # empty for a FASTA
+
+
+def read_task(
+    name: str,
+    files: Mapping[str, Path],
+    columns: Columns,
+    split: Split,
+    kind: str = "auto",
+    metric: str | None = None,
+    predictions_of: tuple[str, str] = ("", ""),
+) -> Task:
+    """A task from ``train``, ``test`` and perhaps ``dev`` files, or from one ``table`` that is split here.
+
+    Args:
+        predictions_of: name and source of what column ``columns.predictions`` holds.
+
+    Raises:
+        PolymeraseError: what :func:`make_task` refuses, and files that cannot be read.
+    """
+    if "table" in files:
+        rows = _read(files["table"], columns)
+        shares = {"dev": split.dev, "test": split.test}
+        drawn = draw(_groups(files["table"], rows, split.together), shares, split.seed)
+        parts = {one: _part(rows.part, drawn[one]) for one in SPLITS}
+        test_columns = [rows.columns[row] for row in drawn["test"].tolist()] if rows.columns else []
+        facts = {"drawn": f"dev and test rows, seed {split.seed}, by {split.together}"}
+    else:
+        read = {one: _read(files[one], columns) for one in SPLITS if one in files}
+        parts, test_columns, facts = {one: rows.part for one, rows in read.items()}, read["test"].columns, {}
+        if "dev" not in files:
+            groups = _groups(files["train"], read["train"], split.together)
+            drawn = draw(groups, {"dev": split.dev}, split.seed)
+            parts |= {one: _part(parts["train"], drawn[one]) for one in ("dev", "train")}
+            facts = {"drawn": f"dev rows from the training rows, seed {split.seed}, by {split.together}"}
+    task = make_task(name, parts, kind, metric)
+    if columns.log:
+        task, facts = _logarithms(task), facts | {"values": "natural logarithms"}
+    published: tuple[PublishedFigure, ...] = ()
+    if columns.predictions:
+        values = _numbers(name, parts["test"].ids, test_columns, columns.predictions)
+        published = (PublishedFigure(*predictions_of, scores=values),)
+    return replace(task, facts={**task.facts, **facts}, published=published)
+
+
+def _read(path: Path, columns: Columns) -> _Rows:
+    """Rows of a table or records of a FASTA that are kept."""
+    if not is_table(path):
+        return _Rows(_records(path, columns.label), [])
+    predictions = (columns.predictions,) if columns.predictions else ()
+    rows = read_rows(path, (columns.sequence, columns.label, *columns.keep, *predictions))
+    numbered = [
+        (f"{path.name}: line {number}", row)
+        for number, row in enumerate(rows, 2)
+        if all(row[column] == value for column, value in columns.keep.items())
+    ]
+    if not numbered:
+        wanted = ", ".join(f"{column}={value}" for column, value in columns.keep.items())
+        raise PolymeraseError(f"{path}: no row has {wanted}; check the values of that column")
+    letters = [row[columns.sequence].strip().upper().encode("ascii", "replace") for _, row in numbered]
+    texts = [row[columns.label].strip() for _, row in numbered]
+    part = Part([one for one, _ in numbered], Ragged.from_rows(letters), texts)
+    return _Rows(part, [row for _, row in numbered])
+
+
+def _records(path: Path, label: str) -> Part:
+    ids: list[str] = []
+    headers: list[str] = []
+    sequences: list[bytes] = []
+    for block in read_fasta(path):
+        ids += [block.name(row) for row in range(len(block.ids))]
+        headers += [header.decode("utf-8", "backslashreplace") for header in block.headers.rows()]
+        sequences += block.sequences.rows()
+    if not all(sequences):
+        raise PolymeraseError(f"{ids[sequences.index(b'')]}: has no sequence; remove the record")
+    return Part(ids, Ragged.from_rows(sequences), labels_of_headers(str(path), headers, label))
+
+
+def _part(part: Part, rows: np.ndarray) -> Part:
+    return Part([part.ids[row] for row in rows], take(part.sequences, rows), [part.texts[row] for row in rows])
+
+
+def _groups(path: Path, rows: _Rows, together: str) -> np.ndarray:
+    """What stays together, as group numbers."""
+    sequences = rows.part.sequences
+    if together == "relatives":
+        return relatives(sequences)
+    if together == "sequence":
+        return same(list(sequences.rows()))
+    if not rows.columns or together not in rows.columns[0]:
+        raise unknown_name(f"column of {path} (or kind of group)", together, [*TOGETHER, *(rows.columns or [{}])[0]])
+    return same([row[together] for row in rows.columns])
+
+
+def _logarithms(task: Task) -> Task:
+    labels = task.table.labels
+    if task.table.is_classification or labels.min() <= 0:
+        raise PolymeraseError(f"{task.name}: log: expected values above 0, got {labels.min():g}; leave log out")
+    return replace(task, table=replace(task.table, labels=np.log(labels)))
+
+
+def _numbers(name: str, ids: list[str], rows: list[dict[str, str]], column: str) -> np.ndarray:
+    values = []
+    for one, row in zip(ids, rows, strict=True):
+        try:
+            values.append(float(row[column]))
+        except ValueError:
+            raise PolymeraseError(f"{name}: {one}: expected a number in column {column}, got {row[column]!r}") from None
+    return np.array(values)

@@ -1,0 +1,149 @@
+"""Suites: YAML files that name tasks, their files, splits, metrics, sources and what others report on them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pretrain.config.yaml_file import CONFIG_FOLDER, read_yaml
+from pretrain.errors import PolymeraseError, unknown_name
+from pretrain.evaluation.bench.files import Columns, Split, read_task
+from pretrain.evaluation.bench.task import PublishedFigure, Task
+
+SUITE_FOLDER = CONFIG_FOLDER / "bench"
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """One task of a suite; fields are the keys of the YAML.
+
+    Either ``train``, ``test`` and perhaps ``dev`` name files, or ``table`` one that is split by ``split``.
+    published: [{name, source, metrics: {metric: figure}}] or [{name, source, column}], a column of predictions.
+    kmer4: figure of 4-mer counts measured elsewhere on these rows, for tests.
+    """
+
+    train: str | None = None
+    dev: str | None = None
+    test: str | None = None
+    table: str | None = None
+    sequence: str = "sequence"
+    label: str = "label"
+    keep: Mapping[str, str] = field(default_factory=dict)
+    log: bool = False
+    kind: str = "auto"
+    metric: str | None = None
+    split: Mapping[str, Any] = field(default_factory=dict)
+    published: tuple[Mapping[str, Any], ...] = ()
+    kmer4: float | None = None
+    kmer4_positions: float | None = None
+
+    def files(self) -> dict[str, str]:
+        """Role -> file, relative to the data folder."""
+        named = {role: getattr(self, role) for role in ("train", "dev", "test", "table")}
+        return {role: name for role, name in named.items() if name is not None}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """files: file -> sha256. sources: beginning of a file's name -> {source, from, license}."""
+
+    path: Path
+    tasks: dict[str, TaskEntry]
+    files: dict[str, str]
+    sources: dict[str, dict[str, str]]
+
+    def about(self, file: str) -> dict[str, str]:
+        """Where a file comes from and on what terms."""
+        return next((one for start, one in self.sources.items() if file.startswith(start)), {})
+
+
+def load_suite(name: str) -> Suite:
+    """A suite of the project by its name, or any file of this form.
+
+    Raises:
+        PolymeraseError: no such suite, or a key that it does not have.
+    """
+    known = sorted(path.stem for path in SUITE_FOLDER.glob("*.yaml"))
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITE_FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        if path.parent == SUITE_FOLDER:
+            raise unknown_name("suite", name, known)
+        raise PolymeraseError(f"{path}: no such file; the project has the suites {', '.join(known)}")
+    tree = read_yaml(path)
+    _only(path, tree, ("about", "sources", "files", "tasks"))
+    if not isinstance(tree.get("tasks"), dict) or not tree["tasks"]:
+        raise PolymeraseError(f"{path}: expected tasks: NAME: {{train: …, test: …}}, got {tree.get('tasks')!r}")
+    tasks = {str(name): _entry(path, str(name), one) for name, one in tree["tasks"].items()}
+    return Suite(path, tasks, tree.get("files") or {}, tree.get("sources") or {})
+
+
+def tasks_of(suite: Suite, names: list[str] | None, data: Path, missing: dict[str, str]) -> Iterator[Task]:
+    """Tasks whose files are there, one after another; the others with a line each in ``missing``.
+
+    Raises:
+        PolymeraseError: a name that the suite does not have, a file with another checksum, or no task at all.
+    """
+    for name in names or ():
+        if name not in suite.tasks:
+            raise unknown_name(f"task in {suite.path}", name, suite.tasks)
+    chosen = {name: suite.tasks[name] for name in names or suite.tasks}
+    for name, entry in chosen.items():
+        absent = [file for file in entry.files().values() if not (data / file).is_file()]
+        if absent:
+            about = suite.about(absent[0])
+            missing[name] = (
+                f"{data / absent[0]} is missing; get it from {about.get('from', 'its source')} (or say --data)"
+            )
+    if len(missing) == len(chosen):
+        raise PolymeraseError(f"{suite.path.stem}: no task has its files: {next(iter(missing.values()))}")
+    for name, entry in chosen.items():
+        if name not in missing:
+            yield _task(suite, name, entry, data)
+
+
+def _task(suite: Suite, name: str, entry: TaskEntry, data: Path) -> Task:
+    for file in entry.files().values():
+        _check_sum(data / file, suite.files.get(file))
+    column = next((one for one in entry.published if "column" in one), None)
+    columns = Columns(entry.sequence, entry.label, entry.keep, entry.log, column["column"] if column else None)
+    of = (column["name"], column["source"]) if column else ("", "")
+    files = {role: data / file for role, file in entry.files().items()}
+    task = read_task(name, files, columns, Split(**entry.split), entry.kind, entry.metric, of)
+    reported = tuple(
+        PublishedFigure(one["name"], one["source"], one["metrics"]) for one in entry.published if "metrics" in one
+    )
+    about = suite.about(next(iter(entry.files().values())))
+    return replace(task, about=about, published=(*task.published, *reported))
+
+
+def _check_sum(path: Path, expected: str | None) -> None:
+    if expected is None:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise PolymeraseError(
+            f"{path}: expected sha256 {expected[:16]}…, got {found[:16]}…; fetch it again, or give files of your own "
+            "with --train, --dev and --test"
+        )
+
+
+def _entry(path: Path, name: str, tree: Any) -> TaskEntry:
+    if not isinstance(tree, dict):
+        raise PolymeraseError(f"{path}: tasks.{name}: expected keys and values, got {tree!r}")
+    _only(path, tree, [one.name for one in fields(TaskEntry)], f"tasks.{name}.")
+    _only(path, tree.get("split", {}), [one.name for one in fields(Split)], f"tasks.{name}.split.")
+    entry = TaskEntry(**{**tree, "published": tuple(tree.get("published", ()))})
+    roles = set(entry.files())
+    if roles != {"table"} and not {"train", "test"} <= roles <= {"train", "dev", "test"}:
+        raise PolymeraseError(f"{path}: tasks.{name}: expected train and test, or table alone, got {sorted(roles)}")
+    return entry
+
+
+def _only(path: Path, tree: Mapping[str, Any], known: Any, where: str = "") -> None:
+    for key in tree:
+        if key not in known:
+            raise unknown_name(f"key in {path}", f"{where}{key}", [f"{where}{one}" for one in known])

@@ -1,0 +1,101 @@
+"""Results of a bench as text that a person reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SHOWN = {
+    "classification": ("accuracy", "macro_f1", "mcc", "auroc", "aupr"),
+    "regression": ("spearman", "pearson", "r2", "rmse"),
+}
+_FROZEN, _TUNED = "model, frozen", "model, fine-tuned"
+
+
+def table(result: dict[str, Any]) -> str:
+    """Every task, then what was missing."""
+    parts = [task_table(name, one, result["models_asked"]) for name, one in result["tasks"].items()]
+    missing = [f"{name}: not run: {why}" for name, why in result["missing"].items()]
+    return "\n\n".join([*parts, *(["\n".join(missing)] if missing else [])])
+
+
+def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
+    """One line per row: bars first, then every model; then the leak, what was counted, and the verdicts."""
+    columns = _SHOWN[task["kind"]]
+    rows = task["rows"]
+    compared = f"{task['metric']} ± s.e."
+    what = f"{len(task['classes'])} classes" if task["classes"] else "values"
+    lines = [
+        f"{name}: {what}; {rows['train']:,} training, {rows['dev']:,} dev, {rows['test']:,} test rows; "
+        f"compared by {task['metric']} (± standard error)",
+        f"{'':<38} {compared:>20} " + " ".join(f"{one:>9}" for one in columns if one != task["metric"]),
+    ]
+    by_model = task.get("models") or {models[0]: task}
+    own = ("random_weights", "random_weights_tuned")
+    lines += [_row(bar, one, task, columns) for bar, one in task["bars"].items() if bar not in own]
+    for source, one in by_model.items():
+        title = f"{source}: " if len(by_model) > 1 else ""
+        lines += [_row(f"{title}{bar}", one["bars"][bar], task, columns) for bar in own if bar in one["bars"]]
+        lines.append(_row(f"{title}{_FROZEN}", one["metrics"] | {"intervals": one["intervals"]}, task, columns))
+        if "tuned" in one:
+            lines.append(_row(f"{title}{_TUNED}", one["tuned"], task, columns))
+    lines += [_leak(task), *_counted(task, by_model)]
+    for source, one in by_model.items():
+        title = f"{source}, " if len(by_model) > 1 else ""
+        lines.append(f"{title}frozen: {_verdict(one['versus'])}")
+        if "tuned" in one:
+            lines.append(f"{title}fine-tuned: {_verdict(one['tuned']['versus'])}")
+    return "\n".join(lines)
+
+
+def _row(title: str, figures: dict[str, Any], task: dict[str, Any], columns: tuple[str, ...]) -> str:
+    metric = task["metric"]
+    error = figures.get("intervals", {}).get(metric, {}).get("standard_error")
+    value = f"{figures[metric]:.4f}" if metric in figures else "-"
+    first = value if error is None else f"{value} ± {error:.4f}"
+    others = [f"{figures[one]:>9.4f}" if one in figures else f"{'-':>9}" for one in columns if one != metric]
+    return f"{title[-38:]:<38} {first:>20} {' '.join(others)}"
+
+
+def _leak(task: dict[str, Any]) -> str:
+    leak, metric = task["leak"], task["metric"]
+    equal = leak["identical_in_train"] + leak["identical_in_dev"]
+    if not equal:
+        return "leak: no test sequence stands literally in training or dev rows"
+    without = leak.get(f"{metric}_without_leaked", {})
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in without.items() if value is not None)
+    line = (
+        f"leak: of {leak['test']:,} test sequences {leak['identical_in_train']:,} stand literally in training rows, "
+        f"{leak['identical_in_dev']:,} in dev rows ({leak['share']:.1%})"
+    )
+    if leak["labels_differ"]:
+        line += f", {leak['labels_differ']:,} of them with another label"
+    return f"{line}; {metric} without them: {figures}" if figures else line
+
+
+def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
+    facts, lines = task["facts"], []
+    if "drawn" in facts:
+        lines.append(f"drawn here: {facts['drawn']}")
+    if facts["other_letters"]:
+        lines.append(
+            f"other letters: {facts['other_letters']:,} in {facts['sequences_with_other_letters']:,} sequences are not "
+            "A, C, G, U or T (read as unknown)"
+        )
+    lines += [
+        f"{key.replace('_', ' ')}: {value:,} sequences"
+        for key, value in facts.items()
+        if key.startswith("left_out") and value
+    ]
+    for source, one in by_model.items():
+        if count := one["windows"]["longer_sequences"]:
+            longest = one["windows"]["longest_nt"]
+            lines.append(f"long: {source} reads {longest:,} nt; of {count:,} longer sequences the mean of windows")
+    return lines
+
+
+def _verdict(versus: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{one['verdict']} {'than' if one['verdict'] != 'no different' else 'from'} {bar} "
+        f"({one['difference']:+.4f} ± {one['standard_error']:.4f})"
+        for bar, one in versus.items()
+    )

@@ -1,0 +1,165 @@
+"""Tasks from files: what they hold, what is drawn, what is refused and what is counted."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from data_prep.corpus import Ragged
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation.bench.files import Columns, Split, read_task
+from pretrain.evaluation.bench.leak import leak_of
+from pretrain.evaluation.bench.splits import draw, relatives
+from pretrain.evaluation.bench.suites import SUITE_FOLDER, load_suite, tasks_of
+from pretrain.evaluation.probing.features import kmer_counts, letters_at_ends
+from pretrain.evaluation.probing.windows import mean_of_windows, windows_of
+
+ROWS = {
+    "train": ["ACGUACGU,a", "GGGGCCCC,b", "ACGUACGA,a", "GGGCCCCC,b"],
+    "dev": ["ACGAACGU,a", "GGGGCCCA,b"],
+    "test": ["ACGTACGT,a", "GGGGNCCC,b", "GGGGCCCA,a"],
+}
+
+
+def write(folder, rows=ROWS, name="{}.csv", header="sequence,label"):
+    paths = {}
+    for split, lines in rows.items():
+        paths[split] = folder / name.format(split)
+        text = "\n".join([header, *lines]) + "\n"
+        if paths[split].suffix == ".gz":
+            paths[split].write_bytes(gzip.compress(text.encode()))
+        else:
+            paths[split].write_text(text)
+    return paths
+
+
+def read(folder, rows=ROWS, **options):
+    return read_task("mine", write(folder, rows), Columns(), Split(), **options)
+
+
+def test_classes_and_values_follow_from_the_labels(tmp_path):
+    task = read(tmp_path)
+    assert task.table.classes == ("a", "b")
+    assert task.metric == "accuracy"
+    assert {split: len(rows) for split, rows in task.rows.items()} == {"train": 4, "dev": 2, "test": 3}
+    values = {split: [f"{line[:-2]},{number}.5" for number, line in enumerate(lines)] for split, lines in ROWS.items()}
+    assert read(tmp_path, values).true.tolist() == [0.5, 1.5, 2.5]
+    assert read(tmp_path, values, metric="r2").metric == "r2"
+
+
+def test_compressed_and_tab_separated_files_are_read_alike(tmp_path):
+    for name, header in (
+        ("{}.csv.gz", "sequence,label"),
+        ("{}.tsv", "sequence\tlabel"),
+        ("{}.tsv.gz", "sequence\tlabel"),
+    ):
+        rows = {split: [line.replace(",", header[8]) for line in lines] for split, lines in ROWS.items()}
+        task = read_task("mine", write(tmp_path, rows, name, header), Columns(), Split())
+        assert task.table.sequences.rows() == read(tmp_path).table.sequences.rows()
+
+
+def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
+    task = read(tmp_path)
+    assert task.facts["other_letters"] == task.facts["sequences_with_other_letters"] == 1
+    counts, leaked = leak_of(task)
+    assert counts == {
+        "test": 3, "identical_in_train": 1, "identical_in_dev": 1, "share": pytest.approx(2 / 3), "labels_differ": 0,
+    }  # fmt: skip
+    assert leaked.tolist() == [True, False, True]  # U and T are one letter
+    other = ROWS | {"test": ["GGGGCCCC,a", "ACGUACGU,a"]}
+    assert leak_of(read(tmp_path, other))[0]["labels_differ"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": ["ACGU,a"] * 4}, "mine: all training labels are 'a'"),
+        ({"train": ["ACGU,1.5", "ACGU,2.5", "ACGU,x", "ACGU,3"], "dev": ["ACGU,1"] * 2, "test": ["ACGU,1"] * 2},
+         r"mine: train.csv: line 4: label 'x' is no finite number \(1 of 8"),
+        ({"test": ["ACGU,c", "ACGU,a"]}, "test.csv: line 2: no training row has class 'c'"),
+        ({"test": ["ACGU,a"]}, "expected 2 test rows or more, got 1"),
+        ({"train": ["MKVLQE,a", "MKWLPE,b"] * 4}, "is it the right sequence column"),
+        ({"train": ["ACGU,a", ",b"] * 2}, "train.csv: line 3: no sequence"),
+    ],
+)  # fmt: skip
+def test_what_is_no_task_is_one_line(tmp_path, changes, message):
+    with pytest.raises(PolymeraseError, match=message) as caught:
+        read(tmp_path, ROWS | changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_metric_of_the_other_kind_is_refused(tmp_path):
+    with pytest.raises(PolymeraseError, match="expected a metric of its kind"):
+        read(tmp_path, metric="r2")
+
+
+def test_dev_rows_are_drawn_from_training_rows_and_equal_sequences_stay_together(tmp_path):
+    sequences = ["".join(letters) for letters in np.random.default_rng(0).choice(list("ACGU"), (30, 12))]
+    rows = {"train": [f"{one},{'ab'[n % 2]}" for n, one in enumerate(sequences * 2)], "test": ROWS["test"]}
+    task = read_task("mine", write(tmp_path, rows), Columns(), Split(dev=0.2))
+    dev, train = (set(task.sequences(split).rows()) for split in ("dev", "train"))
+    assert len(task.rows["dev"]) == 12
+    assert not dev & train
+    assert "from the training rows" in task.facts["drawn"]
+
+
+def test_relatives_share_a_stretch_directly_or_through_others():
+    core = b"ACGUACCGGAUUCGAUCGGAUAGCUAGGCUA"
+    rows = [core + b"AAAA", b"GG" + core[:25], b"CCCC" + core[3:] + b"GUG", b"ACGU", b"ACGU", b"U" * 40, core[:24]]
+    group = relatives(Ragged.from_rows(rows))
+    assert group[0] == group[1] == group[2]
+    assert group[3] == group[4]
+    assert len(set(group.tolist())) == 4
+
+
+def test_a_drawn_split_keeps_groups_whole_and_reaches_its_shares():
+    groups = np.random.default_rng(0).integers(0, 60, 600)
+    drawn = draw(groups, {"dev": 0.1, "test": 0.2}, 3)
+    assert sorted(np.concatenate(list(drawn.values())).tolist()) == list(range(600))
+    for split, share in (("dev", 0.1), ("test", 0.2), ("train", 0.7)):
+        assert len(drawn[split]) / 600 == pytest.approx(share, abs=0.03)
+        others = np.concatenate([rows for name, rows in drawn.items() if name != split])
+        assert not set(groups[drawn[split]]) & set(groups[others])
+
+
+def test_windows_cover_a_sequence_and_their_mean_weighs_letters():
+    windows, row = windows_of(Ragged.from_rows([b"ACGUACGUAC", b"GG", b"AAAAC"]), 4)
+    assert windows.rows() == [b"ACG", b"UAC", b"GUAC", b"GG", b"AA", b"AAC"]
+    assert row.tolist() == [0, 0, 0, 1, 2, 2]
+    share_of_a = np.array([[one.count(b"A") / len(one)] for one in windows.rows()])
+    assert mean_of_windows(share_of_a, windows, row)[:, 0] == pytest.approx([0.3, 0, 0.8])
+
+
+def test_counts_tell_lengths_and_places_are_counted_from_both_ends():
+    rows = Ragged.from_rows([b"ACGUA", b"NGU"])
+    assert kmer_counts(rows, 2).sum(axis=1).tolist() == [4, 1]
+    places = letters_at_ends(rows, 4).reshape(2, 2, 4, 4)
+    assert ["".join("ACGU"[one.argmax()] if one.any() else "-" for one in end) for end in places[0]] == ["ACGU", "AUGC"]
+    assert ["".join("ACGU"[one.argmax()] if one.any() else "-" for one in end) for end in places[1]] == ["-GU-", "UG--"]
+
+
+@pytest.mark.parametrize("path", sorted(SUITE_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_file_of_a_suite_has_a_checksum_and_a_source(path):
+    suite = load_suite(path.stem)
+    for entry in suite.tasks.values():
+        for file in entry.files().values():
+            assert len(suite.files[file]) == 64
+            assert set(suite.about(file)) == {"source", "from", "license"}
+        assert all(one["source"] for one in entry.published)
+
+
+def test_a_suite_says_what_is_missing_wrong_or_unknown(tmp_path):
+    with pytest.raises(PolymeraseError, match="did you mean 'dna'"):
+        load_suite("dan")
+    (tmp_path / "own.yaml").write_text("tasks: {one: {train: a.csv, tset: b.csv}}\n")
+    with pytest.raises(PolymeraseError, match=r"did you mean 'tasks\.one\.test'"):
+        load_suite(str(tmp_path / "own.yaml"))
+    with pytest.raises(PolymeraseError, match=r"tf_0.train.csv.gz is missing; get it from https://github.com"):
+        list(tasks_of(load_suite("dna"), ["tf_0"], tmp_path, {}))
+    write(tmp_path)
+    text = "files: {train.csv: '00'}\ntasks: {one: {train: train.csv, test: test.csv}, two: {table: gone.csv}}\n"
+    (tmp_path / "own.yaml").write_text(text)
+    missing = {}
+    with pytest.raises(PolymeraseError, match=r"expected sha256 00…, got"):
+        list(tasks_of(load_suite(str(tmp_path / "own.yaml")), None, tmp_path, missing))
+    assert set(missing) == {"two"}
