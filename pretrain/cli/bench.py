@@ -11,6 +11,9 @@ from pretrain.cli.command import Parser, as_json, command, positive, program
 from pretrain.errors import PolymeraseError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from data_prep.corpus import Ragged
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.bench.task import Task
 
@@ -25,10 +28,12 @@ Frozen states under a logistic (classes) or ridge (values) regression, its penal
 published head with the encoder trained along. Beside them, on the same rows: counts of 4-mers, with the letters at both
 ends too, the same encoder with random weights, and published figures where the suite names them. Errors are of a
 bootstrap over test rows and of the spread over seeds; "better" is said beyond two of them. Test sequences that stand in
-training rows are counted. A suite is a YAML file: the project's (configs/bench/) or one of your own.
+training rows, or have relatives there, are counted. A suite is a YAML file: the project's (configs/bench/) or one of your own.
 
 exit status: 0 measured, 2 wrong input
 """
+
+_COVERAGE = 0.8  # of the shorter sequence, that the alignment of relatives holds
 
 
 def parser() -> argparse.ArgumentParser:
@@ -119,16 +124,26 @@ def bench(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _options(args: argparse.Namespace) -> Options:
+    from data_prep.filters.similarity.leaks import best_identities
+    from data_prep.filters.similarity.relation import Relation
+    from pretrain.evaluation.bench.leak import IDENTITIES
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.probing.tuning import Tuning
 
+    relation = Relation(IDENTITIES[-1], _COVERAGE, "both")
     if not args.lr > 0:
         raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
     silent = [name for name in ("head", "lora") if getattr(args, name) and not args.tune]
     if silent:
         raise PolymeraseError(f"--{silent[0]} has no effect without --tune; add --tune")
     tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
-    return Options(args.pool, args.layer, args.seeds, tuning if args.tune else None)
+    return Options(
+        args.pool,
+        args.layer,
+        args.seeds,
+        tuning if args.tune else None,
+        lambda known, asked: best_identities(known, asked, relation)[0],
+    )
 
 
 def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[Task]:

@@ -9,7 +9,7 @@ import pytest
 from tests.docs.reader import ROOT, Reader, blocks
 
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
-RUN_HERE = {"quickstart.md", "continue.md", "evaluate.md", "config.md", "models.md", "extend.md"}
+RUN_HERE = {"quickstart.md", "continue.md", "evaluate.md", "config.md", "models.md", "extend.md", "bench.md"}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,26 @@ def test_every_kind_of_evaluation_runs(reader):
     assert len((reader.folder / "scores.tsv").read_text().splitlines()) == 11
     compared = reader.outputs["python launch/compare.py runs/demo-ernie exports/demo-ernie --corpus corpora/demo"]
     assert "reproduced: same tokens and sizes" in compared
+
+
+def test_a_bench_of_ones_own_tables_and_suite_runs(reader):
+    draw = random.Random(2)
+    rows = {}
+    for name, count in (("train", 40), ("dev", 12), ("test", 20), ("load", 60), ("load_test", 20)):
+        kinds = [number % 2 for number in range(count)]
+        rows[name] = [("".join(draw.choices(("GGCCAU", "AAUUGC")[kind], k=30)), kind) for kind in kinds]
+    tables = {f"{name}.csv": [f"{one},{'ab'[kind]}" for one, kind in rows[name]] for name in ("train", "dev", "test")}
+    tables |= {f"{name}.tsv": [f"{one}\t{kind}.{place}" for place, (one, kind) in enumerate(rows[name])]
+               for name in ("load", "load_test")}  # fmt: skip
+    for name, lines in tables.items():
+        header = "sequence,label" if name.endswith("csv") else "utr\tload"
+        (reader.folder / name).write_text("\n".join([header, *lines]) + "\n")
+    (reader.folder / "train.csv.gz").write_bytes(gzip.compress((reader.folder / "train.csv").read_bytes()))
+    reader.follow("bench.md")
+    own, two, suite = (output for line, output in reader.outputs.items() if "launch/bench.py" in line)
+    assert "mine: 2 classes; 40 training, 12 dev, 20 test rows" in own
+    assert '"models"' in two
+    assert "drawn here: dev and test rows, seed 0, by relatives" in suite
 
 
 def test_the_table_of_models_lists_every_family_and_config():

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from data_prep.corpus import Ragged
+from pretrain.data.ragged import concatenate
 from pretrain.evaluation.bench.task import Task
 
 _AS_DNA = bytes.maketrans(b"acgtuU", b"ACGTTT")
 
 
-def leak_of(task: Task) -> tuple[dict[str, Any], np.ndarray]:
-    """Counts of test sequences that stand letter by letter (U and T alike) in training or dev rows, and which.
+Nearest = Callable[[Ragged, Ragged], np.ndarray]  # known, asked (H) -> identity of the closest known one, (H,)
+IDENTITIES = (1.0, 0.9, 0.8)
 
-    Returns:
-        {"test", "identical_in_train", "identical_in_dev", "share", "labels_differ"} and bool (test rows,): leaked.
-        ``labels_differ`` of those in training: no training row with this sequence has this label.
+
+@dataclass(frozen=True)
+class Leak:
+    """counts: for ``--json``. leaked: bool (test rows,), stands letter by letter in training or dev rows. related: has
+    a relative there at the lowest identity; None where nobody looked."""
+
+    counts: dict[str, Any]
+    leaked: np.ndarray
+    related: np.ndarray | None
+
+
+def leak_of(task: Task, nearest: Nearest | None = None) -> Leak:
+    """Test sequences that stand letter by letter (U and T alike) in training or dev rows, or have relatives there.
+
+    Counts: {"test", "identical_in_train", "identical_in_dev", "share", "labels_differ", "relatives"}.
+    ``labels_differ`` of those in training: no training row with this sequence has this label. ``relatives``: identity
+    in percent -> test sequences with one so alike.
     """
     test = _texts(task.sequences("test"))
     labels: dict[bytes, set[Any]] = {}
@@ -30,14 +47,18 @@ def leak_of(task: Task) -> tuple[dict[str, Any], np.ndarray]:
     in_dev = np.array([text in dev for text in test])
     differ = sum(label not in labels.get(text, {label}) for text, label in zip(test, task.true.tolist(), strict=True))
     leaked = in_train | in_dev
-    counts = {
+    counts: dict[str, Any] = {
         "test": len(test),
         "identical_in_train": int(in_train.sum()),
         "identical_in_dev": int(in_dev.sum()),
         "share": float(leaked.mean()),
         "labels_differ": differ,
     }
-    return counts, leaked
+    if nearest is None:
+        return Leak(counts, leaked, None)
+    best = nearest(concatenate([task.sequences("train"), task.sequences("dev")]), task.sequences("test"))
+    counts["relatives"] = {f"{100 * identity:g}": int((best >= identity).sum()) for identity in IDENTITIES}
+    return Leak(counts, leaked, leaked | (best >= IDENTITIES[-1]))
 
 
 def _texts(sequences: Ragged) -> list[bytes]:

@@ -10,7 +10,7 @@ import numpy as np
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.bench.bars import bar_answers, linear_answers
 from pretrain.evaluation.bench.figures import Answers, Figures, figures_of, versus, weights_of
-from pretrain.evaluation.bench.leak import leak_of
+from pretrain.evaluation.bench.leak import Leak, Nearest, leak_of
 from pretrain.evaluation.bench.task import Task
 from pretrain.evaluation.embeddings import Pool, embed
 from pretrain.evaluation.model import TrainedModel, random_twin
@@ -22,12 +22,13 @@ from pretrain.evaluation.probing.windows import mean_of_windows, windows_of
 @dataclass(frozen=True)
 class Options:
     """pool, layer: of frozen features. seeds: how many random encoders and fine-tunings. tuning: None for frozen
-    features only; an empty head stands for that of the model's family."""
+    features only; an empty head stands for that of the model's family. nearest: finds relatives of test sequences."""
 
     pool: Pool = "mean"
     layer: int = -1
     seeds: int = 3
     tuning: Tuning | None = None
+    nearest: Nearest | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def run_task(models: list[TrainedModel], task: Task, options: Options) -> TaskRe
     """Frozen features, and fine-tuning where asked for, of every model, beside the bars of the task."""
     task = task.without_shorter(max(model.tokenizer.min_nucleotides for model in models))
     weights = weights_of(len(task.true))
-    leak, leaked = leak_of(task)
+    leak = leak_of(task, options.nearest)
     shared = {name: _Row(task, answers, weights) for name, answers in bar_answers(task).items()}
     shared |= _published_rows(task, weights)
     found: dict[str, Any] = {}
@@ -50,10 +51,10 @@ def run_task(models: list[TrainedModel], task: Task, options: Options) -> TaskRe
     for model in models:
         own, rows, tuned = _rows_of(model, task, options, weights)
         bars = shared | rows
-        found[model.source] = _compared(task, own, bars, leaked) | {"windows": _cut(model, task)}
+        found[model.source] = _compared(task, own, bars, leak) | {"windows": _cut(model, task)}
         kept |= tuned
     first = found[models[0].source]
-    result = first | {"leak": leak | first["leak"], **_facts(task)}
+    result = first | {"leak": leak.counts | first["leak"], **_facts(task)}
     if len(models) > 1:
         result["models"] = found
     return TaskResult(result, kept)
@@ -125,7 +126,7 @@ def _tuned(models: list[TrainedModel], task: Task, tuning: Tuning) -> tuple[Answ
     return Answers(scores, {"seeds": len(models), "head": tuning.head, "best_epochs": epochs}), first
 
 
-def _compared(task: Task, own: dict[str, _Row], bars: dict[str, _Row], leaked: np.ndarray) -> dict[str, Any]:
+def _compared(task: Task, own: dict[str, _Row], bars: dict[str, _Row], leak: Leak) -> dict[str, Any]:
     """Metrics and intervals of the model, every bar, and the difference to each."""
     frozen = own["frozen"].figures
     reported = {
@@ -137,7 +138,11 @@ def _compared(task: Task, own: dict[str, _Row], bars: dict[str, _Row], leaked: n
         "intervals": frozen.intervals(),
         "bars": {name: row.json() for name, row in bars.items()} | reported,
         "versus": _versus(task, frozen, bars),
-        "leak": {f"{task.metric}_without_leaked": _without(task, own | bars, leaked)} if leaked.any() else {},
+        "leak": {
+            f"{task.metric}_without_{what}": _without(task, own | bars, rows)
+            for what, rows in (("leaked", leak.leaked), ("relatives", leak.related))
+            if rows is not None and rows.any()
+        },
     }
     if "tuned" in own:
         result["tuned"] = own["tuned"].json() | {"versus": _versus(task, own["tuned"].figures, bars)}
@@ -149,7 +154,7 @@ def _versus(task: Task, figures: Figures, bars: dict[str, _Row]) -> dict[str, An
 
 
 def _without(task: Task, rows: dict[str, _Row], leaked: np.ndarray) -> dict[str, float | None]:
-    """The task's metric on test rows that stand nowhere in training or dev rows."""
+    """The task's metric on the test rows that are left when leaked ones are taken out."""
     clean = ~leaked
     if clean.sum() < 2:
         return dict.fromkeys(rows)

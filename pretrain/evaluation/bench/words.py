@@ -38,7 +38,7 @@ def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
         lines.append(_row(f"{title}{_FROZEN}", one["metrics"] | {"intervals": one["intervals"]}, task, columns))
         if "tuned" in one:
             lines.append(_row(f"{title}{_TUNED}", one["tuned"], task, columns))
-    lines += [_leak(task), *_counted(task, by_model)]
+    lines += [*_leak(task), *_counted(task, by_model)]
     for source, one in by_model.items():
         title = f"{source}, " if len(by_model) > 1 else ""
         lines.append(f"{title}frozen: {_verdict(one['versus'])}")
@@ -56,20 +56,23 @@ def _row(title: str, figures: dict[str, Any], task: dict[str, Any], columns: tup
     return f"{title[-38:]:<38} {first:>20} {' '.join(others)}"
 
 
-def _leak(task: dict[str, Any]) -> str:
+def _leak(task: dict[str, Any]) -> list[str]:
     leak, metric = task["leak"], task["metric"]
-    equal = leak["identical_in_train"] + leak["identical_in_dev"]
-    if not equal:
-        return "leak: no test sequence stands literally in training or dev rows"
-    without = leak.get(f"{metric}_without_leaked", {})
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in without.items() if value is not None)
     line = (
         f"leak: of {leak['test']:,} test sequences {leak['identical_in_train']:,} stand literally in training rows, "
         f"{leak['identical_in_dev']:,} in dev rows ({leak['share']:.1%})"
     )
     if leak["labels_differ"]:
         line += f", {leak['labels_differ']:,} of them with another label"
-    return f"{line}; {metric} without them: {figures}" if figures else line
+    if relatives := leak.get("relatives"):
+        counts = ", ".join(f"{count:,} at {identity} %" for identity, count in relatives.items())
+        line += f"; with a relative there: {counts} identity"
+    lines = [line]
+    for what in ("leaked", "relatives"):
+        figures = leak.get(f"{metric}_without_{what}", {})
+        if shown := ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if value is not None):
+            lines.append(f"{metric} without {'those' if what == 'leaked' else 'relatives'}: {shown}")
+    return lines
 
 
 def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:

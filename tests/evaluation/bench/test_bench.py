@@ -45,6 +45,7 @@ def test_json_has_metrics_intervals_bars_and_the_leak(tiny_run, files):
     assert task["bars"]["kmer4"]["accuracy"] > 0.85
     assert task["intervals"]["accuracy"]["low"] <= task["metrics"]["accuracy"] <= task["intervals"]["accuracy"]["high"]
     assert task["leak"]["identical_in_train"] == 1
+    assert task["leak"]["relatives"]["100"] == 1
     assert set(task["leak"]["accuracy_without_leaked"]) == {"frozen", *task["bars"]}
     assert task["facts"]["other_letters"] == 2
     assert task["windows"]["longer_sequences"] == 3

@@ -61,13 +61,13 @@ def test_compressed_and_tab_separated_files_are_read_alike(tmp_path):
 def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
     task = read(tmp_path)
     assert task.facts["other_letters"] == task.facts["sequences_with_other_letters"] == 1
-    counts, leaked = leak_of(task)
-    assert counts == {
+    found = leak_of(task)
+    assert found.counts == {
         "test": 3, "identical_in_train": 1, "identical_in_dev": 1, "share": pytest.approx(2 / 3), "labels_differ": 0,
     }  # fmt: skip
-    assert leaked.tolist() == [True, False, True]  # U and T are one letter
+    assert found.leaked.tolist() == [True, False, True]  # U and T are one letter
     other = ROWS | {"test": ["GGGGCCCC,a", "ACGUACGU,a"]}
-    assert leak_of(read(tmp_path, other))[0]["labels_differ"] == 1
+    assert leak_of(read(tmp_path, other)).counts["labels_differ"] == 1
 
 
 @pytest.mark.parametrize(
