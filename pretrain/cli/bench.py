@@ -28,7 +28,7 @@ Frozen states under a logistic (classes) or ridge (values) regression, its penal
 published head with the encoder trained along. Beside them, on the same rows: counts of 4-mers, with the letters at both
 ends too, the same encoder with random weights, and published figures where the suite names them. Errors are of a
 bootstrap over test rows and of the spread over seeds; "better" is said beyond two of them. Test sequences that stand in
-training rows, or have relatives there, are counted. A suite is a YAML file: the project's (configs/bench/) or one of your own.
+training rows, or have relatives there, are counted. A suite is a YAML file: the project's (configs/bench/) or your own.
 
 exit status: 0 measured, 2 wrong input
 """
@@ -137,13 +137,11 @@ def _options(args: argparse.Namespace) -> Options:
     if silent:
         raise PolymeraseError(f"--{silent[0]} has no effect without --tune; add --tune")
     tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
-    return Options(
-        args.pool,
-        args.layer,
-        args.seeds,
-        tuning if args.tune else None,
-        lambda known, asked: best_identities(known, asked, relation)[0],
-    )
+
+    def nearest(known: Ragged, asked: Ragged) -> np.ndarray:
+        return best_identities(known, asked, relation)[0]
+
+    return Options(args.pool, args.layer, args.seeds, tuning if args.tune else None, nearest)
 
 
 def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[Task]:
