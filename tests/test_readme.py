@@ -41,10 +41,13 @@ def test_every_command_of_the_readme_works(newcomer: Path, root: Path) -> None:
     found = [line for line in commands((root / "README.md").read_text()) if not line.startswith("make ")]
     assert len(found) >= 6
     for line in found:
-        words = shlex.split(line)
-        words[0] = str(bin_folder / words[0])
-        if words[0].endswith("deepspeed"):
+        name, *rest = shlex.split(line)
+        words = [str(bin_folder / name), *rest]
+        if name == "deepspeed":
             words[1:1] = ["--master_port", "29631"]
+        if name == "polymerase":  # what the console script of an installed package does
+            call = "import sys; from pretrain.cli.polymerase import main; sys.exit(main())"
+            words = [sys.executable, "-c", call, *rest]
         done = subprocess.run(words, cwd=newcomer, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert (newcomer / "exports/mine/model.safetensors").is_file()
@@ -56,3 +59,27 @@ def test_both_newcomer_commands_are_targets_of_the_makefile(root: Path) -> None:
     wanted = [line.split()[1] for line in commands((root / "README.md").read_text()) if line.startswith("make ")]
     assert wanted == ["demo", "test"]
     assert set(wanted) <= set(targets)
+
+
+def test_links_and_paths_of_the_readme_exist(root: Path) -> None:
+    text = (root / "README.md").read_text()
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", text) + re.findall(r"`((?:pretrain|tests|launch)/[\w/.]+)`", text)
+    assert len(targets) > 10
+    assert not [target for target in targets if "NAME" not in target and not (root / target).exists()]
+
+
+@pytest.mark.parametrize("package", ["pretrain", "data_prep"])
+def test_every_folder_of_a_package_is_a_room_of_the_readme(package: str, root: Path) -> None:
+    text = (root / "README.md").read_text()
+    table = text.partition(f"| room of `{package}` |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    folders = {path.parent.name for path in (root / package).glob("*/__init__.py")}
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == folders
+
+
+def test_figures_of_the_readme_are_those_of_the_page_that_measured_them(root: Path) -> None:
+    """The README repeats a table; whoever measures again changes both."""
+    section = (root / "README.md").read_text().partition("## What a run tells you")[2].partition("## ")[0]
+    figures = set(re.findall(r"\d\.\d{4}", section))
+    assert len(figures) == 12
+    assert figures <= set(re.findall(r"\d\.\d{4}", (root / "docs/continue.md").read_text()))
