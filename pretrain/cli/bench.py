@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     tuning.add_argument(
         "--lora", type=positive, default=0, metavar="RANK", help="adapters instead of all weights (peft)"
     )
+    tuning.add_argument("--keep", metavar="DIR", help="write the fine-tuned model of every task to DIR/TASK")
     result.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     return result
 
@@ -106,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def bench(args: argparse.Namespace) -> dict[str, Any]:
     """Every task asked for, on every model."""
+    from pretrain.evaluation.bench.keep import check_head, keep
     from pretrain.evaluation.bench.run import run_task
     from pretrain.evaluation.model import load_model
 
@@ -117,9 +120,17 @@ def bench(args: argparse.Namespace) -> dict[str, Any]:
     tasks = _tasks(args, missing)
     first = next(tasks)  # wrong files are said before models are read
     models = [load_model(source) for source in args.models]
+    if args.keep:
+        check_head(models[0], args.head)
     results = {}
     for task in (first, *tasks):
-        results[task.name] = run_task(models, task, options).json
+        found = run_task(models, task, options)
+        results[task.name] = found.json
+        if args.keep:
+            folder = Path(args.keep) / task.name
+            line = keep(found.tuned[models[0].source], models[0], task, found.json, folder)
+            found.json["tuned"]["kept"] = str(folder)
+            print(line, file=sys.stderr)
     return {"models_asked": args.models, "tasks": results, "missing": missing}
 
 
@@ -129,13 +140,18 @@ def _options(args: argparse.Namespace) -> Options:
     from pretrain.evaluation.bench.leak import IDENTITIES
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.probing.tuning import Tuning
+    from pretrain.exporting.new_folder import refuse_existing
 
     relation = Relation(IDENTITIES[-1], _COVERAGE, "both")
     if not args.lr > 0:
         raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
-    silent = [name for name in ("head", "lora") if getattr(args, name) and not args.tune]
+    silent = [name for name in ("head", "lora", "keep") if getattr(args, name) and not args.tune]
     if silent:
         raise PolymeraseError(f"--{silent[0]} has no effect without --tune; add --tune")
+    if args.keep and len(args.models) > 1:
+        raise PolymeraseError(f"--keep: expected one model, got {len(args.models)}; run them one by one")
+    if args.keep:
+        refuse_existing(Path(args.keep))
     tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
 
     def nearest(known: Ragged, asked: Ragged) -> np.ndarray:

@@ -23,7 +23,7 @@ from pretrain.families.own_code import OWN_FILES, form_of
 from pretrain.importing.source import CONFIG, OBJECTIVE_HEADS, UNUSED_TENSORS
 from pretrain.models import ModelSettings
 
-_REMOTE_CODE = Path(__file__).with_name("remote_code")
+REMOTE_CODE = Path(__file__).with_name("remote_code")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def export_model(
         (partial / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         if form.kind == "remote":
             for name in OWN_FILES[form.model_type]:
-                shutil.copyfile(_REMOTE_CODE / name, partial / name)
+                shutil.copyfile(REMOTE_CODE / name, partial / name)
         write_tokenizer(
             tokenizer, partial, max_length=longest_input(family, settings), token_type_ids=family.token_type_ids
         )

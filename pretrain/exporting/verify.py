@@ -125,17 +125,34 @@ def our_output(
 def _run_fresh(
     folder: Path, form: HuggingFaceForm, settings: ModelSettings, probe: Probe, kind: Kind
 ) -> dict[str, Tensor]:
-    tokenizer_config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    # an encoder that was trained without a pooler gets a random one from BertModel; its card says so
+    may_be_new = ("pooler.",) if kind == "encoder" else ()
+    # BertForMaskedLM has no place for the release's pooler, which AutoModel and classifiers read
+    return run_fresh(folder, class_of(form, settings, kind)[1], probe, may_be_new, ("bert.pooler.",))
+
+
+def run_fresh(
+    folder: Path, auto_class: str, probe: Probe, may_be_new: tuple[str, ...] = (), may_be_left: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
+    """Token ids, attention mask and first output of a folder, as stock transformers gives them in a process of its own.
+
+    Args:
+        may_be_new: beginnings of tensors that the class may draw. may_be_left: that it may not read.
+
+    Raises:
+        PolymeraseError: transformers cannot load it, or not all of it.
+    """
+    tokenizer_config, config = (
+        json.loads((folder / name).read_text(encoding="utf-8")) for name in ("tokenizer_config.json", "config.json")
+    )
     task: dict[str, Any] = {
         "texts": probe.texts,
         "masked": probe.masked,
-        "auto_class": class_of(form, settings, kind)[1],
-        "remote_model": form.kind == "remote",
+        "auto_class": auto_class,
+        "remote_model": "auto_map" in config,
         "remote_tokenizer": "auto_map" in tokenizer_config,
-        # an encoder that was trained without a pooler gets a random one from BertModel; its card says so
-        "may_be_new": ["pooler."] if kind == "encoder" else [],
-        # BertForMaskedLM has no place for the release's pooler, which AutoModel and classifiers read
-        "may_be_left": ["bert.pooler."],
+        "may_be_new": may_be_new,
+        "may_be_left": may_be_left,
     }
     with tempfile.TemporaryDirectory() as scratch:
         probe_file, out_file = Path(scratch, "probe.json"), Path(scratch, "out.safetensors")

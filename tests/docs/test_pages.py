@@ -118,8 +118,10 @@ def test_a_bench_of_ones_own_tables_and_suite_runs(reader):
         (reader.folder / name).write_text("\n".join([header, *lines]) + "\n")
     (reader.folder / "train.csv.gz").write_bytes(gzip.compress((reader.folder / "train.csv").read_bytes()))
     reader.follow("bench.md")
-    own, two, suite = (output for line, output in reader.outputs.items() if "launch/bench.py" in line)
+    own, tuned, two, suite = (output for line, output in reader.outputs.items() if "launch/bench.py" in line)
     assert "mine: 2 classes; 40 training, 12 dev, 20 test rows" in own
+    assert "model, fine-tuned" in tuned
+    assert (reader.folder / "tuned/mine/model.safetensors").is_file()
     assert '"models"' in two
     assert "drawn here: dev and test rows, seed 0, by relatives" in suite
 

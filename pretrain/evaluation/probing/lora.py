@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+import copy
+
+from torch import Tensor, nn
 
 from pretrain.errors import PolymeraseError
 
@@ -29,3 +31,13 @@ def add_lora(encoder: nn.Module, rank: int) -> None:
     inject_adapter_in_model(config, encoder)
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad_("lora_" in name)
+
+
+def merged_state(encoder: nn.Module) -> dict[str, Tensor]:
+    """The encoder's tensors under their own names, with what adapters have learned added to the weights beside them."""
+    merged = copy.deepcopy(encoder)
+    for part in merged.modules():
+        if hasattr(part, "base_layer"):
+            part.merge()
+    state = merged.state_dict()
+    return {name.replace(".base_layer.", "."): tensor for name, tensor in state.items() if "lora_" not in name}

@@ -135,6 +135,11 @@ class Tuned:
             return found.softmax(dim=1).cpu().numpy()
         return found[:, 0].cpu().numpy() * self._deviation + self._mean
 
+    @property
+    def unit(self) -> tuple[float, float]:
+        """What the head's answers are multiplied by, and what is added then, to be values; 1 and 0 of classes."""
+        return self._deviation, self._mean
+
     def _quality(self, dev: Dev) -> float:
         value = float(measure(self._table.labels[dev.rows], self.scores(dev.rows))[dev.metric][0])
         return -np.inf if np.isnan(value) else value * (-1 if dev.metric in LOWER_IS_BETTER else 1)

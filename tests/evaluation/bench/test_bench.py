@@ -8,6 +8,8 @@ import pytest
 from pretrain.evaluation.bench.bars import bar_answers
 from pretrain.evaluation.bench.figures import Answers, figures_of, versus, weights_of
 from pretrain.evaluation.bench.files import Columns, Split, read_task
+from pretrain.evaluation.bench.keep import keep
+from pretrain.evaluation.bench.run import Options, run_task
 from pretrain.evaluation.bench.suites import load_suite, tasks_of
 from pretrain.evaluation.probing.tuning import Dev, Tuning, tuned_on
 from tests.evaluation.support import error_line, in_process, tiny
@@ -78,6 +80,8 @@ def test_wrong_use_is_one_line(tiny_run, files):
     assert "expected both --train and --test" in error_line("bench.py", tiny_run, "--train", files["train"])
     assert "no column 'y'; there are sequence, label" in error_line("bench.py", tiny_run, *words(files), "--label", "y")
     assert "has no effect without --tune" in error_line("bench.py", tiny_run, *words(files), "--lora", "2")
+    tuned = [*words(files), "--tune", "--keep", files["train"].parent]
+    assert "exists and is not empty" in error_line("bench.py", tiny_run, *tuned)
     assert "named twice" in error_line("bench.py", tiny_run, tiny_run, *words(files))
     assert "gone.csv: No such file" in error_line("bench.py", tiny_run, *words(files)[2:], "--train", "gone.csv")
     assert "neither a run folder" in error_line("bench.py", files["train"].parent, *words(files))
@@ -123,6 +127,24 @@ def test_every_adapter_of_lora_is_trained_and_the_weights_stay(files):
     for name, value in tuned.encoder.named_parameters():
         moved = float((value - before[name]).detach().abs().max())
         assert (moved > 1e-5) == ("lora_" in name), (name, moved)
+
+
+@pytest.mark.parametrize("family", ["rnaernie2", "utr_lm", "ernie_rna"])
+def test_a_kept_model_is_the_fine_tuned_one_for_transformers(files, tmp_path, family):
+    """Native BERT, native ESM and our own code; the export itself compares with stock transformers."""
+    rows = {split: path.read_text().replace(",rich", ",7.5").replace(",poor", ",2.5") for split, path in files.items()}
+    values = {split: tmp_path / path.name for split, path in files.items()}
+    for split, text in rows.items():
+        values[split].write_text(text)
+    task = read_task("mine", values if family == "ernie_rna" else files, Columns(), Split())
+    model, tuning = tiny(family), Tuning("pooler", 1, 1e-3, 8, lora=2 if family == "rnaernie2" else 0)
+    result = run_task([model], task, Options(seeds=1, tuning=tuning))
+    line = keep(result.tuned[model.source], model, task, result.json, tmp_path / "kept")
+    assert "verified by transformers" in line
+    config = json.loads((tmp_path / "kept/config.json").read_text())
+    assert config["architectures"][0].endswith("ForSequenceClassification")
+    assert list(config["label2id"]) == (["value"] if family == "ernie_rna" else ["poor", "rich"])
+    assert task.metric in (tmp_path / "kept/README.md").read_text()
 
 
 @pytest.mark.slow
