@@ -117,8 +117,8 @@ def _card(name: str, class_name: str, about: str, folder: Path) -> str:
     }
     front = {"library_name": "transformers", "license": "unknown", "pipeline_tag": "text-classification"}
     return (
-        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n# {name}\n\nA fine-tuned model ({class_name}), written by "
-        f"polymerase.\n\n```python\nfrom transformers import {AUTO_CLASS}, AutoTokenizer\n\n"
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n# {name}\n\nA fine-tuned model ({class_name}), written "
+        f"by polymerase.\n\n```python\nfrom transformers import {AUTO_CLASS}, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("./{name}"{remote["tokenizer"]})\n'
         f'model = {AUTO_CLASS}.from_pretrained("./{name}"{remote["model"]}).eval()\n'
         f'logits = model(**tokenizer("ACGUACGUACGU", return_tensors="pt")).logits\n```\n\n{about}\n'

@@ -42,9 +42,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 def refuse_existing(path: Path) -> None:
     """PolymeraseError if ``path`` is a file or a folder with something in it."""
     if path.is_dir() and any(path.iterdir()):
-        raise PolymeraseError(f"{path}: exists and is not empty; take another --out or remove it")
+        raise PolymeraseError(f"{path}: exists and is not empty; name another folder or remove it")
     if path.exists() and not path.is_dir():
-        raise PolymeraseError(f"{path}: is a file; take another --out")
+        raise PolymeraseError(f"{path}: is a file; name another folder")
 
 
 def _flush(path: Path) -> None:

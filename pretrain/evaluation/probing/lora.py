@@ -37,7 +37,8 @@ def merged_state(encoder: nn.Module) -> dict[str, Tensor]:
     """The encoder's tensors under their own names, with what adapters have learned added to the weights beside them."""
     merged = copy.deepcopy(encoder)
     for part in merged.modules():
-        if hasattr(part, "base_layer"):
-            part.merge()
+        merge = getattr(part, "merge", None) if hasattr(part, "base_layer") else None
+        if callable(merge):
+            merge()
     state = merged.state_dict()
     return {name.replace(".base_layer.", "."): tensor for name, tensor in state.items() if "lora_" not in name}
