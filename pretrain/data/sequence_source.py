@@ -7,6 +7,7 @@ import numpy as np
 from data_prep.corpus import Ragged, SequenceTable
 from pretrain.config.sections import Corpus as CorpusSettings
 from pretrain.data import soft_mask
+from pretrain.data.held_out import reasons
 from pretrain.data.ragged import slices
 from pretrain.data.raw_batch import NO_VARIANTS, RawBatch, TokenCrop
 from pretrain.data.strands import reverse_complemented
@@ -25,6 +26,7 @@ class SequenceSource:
         max_tokens: specials included.
         counts: tokens of every row, (rows,), where lengths are measured.
         alphabet: of the corpus, ``rna`` or ``dna``.
+        held_out: rows that other corpora of the mixture hold out, see :class:`pretrain.data.held_out.HeldOut`.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class SequenceSource:
         max_tokens: int,
         counts: np.ndarray | None = None,
         alphabet: str = "rna",
+        held_out: np.ndarray | None = None,
     ):
         self._table, self._settings, self._alphabet = table, settings, alphabet
         self._rule, self._max_tokens, self._counts = tokenizer.lengths, max_tokens, counts
@@ -50,7 +53,11 @@ class SequenceSource:
         long = beyond if settings.too_long == "skip" else np.zeros_like(short)
         self.skipped = {"shorter than one token": int(short.sum()), f"longer than {limit}": int(long.sum())}
         self._check_frame()
-        self._rows = _small(np.flatnonzero(~(short | long))) if short.any() or long.any() else None
+        left_out = short | long
+        if held_out is not None:
+            left_out |= np.unpackbits(held_out[0] | held_out[1], count=len(lengths)).astype(bool)
+            self.skipped |= reasons(held_out)
+        self._rows = _small(np.flatnonzero(~left_out)) if left_out.any() else None
         self.index_bytes = lengths.nbytes + (0 if self._rows is None else self._rows.nbytes)
         self.size = len(lengths) if self._rows is None else len(self._rows)
 

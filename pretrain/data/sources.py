@@ -52,8 +52,18 @@ def open_checked(path: str) -> Corpus:
         raise PolymeraseError(str(error)) from None
 
 
-def open_source(corpus: Corpus, split: str, tokenizer: Tokenizer, settings: CorpusSettings, max_tokens: int) -> Source:
-    """The source that fits the kind of the corpus; PolymeraseError for labels that are none."""
+def open_source(
+    corpus: Corpus,
+    split: str,
+    tokenizer: Tokenizer,
+    settings: CorpusSettings,
+    max_tokens: int,
+    held_out: np.ndarray | None = None,
+) -> Source:
+    """The source that fits the kind of the corpus; PolymeraseError for labels that are none.
+
+    held_out: rows of this split that other corpora of the mixture hold out.
+    """
     try:
         table = corpus.split(split)
         table.check()
@@ -65,4 +75,5 @@ def open_source(corpus: Corpus, split: str, tokenizer: Tokenizer, settings: Corp
     counts = None
     if isinstance(tokenizer.lengths, Measured):
         counts = token_lengths(corpus, split, table, cast(CountsTokens, tokenizer))
-    return SequenceSource(table, tokenizer, settings, max_tokens, counts, corpus.manifest.get("alphabet", "rna"))
+    alphabet = corpus.manifest.get("alphabet", "rna")
+    return SequenceSource(table, tokenizer, settings, max_tokens, counts, alphabet, held_out)

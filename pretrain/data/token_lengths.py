@@ -6,20 +6,17 @@ corpus. So a place in the stream is found as fast as with a formula: one number 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from data_prep.corpus import Corpus, Ragged, SequenceTable
+from pretrain.data.counted_once import counted_once
 from pretrain.errors import PolymeraseError
 from pretrain.tokenizers import Measured
 from pretrain.tokenizers.batch import CountsTokens
@@ -40,11 +37,8 @@ def token_lengths(corpus: Corpus, split: str, table: SequenceTable, tokenizer: C
     digest = hashlib.sha256(f"{corpus.fingerprint} {tokenizer.lengths.digest}".encode()).hexdigest()[:16]
     path = corpus.folder / FOLDER / digest / f"{split}.npy"
     try:
-        if not path.exists():
-            with _alone(path):
-                if not path.exists():
-                    _write(path, table, tokenizer, f"tokens of {corpus.folder.name} {split}")
-        counts = np.load(path, mmap_mode="r", allow_pickle=False)
+        description = f"tokens of {corpus.folder.name} {split}"
+        counts = counted_once(path, lambda: _narrow(count_tokens(table, tokenizer, description)))
     except OSError as error:
         raise PolymeraseError(
             f"{path}: token counts of this vocabulary cannot be written ({error.strerror}); "
@@ -54,7 +48,7 @@ def token_lengths(corpus: Corpus, split: str, table: SequenceTable, tokenizer: C
         counts = np.zeros(0, np.uint16)
     if counts.shape != (len(table),) or counts.dtype not in (np.uint16, np.uint32):
         raise PolymeraseError(f"{path}: expected the token counts of {len(table):,} rows, got another file; remove it")
-    return np.asarray(counts)
+    return counts
 
 
 def count_tokens(table: SequenceTable, tokenizer: CountsTokens, description: str | None = None) -> np.ndarray:
@@ -83,22 +77,5 @@ def _cuts(lengths: np.ndarray) -> list[int]:
     return np.unique(np.concatenate(([0], bounds, [len(lengths)]))).tolist()
 
 
-def _write(path: Path, table: SequenceTable, tokenizer: CountsTokens, description: str) -> None:
-    counts = count_tokens(table, tokenizer, description)
-    narrow = counts.astype(np.uint16 if counts.max(initial=0) < 1 << 16 else np.uint32)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        np.save(file, narrow, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time per folder; where locks do not work, two may count, and the later result counts."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.parent / "lock", "w") as lock:
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _narrow(counts: np.ndarray) -> np.ndarray:
+    return counts.astype(np.uint16 if counts.max(initial=0) < 1 << 16 else np.uint32)

@@ -50,7 +50,12 @@ def describe(config: Config, ranks: int) -> str:
         _checkpoint(config, parameters),
         *(_shapes(batch) if batch else [f"first batch         not known: {problem}"]),
         *(
-            [_shards(components.corpora, builder), _sampler(config, builder, micro_batches)]
+            [
+                _shards(components.corpora, builder),
+                _sampler(config, builder, micro_batches),
+                *(f"samples             {line}" for line in components.samples(builder)),
+                *(f"note                {note}" for note in components.held_out.notes),
+            ]
             if components and builder
             else []
         ),

@@ -35,6 +35,7 @@ def run_signature(components: RunComponents) -> dict[str, Any]:
         "reading": {  # with these the stream of samples is cut, cropped and mixed
             **config.corpus.model_dump(mode="json", exclude={"path", "extra"}),
             "extra_weights": [extra.weight for extra in config.corpus.extra],
+            "held_out_by_the_mixture": components.held_out.counts,
         },
         "objectives": {name: section.model_dump(mode="json") for name, section in config.objectives.active().items()},
         "masking": config.masking.model_dump(mode="json"),
@@ -55,8 +56,13 @@ def signature_of_today(signature: dict[str, Any], components: RunComponents) -> 
     config, result = components.config, dict(signature)
     with contextlib.suppress(PolymeraseError, TypeError):  # of another architecture, or damaged: shown as it is
         result["model"] = _without_rates(to_record(from_record(signature["model"], components.family.settings)))
-    reading = {name: value for name, value in signature["reading"].items() if name != "extra_weights"}
-    result["reading"] = {**signature["reading"], **_filled(reading, config.corpus, {"path", "extra"})}
+    of_mixtures = ("extra_weights", "held_out_by_the_mixture")
+    reading = {name: value for name, value in signature["reading"].items() if name not in of_mixtures}
+    result["reading"] = {
+        "held_out_by_the_mixture": [],
+        **signature["reading"],
+        **_filled(reading, config.corpus, {"path", "extra"}),
+    }
     result["batch"] = _filled(signature["batch"], config.batch, {"accumulation", "micro_batches_per_step"})
     result["masking"] = _filled(signature["masking"], config.masking, set())
     active = config.objectives.active()

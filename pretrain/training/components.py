@@ -12,6 +12,7 @@ from data_prep.corpus import Corpus
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.config import Config
 from pretrain.data.effects import check_effects
+from pretrain.data.held_out import HeldOut, held_out_of
 from pretrain.data.sources import Source, open_checked, open_source
 from pretrain.data.stream import SampleStream
 from pretrain.errors import PolymeraseError
@@ -34,6 +35,7 @@ class RunComponents:
     settings: ModelSettings
     tokenizer: Tokenizer
     corpora: list[Corpus]
+    held_out: HeldOut
     masking: MaskingStrategy
     objectives: dict[str, Objective]
     context: ObjectiveContext
@@ -54,12 +56,22 @@ class RunComponents:
         max_tokens = longest_input(self.config, self.family, self.settings)
         found = []
         for number, corpus in enumerate(self.corpora):
-            source = open_source(corpus, split, self.tokenizer, settings, max_tokens)
+            held_out = self.held_out.rows[number] if split == "train" else None
+            source = open_source(corpus, split, self.tokenizer, settings, max_tokens, held_out)
             if source.size:
                 found.append((number, source))
             elif split == "train":
                 raise PolymeraseError(f"{corpus.folder}: no usable sample to train on: {source.skipped}")
         return found
+
+    def samples(self, builder: MicroBatchBuilder) -> list[str]:
+        """What each corpus gives a builder, in words."""
+        said = []
+        for number, source in enumerate(builder.sources):
+            skipped = {reason: count for reason, count in source.skipped.items() if count}
+            folder = self.corpora[number].folder
+            said.append(f"{folder}: {source.size:,} samples per epoch, skipped {skipped or 'none'}")
+        return said
 
     def batches(self, split: str) -> MicroBatchBuilder:
         """Micro-batches of one split of all corpora."""
@@ -95,7 +107,9 @@ def build_components(config: Config) -> RunComponents:
     check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
     filled = with_settings(config, family, settings)
     masking = build_strategy(config.masking, tokenizer)
-    components = RunComponents(filled, family, settings, tokenizer, corpora, masking, objectives, context, initial)
+    components = RunComponents(
+        filled, family, settings, tokenizer, corpora, held_out_of(corpora), masking, objectives, context, initial
+    )
     components.sources("train")  # complains here, before any process starts
     if initial is not None:
         with torch.device("meta"):

@@ -61,12 +61,10 @@ class RunLogger:
             self._say_changes(changed, describe(changed, before, config, self._start.step))
         for line in (self._start.message, *(f"note: {note}" for note in notes(config))):
             self.progress.say(line)
-        for number, source in enumerate(builder.sources):
-            skipped = {reason: count for reason, count in source.skipped.items() if count}
-            self.progress.say(
-                f"{self._components.corpora[number].folder}: {source.size:,} samples per epoch, "
-                f"skipped {skipped or 'none'}"
-            )
+        for line in self._components.samples(builder):
+            self.progress.say(line)
+        for note in self._components.held_out.notes:
+            self.event(self._start.step, f"note: {note}")
 
     def _say_changes(self, changed: dict[str, tuple[Any, Any]], text: str) -> None:
         self.event(self._start.step, text)

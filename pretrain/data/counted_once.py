@@ -1,0 +1,46 @@
+"""Numbers about a corpus that take a while to find: found once, kept in its folder, then mapped."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+
+def counted_once(path: Path, count: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array of a file, memory-mapped; counted and written now if no run has done so before.
+
+    Ranks of one machine wait for the first of them. What comes back may be another file's content: check its shape.
+
+    Raises:
+        OSError: it can neither be read nor written.
+        ValueError: the file is not an array.
+    """
+    if not path.exists():
+        with _alone(path):
+            if not path.exists():
+                _write(path, count())
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _write(path: Path, values: np.ndarray) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        np.save(file, values, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time per folder; where locks do not work, two may count, and the later result counts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.parent / "lock", "w") as lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

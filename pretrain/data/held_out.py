@@ -1,0 +1,188 @@
+"""What one corpus of a mixture holds out, no other corpus of it trains on: by sequence, and by cluster.
+
+A training row is left out if its letters are those of a validation row of any corpus, T as U; or if one of the two is
+the beginning of the other, and as long as the longest row of some corpus, where rows may have been cut. Where a corpus
+holds DNA, the other strand of what is held out is held out too. A row is also left out if another corpus holds out its
+cluster.
+
+Which rows these are follows from the corpora alone. They are found once and kept in the corpus folder,
+``held_out/DIGEST/train.npy``; DIGEST is of the corpora. Keys of 64 bits stand for the letters: with a million rows
+held out, one training row in 10^13 is left out by chance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from data_prep.corpus import Corpus, Ragged, SequenceTable
+from pretrain.data.counted_once import counted_once
+from pretrain.data.strands import COMPLEMENTS
+
+FOLDER = "held_out"
+REASONS = ("held out by a corpus of the mixture", "in a cluster that another corpus holds out")
+_RULE = 1  # raised when other rows would be found
+_RNA = np.arange(256, dtype=np.uint8)
+_RNA[ord("T")] = ord("U")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Training rows to leave out.
+
+    Attributes:
+        rows: for each corpus packed bits, uint8 (2, ceil(rows / 8)), one line for each of ``REASONS``; None: nothing.
+        notes: what a reader of the log must know.
+    """
+
+    rows: tuple[np.ndarray | None, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> list[int]:
+        """Rows left out of each corpus; empty where nothing is, as in runs of one corpus."""
+        found = [0 if bits is None else _ones(bits[0] | bits[1]) for bits in self.rows]
+        return found if any(found) else []
+
+
+def held_out_of(corpora: Sequence[Corpus]) -> HeldOut:
+    """Compare the training rows of every corpus of sequences with what all of them hold out."""
+    rows: list[np.ndarray | None] = [None] * len(corpora)
+    numbers = [number for number, corpus in enumerate(corpora) if corpus.kind == "sequences"]
+    if len(numbers) > 1:
+        search = _Search([corpora[number] for number in numbers])
+        for at, number in enumerate(numbers):
+            rows[number] = search.rows(at)
+    notes = [_genome_note(corpus) for corpus in corpora if corpus.kind != "sequences" and len(corpora) > 1]
+    for corpus, bits in zip(corpora, rows, strict=True):
+        notes += [
+            f"{corpus.folder}: {count:,} training sequences are {reason}; they are left out of training"
+            for reason, count in (reasons(bits).items() if bits is not None else ())
+            if count
+        ]
+    return HeldOut(tuple(rows), tuple(notes))
+
+
+def reasons(bits: np.ndarray) -> dict[str, int]:
+    """Rows by the first reason for which they are left out; bits uint8 (2, B)."""
+    sequence, cluster = bits
+    return dict(zip(REASONS, (_ones(sequence), _ones(cluster & ~sequence)), strict=True))
+
+
+def _ones(bits: np.ndarray) -> int:
+    return int(np.bitwise_count(bits).sum())
+
+
+def _genome_note(corpus: Corpus) -> str:
+    return (
+        f"{corpus.folder} holds windows of genomes, which are not compared with what the other corpora hold out; "
+        "hold out the same chromosomes, and their transcripts, in all of them"
+    )
+
+
+class _Search:
+    """Training rows of corpora that some of these corpora hold out."""
+
+    def __init__(self, corpora: list[Corpus]):
+        self._corpora = corpora
+        self._strands = any(corpus.manifest.get("alphabet") == "dna" for corpus in corpora)
+
+    def rows(self, number: int) -> np.ndarray:
+        """Packed bits uint8 (2, ceil(rows / 8)) of the training rows of one corpus."""
+        corpus = self._corpora[number]
+        identity = [str(_RULE), corpus.fingerprint, *sorted(other.fingerprint for other in self._corpora)]
+        digest = hashlib.sha256(" ".join(identity).encode()).hexdigest()[:16]
+        try:
+            bits = counted_once(corpus.folder / FOLDER / digest / "train.npy", lambda: self._find(number))
+            if bits.dtype == np.uint8 and bits.shape == (2, -(-len(corpus.split("train")) // 8)):
+                return bits
+        except (OSError, ValueError):  # a folder that only others may write to, or a damaged file
+            pass
+        return self._find(number)
+
+    @cached_property
+    def _cuts(self) -> list[int]:
+        """Lengths of the longest rows of the corpora, but for the corpus with the very longest."""
+        longest = [
+            max(int(corpus.split(split).lengths.max(initial=0)) for split in corpus.splits) for corpus in self._corpora
+        ]
+        return sorted(set(longest))[:-1]
+
+    @cached_property
+    def _sequences(self) -> tuple[np.ndarray, np.ndarray]:
+        """Keys of all that is held out, and of its beginnings, uint64 (K,) each, sorted."""
+        whole, beginnings = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for table in (table for corpus in self._corpora for table in _held_out(corpus)):
+            for _, letters in _letters(table):
+                for strand in (letters, _other_strand(letters)) if self._strands else (letters,):
+                    whole.append(_keys_of(strand))
+                    beginnings += [_keys_of(rows) for _, rows in self._beginnings(strand)]
+        return np.unique(np.concatenate(whole)), np.unique(np.concatenate(beginnings))
+
+    def _clusters(self, number: int) -> np.ndarray:
+        """Keys of the clusters that the other corpora hold out, uint64 (K,), sorted."""
+        keys = [np.empty(0, np.uint64)]
+        for other in (corpus for at, corpus in enumerate(self._corpora) if at != number):
+            for table in (table for table in _held_out(other) if table.has("cluster")):
+                keys += [_keys_of(names)[names.lengths > 0] for _, names in _texts(table, "cluster")]
+        return np.unique(np.concatenate(keys))
+
+    def _find(self, number: int) -> np.ndarray:
+        table = self._corpora[number].split("train")
+        found, (whole, beginnings) = np.zeros((2, len(table)), bool), self._sequences
+        for start, letters in _letters(table):
+            keys = _keys_of(letters)
+            found[0, start : start + len(letters)] = _among(keys, whole) | _among(keys, beginnings)
+            for long, rows in self._beginnings(letters):
+                found[0, start + long] |= _among(_keys_of(rows), whole)
+        if table.has("cluster") and len(clusters := self._clusters(number)):
+            for start, names in _texts(table, "cluster"):
+                found[1, start : start + len(names)] = _among(_keys_of(names), clusters)
+        return np.packbits(found, axis=1)
+
+    def _beginnings(self, letters: Ragged) -> Iterator[tuple[np.ndarray, Ragged]]:
+        """Rows longer than the longest of some corpus, int64 (S',), and their letters up to there."""
+        for cut in self._cuts:
+            long = np.flatnonzero(letters.lengths > cut)
+            starts = letters.offsets[:-1][long]
+            yield long, Ragged.from_slices(letters.values, starts, starts + cut)
+
+
+def _held_out(corpus: Corpus) -> Iterator[SequenceTable]:
+    yield from (corpus.split(split) for split in corpus.splits if split != "train")
+
+
+def _other_strand(letters: Ragged) -> Ragged:
+    """The rows reverse-complemented, the last one first."""
+    return Ragged(COMPLEMENTS["rna"][letters.values[::-1]], letters.offsets[-1] - letters.offsets[::-1])
+
+
+def _letters(table: SequenceTable) -> Iterator[tuple[int, Ragged]]:
+    """First row and letters of stretches of rows, T as U."""
+    for start, letters in _texts(table, "sequence"):
+        yield start, Ragged(_RNA[letters.values], letters.offsets)
+
+
+def _texts(table: SequenceTable, column: str) -> Iterator[tuple[int, Ragged]]:
+    start = 0
+    for batch in table.batches():
+        yield start, Ragged.from_arrow(batch.column(column))
+        start += len(batch)
+
+
+def _keys_of(rows: Ragged) -> np.ndarray:
+    """uint64 (S,): XXH3-64 of each row."""
+    return np.fromiter(map(xxh3_64_intdigest, rows.slices()), np.uint64, len(rows))
+
+
+def _among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """bool (S,): which keys are in ``known``, sorted."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return known[at] == keys
