@@ -51,6 +51,19 @@ def test_a_config_of_ones_own_is_planned(reader):
     assert "first batch         input_ids" in plan
     quirks = reader.outputs["python launch/pretrain.py --config demo/ernie.yaml quirks=upstream --dry-run"]
     assert "specials_selectable: true" in quirks
+    own = reader.outputs["python launch/pretrain.py --config my_model.yaml --dry-run"]
+    assert "family              custom" in own
+    assert "targets: causal_lm" in own
+
+
+@pytest.mark.parametrize("setting", ["optimizer.momentum=0.5", "model.swiglu_beta=learned", "model.mlpp=swiglu"])
+def test_the_page_on_configs_quotes_what_is_said_of_wrong_keys(setting, capsys):
+    """The lines of its block, but for the folder of the config."""
+    from pretrain.cli.pretrain import main
+
+    assert main(["--config", "demo/ernie.yaml", setting, "--dry-run"]) == 2
+    said = re.sub(r"/\S*/", "", capsys.readouterr().err.strip())
+    assert said in (ROOT / "docs/config.md").read_text().splitlines()
 
 
 def test_a_large_run_is_planned(reader):
