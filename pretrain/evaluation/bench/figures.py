@@ -12,6 +12,7 @@ from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER, measure
 
 DRAWS = 400
 _SEED = 20240611
+_CELLS = 1 << 22  # weights that are measured at once, 8 bytes each and a few times over
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,19 @@ class Figures:
 
 
 def weights_of(rows: int) -> np.ndarray:
-    """How often each test row counts in each of the drawn samples, (DRAWS, rows): the same for all rows of a table."""
-    return np.random.default_rng(_SEED).multinomial(rows, np.full(rows, 1 / rows), size=DRAWS)
+    """How often each test row counts in each of the drawn samples, uint8 (DRAWS, rows): the same for all of a table."""
+    draw, share = np.random.default_rng(_SEED), np.full(rows, 1 / rows)
+    return np.stack([np.minimum(draw.multinomial(rows, share), 255).astype(np.uint8) for _ in range(DRAWS)])
 
 
 def figures_of(task: Task, answers: Answers, weights: np.ndarray) -> Figures:
     """Measure every seed's answers on the test rows and on the drawn samples of them."""
+    parts = np.array_split(weights, -(-weights.size // _CELLS))
     plain = [measure(task.true, scores) for scores in answers.scores]
-    drawn = [measure(task.true, scores, weights) for scores in answers.scores]
+    drawn = [[measure(task.true, scores, part) for part in parts] for scores in answers.scores]
     return Figures(
         {name: np.concatenate([one[name] for one in plain]) for name in plain[0]},
-        {name: np.stack([one[name] for one in drawn]) for name in drawn[0]},
+        {name: np.stack([np.concatenate([part[name] for part in one]) for one in drawn]) for name in plain[0]},
     )
 
 

@@ -100,7 +100,7 @@ def _read(path: Path, columns: Columns) -> _Rows:
     rows = read_rows(path, (columns.sequence, columns.label, *columns.keep, *predictions))
     numbered = [
         (f"{path.name}: line {number}", row)
-        for number, row in enumerate(rows, 2)
+        for number, row in rows.items()
         if all(row[column] == value for column, value in columns.keep.items())
     ]
     if not numbered:

@@ -8,7 +8,6 @@ _SHOWN = {
     "classification": ("accuracy", "macro_f1", "mcc", "auroc", "aupr"),
     "regression": ("spearman", "pearson", "r2", "rmse"),
 }
-_FROZEN, _TUNED = "model, frozen", "model, fine-tuned"
 
 
 def table(result: dict[str, Any]) -> str:
@@ -20,25 +19,15 @@ def table(result: dict[str, Any]) -> str:
 
 def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
     """One line per row: bars first, then every model; then the leak, what was counted, and the verdicts."""
-    columns = _SHOWN[task["kind"]]
-    rows = task["rows"]
-    compared = f"{task['metric']} ± s.e."
+    rows, by_model = task["rows"], task.get("models") or {models[0]: task}
     what = f"{len(task['classes'])} classes" if task["classes"] else "values"
     lines = [
         f"{name}: {what}; {rows['train']:,} training, {rows['dev']:,} dev, {rows['test']:,} test rows; "
         f"compared by {task['metric']} (± standard error)",
-        f"{'':<38} {compared:>20} " + " ".join(f"{one:>9}" for one in columns if one != task["metric"]),
+        *_grid(_rows(task, by_model), task),
+        *_leak(task),
+        *_counted(task, by_model),
     ]
-    by_model = task.get("models") or {models[0]: task}
-    own = ("random_weights", "random_weights_tuned")
-    lines += [_row(bar, one, task, columns) for bar, one in task["bars"].items() if bar not in own]
-    for source, one in by_model.items():
-        title = f"{source}: " if len(by_model) > 1 else ""
-        lines += [_row(f"{title}{bar}", one["bars"][bar], task, columns) for bar in own if bar in one["bars"]]
-        lines.append(_row(f"{title}{_FROZEN}", one["metrics"] | {"intervals": one["intervals"]}, task, columns))
-        if "tuned" in one:
-            lines.append(_row(f"{title}{_TUNED}", one["tuned"], task, columns))
-    lines += [*_leak(task), *_counted(task, by_model)]
     for source, one in by_model.items():
         title = f"{source}, " if len(by_model) > 1 else ""
         lines.append(f"{title}frozen: {_verdict(one['versus'])}")
@@ -47,13 +36,30 @@ def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _row(title: str, figures: dict[str, Any], task: dict[str, Any], columns: tuple[str, ...]) -> str:
-    metric = task["metric"]
-    error = figures.get("intervals", {}).get(metric, {}).get("standard_error")
-    value = f"{figures[metric]:.4f}" if metric in figures else "-"
-    first = value if error is None else f"{value} ± {error:.4f}"
-    others = [f"{figures[one]:>9.4f}" if one in figures else f"{'-':>9}" for one in columns if one != metric]
-    return f"{title[-38:]:<38} {first:>20} {' '.join(others)}"
+def _rows(task: dict[str, Any], by_model: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Title and figures of every row: shared bars, then of every model its random twins and itself."""
+    own = ("random_weights", "random_weights_tuned")
+    rows = [(bar, one) for bar, one in task["bars"].items() if bar not in own]
+    for source, one in by_model.items():
+        title = f"{source}: " if len(by_model) > 1 else ""
+        rows += [(f"{title}{bar}", one["bars"][bar]) for bar in own if bar in one["bars"]]
+        rows.append((f"{title}model, frozen", one["metrics"] | {"intervals": one["intervals"]}))
+        if "tuned" in one:
+            rows.append((f"{title}model, fine-tuned", one["tuned"]))
+    return rows
+
+
+def _grid(rows: list[tuple[str, dict[str, Any]]], task: dict[str, Any]) -> list[str]:
+    metric, width = task["metric"], max(len(title) for title, _ in rows)
+    others = [one for one in _SHOWN[task["kind"]] if one != metric]
+    lines = [f"{'':<{width}} {f'{metric} ± s.e.':>18} " + " ".join(f"{one:>9}" for one in others)]
+    for title, figures in rows:
+        error = figures.get("intervals", {}).get(metric, {}).get("standard_error")
+        value = f"{figures[metric]:.4f}" if metric in figures else "-"
+        first = value if error is None else f"{value} ± {error:.4f}"
+        cells = [f"{figures[one]:>9.4f}" if one in figures else f"{'-':>9}" for one in others]
+        lines.append(f"{title:<{width}} {first:>18} {' '.join(cells)}")
+    return lines
 
 
 def _leak(task: dict[str, Any]) -> list[str]:

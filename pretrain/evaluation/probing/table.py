@@ -8,12 +8,14 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 
+_LONGEST_FIELD = 1 << 30  # letters of one sequence; the csv module stops at 131,072
 _FEW = 20  # different whole numbers that may still be classes
 
 
@@ -38,28 +40,30 @@ def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list
         PolymeraseError: no such column, or a row without a sequence or a label, with its line.
     """
     rows = read_rows(path, (sequence, label))
-    letters = [row[sequence].strip().upper().encode("ascii", "replace") for row in rows]
-    return [f"line {number}" for number in range(2, len(rows) + 2)], letters, [row[label].strip() for row in rows]
+    letters = [row[sequence].strip().upper().encode("ascii", "replace") for row in rows.values()]
+    return [f"line {line}" for line in rows], letters, [row[label].strip() for row in rows.values()]
 
 
 def is_table(path: Path) -> bool:
     """By its name: .csv, .tsv or .txt, each also with .gz."""
-    return _delimiter(path) is not None
+    return Path(path.name.removesuffix(".gz")).suffix in (".csv", ".tsv", ".txt")
 
 
-def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a .csv or .tsv file (also .gz) with a header line, each column -> text; ``needed`` columns are filled.
+def read_rows(path: Path, needed: tuple[str, ...]) -> dict[int, dict[str, str]]:
+    """Line number -> its columns, of a table with a header line (also .gz); ``needed`` columns are filled.
+
+    Columns are parted by tabs where the header has one, else by commas.
 
     Raises:
         PolymeraseError: no such column, or a row without a value in it, with its line.
     """
+    csv.field_size_limit(_LONGEST_FIELD)
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig", newline="") as file
-        ):
-            rows = list(csv.DictReader(file, delimiter=_delimiter(path) or ","))
+        with _opened(path) as file:
+            header = file.readline()
+            names = next(csv.reader([header], delimiter=(delimiter := "\t" if "\t" in header else ",")), [])
+            reader = csv.DictReader(file, names, delimiter=delimiter)
+            rows = dict((reader.line_num + 1, row) for row in reader)  # noqa: C402 (the number moves with the row)
     except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise PolymeraseError(f"{path}: cannot be read as a table: {error}") from None
     except OSError as error:
@@ -67,18 +71,19 @@ def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     if not rows:
         raise PolymeraseError(f"{path}: no rows below the header")
     for column in needed:
-        if column not in rows[0]:
-            names = ", ".join(str(name) for name in rows[0] if name is not None)
-            raise PolymeraseError(f"{path}: no column {column!r}; there are {names}")
-    for number, row in enumerate(rows, 2):
+        if column not in names:
+            raise PolymeraseError(f"{path}: no column {column!r}; there are {', '.join(names)}")
+    for line, row in rows.items():
         for column in needed:
             if not (row[column] or "").strip():
-                raise PolymeraseError(f"{path}: line {number}: no {column}")
+                raise PolymeraseError(f"{path}: line {line}: no {column}")
     return rows
 
 
-def _delimiter(path: Path) -> str | None:
-    return {".csv": ",", ".tsv": "\t", ".txt": "\t"}.get(Path(path.name.removesuffix(".gz")).suffix)
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretrain.data.ragged import take
+from pretrain.errors import RunError
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import pack
 from pretrain.evaluation.probing.heads import HEADS, Head, pooled
@@ -125,12 +126,18 @@ class Tuned:
                 parameter.copy_(value)
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities (S, C) of classes, or values (S,) in their own unit."""
+        """Probabilities (S, C) of classes, or values (S,) in their own unit.
+
+        Raises:
+            RunError: the training has diverged.
+        """
         self.encoder.eval()
         self.head.eval()
         with torch.no_grad():
             parts = [self._outputs(part) for part in np.array_split(rows, -(-len(rows) // self._tuning.batch))]
         found = torch.cat(parts).double()
+        if not found.isfinite().all():
+            raise RunError(f"{self._model.source}: fine-tuning diverged (its answers are not finite); lower --lr")
         if self._table.is_classification:
             return found.softmax(dim=1).cpu().numpy()
         return found[:, 0].cpu().numpy() * self._deviation + self._mean

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from pretrain.errors import RunError
 from pretrain.evaluation.bench.bars import bar_answers
 from pretrain.evaluation.bench.figures import Answers, figures_of, versus, weights_of
 from pretrain.evaluation.bench.files import Columns, Split, read_task
@@ -113,6 +115,15 @@ def test_training_stops_when_dev_gains_nothing_and_the_best_epoch_is_kept(files)
     )
     assert 1 <= tuned.best_epoch < 25
     assert (tuned.scores(task.rows["test"]).argmax(axis=1) == task.true).mean() > 0.8
+
+
+def test_a_training_that_diverges_says_so(files):
+    task = read_task("mine", files, Columns(), Split())
+    tuned = tuned_on(tiny("rnaernie2"), task.table, Tuning("pooler", 1, 1e-3, 8), task.rows["train"], 0)
+    with torch.no_grad():
+        next(tuned.encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(RunError, match="diverged"):
+        tuned.scores(task.rows["test"])
 
 
 def test_every_adapter_of_lora_is_trained_and_the_weights_stay(files):

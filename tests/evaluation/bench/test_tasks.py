@@ -58,6 +58,21 @@ def test_compressed_and_tab_separated_files_are_read_alike(tmp_path):
         assert task.table.sequences.rows() == read(tmp_path).table.sequences.rows()
 
 
+def test_tables_as_spreadsheets_write_them_are_read(tmp_path):
+    rows = ROWS["train"]
+    text = "\ufeffname,sequence,label\r\n" + "".join(f'"x, {n}",{row.lower()}\r\n\r\n' for n, row in enumerate(rows))
+    paths = write(tmp_path)
+    paths["train"].write_text(text, newline="")
+    long = tmp_path / "test.csv"
+    long.write_text(
+        f"sequence\tlabel\n{'ACGU' * 50_000}\ta\n{'GGCC' * 3}\tb\n"
+    )  # tabs, and beyond the csv module's limit
+    task = read_task("mine", paths, Columns(), Split())
+    assert task.sequences("train").rows() == [row.split(",")[0].encode() for row in rows]
+    assert task.table.ids[1] == "train.csv: line 4"  # blank lines count
+    assert task.sequences("test").lengths.tolist() == [200_000, 12]
+
+
 def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
     task = read(tmp_path)
     assert task.facts["other_letters"] == task.facts["sequences_with_other_letters"] == 1
