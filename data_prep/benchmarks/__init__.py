@@ -6,6 +6,7 @@ shared; these count the work whoever else is there). Peers that are not installe
 
 from data_prep.benchmarks.fasta import fasta_rows
 from data_prep.benchmarks.fold import fold_rows
+from data_prep.benchmarks.relatives import relative_rows
 from data_prep.benchmarks.vcf import sites_rows, vcf_rows
 from data_prep.benchmarks.windows import storage_rows, window_rows
 
@@ -16,6 +17,7 @@ BENCHMARKS = {
     "windows": window_rows,
     "fold": fold_rows,
     "storage": storage_rows,
+    "relatives": relative_rows,
 }
 
 __all__ = ["BENCHMARKS"]

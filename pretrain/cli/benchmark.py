@@ -20,7 +20,7 @@ EXAMPLE = """examples:
   python launch/benchmark.py --config dnabert_3mer.yaml --against loop --length 200
   python launch/benchmark.py --config ernie.yaml --ranks 2 engine.zero_stage=2
   python launch/benchmark.py data [--corpus corpora/mine] [--motifs motifs.tsv] [--json]
-  python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage tokens] [--json]
+  python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage relatives tokens] [--json]
   python launch/benchmark.py operators [--json]
 
 Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,

@@ -6,7 +6,7 @@ from importlib import util
 
 import pytest
 
-from data_prep.benchmarks import fasta, fold, vcf, windows
+from data_prep.benchmarks import fasta, fold, relatives, vcf, windows
 from pretrain.benchmarking import tokens
 
 # stage -> what its rows are called, and what is asked of each
@@ -17,6 +17,7 @@ ASKED = {
     "windows": {"windows of 510": ">= 15, and >= 100,000/s", "windows of 510, 2 bits a base": ">= 50,000/s"},
     "fold": {"fold, 2 processes": ">= 0.95"},
     "storage": {"3.1 Gb + 10 M variants": "<= 3.2 GB", "3.1 Gb, 2 bits a base, 5 M repeats": "<= 0.8 GB"},
+    "relatives": dict.fromkeys(("relatives", "strangers"), "1 M of 120 nt in 10 min, 2 cores"),
     "tokens": {
         **{f"tokens {name}": ">= 600 MB/s"
            for name in ("ernie_rna", "rnaernie", "mutbert", "utrbert_3mer", "utrbert_6mer")},
@@ -33,6 +34,7 @@ def run(root, monkeypatch, capsys):
     for module, sizes in {
         fasta: {"RECORDS": 40}, vcf: {"SAMPLES": 20, "RECORDS": 30, "SITES": 300}, fold: {"ROWS": 4},
         windows: {"BASES": 20_000, "BATCHES": 4, "BATCH": 8}, tokens: {"SEQUENCES": 3, "ROUNDS": 3},
+        relatives: {"SEQUENCES": 80},
     }.items():  # fmt: skip
         for name, value in sizes.items():
             monkeypatch.setattr(module, name, value)

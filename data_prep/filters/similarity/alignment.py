@@ -1,6 +1,6 @@
 """Local alignments of many pairs at once, in a band around the diagonal of a shared seed.
 
-Scores (Smith and Waterman 1981): 2 for equal letters, -2 for others, -3 for each letter opposite a gap; letters that
+Scores (Smith and Waterman 1981): 2 for equal letters, -3 for others, -4 for each letter opposite a gap; letters that
 are not A, C, G, T or U equal nothing. A cell is one int64: the score in the upper 16 bits, then equal letters, columns
 and letters of the shorter sequence, 16 bits each. So the best cell says all that is asked of its alignment, and nothing
 is traced back; of alignments of the same score the one with more equal letters, then with more columns, counts.
@@ -23,8 +23,8 @@ def _cell(score: int, equal: int, column: int, shorter: int) -> int:
     return (score << 3 * FIELD) + (equal << 2 * FIELD) + (column << FIELD) + shorter
 
 
-EQUAL, DIFFERENT = _cell(2, 1, 1, 1), _cell(-2, 0, 1, 1)
-GAP_IN_LONGER, GAP_IN_SHORTER = _cell(-3, 0, 1, 1), _cell(-3, 0, 1, 0)
+EQUAL, DIFFERENT = _cell(2, 1, 1, 1), _cell(-3, 0, 1, 1)
+GAP_IN_LONGER, GAP_IN_SHORTER = _cell(-4, 0, 1, 1), _cell(-4, 0, 1, 0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def band_for(identity: float, longest_nt: int) -> int:
 
 
 def align(batch: Batch) -> np.ndarray:
-    """int64 (P, 3): equal letters, columns, and letters of the shorter sequence, of the best alignment of each pair."""
+    """int64 (P, 4): score, equal letters, columns and letters of the shorter sequence in the best local alignments."""
     band, pairs = batch.band, len(batch.shorter)
     longest = batch.longer.shape[1] - 2 * band
     # Row La + h - i holds letter i (from 1) of the shorter ones: both grow along an anti-diagonal of the band.
@@ -75,7 +75,7 @@ def align(batch: Batch) -> np.ndarray:
             np.maximum(best_odd, odd, out=best_odd)
     best = np.maximum(best_even.max(axis=0), best_odd.max(axis=0))
     mask = (1 << FIELD) - 1
-    return np.stack([best >> 2 * FIELD & mask, best >> FIELD & mask, best & mask], axis=1)
+    return np.stack([best >> 3 * FIELD, best >> 2 * FIELD & mask, best >> FIELD & mask, best & mask], axis=1)
 
 
 def _diagonal(cells: np.ndarray, ours: np.ndarray, theirs: np.ndarray, add: np.ndarray, same: np.ndarray) -> None:

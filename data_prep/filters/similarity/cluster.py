@@ -7,7 +7,7 @@ than the band is wide, are not seen. What is found is joined whatever the order:
 sequences and the relation alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +22,9 @@ from data_prep.filters.similarity.spool import SeedRuns, SeedSpool
 from data_prep.runtime.console import progress
 from data_prep.runtime.executor import Workers
 
-NEIGHBORS = (1, 2, 4, 8)  # in the run of a word, beside its longest sequence
+NEIGHBORS = (1, 2, 3, 4, 6, 8, 12, 16)  # how far from each other, in the run of a word
+# Runs and the lengths of all records -> seeds that make pairs, twice int64 (P,).
+Partners = Callable[[SeedRuns, np.ndarray], tuple[np.ndarray, np.ndarray]]
 MOST_PAIRS = 1 << 21  # gathered before they are aligned, about 100 MB
 BLOCK_ROWS = 1 << 16
 
@@ -52,9 +54,9 @@ def clusters_of_codes(
     with TemporaryDirectory(dir=scratch) as folder:
         for number, pattern in enumerate(patterns_for(letters)):
             spool = SeedSpool(Path(folder), codes, pattern, relation.both_strands, kept)
-            for neighbor in progress((0, *NEIGHBORS), description=f"relatives, pattern {number + 1}", unit=" rounds"):
-                for pairs in _gathered(spool, codes, label, neighbor):
-                    related = relation.holds(identities(pairs, codes, relation, workers))
+            for partners in progress(PARTNERS, description=f"relatives, pattern {number + 1}", unit=" rounds"):
+                for pairs in _gathered(spool, codes, label, partners):
+                    related = relation.holds(identities(pairs, codes, letters, relation, workers))
                     unite(label, pairs.shorter[related], pairs.longer[related])
             spool.remove()
     return label
@@ -96,12 +98,12 @@ def _first_of_equals(codes: Ragged, both_strands: bool) -> np.ndarray:
     return first[which]
 
 
-def _gathered(spool: SeedSpool, codes: Ragged, label: np.ndarray, neighbor: int) -> Iterator[Pairs]:
+def _gathered(spool: SeedSpool, codes: Ragged, label: np.ndarray, partners: Partners) -> Iterator[Pairs]:
     """Pairs of different clusters, each once as long as they fit into memory together."""
     lengths, records = codes.lengths, len(codes)
     waiting: list[Pairs] = []
     for runs in spool.runs():
-        one, other = _with_longest(runs, lengths) if neighbor == 0 else _with_neighbor(runs, neighbor)
+        one, other = partners(runs, lengths)
         apart = label[runs.record[one]] != label[runs.record[other]]
         pairs = Pairs.of_seeds(runs, one[apart], other[apart], spool.span, lengths)
         waiting.append(pairs.distinct(records))
@@ -120,7 +122,14 @@ def _with_longest(runs: SeedRuns, lengths: np.ndarray) -> tuple[np.ndarray, np.n
     return np.arange(count), longest[runs.run]
 
 
-def _with_neighbor(runs: SeedRuns, distance: int) -> tuple[np.ndarray, np.ndarray]:
-    one = np.arange(len(runs.record) - distance)
-    one = one[runs.run[one] == runs.run[one + distance]]
-    return one, one + distance
+def _with_neighbors(runs: SeedRuns, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    found = []
+    for distance in NEIGHBORS:
+        one = np.flatnonzero(runs.run[:-distance] == runs.run[distance:])
+        found.append((one, one + distance))
+    one, other = (np.concatenate(ends) for ends in zip(*found, strict=True))
+    return one, other
+
+
+# First most are joined with the longest; what is left is compared with its neighbours.
+PARTNERS: tuple[Partners, ...] = (_with_longest, _with_neighbors)

@@ -108,12 +108,13 @@ def best_identities(
     lengths = np.concatenate([known.lengths, asked.lengths])
     codes = Ragged(np.concatenate([known.values, asked.values]), offsets_of(lengths))
     wanted = np.concatenate([np.ones(len(known), bool), ~same])
+    letters = len(known.values)
     with TemporaryDirectory() as folder:
         for pattern in patterns_for(len(codes.values)):
             spool = SeedSpool(Path(folder), codes, pattern, relation.both_strands, wanted)
             for pairs, asked_rows in _gathered(spool, codes, len(known)):
                 open_ = best[asked_rows] < 1
-                found = identities(pairs.where(open_), codes, relation, workers)
+                found = identities(pairs.where(open_), codes, letters, relation, workers)
                 np.maximum.at(best, asked_rows[open_], found)
             spool.remove()
     return best, same

@@ -63,8 +63,8 @@ class Pairs:
         return self.where(order[first + (count - 1) // 2])
 
 
-def identities(pairs: Pairs, codes: Ragged, relation: Relation, workers: Workers | None) -> np.ndarray:
-    """float64 (P,): the identity of each pair, 0 where the alignment covers too little of the shorter one."""
+def identities(pairs: Pairs, codes: Ragged, letters: int, relation: Relation, workers: Workers | None) -> np.ndarray:
+    """float64 (P,): the identity of each pair, 0 where it is no relation; letters: of all that are compared."""
     aligned_nt = np.minimum(codes.lengths[pairs.shorter], LONGEST_NT)
     order = np.argsort(aligned_nt, kind="stable")
     found = np.empty(len(pairs), np.float64)
@@ -76,7 +76,7 @@ def identities(pairs: Pairs, codes: Ragged, relation: Relation, workers: Workers
         for rows, result in zip(tasks[number], results, strict=True):
             if result is None:
                 raise DataPrepError("--executor: a process died while it aligned sequences; give it more memory")
-            found[rows] = relation.identities(result, aligned_nt[rows])
+            found[rows] = relation.identities(result, aligned_nt[rows], letters)
     return found
 
 
