@@ -8,15 +8,24 @@ from typing import Any
 
 from pretrain.config import Config, load_config
 from pretrain.errors import PolymeraseError
+from pretrain.families.choice import family_of
+from pretrain.runs.checkpoint import read_state
+from pretrain.training.compatibility import settings_of_checkpoint
+from pretrain.training.initial_weights import with_settings
 from pretrain.training.schedule import learning_rate
 
 _OF_NO_CONSEQUENCE = ("run.dir", "tracking.", "quirks")
 
 
 def former_config(checkpoint: Path) -> Config | None:
-    """The config that the run of a checkpoint was started with last; None where it is gone or no longer readable."""
+    """The config that the run of a checkpoint was started with last; None where it is gone or no longer readable.
+
+    It says everything its model is made of, also what no run said when it was written.
+    """
     try:
-        return load_config(str(checkpoint.parents[1] / "config.yaml"))
+        config = load_config(str(checkpoint.parents[1] / "config.yaml"))
+        settings = settings_of_checkpoint(config, read_state(checkpoint)["identity"])
+        return with_settings(config, family_of(config.model, settings), settings)
     except PolymeraseError:
         return None
 

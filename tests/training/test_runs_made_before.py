@@ -66,3 +66,11 @@ def test_a_run_goes_on_as_it_would_have_gone_on(resumed, name):
     expected = RECORDED[name]["resumed"]
     assert digests(resumed / name)[3:] == [step["batch_digest"] for step in expected]
     assert losses(resumed / name)[3:] == pytest.approx([step["loss"] for step in expected], rel=1e-5)
+
+
+@ALL
+def test_of_an_older_run_only_what_was_changed_is_said_to_have_changed(resumed, name):
+    rows = [json.loads(line) for line in (resumed / name / "metrics.jsonl").read_text().splitlines()]
+    (said,) = [row["event"] for row in rows if "changed since the checkpoint" in row.get("event", "")]
+    keys = {part.split()[0] for part in said.partition(": ")[2].split(", ")} - {"the"}  # the next learning rate
+    assert keys == {"corpus.path", "train.steps"}
