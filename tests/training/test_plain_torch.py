@@ -18,6 +18,7 @@ from pretrain.batches.collate import MicroBatch
 from pretrain.batches.plan import Bounds, Plan
 from pretrain.config import load_config
 from pretrain.exporting.tensors import export_tensors
+from pretrain.families.own_code import own_config
 from pretrain.training.components import RunComponents, build_components
 from tests.training.ranks import losses
 from tests.training.recipes import RECIPES, STEPS
@@ -54,15 +55,16 @@ def hugging_face_model(components: RunComponents) -> tuple[nn.Module, nn.ModuleD
     from transformers import AutoConfig
 
     form, state = components.family.hugging_face, components.model().state_dict()
-    values = form.config(components.settings)
     if form.kind == "native":
-        module = importlib.import_module("transformers")
+        module, values = importlib.import_module("transformers"), form.config(components.settings)
         config = AutoConfig.for_model(values.pop("model_type"), **values)
     else:
         folder = f"pretrain.exporting.remote_code.{{}}_{form.model_type}"
         module = importlib.import_module(folder.format("modeling"))
         names = vars(importlib.import_module(folder.format("configuration")))
-        config = names[f"{form.masked_lm_class.removesuffix('ForMaskedLM')}Config"](**values)
+        config = names[f"{form.masked_lm_class.removesuffix('ForMaskedLM')}Config"](
+            **own_config(components.settings, components.tokenizer.vocab), **form.constants
+        )
     model = getattr(module, form.masked_lm_class)(config).train()
     tensors = export_tensors(components.family, components.settings, state, "mlm")
     missing, unexpected = model.load_state_dict(tensors.model, strict=False)
