@@ -17,6 +17,7 @@ _TERMS = {
     "ncbi.nlm.nih.gov": "no restrictions (NCBI)",
     "basenji_barnyard2": "human genome sequence, no restrictions; intervals of Basenji (Apache-2.0)",
     "1000genomes": "open; cite the 1000 Genomes Project (IGSR)",
+    "/CatIIIIIIII/RNAErnie/": "MIT (repository of RNAErnie); those of the databases behind its lists are not stated",
 }
 
 
