@@ -24,6 +24,7 @@ EXAMPLE = """examples:
   python launch/bench.py exports/mine --train a.csv.gz --dev b.csv.gz --test c.csv.gz --task mine
   python launch/bench.py exports/mine --train a.tsv --test c.tsv --sequence utr --label load --metric r2
   python launch/bench.py exports/mine --suite rna --tune --epochs 20 --lr 3e-4  also fine-tuned, with early stopping
+  python launch/bench.py exports/mine --suite dna --tune --out dna.json       goes on there after an interruption
 
 Frozen states under a logistic (classes) or ridge (values) regression, its penalty chosen on dev rows; --tune adds the
 published head with the encoder trained along. Beside them, on the same rows: counts of 4-mers, with the letters at both
@@ -35,6 +36,10 @@ exit status: 0 measured, 2 wrong input
 """
 
 _COVERAGE = 0.8  # of the shorter sequence, that the alignment of relatives holds
+
+_OF_TUNING = ("head", "epochs", "patience", "lr", "batch", "lora", "keep")  # options that other options need
+_OF_FILES = ("task", "sequence", "label", "kind", "metric")
+_OF_SUITES = ("tasks", "data")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
         "--lora", type=positive, default=0, metavar="RANK", help="adapters instead of all weights (peft)"
     )
     tuning.add_argument("--keep", metavar="DIR", help="write the fine-tuned model of every task to DIR/TASK")
+    result.add_argument(
+        "--out", metavar="FILE", help="JSON, written after every task; the same call again goes on there"
+    )
     result.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     return result
 
@@ -99,39 +107,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = bench(args)
     if args.json:
         print(as_json(result))
-    else:
-        from pretrain.evaluation.bench.words import table
-
-        print(table(result))
     return 0
 
 
 def bench(args: argparse.Namespace) -> dict[str, Any]:
-    """Every task asked for, on every model."""
+    """Every task asked for, on every model; without ``--json`` each table is printed when it is done."""
     from pretrain.evaluation.bench.keep import check_head, keep
     from pretrain.evaluation.bench.run import run_task
+    from pretrain.evaluation.bench.saved import Saved
+    from pretrain.evaluation.bench.words import missing_lines, task_table
     from pretrain.evaluation.model import load_model
+    from pretrain.exporting.new_folder import refuse_existing
 
+    _check(args)
     options = _options(args)
-    twice = {source for source in args.models if args.models.count(source) > 1}
-    if twice:
-        raise PolymeraseError(f"{min(twice)}: named twice; name every model once")
     missing: dict[str, str] = {}
     tasks = _tasks(args, missing)
     first = next(tasks)  # wrong files are said before models are read
     models = [load_model(source) for source in args.models]
     if args.keep:
         check_head(models[0], args.head)
-    results = {}
+    saved = Saved(Path(args.out) if args.out else None, models, options, as_json)
     for task in (first, *tasks):
-        found = run_task(models, task, options)
-        results[task.name] = found.json
-        if args.keep:
-            folder = Path(args.keep) / task.name
-            line = keep(found.tuned[models[0].source], models[0], task, found.json, folder)
-            found.json["tuned"]["kept"] = str(folder)
-            print(line, file=sys.stderr)
-    return {"models_asked": args.models, "tasks": results, "missing": missing}
+        if not saved.has(task):
+            folder = Path(args.keep or "") / task.name
+            if args.keep:
+                refuse_existing(folder)
+            found = run_task(models, task, options)
+            if args.keep:
+                line = keep(found.tuned[models[0].source], models[0], task, found.json, folder)
+                found.json["tuned"]["kept"] = str(folder)
+                print(line, file=sys.stderr)
+            saved.add(task, found.json, missing)
+        if not args.json:
+            print(task_table(task.name, saved.tasks[task.name], args.models), end="\n\n", flush=True)
+    for line in missing_lines(missing):
+        print(line, file=sys.stderr if args.json else sys.stdout)
+    return saved.json(missing)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """PolymeraseError for what does not go together, and for options that would have no effect."""
+    own = [name for name in ("train", "dev", "test") if getattr(args, name)]
+    if bool(args.suite) == bool(own):
+        raise PolymeraseError("expected --suite NAME, or --train and --test files of your own; see --help")
+    silent = [(name, "--tune") for name in _OF_TUNING if not args.tune]
+    silent += [(name, "files of your own (--train, --test)") for name in _OF_FILES if args.suite]
+    silent += [(name, "--suite") for name in _OF_SUITES if own]
+    for name, needs in silent:
+        if getattr(args, name) != parser().get_default(name):
+            raise PolymeraseError(f"--{name} has no effect without {needs}; add it, or leave --{name} out")
+    if not args.lr > 0:
+        raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
+    twice = {source for source in args.models if args.models.count(source) > 1}
+    if twice:
+        raise PolymeraseError(f"{min(twice)}: named twice; name every model once")
+    if args.keep and len(args.models) > 1:
+        raise PolymeraseError(f"--keep: expected one model, got {len(args.models)}; run them one by one")
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -140,18 +172,8 @@ def _options(args: argparse.Namespace) -> Options:
     from pretrain.evaluation.bench.leak import IDENTITIES
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.probing.tuning import Tuning
-    from pretrain.exporting.new_folder import refuse_existing
 
     relation = Relation(IDENTITIES[-1], _COVERAGE, "both")
-    if not args.lr > 0:
-        raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
-    silent = [name for name in ("head", "lora", "keep") if getattr(args, name) and not args.tune]
-    if silent:
-        raise PolymeraseError(f"--{silent[0]} has no effect without --tune; add --tune")
-    if args.keep and len(args.models) > 1:
-        raise PolymeraseError(f"--keep: expected one model, got {len(args.models)}; run them one by one")
-    if args.keep:
-        refuse_existing(Path(args.keep))
     tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
 
     def nearest(known: Ragged, asked: Ragged) -> np.ndarray:
@@ -166,8 +188,6 @@ def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[Task]:
     from pretrain.evaluation.bench.suites import load_suite, tasks_of
 
     files = {split: Path(getattr(args, split)) for split in ("train", "dev", "test") if getattr(args, split)}
-    if bool(args.suite) == bool(files):
-        raise PolymeraseError("expected --suite NAME, or --train and --test files of your own; see --help")
     if args.suite:
         yield from tasks_of(
             load_suite(args.suite), args.tasks.split(",") if args.tasks else None, Path(args.data), missing

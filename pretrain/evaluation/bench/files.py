@@ -79,7 +79,7 @@ def read_task(
         parts, test_columns, facts = {one: rows.part for one, rows in read.items()}, read["test"].columns, {}
         if "dev" not in files:
             groups = _groups(files["train"], read["train"], split.together)
-            drawn = draw(groups, {"dev": split.dev}, split.seed)
+            drawn = _with_every_class(parts["train"].texts, draw(groups, {"dev": split.dev}, split.seed), kind)
             parts |= {one: _part(parts["train"], drawn[one]) for one in ("dev", "train")}
             facts = {"drawn": f"dev rows from the training rows, seed {split.seed}, by {split.together}"}
     task = make_task(name, parts, kind, metric)
@@ -139,6 +139,15 @@ def _groups(path: Path, rows: _Rows, together: str) -> np.ndarray:
     if not rows.columns or together not in rows.columns[0]:
         raise unknown_name(f"column of {path} (or kind of group)", together, [*TOGETHER, *(rows.columns or [{}])[0]])
     return same([row[together] for row in rows.columns])
+
+
+def _with_every_class(texts: list[str], drawn: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    """The draw, with dev rows of classes that training rows would lack put back; values are left as they are."""
+    if kind == "regression" or len(set(texts)) * 2 > len(texts):
+        return drawn
+    seen = {texts[row] for row in drawn["train"].tolist()}
+    known = np.array([texts[row] in seen for row in drawn["dev"].tolist()], bool)
+    return {"dev": drawn["dev"][known], "train": np.sort(np.concatenate([drawn["train"], drawn["dev"][~known]]))}
 
 
 def _logarithms(task: Task) -> Task:

@@ -10,11 +10,9 @@ _SHOWN = {
 }
 
 
-def table(result: dict[str, Any]) -> str:
-    """Every task, then what was missing."""
-    parts = [task_table(name, one, result["models_asked"]) for name, one in result["tasks"].items()]
-    missing = [f"{name}: not run: {why}" for name, why in result["missing"].items()]
-    return "\n\n".join([*parts, *(["\n".join(missing)] if missing else [])])
+def missing_lines(missing: dict[str, str]) -> list[str]:
+    """One line for every task that could not be run."""
+    return [f"{name}: not run: {why}" for name, why in missing.items()]
 
 
 def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:

@@ -77,12 +77,35 @@ def test_two_models_are_told_apart(tiny_run, files, tmp_path):
     assert task["metrics"] == task["models"][str(tiny_run)]["metrics"] == task["models"][str(other)]["metrics"]
 
 
-def test_wrong_use_is_one_line(tiny_run, files):
+def test_a_bench_that_was_cut_off_goes_on_with_the_same_models_and_settings(tiny_run, files, tmp_path):
+    lines = "".join(f"  {name}: {{train: train.csv, test: test.csv, metric: {name}}}\n" for name in ("accuracy", "mcc"))
+    (tmp_path / "own.yaml").write_text(f"tasks:\n{lines}")
+    call = ["bench.py", tiny_run, "--suite", tmp_path / "own.yaml", "--data", files["train"].parent, "--seeds", "1"]
+    call += ["--out", tmp_path / "out.json"]
+    status, _, err = in_process(*call, "--tasks", "accuracy")
+    assert status == 0, err
+    written = json.loads((tmp_path / "out.json").read_text())
+    written["tasks"]["accuracy"]["metrics"]["accuracy"] = 0.123  # measured again it would be another
+    (tmp_path / "out.json").write_text(json.dumps(written))
+    status, out, err = in_process(*call, "--json")
+    assert status == 0, err
+    assert json.loads(out)["tasks"] == json.loads((tmp_path / "out.json").read_text())["tasks"]
+    assert json.loads(out)["tasks"]["accuracy"]["metrics"]["accuracy"] == 0.123
+    assert "other models or settings" in error_line(*call, "--layer", "0")
+    (tmp_path / "out.json").write_text("[]")
+    assert "is no file of bench" in error_line(*call)
+
+
+def test_wrong_use_is_one_line(tiny_run, files, tmp_path):
     assert "expected --suite NAME" in error_line("bench.py", tiny_run)
     assert "expected both --train and --test" in error_line("bench.py", tiny_run, "--train", files["train"])
     assert "no column 'y'; there are sequence, label" in error_line("bench.py", tiny_run, *words(files), "--label", "y")
     assert "has no effect without --tune" in error_line("bench.py", tiny_run, *words(files), "--lora", "2")
-    tuned = [*words(files), "--tune", "--keep", files["train"].parent]
+    assert "--tasks has no effect without --suite" in error_line("bench.py", tiny_run, *words(files), "--tasks", "a")
+    assert "--label has no effect without files" in error_line("bench.py", tiny_run, "--suite", "dna", "--label", "y")
+    assert "get it from https://github.com" in error_line("bench.py", tiny_run, "--suite", "dna", "--data", "nowhere")
+    (tmp_path / "test/full").mkdir(parents=True)
+    tuned = [*words(files), "--tune", "--keep", tmp_path]
     assert "exists and is not empty" in error_line("bench.py", tiny_run, *tuned)
     assert "named twice" in error_line("bench.py", tiny_run, tiny_run, *words(files))
     assert "gone.csv: No such file" in error_line("bench.py", tiny_run, *words(files)[2:], "--train", "gone.csv")

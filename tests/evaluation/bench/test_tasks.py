@@ -118,6 +118,19 @@ def test_dev_rows_are_drawn_from_training_rows_and_equal_sequences_stay_together
     assert "from the training rows" in task.facts["drawn"]
 
 
+def test_a_class_with_one_row_is_not_drawn_away_from_training(tmp_path):
+    rows = [
+        f"{'ACGU'[n % 4]}{'ACGU'[n // 4 % 4]}{'ACGU'[n // 16]}GGCA,{'rare' if n == 7 else 'ab'[n % 2]}"
+        for n in range(40)
+    ]
+    for seed in range(6):
+        task = read_task(
+            "mine", write(tmp_path, {"train": rows, "test": ROWS["test"]}), Columns(), Split(0.3, seed=seed)
+        )
+        assert 8 <= len(task.rows["dev"]) <= 12
+        assert task.table.classes == ("a", "b", "rare")
+
+
 def test_relatives_share_a_stretch_directly_or_through_others():
     core = b"ACGUACCGGAUUCGAUCGGAUAGCUAGGCUA"
     rows = [core + b"AAAA", b"GG" + core[:25], b"CCCC" + core[3:] + b"GUG", b"ACGU", b"ACGU", b"U" * 40, core[:24]]
