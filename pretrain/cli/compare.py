@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("ours", metavar="OURS", help="run folder or Hugging Face folder")
     result.add_argument("published", metavar="PUBLISHED", help="run folder or Hugging Face folder")
     result.add_argument("settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from OURS'")
+    result.add_argument(
+        "--step", type=int, metavar="N", help="where OURS is a run: checkpoint to take (default: the newest whole one)"
+    )
     result.add_argument("--corpus", metavar="DIR", help="corpus whose held-out records both read")
     result.add_argument(
         "--sequences", type=positive, default=2048, metavar="N", help="at most this many (default: 2048)"
@@ -46,9 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pretrain.evaluation.compare.verdict import page, reproduced, verdicts
     from pretrain.evaluation.model import load_model
 
-    ours, published = load_model(args.ours), load_model(args.published)
+    ours, published = load_model(args.ours, args.step), load_model(args.published)
     result = compare(ours, published, args.corpus, args.settings, args.sequences)
     found = verdicts(result, args.tolerance)
+    if args.step is not None:
+        result["step"] = args.step
     if args.json:
         answers = {question.replace(" ", "_"): answer for question, answer, _ in found}
         print(as_json({**result, "verdicts": answers, "reproduced": reproduced(found)}))

@@ -12,6 +12,7 @@ from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
   python launch/evaluate.py runs/mine --corpus corpora/mine                       losses, accuracy, baselines
+  python launch/evaluate.py runs/mine --step 20000 --corpus corpora/mine         an earlier checkpoint
   python launch/evaluate.py exports/mine --corpus corpora/other masking.rate=0.2 --json
   python launch/evaluate.py exports/mine --fasta my.fa.gz                         pseudo-perplexity of each record
   python launch/evaluate.py exports/mine --embed my.fa.gz --out my.npz --pool mean
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
     )
+    result.add_argument("--step", type=int, metavar="N", help="checkpoint of a run (default: the newest whole one)")
     result.add_argument("--sequences", type=positive, metavar="N", help="at most this many (--corpus: 2048, else all)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     result.add_argument("--out", metavar="FILE", help="--embed: .npz or .safetensors; --vcf: table of all scores")
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.corpus:
         from pretrain.evaluation.held_out import score
 
-        result = score(args.model, args.corpus, args.settings, args.sequences or 2048)
+        result = score(args.model, args.corpus, args.settings, args.sequences or 2048, step=args.step)
         text = tables.losses(result)
     elif args.settings:
         raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
@@ -87,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         result = base_pairs(args)
         text = tables.base_pairs(result)
+    if args.step is not None:
+        result["step"] = args.step
     print(as_json(result) if args.json else text)
     return 0
 
@@ -97,7 +101,7 @@ def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.model import load_model
     from pretrain.evaluation.pseudo_perplexity import pseudo_likelihoods, summary
 
-    model = load_model(args.model)
+    model = load_model(args.model, args.step)
     model.require_output_head()
     ids, sequences, left_out = _fitting(args, args.fasta, model)
     about = {"model": args.model, "fasta": args.fasta, "left_out": left_out}
@@ -114,7 +118,7 @@ def embeddings(args: argparse.Namespace) -> dict[str, Any]:
     if not args.out:
         raise PolymeraseError("--embed needs --out FILE.npz or --out FILE.safetensors")
     check_format(Path(args.out))
-    model = load_model(args.model)
+    model = load_model(args.model, args.step)
     ids, sequences, left_out = _fitting(args, args.embed, model)
     found = embed(model, ids, sequences, args.pool, args.layer)
     write_embeddings(Path(args.out), found)
@@ -135,7 +139,7 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
 
     if not args.genome:
         raise PolymeraseError("--vcf needs --genome FASTA, the reference of its coordinates")
-    model = load_model(args.model)
+    model = load_model(args.model, args.step)
     model.require_output_head()
     found, dropped = read_snvs(args.vcf, args.af_field, indels=is_causal(model))
     table = VariantTable(found[: args.sequences], dropped, bare_name)
@@ -152,7 +156,7 @@ def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.dotbracket import read_structures
     from pretrain.evaluation.model import load_model
 
-    model = load_model(args.model)
+    model = load_model(args.model, args.step)
     records = read_structures(Path(args.pairs))[: args.sequences]
     return {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
 

@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("model", metavar="MODEL", help="run folder, or Hugging Face folder of our families")
     result.add_argument("table", metavar="TABLE", help=".csv or .tsv with a header line, or a FASTA")
+    result.add_argument("--step", type=int, metavar="N", help="checkpoint of a run (default: the newest whole one)")
     result.add_argument("--label", required=True, metavar="NAME", help="column; of a FASTA the header's word (2, 3, …)")
     result.add_argument("--sequence", default="sequence", metavar="NAME", help="column (default: sequence)")
     result.add_argument(
@@ -81,7 +82,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     if not 1 <= args.kmer <= 6:
         raise PolymeraseError(f"--kmer {args.kmer}: counts are made of 1 to 6 letters")
     ids, sequences, texts = _read(args)
-    model = load_model(args.model)
+    model = load_model(args.model, args.step)
     numbered = [str(row) for row in range(len(ids))]
     kept, sequences, left_out = fit(model, args.table, numbered, sequences, args.too_long)
     rows = [int(row) for row in kept]
@@ -99,6 +100,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         results |= _tuned(args, model, twin, labelled)
     return {
         "model": args.model,
+        **({} if args.step is None else {"step": args.step}),
         "table": args.table,
         "task": "classification" if labelled.is_classification else "regression",
         "classes": list(labelled.classes),

@@ -13,14 +13,14 @@ from pretrain.config import Config, check, load_config
 from pretrain.data.sources import open_checked
 from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
-from pretrain.evaluation.model import is_run
+from pretrain.evaluation.model import checkpoint_of
 from pretrain.families import Family
 from pretrain.importing import load_pretrained_state
 from pretrain.models import ModelSettings, PackedBatch, has_output_head
 from pretrain.objectives import OBJECTIVES, LossSums, default_objective
 from pretrain.objectives.base import TOKEN_SCOPES
 from pretrain.objectives.model import PretrainingModel
-from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+from pretrain.runs.checkpoint import WEIGHTS, read_state, read_tensors
 from pretrain.training.compatibility import settings_of_checkpoint
 from pretrain.training.components import RunComponents, build_components
 from pretrain.training.validation import Evaluator
@@ -40,7 +40,9 @@ class EvalModel:
             return self._model(batch, targets, coefficients)[1]
 
 
-def score(source: str, corpus: str, settings: list[str], sequences: int, details: bool = True) -> dict[str, Any]:
+def score(
+    source: str, corpus: str, settings: list[str], sequences: int, details: bool = True, step: int | None = None
+) -> dict[str, Any]:
     """Evaluate on the validation split of a corpus.
 
     Args:
@@ -49,13 +51,14 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
         settings: overrides of the run's (or the family's) config, for example ``masking.rate=0.2``.
         sequences: at most this many validation samples.
         details: of tokens also losses by base and by length.
+        step: of a run, the step of the checkpoint; None: the newest whole one.
 
     Returns:
         Per objective: loss, perplexity where the loss is a cross-entropy, other metrics, the loss of the trivial
         predictor, and ``hidden``, ``shown`` and ``all`` targets, each with loss, standard error over sequences,
         accuracy, and the baselines on the same targets that are told the same; beside them what was evaluated.
     """
-    components, model = load(source, corpus, [*settings, f"train.eval_sequences={sequences}"])
+    components, model = load(source, corpus, [*settings, f"train.eval_sequences={sequences}"], step)
     place = DistributedContext(0, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     evaluator = Evaluator(components, place, shows=True)
     if not evaluator.sequences:
@@ -74,11 +77,12 @@ def score(source: str, corpus: str, settings: list[str], sequences: int, details
     }
 
 
-def load(source: str, corpus: str, settings: list[str]) -> tuple[RunComponents, PretrainingModel]:
+def load(
+    source: str, corpus: str, settings: list[str], step: int | None = None
+) -> tuple[RunComponents, PretrainingModel]:
     """The parts and the trained model of a run folder or a Hugging Face folder, for a corpus it may never have seen."""
-    folder = Path(source)
-    if is_run(folder):
-        return _load_run(folder, corpus, settings)
+    if checkpoint := checkpoint_of(source, step):
+        return _load_run(Path(source), checkpoint, corpus, settings)
     family, encoder, state = load_pretrained_state(source)
     if not has_output_head(encoder, state):
         raise PolymeraseError(f"{source}: holds an encoder without output head; its losses cannot be measured")
@@ -109,11 +113,12 @@ def _recipe_config(source: str, family: Family, encoder: ModelSettings, settings
     return load_config(name, [*fitting, *settings])
 
 
-def _load_run(folder: Path, corpus: str, settings: list[str]) -> tuple[RunComponents, PretrainingModel]:
+def _load_run(
+    folder: Path, checkpoint: Path, corpus: str, settings: list[str]
+) -> tuple[RunComponents, PretrainingModel]:
     if sizes := [setting for setting in settings if setting.startswith("model.")]:
         raise PolymeraseError(f"{sizes[0]}: the model is that of the checkpoint; leave the key out")
     config = load_config(str(folder / "config.yaml"), [*settings, "model.init_from=null"])
-    checkpoint = find_checkpoint(folder)
     components = build_components(_for_corpus(config, corpus))
     # what the run took over from model.init_from besides sizes stands in its checkpoint only
     components = replace(components, settings=settings_of_checkpoint(config, read_state(checkpoint)["identity"]))

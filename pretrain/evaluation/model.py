@@ -29,6 +29,7 @@ class TrainedModel:
     network: LanguageModel
     has_output_head: bool  # folders of a bare encoder have none
     device: torch.device
+    step: int | None = None  # of the checkpoint, where it comes from a run
 
     @property
     def max_tokens(self) -> int:
@@ -52,9 +53,23 @@ def is_run(folder: Path) -> bool:
     return False
 
 
-def load_model(source: str) -> TrainedModel:
-    """Read the newest whole checkpoint of a run, or a Hugging Face folder. Dropout is off."""
-    family, settings, state = _read_run(Path(source)) if is_run(Path(source)) else _read_folder(source)
+def checkpoint_of(source: str, step: int | None) -> Path | None:
+    """The checkpoint of a step of a run, or its newest whole one; None for a Hugging Face folder, which has none."""
+    if is_run(Path(source)):
+        return find_checkpoint(Path(source), step)
+    if step is not None:
+        raise PolymeraseError(
+            f"{source}: expected a run folder for --step {step}, got a Hugging Face folder; leave it out"
+        )
+    return None
+
+
+def load_model(source: str, step: int | None = None) -> TrainedModel:
+    """Read the checkpoint of a step of a run, or its newest whole one, or a Hugging Face folder. Dropout is off."""
+    checkpoint = checkpoint_of(source, step)
+    if checkpoint:
+        step = read_state(checkpoint)["step"]
+    family, settings, state = _read_run(Path(source), checkpoint) if checkpoint else _read_folder(source)
     network = LanguageModel.build(settings)
     parts = {name: value for name, value in state.items() if name.startswith(("encoder.", "mlm_head."))}
     missing = network.load_state_dict(parts, strict=False).missing_keys
@@ -62,7 +77,7 @@ def load_model(source: str) -> TrainedModel:
         raise PolymeraseError(f"{source}: tensors are missing: {', '.join(trunk[:5])}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return TrainedModel(
-        source, family, settings, family.build_tokenizer(), network.to(device).eval(), not missing, device
+        source, family, settings, family.build_tokenizer(), network.to(device).eval(), not missing, device, step
     )
 
 
@@ -77,9 +92,8 @@ def random_twin(model: TrainedModel, seed: int) -> TrainedModel:
     )  # fmt: skip
 
 
-def _read_run(folder: Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
+def _read_run(folder: Path, checkpoint: Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
     config = load_config(str(folder / "config.yaml"))
-    checkpoint = find_checkpoint(folder)
     settings = settings_of_checkpoint(config, read_state(checkpoint)["identity"])
     return family_of(config.model, settings), settings, read_tensors(checkpoint, WEIGHTS)
 

@@ -27,7 +27,7 @@ def compare_losses(
     """
     ours.require_output_head()
     published.require_output_head()
-    parts, _ = load(ours.source, corpus, [*settings, f"train.eval_sequences={sequences}"])
+    parts, _ = load(ours.source, corpus, [*settings, f"train.eval_sequences={sequences}"], ours.step)
     if not parts.sources("validation"):
         raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
     objective = next((name for name, one in parts.objectives.items() if one.scope == "hidden_tokens"), None)
