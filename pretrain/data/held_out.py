@@ -51,7 +51,11 @@ class HeldOut:
 
 
 def held_out_of(corpora: Sequence[Corpus]) -> HeldOut:
-    """Compare the training rows of every corpus of sequences with what all of them hold out."""
+    """Compare the training rows of every corpus of sequences with what all of them hold out.
+
+    Raises:
+        DataPrepError: a corpus cannot be read.
+    """
     rows: list[np.ndarray | None] = [None] * len(corpora)
     numbers = [number for number, corpus in enumerate(corpora) if corpus.kind == "sequences"]
     if len(numbers) > 1:

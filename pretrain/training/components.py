@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from data_prep.corpus import Corpus
+from data_prep.errors import DataPrepError
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.config import Config
 from pretrain.data.effects import check_effects
@@ -107,8 +108,12 @@ def build_components(config: Config) -> RunComponents:
     check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
     filled = with_settings(config, family, settings)
     masking = build_strategy(config.masking, tokenizer)
+    try:
+        held_out = held_out_of(corpora)
+    except DataPrepError as error:
+        raise PolymeraseError(str(error)) from None
     components = RunComponents(
-        filled, family, settings, tokenizer, corpora, held_out_of(corpora), masking, objectives, context, initial
+        filled, family, settings, tokenizer, corpora, held_out, masking, objectives, context, initial
     )
     components.sources("train")  # complains here, before any process starts
     if initial is not None:

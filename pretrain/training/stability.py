@@ -18,6 +18,7 @@ from torch import Tensor
 from pretrain.config import Config
 from pretrain.distributed.context import DistributedContext, sum_tensor_over_ranks
 from pretrain.errors import RunError
+from pretrain.training.schedule import learning_rate
 
 _MEMORY = 0.99  # of the running mean and variance: about the last hundred steps
 _FIRST_STEPS = 20  # losses that must have been seen before one can be a spike
@@ -25,6 +26,13 @@ _LEAST_DEVIATION = 0.01  # of the mean: a loss that hardly varies must not turn 
 _ADVICE = (
     "lower optimizer.lr, or use engine.precision=fp32, or set train.on_bad_step=roll_back; the checkpoints are kept"
 )
+
+_QUIET_STEPS = 20  # that must lie between two spikes for both to be told
+_SPIKE_ADVICE = {
+    "skip": "; its update was skipped. If it happens again, lower optimizer.lr or raise schedule.warmup_steps",
+    "count": "; its update was made. If the loss does not come back, go on from the checkpoint before (--resume) with "
+    "a lower optimizer.lr, more schedule.warmup_steps, a lower optimizer.max_grad_norm, or train.on_spike=roll_back",
+}
 
 
 class StepSpan(NamedTuple):
@@ -51,6 +59,9 @@ class StabilityMonitor:
         self._bad_steps: set[int] = set()
         self._to_undo: list[StepSpan] = []
         self._returns: tuple[int, int] = (-1, 0)  # checkpoint, how often it was gone back to
+        self._learning_rate = learning_rate(config)
+        self._last_spike = -_QUIET_STEPS
+        self._untold: list[tuple[int, str]] = []
 
     @property
     def needs_every_loss(self) -> bool:
@@ -83,6 +94,7 @@ class StabilityMonitor:
         if loss <= ceiling:
             return False
         self.counts["loss_spikes"] += 1
+        self._tell(span.step, loss, usual, policy)
         if policy != "count":
             self._bad(span, policy, f"the loss is {loss:.4g} where {usual:.4g} is usual")
         return policy == "skip"
@@ -97,6 +109,11 @@ class StabilityMonitor:
         """Bad steps that call for the last checkpoint; they are named once."""
         found, self._to_undo = self._to_undo, []
         return found
+
+    def to_tell(self) -> list[tuple[int, str]]:
+        """Steps whose loss jumped, and what to do about it; each is told once."""
+        told, self._untold = self._untold, []
+        return told
 
     def state(self) -> dict[str, Any]:
         """For the checkpoint, so that a resumed run judges as if it had never stopped."""
@@ -115,6 +132,15 @@ class StabilityMonitor:
         self._returns = (step, self._returns[1] + 1 if self._returns[0] == step else 1)
         if self._returns[1] > self._settings.bad_steps_in_a_row:
             raise RunError(f"went back to the checkpoint of step {step} {self._returns[1]} times; {_ADVICE}")
+
+    def _tell(self, step: int, loss: float, usual: float, policy: str) -> None:
+        """Where a spike begins. Those that stop the run or take it back are said by whoever does so."""
+        quiet, self._last_spike = step - self._last_spike, step
+        if quiet < _QUIET_STEPS or policy not in _SPIKE_ADVICE:
+            return
+        rate = self._learning_rate(step - 1)
+        self._untold.append((step, f"the loss jumped to {loss:.4g} where {usual:.4g} is usual, at a learning rate of "
+                                   f"{rate:.3g}{_SPIKE_ADVICE[policy]}"))  # fmt: skip
 
     def _ceiling(self) -> float:
         """The highest loss that is no spike."""

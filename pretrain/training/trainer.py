@@ -87,7 +87,7 @@ class Trainer:
                 state.step, state.position = span.step, span.end
                 if bad := self._after_step(totals):
                     return bad
-        self.stability.read()
+        self._judge()
         return self.stability.steps_to_roll_back()
 
     def _after_step(self, totals: StepTotals) -> list[StepSpan]:
@@ -104,7 +104,7 @@ class Trainer:
         logs = last or self._due(train.log_every)
         evaluates, saves = (not last and self._due(every) for every in (train.eval_every, train.save_every))
         if logs or evaluates or saves:
-            self.stability.read()
+            self._judge()
         if logs:
             self._log(totals)
         if bad := self.stability.steps_to_roll_back():
@@ -114,6 +114,11 @@ class Trainer:
         if saves and self.state.saved_step != self.state.step:
             self._save()
         return []
+
+    def _judge(self) -> None:
+        self.stability.read()
+        for step, text in self.stability.to_tell():
+            self.logger.event(step, text)
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.state.step % every == 0

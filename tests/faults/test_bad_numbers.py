@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from pretrain.config import check
+from pretrain.config import Config, check
 from pretrain.distributed.context import DistributedContext
 from pretrain.errors import RunError
+from pretrain.training.schedule import learning_rate
 from pretrain.training.stability import StabilityMonitor, StepSpan
 from tests.multinode.runs import checkpoint, small_job
 from tests.training.corpora import tree
@@ -22,9 +23,13 @@ ALONE = DistributedContext(rank=0, local_rank=0, world_size=1, device=torch.devi
 STEPS, BAD = 14, 7
 
 
-def guard(**train: Any) -> StabilityMonitor:
+def config_of(**train: Any) -> Config:
     keys = {f"train__{key}": value for key, value in train.items()}
-    return StabilityMonitor(check(tree(Path("run"), Path("corpus"), **keys), "test"), ALONE)
+    return check(tree(Path("run"), Path("corpus"), **keys), "test")
+
+
+def guard(**train: Any) -> StabilityMonitor:
+    return StabilityMonitor(config_of(**train), ALONE)
 
 
 def stretch(step: int) -> StepSpan:
@@ -49,6 +54,21 @@ def test_a_spike_is_counted_wherever_it_is_read_and_noise_is_not():
         feed(judge, [*NOISY, 4.0, *NOISY[:10]], every=every)
         assert judge.counts["loss_spikes"] == 1
         assert judge.steps_to_roll_back() == []
+
+
+def test_where_a_spike_begins_is_told_with_what_to_do_and_once():
+    for policy, advice in (("count", "train.on_spike=roll_back"), ("skip", "its update was skipped")):
+        judge = guard(on_spike=policy, steps=1000)
+        feed(judge, [*NOISY, 4.0, 4.1, *NOISY, 4.0])
+        (first, text), (second, _) = judge.to_tell()
+        assert (first, second) == (61, 123)
+        rate = learning_rate(config_of(steps=1000))(60)
+        assert text.startswith(f"the loss jumped to 4 where 2 is usual, at a learning rate of {rate:.3g}; ")
+        assert advice in text
+        assert judge.to_tell() == []
+    judge = guard(on_spike="roll_back")
+    feed(judge, [*NOISY, 4.0])
+    assert judge.to_tell() == []
 
 
 def test_a_loss_that_falls_or_stays_the_same_is_no_spike():
@@ -197,6 +217,9 @@ def test_a_spike_is_counted_and_its_update_made_where_spikes_are_only_counted(po
     run = poisoned / "spike, count"
     last = next(record for record in reversed(records(run)) if "loss" in record)
     assert (last["loss_spikes"], last["dropped_updates"]) == (1, 0)
+    (event,) = (record for record in records(run) if "event" in record)
+    assert event["step"] == SPIKE
+    assert "its update was made" in event["event"]
 
 
 def test_a_spike_is_kept_from_the_weights_where_spikes_are_skipped(poisoned):
