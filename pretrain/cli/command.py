@@ -8,6 +8,7 @@ import json
 import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from functools import wraps
@@ -19,6 +20,7 @@ from pretrain.errors import PolymeraseError, RunError
 
 TRACEBACK = "POLYMERASE_TRACEBACK"  # set: what nobody foresaw is shown whole
 _INTERRUPTED, _NOBODY_READS = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as shells count
+_LINGER_S = 30.0  # longer than one rank of a host starts after another
 _HERE = Path(__file__).resolve().parents[2]
 P = ParamSpec("P")
 
@@ -115,10 +117,22 @@ def end_process(main: Callable[[], int]) -> NoReturn:
 
 
 def _complain(line: str, status: int) -> int:
-    """All ranks have the same to say, so the first one says it."""
-    if os.environ.get("RANK", "0") == "0":
+    if speaks():
         print(line, file=sys.stderr, flush=True)
     return status
+
+
+def speaks() -> bool:
+    """Whether this rank says what is wrong before the ranks have met: those of one host have the same to say.
+
+    A launcher ends all ranks as soon as one has ended with an error, and the one that speaks may still be importing:
+    the others wait to be ended.
+    """
+    ranks = (("RANK", "SLURM_PROCID"), ("LOCAL_RANK", "SLURM_LOCALID"))
+    if any(os.environ.get(ours, os.environ.get(slurm, "0")) == "0" for ours, slurm in ranks):
+        return True
+    time.sleep(_LINGER_S)
+    return False
 
 
 def _unforeseen(error: Exception) -> str:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pretrain.cli.command import TRACEBACK, Parser, command, positive, program
+from pretrain.cli.command import TRACEBACK, Parser, command, positive, program, speaks
 from pretrain.distributed.signals import EXIT_PREEMPTED, exit_on_signal_during_startup
 from pretrain.errors import PolymeraseError, RunError
 
@@ -71,9 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         return _train(config, args)
     except PolymeraseError as error:
-        # before the ranks have met; those of one host have the same to say
-        ranks = (("RANK", "SLURM_PROCID"), ("LOCAL_RANK", "SLURM_LOCALID"))
-        return _end(error, any(os.environ.get(ours, os.environ.get(slurm, "0")) == "0" for ours, slurm in ranks))
+        return _end(error, speaks())
 
 
 def _say(text: str) -> None:

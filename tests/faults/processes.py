@@ -60,12 +60,14 @@ class Run:
         command = [sys.executable, LAUNCH, "--config", str(self.config), *words]
         return self._process(command, rank, **(where | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} | env))
 
-    def start_launcher(self, ranks: int, *words: str, launcher: str = "deepspeed") -> subprocess.Popen:
+    def start_launcher(
+        self, ranks: int, *words: str, launcher: str = "deepspeed", script: str = LAUNCH
+    ) -> subprocess.Popen:
         """``deepspeed --num_gpus RANKS launch/pretrain.py``, or the same by ``torchrun``."""
         self.starts += 1
         count = "--num_gpus" if launcher == "deepspeed" else "--nproc_per_node"
         command = [str(Path(sys.executable).with_name(launcher)), count, str(ranks), "--master_port", str(free_port())]
-        return self._process([*command, LAUNCH, "--config", str(self.config), *words], 0)
+        return self._process([*command, script, "--config", str(self.config), *words], 0)
 
     def on_host(self, host: list[str], launcher: str, *words: str, **env: str) -> subprocess.Popen:
         """``LAUNCHER WORDS launch/pretrain.py --config ...`` on a host of :class:`tests.multinode.hosts.Hosts`."""

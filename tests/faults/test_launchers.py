@@ -1,0 +1,87 @@
+"""Ways to start x things that go wrong: exactly one line says what, and the status is that of the error.
+
+Each cell starts a launcher and its ranks, so all of it takes minutes.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.processes import Run, command_of, finish, kill_all, ranks_below, wait_for
+from tests.hang import HANG_S
+
+pytestmark = pytest.mark.slow
+
+ENDLESS = {"train__steps": 1_000_000, "schedule__total_steps": 1_000_000}
+WAYS = {"python": ("python", 1), "deepspeed, 1 rank": ("deepspeed", 1), "deepspeed, 2 ranks": ("deepspeed", 2),
+        "torchrun, 1 rank": ("torchrun", 1), "torchrun, 2 ranks": ("torchrun", 2)}  # fmt: skip
+ERRORS = {  # words of the command line, what the line says, exit status
+    "unknown option": (("--stepz=5",), "unrecognized arguments: --stepz=5", 2),
+    "unknown key": (("train.stepz=5",), "did you mean 'train.steps'?", 2),
+    "missing corpus": (("corpus.path=/nowhere",), "corpus '/nowhere' does not exist", 2),
+    "missing weights": (("model.init_from=/nowhere",), "/nowhere", 2),
+    "not finite": (("optimizer.lr=1e38", "schedule.warmup_steps=0", "optimizer.max_grad_norm=0",
+                    "train.on_bad_step=stop"), "not finite", 1),
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, corpora) -> Run:
+    return Run(tmp_path, corpora["plain"], ENDLESS)
+
+
+def start(run: Run, launcher: str, ranks: int, *words: str):
+    return run.start(1, *words)[0] if launcher == "python" else run.start_launcher(ranks, *words, launcher=launcher)
+
+
+def errors(run: Run) -> list[str]:
+    """The lines of ours that say what is wrong; launchers have theirs."""
+    return [line for line in run.log.splitlines() if line.startswith(("error: ", "stopped by "))]
+
+
+def ends(launcher: str, status: int) -> int:
+    """torchrun has one status for all errors."""
+    return 1 if launcher == "torchrun" else status
+
+
+@pytest.mark.parametrize("wrong", ERRORS)
+@pytest.mark.parametrize("way", WAYS)
+def test_every_error_is_one_line_under_every_launcher(run, way, wrong):
+    (launcher, ranks), (words, said, status) = WAYS[way], ERRORS[wrong]
+    process = start(run, launcher, ranks, *words)
+    try:
+        assert finish([process], 4 * HANG_S) == [ends(launcher, status)], run.log[-3000:]
+    finally:
+        kill_all([process])
+    (line,) = errors(run)
+    assert said in line
+
+
+@pytest.mark.parametrize("wrong", ["unknown option", "unknown key", "missing corpus"])
+@pytest.mark.parametrize("launcher", ["deepspeed", "torchrun"])
+def test_the_line_is_not_lost_when_the_rank_that_speaks_comes_late(run, launcher, wrong):
+    words, said, status = ERRORS[wrong]
+    process = run.start_launcher(2, *words, launcher=launcher, script=str(Path(__file__).with_name("late.py")))
+    try:
+        assert finish([process], 4 * HANG_S) == [ends(launcher, status)], run.log[-3000:]
+    finally:
+        kill_all([process])
+    (line,) = errors(run)
+    assert said in line
+
+
+@pytest.mark.parametrize("launcher", ["deepspeed", "torchrun"])
+def test_a_rank_that_dies_ends_the_launcher_and_is_told(run, launcher):
+    process = run.start_launcher(2, launcher=launcher)
+    try:
+        run.wait_for_step(2, [process])
+        ranks = ranks_below(process.pid)
+        os.kill(ranks[1], signal.SIGKILL)
+        (status,) = finish([process], HANG_S)
+        assert status not in (0, 75), run.log[-3000:]
+        wait_for(lambda: not any("pretrain.py" in command_of(pid) for pid in ranks), HANG_S)
+    finally:
+        kill_all([process])
+    assert any("lost rank 1" in line or "SIGKILL" in line or "-9" in line for line in run.log.splitlines())
