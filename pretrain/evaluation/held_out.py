@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from pretrain.config import Config, check, load_config
+from pretrain.config.yaml_file import merge, parse_overrides
 from pretrain.data.sources import open_checked
 from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import checkpoint_of
 from pretrain.families import Family
+from pretrain.families.choice import CUSTOM
 from pretrain.importing import load_pretrained_state
-from pretrain.models import ModelSettings, PackedBatch, has_output_head
+from pretrain.models import ModelSettings, PackedBatch, architecture_of, has_output_head
 from pretrain.objectives import OBJECTIVES, LossSums, default_objective
 from pretrain.objectives.base import TOKEN_SCOPES
 from pretrain.objectives.model import PretrainingModel
@@ -24,6 +26,8 @@ from pretrain.runs.checkpoint import WEIGHTS, read_state, read_tensors
 from pretrain.training.compatibility import settings_of_checkpoint
 from pretrain.training.components import RunComponents, build_components
 from pretrain.training.validation import Evaluator
+
+TOKENS_AT_ONCE = 4096  # of models without a recipe
 
 
 class EvalModel:
@@ -95,9 +99,11 @@ def _recipe_config(source: str, family: Family, encoder: ModelSettings, settings
 
     Motif masking needs lists that only who built them has; without them letters are masked one by one.
     """
+    longest = min(family.max_tokens, encoder.max_position_embeddings)
+    if family.name == CUSTOM:
+        return _without_recipe(source, encoder, longest, settings)
     name = f"{family.recipe}.yaml"
     recipe = load_config(name)
-    longest = min(family.max_tokens, encoder.max_position_embeddings)
     fitting = [f"model.init_from={source}", f"corpus.max_tokens={min(recipe.corpus.max_tokens or longest, longest)}"]
     if recipe.corpus.window:
         bases = family.build_tokenizer().max_nucleotides(longest)
@@ -111,6 +117,21 @@ def _recipe_config(source: str, family: Family, encoder: ModelSettings, settings
     if not all(path.is_file() for path in lists):
         fitting.append("masking={strategy: base}")
     return load_config(name, [*fitting, *settings])
+
+
+def _without_recipe(source: str, encoder: ModelSettings, longest: int, settings: list[str]) -> Config:
+    """A model of one's own, of which nobody published a recipe: hidden letters, or the next token if it is causal."""
+    architecture = architecture_of(encoder)
+    causal = architecture.is_causal(encoder)
+    tree = {
+        "model": {"architecture": architecture.name, "init_from": source},
+        "corpus": {"max_tokens": longest},
+        "masking": {"strategy": "none" if causal else "base"},
+        "objectives": {default_objective(causal): {}},
+        "batch": {"tokens": max(longest, TOKENS_AT_ONCE)},
+        "train": {"steps": 1},  # none is taken
+    }
+    return check(merge(tree, parse_overrides(settings)), source)
 
 
 def _load_run(

@@ -31,9 +31,14 @@ class OwnCode(Reader):
         return self.in_own_process([sys.executable, *words[1:]])
 
 
+def held_out_of(run: str, reader: Reader) -> list[dict]:
+    """The held-out figures of a run, in the order of its steps."""
+    lines = [json.loads(line) for line in (reader.folder / run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "validation/mlm/loss" in line]
+
+
 def test_the_new_parts_train_together(extended):
-    lines = [json.loads(line) for line in (extended.folder / "runs/small_bert/metrics.jsonl").read_text().splitlines()]
-    held_out = [line for line in lines if "validation/mlm/loss" in line]
+    held_out = held_out_of("runs/small_bert", extended)
     assert [line["step"] for line in held_out] == [20, 40]
     assert held_out[-1]["validation/gc_content/loss"] < held_out[0]["validation/gc_content/loss"]
     trained = next(text for line, text in extended.outputs.items() if "pretrain.py" in line)
@@ -43,12 +48,26 @@ def test_the_new_parts_train_together(extended):
 
 
 def test_the_new_bias_of_attention_trains(extended):
-    lines = [
-        json.loads(line) for line in (extended.folder / "runs/log_distance/metrics.jsonl").read_text().splitlines()
-    ]
-    held_out = [line for line in lines if "validation/mlm/loss" in line]
+    held_out = held_out_of("runs/log_distance", extended)
     assert held_out[-1]["validation/gc_content/loss"] < held_out[0]["validation/gc_content/loss"]
     assert "log_distance" in (extended.folder / "runs/log_distance/config.yaml").read_text()
+
+
+def test_the_new_architecture_learns_byte_pairs_and_is_exported_with_its_code(extended):
+    first, last = held_out_of("runs/gated_conv", extended)
+    assert last["validation/mlm/hidden/loss"] < first["validation/mlm/hidden/loss"]
+    folder = extended.folder / "exports/gated_conv"
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["architectures"], config["gate_kernel"]) == (["PolymeraseGatedConvForMaskedLM"], 5)
+    assert (folder / "modeling_polymerase_gated_conv.py").is_file()
+    assert json.loads((folder / "tokenizer.json").read_text())["model"]["type"] == "BPE"
+    evaluated = extended.outputs["python launch/evaluate.py exports/gated_conv --corpus corpora/rnas"]
+    assert "mlm, hidden" in evaluated
+
+
+def test_the_loss_over_amino_acids_falls_on_codons(extended):
+    first, last = held_out_of("runs/codons", extended)
+    assert last["validation/amino_acid/loss"] < first["validation/amino_acid/loss"]
 
 
 def test_the_new_family_agrees_with_transformers(extended):
