@@ -24,9 +24,9 @@ def join(*pieces: RnaSegment) -> RnaSegment:
     return RnaSegment("".join(piece.sequence for piece in pieces), "".join(piece.structure for piece in pieces))
 
 
-def loop(rng: random.Random, shortest: int, longest: int) -> RnaSegment:
-    """Unpaired random letters."""
-    count = rng.randint(shortest, longest)
+def loop(rng: random.Random, shortest: int, longest: int | None = None) -> RnaSegment:
+    """Unpaired random letters, ``shortest`` of them or up to ``longest``."""
+    count = rng.randint(shortest, shortest if longest is None else longest)
     return RnaSegment("".join(rng.choices(LOOP_LETTERS, LOOP_WEIGHTS, k=count)), "." * count)
 
 

@@ -1,9 +1,9 @@
 """A small made-up corpus, for demonstrations and tests: the same bytes for the same seed.
 
-Structured RNAs (--kind sequences): six types with their own architecture and motifs; `structure` is the planted one.
-Half of the molecules are relatives of one ancestor per type (on both sides of the split, as in databases that are split
-at random), and more than half of the nucleotides are paired: a model that sees context predicts masked letters that
-single-letter frequencies cannot.
+Structured RNAs (--kind sequences): six types with their own architecture and short motifs; `structure` is the planted
+one. More than half of the nucleotides are paired, nearly all with a partner farther away than any chain of counts sees,
+at the same place in all molecules of a type; letters are drawn anew for each, so no two are relatives. What there is to
+learn is pairing: a model that has learned it predicts hidden letters that neither neighbours nor relatives tell.
 
 A population on its genome (--kind allele-frequencies): repeats, stretches of other composition, variants that are
 mostly rare and like CpG sites; built by the stage allele-frequencies, with the last tenth (chr2) held out.
@@ -30,7 +30,7 @@ from data_prep.sample.genome import fasta_text, sample_genome, vcf_text
 from data_prep.stages import allele_frequencies
 
 BLOCK = 1000
-VERSION = 2  # of the generator: a corpus of another one is not taken for this one's
+VERSION = 3  # of the generator: a corpus of another one is not taken for this one's
 LEAST_BASES = 20_000  # chr2, a tenth of them in two halves, still has windows of the stage's default width
 
 

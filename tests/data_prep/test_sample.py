@@ -8,7 +8,8 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.sample import TYPES, ancestor
+from data_prep.sample import TYPES
+from data_prep.sample.types import CORE
 
 ALLOWED = {"GC", "CG", "AU", "UA", "GU", "UG"}
 
@@ -77,12 +78,25 @@ def test_partners_tell_what_single_letters_do_not(sample):
     assert entropy(joint) - entropy(given) < 0.4  # nats left when the partner is known
 
 
-def test_families_have_the_structure_of_their_ancestor_and_most_of_its_letters(sample):
-    records = rows(sample)
-    relatives = [(kind, sequence) for kind, sequence, structure in records if structure == ancestor(kind).structure]
-    assert 0.4 < len(relatives) / len(records) < 0.6
-    same = [a == b for kind, sequence in relatives for a, b in zip(sequence, ancestor(kind).sequence, strict=True)]
-    assert 0.8 < np.mean(same) < 0.95
+def test_partners_lie_far_apart_at_mirrored_places(sample):
+    distances, mirrored = [], []
+    for kind, _, structure in rows(sample):
+        found = [(a, b) for a, b in partners(structure).items() if a < b]
+        distances += [b - a for a, b in found]
+        mirrored += [a + b == CORE - 1 for a, b in found if kind != "riboswitch"]
+    assert all(mirrored)
+    assert min(distances) >= 8
+    assert np.median(distances) > 40
+    assert np.mean(np.array(distances) > 16) > 0.9  # farther than the highest order of the chains it is compared with
+
+
+def test_no_molecule_is_a_relative_of_another_one(sample):
+    word = 16  # letters; no motif is longer than six
+    owners = {}
+    for number, (_, sequence, _) in enumerate(rows(sample)):
+        for at in range(len(sequence) - word + 1):
+            owners.setdefault(sequence[at : at + word], set()).add(number)
+    assert sum(len(found) > 1 for found in owners.values()) <= 5  # chance: 10^5 words of 4^16, some with a motif
 
 
 def test_there_are_several_types_and_some_unknown_letters(sample):
@@ -91,8 +105,8 @@ def test_there_are_several_types_and_some_unknown_letters(sample):
     share = sum("N" in sequence for _, sequence, _ in records) / len(records)
     assert 0.01 < share < 0.06
     lengths = np.array([len(sequence) for _, sequence, _ in records])
-    assert lengths.min() >= 40
-    assert lengths.max() <= 200
+    assert lengths.min() >= CORE
+    assert lengths.max() <= 100
     assert len({sequence for _, sequence, _ in records}) == len(records)
 
 
