@@ -42,6 +42,29 @@ UPWARD = {
 }
 
 
+# The same of `data_prep`.
+DATA_LEVELS = [
+    ["errors"],
+    ["runtime"],
+    ["corpus"],
+    ["nucleotides"],
+    ["formats"],
+    ["records"],
+    ["filters"],
+    ["bpe", "fetch", "folding", "genomes", "inspection", "motifs", "rnacentral", "sample"],
+    ["utr", "variants"],
+    ["stages"],
+    ["__main__"],
+    ["benchmarks"],
+]
+DATA_LEVEL_OF = {room: level for level, rooms in enumerate(DATA_LEVELS) for room in rooms}
+DATA_UPWARD = {
+    ("data_prep.corpus.writer", "data_prep.filters.tally.Tally"),  # a manifest holds what filters counted
+    ("data_prep.stages.build", "data_prep.__main__.main"),  # a recipe is a list of commands
+    ("data_prep.stages.build", "data_prep.__main__.parse_command"),
+}
+
+
 def modules() -> list[tuple[str, Path]]:
     files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     return [(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path) for path in files]
@@ -108,6 +131,24 @@ def test_rooms_of_pretrain_import_downwards():
                 if not allowed:
                     wrong.add((module, name))
     assert not wrong
+
+
+def test_rooms_of_data_preparation_import_downwards():
+    """A room imports itself and rooms below it, not its neighbors on one line."""
+    found = {
+        (module, name)
+        for module, names in IMPORTS.items()
+        for name in names
+        if module.startswith("data_prep.") and name.startswith("data_prep.")
+    }
+    assert len(found) > 100
+    upward = {
+        (module, name)
+        for module, name in found
+        if (room := module.split(".")[1]) != (below := name.split(".")[1])
+        and DATA_LEVEL_OF[below] >= DATA_LEVEL_OF[room]
+    }
+    assert upward == DATA_UPWARD
 
 
 # they measure one architecture against a hand-written one, or its operator alone
