@@ -90,9 +90,9 @@ def _export(args: argparse.Namespace) -> None:
 
 def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
     """The run's page in MLflow names the exported model and holds its card."""
-    from pretrain.runs.tracking import Tracker
+    from pretrain.runs.tracking import Tracker, tracked_run
 
-    if run_id is not None:
+    if (run_id := tracked_run(run_dir, run_id)) is not None:
         tracker = Tracker(config.tracking, run_dir, run_id, running=False)
         tracker.tag("exported_model", str(out.resolve()))
         tracker.artifact(out / "README.md", "export")

@@ -57,17 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_to_mlflow(run: Any, page: Path) -> None:
-    """The page beside the run's other artifacts, where the run is tracked and has a checkpoint that says as what."""
+    """The page beside the run's other artifacts, where the run is tracked."""
     from pretrain.runs.checkpoint import Checkpoints, read_state
-    from pretrain.runs.tracking import Tracker
+    from pretrain.runs.tracking import Tracker, tracked_run
 
     checkpoints = Checkpoints(run.folder)
-    if steps := checkpoints.steps():
-        run_id = read_state(checkpoints.path(steps[-1]))["tracking_run"]
-        if run_id is not None:
-            tracker = Tracker(run.config.tracking, run.folder, run_id, running=False)
-            tracker.artifact(page, "report")
-            tracker.flush()
+    steps = checkpoints.steps()
+    told = read_state(checkpoints.path(steps[-1])).get("tracking_run") if steps else None
+    if (run_id := tracked_run(run.folder, told)) is not None:
+        tracker = Tracker(run.config.tracking, run.folder, run_id, running=False)
+        tracker.artifact(page, "report")
+        tracker.flush()
 
 
 def _corpora(run: Any) -> list[Any]:

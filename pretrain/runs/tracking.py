@@ -26,6 +26,15 @@ _LAST_WAIT_S, _SILENT_S = 120.0, 10.0  # at the end of a run, for what is not se
 _TRIES = 3  # of what fails although the store answers
 _TOGETHER = 100  # parameters or metrics in one request
 _ATTRIBUTES = ("step", "event", "batch_digest")  # of lines of metrics.jsonl, that are no metrics
+_NOTED = "mlflow_run_id.txt"
+
+
+def tracked_run(run_dir: Path, of_checkpoint: str | None) -> str | None:
+    """The MLflow run of a run folder; a checkpoint may be older than the first answer of a slow store."""
+    noted = run_dir / _NOTED
+    if of_checkpoint is None and noted.is_file():
+        return noted.read_text(encoding="ascii").strip()
+    return of_checkpoint
 
 
 class Tracker:
@@ -44,10 +53,8 @@ class Tracker:
     """
 
     def __init__(self, settings: TrackingSettings, run_dir: Path, run_id: str | None, *, running: bool = True):
-        self._noted = run_dir / "mlflow_run_id.txt"  # a run may end before its first checkpoint knows it
-        if run_id is None and self._noted.is_file():
-            run_id = self._noted.read_text(encoding="ascii").strip()
-        self.run_id = run_id
+        self._noted = run_dir / _NOTED
+        self.run_id = tracked_run(run_dir, run_id)
         self._settings, self._run_dir, self._running = settings, run_dir, running
         self._client: Any = None
         self._waiting: queue.Queue[Callable[[], None]] = queue.Queue()

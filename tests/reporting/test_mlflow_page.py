@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pretrain.runs.tracking import tracked_run
 from tests.evaluation.support import in_process
 from tests.hang import HANG_S
 from tests.training import corpora as build
@@ -104,3 +105,10 @@ def test_a_browser_shows_the_run(tracked, found, tmp_path):
     assert "validation/mlm/loss" in page
     assert "model.hidden_size" in page
     assert "plain-1" in page  # the dataset
+
+
+def test_a_run_is_found_though_its_checkpoint_came_before_the_first_answer_of_the_store(tmp_path):
+    assert tracked_run(tmp_path, None) is None
+    (tmp_path / "mlflow_run_id.txt").write_text("noted\n")
+    assert tracked_run(tmp_path, None) == "noted"
+    assert tracked_run(tmp_path, "of the checkpoint") == "of the checkpoint"
