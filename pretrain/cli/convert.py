@@ -38,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
         "--kind", choices=("mlm", "encoder"),
         help="with output head, or the base class alone (default: mlm where SOURCE has an output head)",
     )  # fmt: skip
+    result.add_argument(
+        "--without-tokenizer", action="store_true",
+        help="rows stand for other tokens than the family's: convert the weights alone",
+    )  # fmt: skip
     result.add_argument("--license", metavar="ID", help="licence id for the card (default: what the release states)")
     return result
 
@@ -65,7 +69,7 @@ def _convert(args: argparse.Namespace) -> None:
     refuse_existing(Path(args.out))
     print(f"reading {args.source}", flush=True)
     source = read_source(Path(args.source))
-    imported = import_published(source, family, overrides)
+    imported = import_published(source, family, overrides, any_vocabulary=args.without_tokenizer)
     for name, value in sorted(source.facts.items()):
         print(f"  {name} = {value}")
     has_head = has_output_head(imported.settings, imported.state)
@@ -74,7 +78,10 @@ def _convert(args: argparse.Namespace) -> None:
     kind: Kind = args.kind or ("mlm" if has_head else "encoder")
     facts = published_facts(source, imported, args.license)
     print("writing, and loading the result with transformers in a fresh process", flush=True)
-    report = export_model(imported.state, family, imported.settings, Path(args.out), facts, kind)
+    report = export_model(
+        imported.state, imported.family, imported.settings, Path(args.out), facts, kind,
+        with_tokenizer=not args.without_tokenizer,
+    )  # fmt: skip
     print(report)
 
 

@@ -51,6 +51,8 @@ def export_model(
     folder: Path,
     facts: CardFacts,
     kind: Kind = "mlm",
+    *,
+    with_tokenizer: bool = True,
 ) -> ExportReport:
     """Write, verify and publish a Hugging Face folder.
 
@@ -58,6 +60,7 @@ def export_model(
         state: float32 tensors ``encoder.…``, ``mlm_head.…`` and, where there are any, ``heads.…`` and ``unused.…``.
         folder: must not exist, or be empty.
         kind: ``mlm`` for the whole model, ``encoder`` for the base class without output head (native classes only).
+        with_tokenizer: False for weights whose rows stand for other tokens than the family's.
 
     Raises:
         PolymeraseError: the folder is taken, a tensor has no place, or stock transformers does not give what our
@@ -66,7 +69,8 @@ def export_model(
     form = form_of(family, settings)
     if kind == "encoder" and form.kind == "remote":
         raise PolymeraseError(f"{family.name} is exported whole; AutoModel loads the encoder of that folder")
-    tokenizer = family.build_tokenizer()
+    tokenizer = family.build_tokenizer() if with_tokenizer else None
+    vocab = tokenizer.vocab if tokenizer is not None else ()
     class_name, _ = class_of(form, settings, kind)
     with new_folder(folder) as partial:
         tensors = export_tensors(family, settings, state, kind)
@@ -74,16 +78,18 @@ def export_model(
         for name, side in ((OBJECTIVE_HEADS, tensors.heads), (UNUSED_TENSORS, tensors.unused)):
             if side:
                 save_file(side, partial / name)
-        config = config_json(family, settings, class_name, tokenizer.vocab)
+        config = config_json(family, settings, class_name, vocab)
         (partial / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         if form.kind == "remote":
             for name in OWN_FILES[form.model_type]:
                 shutil.copyfile(REMOTE_CODE / name, partial / name)
-        write_tokenizer(
-            tokenizer, partial, max_length=longest_input(family, settings), token_type_ids=family.token_type_ids
-        )
+        if tokenizer is not None:
+            longest = longest_input(family, settings)
+            write_tokenizer(tokenizer, partial, max_length=longest, token_type_ids=family.token_type_ids)
         verified = verify(partial, family, settings, state, tokenizer, kind)
-        remote_tokenizer = "auto_map" in json.loads((partial / "tokenizer_config.json").read_text(encoding="utf-8"))
+        remote_tokenizer = tokenizer is not None and "auto_map" in json.loads(
+            (partial / "tokenizer_config.json").read_text(encoding="utf-8")
+        )
         remote = (remote_tokenizer, form.kind == "remote")
         card = model_card(folder.name, family, settings, kind, tensors, remote, facts, verified)
         (partial / "README.md").write_text(card, encoding="utf-8")

@@ -52,7 +52,7 @@ def verify(
     family: Family,
     settings: ModelSettings,
     state: Mapping[str, Tensor],
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     kind: Kind,
 ) -> Verification:
     """Compare a written folder with the state it was written from.
@@ -60,14 +60,16 @@ def verify(
     Raises:
         PolymeraseError: it does not load, loads with tensors missing or left over, or differs beyond the tolerance.
     """
-    probe = make_probe(tokenizer, settings.max_position_embeddings)
+    probe = probe_of_ids(settings) if tokenizer is None else make_probe(tokenizer, settings.max_position_embeddings)
     found = _run_fresh(folder, form_of(family, settings), settings, probe, kind)
     ours = our_output(settings, state, tokenizer, probe, kind)
     difference = largest = 0.0
     for row, (ids, expected) in enumerate(zip(probe.ids, ours, strict=True)):
         real = found["attention_mask"][row].bool()
         if found["input_ids"][row][real].tolist() != ids.tolist():
-            raise PolymeraseError(f"export failed: its tokenizer reads {probe.texts[row][:40]!r} differently from ours")
+            raise PolymeraseError(
+                f"export failed: its tokenizer reads {(probe.texts or ['ids'])[row][:40]!r} differently from ours"
+            )
         difference = max(difference, (found["output"][row][real] - expected).abs().max().item())
         largest = max(largest, expected.abs().max().item())
     limit = TOLERANCE * max(1.0, largest / _FULL_SCALE)
@@ -96,9 +98,18 @@ def make_probe(tokenizer: Tokenizer, max_tokens: int) -> Probe:
     return Probe(texts, ids, masked)
 
 
+def probe_of_ids(settings: ModelSettings) -> Probe:
+    """Rows of ids of several lengths, for weights without a tokenizer; nothing is masked."""
+    rng = np.random.default_rng(20240317)
+    longest = min(settings.max_position_embeddings - 4, 90)
+    lengths = [longest, max(longest // 2, 1), min(longest, 11), 1]
+    usual = np.setdiff1d(np.arange(settings.vocab_size), [settings.pad_token_id, settings.mask_token_id])
+    return Probe([], [rng.choice(usual, size=length).astype(np.int32) for length in lengths], [])
+
+
 @torch.no_grad()
 def our_output(
-    settings: ModelSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer, probe: Probe, kind: Kind
+    settings: ModelSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer | None, probe: Probe, kind: Kind
 ) -> list[Tensor]:
     """Per probe sequence what our model gives: logits (T, V), or hidden states (T, D) for an encoder export."""
     model = LanguageModel.build(settings).eval()
@@ -108,15 +119,11 @@ def our_output(
     )
     ids = [tokens.copy() for tokens in probe.ids]
     for row, column in probe.masked:
-        ids[row][column] = tokenizer.mask_id
+        ids[row][column] = settings.mask_token_id
     flat = np.concatenate(ids)
-    batch = PackedBatch.pack(
-        torch.from_numpy(flat).long(),
-        [len(tokens) for tokens in ids],
-        side={
-            name: torch.from_numpy(fill(flat, None)) for name, fill in side_inputs_of(settings, tokenizer.vocab).items()
-        },
-    )
+    vocab = () if tokenizer is None else tokenizer.vocab
+    side = {name: torch.from_numpy(fill(flat, None)) for name, fill in side_inputs_of(settings, vocab).items()}
+    batch = PackedBatch.pack(torch.from_numpy(flat).long(), [len(tokens) for tokens in ids], side=side)
     hidden = model.encoder(batch).hidden
     output = model.logits(hidden) if kind == "mlm" else hidden
     return list(output.split([len(tokens) for tokens in ids]))
@@ -128,29 +135,38 @@ def _run_fresh(
     # an encoder that was trained without a pooler gets a random one from BertModel; its card says so
     may_be_new = ("pooler.",) if kind == "encoder" else ()
     # BertForMaskedLM has no place for the release's pooler, which AutoModel and classifiers read
-    return run_fresh(folder, class_of(form, settings, kind)[1], probe, may_be_new, ("bert.pooler.",))
+    return run_fresh(
+        folder, class_of(form, settings, kind)[1], probe, may_be_new, ("bert.pooler.",), settings.pad_token_id
+    )
 
 
 def run_fresh(
-    folder: Path, auto_class: str, probe: Probe, may_be_new: tuple[str, ...] = (), may_be_left: tuple[str, ...] = ()
+    folder: Path,
+    auto_class: str,
+    probe: Probe,
+    may_be_new: tuple[str, ...] = (),
+    may_be_left: tuple[str, ...] = (),
+    pad_id: int = 0,
 ) -> dict[str, Tensor]:
     """Token ids, attention mask and first output of a folder, as stock transformers gives them in a process of its own.
 
     Args:
         may_be_new: beginnings of tensors that the class may draw. may_be_left: that it may not read.
+        pad_id: of rows of ids, for folders without a tokenizer.
 
     Raises:
         PolymeraseError: transformers cannot load it, or not all of it.
     """
-    tokenizer_config, config = (
-        json.loads((folder / name).read_text(encoding="utf-8")) for name in ("tokenizer_config.json", "config.json")
-    )
+    file, config = folder / "tokenizer_config.json", json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tokenizer_config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     task: dict[str, Any] = {
         "texts": probe.texts,
         "masked": probe.masked,
         "auto_class": auto_class,
         "remote_model": "auto_map" in config,
-        "remote_tokenizer": "auto_map" in tokenizer_config,
+        "remote_tokenizer": tokenizer_config is not None and "auto_map" in tokenizer_config,
+        "ids": None if tokenizer_config is not None else [row.tolist() for row in probe.ids],
+        "pad_id": pad_id,
         "may_be_new": may_be_new,
         "may_be_left": may_be_left,
     }

@@ -2,13 +2,18 @@
 
 from pretrain.errors import unknown_name
 from pretrain.families.dnabert import DNABERT
+from pretrain.families.dnabert2 import DNABERT2
 from pretrain.families.ernie_rna import ERNIE_RNA
 from pretrain.families.evo1 import EVO1
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.gpn import GPN
+from pretrain.families.helm import HELM
 from pretrain.families.hyenadna import HYENADNA
 from pretrain.families.keys import TRANSFORMS, KeyLayout, KeyRule
+from pretrain.families.methylbert import METHYLBERT
 from pretrain.families.mutbert import MUTBERT
+from pretrain.families.nt import NT
+from pretrain.families.rinalmo import RINALMO
 from pretrain.families.rnaernie import RNAERNIE
 from pretrain.families.rnaernie2 import RNAERNIE2
 from pretrain.families.utr_lm import UTR_LM
@@ -24,6 +29,11 @@ FAMILIES: dict[str, Family] = {
         *UTRBERT,
         *DNABERT,
         MUTBERT,
+        *RINALMO,
+        *NT,
+        DNABERT2,
+        *METHYLBERT,
+        *HELM,
         *GPN,
         *HYENADNA,
         *EVO1,

@@ -14,6 +14,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family
 from pretrain.families.evo1 import EVO1
+from pretrain.families.golden_references import PADDED_GOLDENS
 from pretrain.families.hyenadna import HYENADNA
 from pretrain.families.published import our_tensors, parameter_count, published_model
 from pretrain.models import LanguageModel, ModelSettings, side_inputs_of
@@ -40,6 +41,9 @@ def measure(family: Family, golden: Path) -> Measured:
             f"{golden}: no golden files here; run the check in a clone of the repository, or say --golden"
         )
     with torch.no_grad():
+        if family.name in PADDED_GOLDENS:
+            case = PADDED_GOLDENS[family.name]
+            return Measured(case.difference(family, golden), case.tolerance, "upstream outputs")
         return REFERENCES.get(family.name, _transformers)(family, golden)
 
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pretrain.families.esm import complete_esm
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule, numbers_behind
 from pretrain.families.paper import Paper
@@ -100,18 +101,6 @@ def _contact_head(settings: Any) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _complete(tensors: dict[str, Tensor], settings: Any) -> None:
-    """EsmModel always has a contact head: zeros where there is none, so that loading neither warns nor draws random
-    numbers. And it keeps the rotary frequencies in its checkpoints."""
-    import torch
-
-    contacts = settings.num_hidden_layers * settings.num_attention_heads
-    tensors.setdefault("esm.contact_head.regression.weight", torch.zeros(1, contacts))
-    tensors.setdefault("esm.contact_head.regression.bias", torch.zeros(1))
-    exponents = torch.arange(0, settings.head_size, 2, dtype=torch.int64).float() / settings.head_size
-    tensors["esm.rotary_embeddings.inv_freq"] = 1.0 / settings.rope_theta**exponents
-
-
 def _heads_of_contacts(state: Mapping[str, Tensor]) -> dict[str, int]:
     """Attention heads, which no other tensor tells, from the contact head."""
     layers = len(numbers_behind(state, "encoder.layers."))
@@ -164,7 +153,7 @@ UTR_LM = Family(
         },
         extra_fields=("mask_token_id",),
         names={},
-        complete=_complete,
+        complete=complete_esm,
     ),
     heads=("mlm", "structure", "mfe"),
     unused_shapes=_contact_head,

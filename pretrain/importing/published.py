@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pretrain.families.own_code import MODEL_TYPES, family_of_config, settings_o
 from pretrain.importing.match import KeyMatch, check, match
 from pretrain.importing.sizes import settings_from, sizes_of
 from pretrain.importing.source import FAMILY_KEY, TOKENIZER_KEY, ImportedFile, read_source
-from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside
+from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside, with_tokenizer_beside
 from pretrain.models import ModelSettings, architecture_of, find_architecture
 from pretrain.models.record import with_fields
 
@@ -32,7 +32,9 @@ class Imported:
     layout: str  # "upstream" or "Hugging Face"
 
 
-def import_published(source: ImportedFile, family: Family, overrides: Mapping[str, Any] | None = None) -> Imported:
+def import_published(
+    source: ImportedFile, family: Family, overrides: Mapping[str, Any] | None = None, *, any_vocabulary: bool = False
+) -> Imported:
     """Read a source as a model of ``family``.
 
     The release's own layout and the Hugging Face one are told apart by their names; where both have the same names
@@ -40,6 +42,7 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
 
     Args:
         overrides: settings under the names of transformers configs, for what neither shapes nor config.json tell.
+        any_vocabulary: rows may stand for other tokens than the family's; whoever asks keeps their meaning.
 
     Raises:
         PolymeraseError: names the tensors at fault, the family this looks like instead, or the id that means another
@@ -49,6 +52,8 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
     family = family_of_config(family, source.config)
     layout, matched = _best_layout(source, family)
     rows = sizes_of(family, matched.state).get("vocab_size")
+    if any_vocabulary and rows is not None:
+        family = replace(family, settings=replace(family.settings, vocab_size=rows))
     if _problems(matched, family) or rows != family.settings.vocab_size:
         alike = [other for other in families_like(source) if other != family.name]
         if alike:
@@ -65,7 +70,9 @@ def import_published(source: ImportedFile, family: Family, overrides: Mapping[st
         )
     settings = settings_from(family, matched.state, source.config, overrides or {}, name)
     check(matched, family, settings, name)
-    check_vocabulary(str(source.path.parent), family, source.path.parent)
+    if not any_vocabulary:
+        published = with_tokenizer_beside(published, source.path.parent)
+        check_vocabulary(str(source.path.parent), published, source.path.parent)
     return Imported(published, settings, matched.state | source.side, layout)
 
 

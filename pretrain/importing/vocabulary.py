@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pretrain.families import Family
 from pretrain.families.family import VOCABULARY_FILES
 from pretrain.importing.damage import brief
 from pretrain.models import ModelSettings, architecture_of
+from pretrain.tokenizers import FROM_A_FILE
 
 _IDS = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
 
@@ -44,6 +46,23 @@ def _by_id(tokenizer: Mapping[str, Any]) -> tuple[str, ...]:
     if sorted(ids.values()) != list(range(len(ids))):
         raise ValueError("its ids do not count from 0 up")
     return tuple(sorted(ids, key=lambda token: ids[token]))
+
+
+def with_tokenizer_beside(family: Family, folder: Path) -> Family:
+    """A family whose tokenizer is a file (byte pairs), with the one that lies beside its weights.
+
+    Raises:
+        PolymeraseError: there is none.
+    """
+    if family.tokenizer not in FROM_A_FILE or family.tokenizer_options:
+        return family
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise PolymeraseError(
+            f"{folder}: no tokenizer.json, and {family.name} reads its tokens from one; put the file that travels with "
+            "the weights there, or give --without-tokenizer for weights whose vocabulary is not the family's"
+        )
+    return replace(family, tokenizer_options={"file": str(file)})
 
 
 def check_vocabulary(source: str, family: Family, folder: Path) -> None:
