@@ -48,7 +48,11 @@ def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
         assert settings is not None, "a model without a family is known by its settings"
         return custom_family(settings, _tokenizer_name(model), _tokenizer_options(model))
     family = find_family(model.family)
-    return with_tokenizer(family, model.tokenizer or family.tokenizer, _tokenizer_options(model))
+    tokenizer = model.tokenizer or family.tokenizer
+    options = _tokenizer_options(model)
+    if not options and model.init_from is not None:  # the file that the weights were trained with lies beside them
+        options = options_in_folder(tokenizer, Path(model.init_from))
+    return with_tokenizer(family, tokenizer, options)
 
 
 def with_tokenizer(family: Family, tokenizer: str, options: Mapping[str, Any]) -> Family:

@@ -98,7 +98,7 @@ PADDED_GOLDENS = {
         "helm", _HELM, ids="xe.input", mask=None, logits="mlm_xe_nopos_bidirectional.logits", without=_NO_POSITIONS
     ),
     "helm_clm": PaddedGolden(
-        "helm", _HELM, ids="xe.input", mask=None, logits="clm_xe_nopos_released_pads_counted.logits",
+        "helm", _HELM, ids="xe.target", mask=None, logits="clm_xe_nopos_released_pads_counted.logits",
         without=_NO_POSITIONS,
     ),
 }  # fmt: skip

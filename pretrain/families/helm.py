@@ -134,7 +134,6 @@ def _helm(name: str, causal: bool) -> Family:
         upstream=UPSTREAM_KEYS,
         ports=(LIGHTNING_KEYS,),
         hugging_face=GPT2_FORM if causal else OWN_FORMS["transformer"],
-        heads=("causal_lm",) if causal else ("mlm",),
         more_sizes=_positions,
         licence="other",
         paper=Paper(

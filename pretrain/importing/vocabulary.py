@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
+from pretrain.families.choice import options_in_folder
 from pretrain.families.family import VOCABULARY_FILES
 from pretrain.importing.damage import brief
 from pretrain.models import ModelSettings, architecture_of
-from pretrain.tokenizers import FROM_A_FILE
 
 _IDS = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
 
@@ -54,15 +54,15 @@ def with_tokenizer_beside(family: Family, folder: Path) -> Family:
     Raises:
         PolymeraseError: there is none.
     """
-    if family.tokenizer not in FROM_A_FILE or family.tokenizer_options:
+    options = options_in_folder(family.tokenizer, folder)
+    if not options or family.tokenizer_options:
         return family
-    file = folder / "tokenizer.json"
-    if not file.is_file():
+    if not Path(options["file"]).is_file():
         raise PolymeraseError(
             f"{folder}: no tokenizer.json, and {family.name} reads its tokens from one; put the file that travels with "
             "the weights there, or give --without-tokenizer for weights whose vocabulary is not the family's"
         )
-    return replace(family, tokenizer_options={"file": str(file)})
+    return replace(family, tokenizer_options=options)
 
 
 def check_vocabulary(source: str, family: Family, folder: Path) -> None:

@@ -44,9 +44,6 @@ TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {
 }
 
 
-FROM_A_FILE = ("bpe",)  # what they know stands in a file, which belongs to the weights
-
-
 def build_tokenizer(name: str, **options: Any) -> Tokenizer:
     """The tokenizer of that name; PolymeraseError if there is none, or it has no such option."""
     if name not in TOKENIZERS:
@@ -57,4 +54,4 @@ def build_tokenizer(name: str, **options: Any) -> Tokenizer:
         raise PolymeraseError(f"tokenizer {name!r}: {error}") from None
 
 
-__all__ = ["FROM_A_FILE", "TOKENIZERS", "Measured", "PerNucleotide", "TokenBatch", "Tokenizer", "build_tokenizer"]
+__all__ = ["TOKENIZERS", "Measured", "PerNucleotide", "TokenBatch", "Tokenizer", "build_tokenizer"]
