@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.families.own_code import OWN_FORMS
+from pretrain.families.own_code import OWN_FORMS, untied
 from pretrain.families.paper import Paper
 from pretrain.models.convnet.settings import ConvNetSettings
 
@@ -115,10 +115,8 @@ def _gpn(name: str, settings: ConvNetSettings, keys: KeyLayout, parameters: int,
     kernels = (
         {"kernel_size": ("first_kernel_size", "kernel_size")} if legacy else {"rest_kernel_size": ("kernel_size",)}
     )
-    own_names = OWN_FORMS["convnet"].keys.rules
     form = replace(
-        OWN_FORMS["convnet"],
-        keys=KeyLayout((*own_names, KeyRule("mlm_head.decoder.weight", "mlm_head.decoder.weight"))),  # never tied
+        untied(OWN_FORMS["convnet"]),
         constants={"pooler_type": "mean"},
         extra_fields=_SHAPE_KEYS,
         names={"n_layers": ("num_hidden_layers",), **kernels},

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.families.own_code import OWN_FORMS
+from pretrain.families.own_code import OWN_FORMS, untied
 from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
 
@@ -66,21 +66,12 @@ UPSTREAM_KEYS = replace(_gpt2("model."), prefixes=("module.",))
 LIGHTNING_KEYS = replace(_gpt2("model.model."), prefixes=("module.",))
 
 
-def _complete(tensors: dict[str, Tensor], settings: Any) -> None:
-    """GPT2Model always adds a table of positions: zeros where the model has none."""
-    import torch
-
-    table = torch.zeros(settings.max_position_embeddings, settings.hidden_size)
-    tensors.setdefault("transformer.wpe.weight", table)
-
-
 GPT2_FORM = HuggingFaceForm(
     kind="native",
     model_type="gpt2",
     base_class="GPT2Model",
     masked_lm_class="GPT2LMHeadModel",
     keys=_gpt2("transformer."),
-    complete=_complete,
     constants={"activation_function": "gelu_new", "tie_word_embeddings": False, "embd_pdrop": 0.0},
     names={
         "n_embd": ("hidden_size",),
@@ -133,7 +124,7 @@ def _helm(name: str, causal: bool) -> Family:
         parameters=50_636_800,
         upstream=UPSTREAM_KEYS,
         ports=(LIGHTNING_KEYS,),
-        hugging_face=GPT2_FORM if causal else OWN_FORMS["transformer"],
+        hugging_face=GPT2_FORM if causal else untied(OWN_FORMS["transformer"]),
         more_sizes=_positions,
         licence="other",
         paper=Paper(

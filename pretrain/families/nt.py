@@ -15,7 +15,7 @@ from dataclasses import replace
 from pretrain.families.esm import complete_esm
 from pretrain.families.family import Family, HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.families.own_code import OWN_FORMS
+from pretrain.families.own_code import OWN_FORMS, untied
 from pretrain.families.paper import Paper
 from pretrain.families.utr_lm import ESM_KEYS
 from pretrain.models.transformer.settings import TransformerSettings
@@ -129,7 +129,7 @@ def _nt(version: str, size: str) -> Family:
         max_tokens=1000 if first else 2048,
         parameters=parameters,
         upstream=V1_KEYS if first else V2_KEYS,
-        hugging_face=NATIVE_FORM if first else OWN_FORMS["transformer"],
+        hugging_face=NATIVE_FORM if first else untied(OWN_FORMS["transformer"]),
         licence="cc-by-nc-sa-4.0",
         paper=PAPER,
         notes=(NON_COMMERCIAL,),

@@ -118,8 +118,11 @@ def form_of(family: Family, settings: Any) -> HuggingFaceForm:
 def _own_form_of(settings: Any) -> HuggingFaceForm:
     architecture = architecture_of(settings)
     form = OWN_FORMS[architecture.name]
-    if architecture.head(settings).tied:
-        return form
+    return form if architecture.head(settings).tied else untied(form)
+
+
+def untied(form: HuggingFaceForm) -> HuggingFaceForm:
+    """The form of models whose output matrix is a tensor of its own."""
     return replace(form, keys=KeyLayout((*form.keys.rules, KeyRule(_DECODER, _DECODER))))
 
 
@@ -128,12 +131,15 @@ def _computes(family: Family, settings: Any) -> bool:
     if type(settings) is not type(family.settings):
         return False
     free = _FREE + family.hugging_face.extra_fields
-    if "hidden_act" in family.hugging_face.names:
+    one_activation = "hidden_act" in family.hugging_face.names  # of MLP and head alike, and free
+    if one_activation:
         free += _ACTIVATIONS
     if family.settings.segment_rows and settings.segment_rows:
         free += ("segment_rows",)
     published = replace(family.settings, **{name: getattr(settings, name) for name in free})
-    return published == settings and settings.mlp == settings.head_act and settings.mlp in _NATIVE_ACTIVATIONS
+    if published != settings:
+        return False
+    return not one_activation or (settings.mlp == settings.head_act and settings.mlp in _NATIVE_ACTIVATIONS)
 
 
 def own_config(settings: Any, vocab: tuple[str, ...]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ Where sources disagree, and what we follow:
 
 from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
-from pretrain.families.own_code import OWN_FORMS
+from pretrain.families.own_code import OWN_FORMS, untied
 from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
 
@@ -98,7 +98,7 @@ def _rinalmo(size: str) -> Family:
         parameters=parameters,
         upstream=UPSTREAM_KEYS,
         ports=(UNFUSED_KEYS,),
-        hugging_face=OWN_FORMS["transformer"],
+        hugging_face=untied(OWN_FORMS["transformer"]),
         licence="cc-by-4.0",
         paper=Paper(
             "penic2025rinalmo",

@@ -70,7 +70,7 @@ class StructureObjective(Objective):
     @classmethod
     def card_notes(cls, settings: Structure, facts: Mapping[str, Any]) -> list[str]:
         """Which nucleotide a token's symbol belongs to."""
-        return [SHIFT_NOTES[settings.label_shift]]
+        return [structure_note(settings.label_shift)]
 
     def head(self, context: ObjectiveContext) -> torch.nn.Module:
         """Three classes at every token."""
@@ -100,7 +100,6 @@ class StructureObjective(Objective):
         return np.where((nucleotide >= 0) | (column == 0), column, -1)
 
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
-        """Cross-entropy of the three classes."""
         """Cross-entropy of the three classes."""
         assert head is not None
         return class_loss(head(outputs.hidden[targets["index"]]), targets)
