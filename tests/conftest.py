@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,17 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
         "alleles": build.build_alleles(folder),
         "genome": build.build_genome(folder),
     }
+
+
+@pytest.fixture(scope="session")
+def byte_pairs(tmp_path_factory) -> Path:
+    """A tokenizer.json of 4,096 byte pairs, as many as DNABERT-2 has, trained on random letters."""
+    from data_prep.bpe.train import train
+
+    letters = random.Random(0)
+    file = tmp_path_factory.mktemp("byte-pairs") / "tokenizer.json"
+    train(("".join(letters.choices("ACGT", k=1000)) for _ in range(300)), 4096).save(str(file))
+    return file
 
 
 @pytest.fixture(scope="session")

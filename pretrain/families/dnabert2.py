@@ -11,6 +11,8 @@ Where sources disagree, and what we follow:
 * Its optimizer decays all weights by a fixed amount that does not scale with the rate (decoupled); named in the config.
 """
 
+from dataclasses import replace
+
 from pretrain.families.bert_keys import bert_pooler
 from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
@@ -68,7 +70,7 @@ DNABERT2 = Family(
     max_tokens=512,
     parameters=117_074_176,
     upstream=UPSTREAM_KEYS,
-    hugging_face=OWN_FORMS["transformer"],
+    hugging_face=replace(OWN_FORMS["transformer"], names={"type_vocab_size": ("segment_rows",)}),
     unused_parameters=590_592,
     unused_shapes=bert_pooler,
     licence="apache-2.0",

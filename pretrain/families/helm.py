@@ -124,7 +124,7 @@ def _helm(name: str, causal: bool) -> Family:
         parameters=50_636_800,
         upstream=UPSTREAM_KEYS,
         ports=(LIGHTNING_KEYS,),
-        hugging_face=GPT2_FORM if causal else untied(OWN_FORMS["transformer"]),
+        hugging_face=GPT2_FORM if causal else replace(untied(OWN_FORMS["transformer"]), names={}),
         more_sizes=_positions,
         licence="other",
         paper=Paper(

@@ -129,7 +129,7 @@ def _nt(version: str, size: str) -> Family:
         max_tokens=1000 if first else 2048,
         parameters=parameters,
         upstream=V1_KEYS if first else V2_KEYS,
-        hugging_face=NATIVE_FORM if first else untied(OWN_FORMS["transformer"]),
+        hugging_face=NATIVE_FORM if first else replace(untied(OWN_FORMS["transformer"]), names={}),
         licence="cc-by-nc-sa-4.0",
         paper=PAPER,
         notes=(NON_COMMERCIAL,),

@@ -10,6 +10,8 @@ Where sources disagree, and what we follow:
 * How weights began, betas, epsilon and which tensors decay are not published; torch's defaults are assumed.
 """
 
+from dataclasses import replace
+
 from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
 from pretrain.families.own_code import OWN_FORMS, untied
@@ -98,7 +100,7 @@ def _rinalmo(size: str) -> Family:
         parameters=parameters,
         upstream=UPSTREAM_KEYS,
         ports=(UNFUSED_KEYS,),
-        hugging_face=untied(OWN_FORMS["transformer"]),
+        hugging_face=replace(untied(OWN_FORMS["transformer"]), names={}),
         licence="cc-by-4.0",
         paper=Paper(
             "penic2025rinalmo",

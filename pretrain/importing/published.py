@@ -134,5 +134,8 @@ def _best_layout(source: ImportedFile, family: Family) -> tuple[str, KeyMatch]:
 def _problems(matched: KeyMatch, family: Family) -> int:
     architecture = architecture_of(family.settings)
     counts = {name: max(1, len(numbers_behind(matched.state, prefix))) for name, prefix in architecture.counted.items()}
-    told = counts | family.more_sizes(matched.state)
-    return len(matched.unexpected) + len(matched.missing(family, with_fields(architecture, told, family.settings)))
+    try:
+        settings = with_fields(architecture, counts | family.more_sizes(matched.state), family.settings)
+    except PolymeraseError:  # sizes that do not fit the published ones; which of them is wrong is said later
+        settings = with_fields(architecture, counts, family.settings)
+    return len(matched.unexpected) + len(matched.missing(family, settings))

@@ -55,8 +55,17 @@ def read(path: Path, family: str, **settings: Any) -> Imported:
     return import_published(read_source(path), FAMILIES[family], settings)
 
 
+@pytest.fixture
+def beside(tmp_path: Path, byte_pairs: Path) -> Callable[[str], None]:
+    """Puts the tokenizer of a family that reads it from a file beside the weights."""
+    return lambda name: (
+        None if FAMILIES[name].tokenizer != "bpe" else (tmp_path / "tokenizer.json").hardlink_to(byte_pairs)
+    )
+
+
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_file_in_the_releases_layout_gives_exactly_our_tensors(tmp_path: Path, name: str) -> None:
+def test_a_file_in_the_releases_layout_gives_exactly_our_tensors(tmp_path: Path, name: str, beside: Callable) -> None:
+    beside(name)
     state = tiny_state(FAMILIES[name])
     torch.save(upstream_tensors(FAMILIES[name], state), tmp_path / "checkpoint.bin")
     settings = tiny_settings(FAMILIES[name])
@@ -155,7 +164,8 @@ def test_a_folder_of_transformers_ernie_class_is_an_rnaernie(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_names_that_a_parallel_wrapper_wrote_are_read(tmp_path: Path, name: str) -> None:
+def test_names_that_a_parallel_wrapper_wrote_are_read(tmp_path: Path, name: str, beside: Callable) -> None:
+    beside(name)
     state = tiny_state(FAMILIES[name])
     wrapped = {f"module.{key}": tensor for key, tensor in upstream_tensors(FAMILIES[name], state).items()}
     torch.save(wrapped, tmp_path / "checkpoint.bin")

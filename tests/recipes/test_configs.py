@@ -15,6 +15,15 @@ DEMO = {f"demo/{path.stem}": path for path in sorted((CONFIG_FOLDER / "demo").gl
 COMBINATIONS = {"everything", "soft_structure"}
 
 
+@pytest.fixture(autouse=True)
+def made_before(tmp_path, monkeypatch, byte_pairs):
+    """Recipes of byte pairs name a tokenizer file that a step before makes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpora").mkdir()
+    for name in ("dnabert2.json", "demo-bpe.json"):
+        (tmp_path / "corpora" / name).hardlink_to(byte_pairs)
+
+
 def stem(family: str) -> str:
     """The file name of a family's recipe."""
     return "ernie" if family == "ernie_rna" else family
@@ -30,8 +39,7 @@ def test_every_family_has_a_recipe_and_a_small_twin():
 
 @pytest.mark.parametrize("name", [*PUBLISHED, *DEMO])
 @pytest.mark.parametrize("quirks", ["fixed", "upstream"])
-def test_a_recipe_is_planned_without_its_corpus(tmp_path, monkeypatch, name, quirks):
-    monkeypatch.chdir(tmp_path)
+def test_a_recipe_is_planned_without_its_corpus(name, quirks):
     plan = describe(load_config(f"{name}.yaml", [f"quirks={quirks}", "corpus.path=nowhere"]), 1)
     assert "first batch         not known: corpus 'nowhere' does not exist" in plan
 
