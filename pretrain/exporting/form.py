@@ -27,7 +27,7 @@ def config_json(
     """config.json: the class's settings, where its code is, and which family of ours this is.
 
     Args:
-        vocab: token of each id; that of the family's tokenizer by default.
+        vocab: token of each id, for models that pair them; that of the family's tokenizer by default.
     """
     form = form_of(family, settings)
     ours = {FAMILY_KEY: family.name, TOKENIZER_KEY: family.tokenizer}
@@ -35,7 +35,7 @@ def config_json(
     if form.kind == "native":
         return form.config(settings) | common
     if vocab is None:
-        vocab = family.build_tokenizer().vocab
+        vocab = family.build_tokenizer().vocab if getattr(settings, "pairing_bias", False) else ()
     stem, head = form.base_class.removesuffix("Model"), class_of(form, settings, "mlm")[0]
     auto_map = {
         "AutoConfig": f"configuration_{form.model_type}.{stem}Config",

@@ -75,8 +75,9 @@ def _check_depth(
     """A file that lost its last layers looks like a whole model with fewer of them: where nobody states any size, a
     model as wide as the published one must be as deep, unless tensors of the release tell otherwise."""
     architecture, published = architecture_of(family.settings), family.settings
-    as_wide = all(shapes[name] == getattr(published, name) for name in architecture.dimensions if name in shapes)
     told = family.more_sizes(state)
+    seen = [name for name in architecture.dimensions if name in shapes and name not in told]
+    as_wide = all(shapes[name] == getattr(published, name) for name in seen)
     fits = bool(told) and all(value == getattr(published, name) for name, value in told.items())
     trusted = fits or any(name in stated for name in (*architecture.dimensions, *architecture.counted))
     for name in architecture.counted:

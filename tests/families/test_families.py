@@ -119,9 +119,10 @@ def whole(key: str) -> str:
     return key.partition("[")[0]
 
 
-def numbers_positions_without_pads(family) -> bool:
-    """EsmModel counts a position for what is no pad alone, wherever the pad stands."""
-    return family.hugging_face.model_type == "esm" and family.settings.position_embedding_type == "learned"
+def reads_pads_otherwise(family) -> bool:
+    """A pad among the tokens: EsmModel counts no position for it, and GPT2Model trains its row like any other."""
+    learned = family.settings.position_embedding_type == "learned"
+    return family.hugging_face.model_type == "gpt2" or (family.hugging_face.model_type == "esm" and learned)
 
 
 @NATIVE
@@ -146,8 +147,11 @@ def test_gradients_equal_the_native_class(family):
     theirs.load_state_dict(published, strict=False)
     theirs.tie_weights()
     ids = torch.randint(0, family.settings.vocab_size, (2, 16))
-    if not numbers_positions_without_pads(family):
-        ids[:, 3] = family.settings.pad_token_id  # a random replacement may draw it; its row then gets no gradient
+    pad = family.settings.pad_token_id
+    if reads_pads_otherwise(family):
+        ids[ids == pad] = pad + 1
+    else:
+        ids[:, 3] = pad  # a random replacement may draw it; its row then gets no gradient
     everywhere = torch.ones_like(ids, dtype=torch.bool)
     theirs(input_ids=ids, attention_mask=everywhere.long()).logits.square().mean().backward()
     ours(unpad(ids, everywhere).batch).square().mean().backward()
