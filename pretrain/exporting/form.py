@@ -34,8 +34,6 @@ def config_json(
     common = {"architectures": [class_name], "dtype": "float32", **ours}
     if form.kind == "native":
         return form.config(settings) | common
-    if vocab is None:
-        vocab = family.build_tokenizer().vocab if getattr(settings, "pairing_bias", False) else ()
     stem, head = form.base_class.removesuffix("Model"), class_of(form, settings, "mlm")[0]
     auto_map = {
         "AutoConfig": f"configuration_{form.model_type}.{stem}Config",
@@ -44,5 +42,9 @@ def config_json(
         "AutoModelForSequenceClassification": f"modeling_{form.model_type}.{stem}ForSequenceClassification",
         "AutoModelForTokenClassification": f"modeling_{form.model_type}.{stem}ForTokenClassification",
     }
-    own = {"model_type": form.model_type, **own_config(settings, vocab), **form.constants}
+    own = {
+        "model_type": form.model_type,
+        **own_config(settings, lambda: family.build_tokenizer().vocab if vocab is None else vocab),
+        **form.constants,
+    }
     return own | common | {"auto_map": auto_map}

@@ -6,7 +6,7 @@ their own names, so that whatever ``model:`` of a run can say comes back from it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -142,12 +142,12 @@ def _computes(family: Family, settings: Any) -> bool:
     return not one_activation or (settings.mlp == settings.head_act and settings.mlp in _NATIVE_ACTIVATIONS)
 
 
-def own_config(settings: Any, vocab: tuple[str, ...]) -> dict[str, Any]:
-    """The settings as config.json of an export with our code has them."""
+def own_config(settings: Any, vocab: Callable[[], tuple[str, ...]]) -> dict[str, Any]:
+    """The settings as config.json of an export with our code has them; ``vocab`` is asked by models that pair tokens."""
     config = asdict(settings) | {"tie_word_embeddings": architecture_of(settings).head(settings).tied}
     config.pop("head_tied", None)
     if config.get("pairing_bias"):
-        config["pairing_scores"] = pairing_scores(vocab)
+        config["pairing_scores"] = pairing_scores(vocab())
     return config
 
 
