@@ -143,7 +143,7 @@ def _computes(family: Family, settings: Any) -> bool:
 
 
 def own_config(settings: Any, vocab: Callable[[], tuple[str, ...]]) -> dict[str, Any]:
-    """The settings as config.json of an export with our code has them; ``vocab`` is asked by models that pair tokens."""
+    """The settings as config.json of an export with our code has them; models that pair tokens ask for ``vocab``."""
     config = asdict(settings) | {"tie_word_embeddings": architecture_of(settings).head(settings).tied}
     config.pop("head_tied", None)
     if config.get("pairing_bias"):

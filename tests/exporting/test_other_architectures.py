@@ -66,7 +66,7 @@ def theirs(case: str, golden: Path) -> torch.nn.Module:
     stem = form.base_class.removesuffix("Model")
     config = getattr(import_module(f"{REMOTE}.configuration_{form.model_type}"), f"{stem}Config")
     kind = getattr(import_module(f"{REMOTE}.modeling_{form.model_type}"), class_of(form, settings, "mlm")[0])
-    model = kind(config(**own_config(settings, ())))
+    model = kind(config(**own_config(settings, tuple)))
     tensors = export_tensors(family, settings, our_tensors(keys, load_file(golden / file)), "mlm").model
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     assert not unexpected
@@ -148,7 +148,7 @@ def test_a_fresh_model_and_a_step_of_fine_tuning_are_finite(case, golden):
 
 def test_its_config_holds_every_setting(case):
     settings = CASES[case][0]
-    config = own_config(settings, ())
+    config = own_config(settings, tuple)
     assert set(asdict(settings)) - set(config) == {"head_tied"}
 
 

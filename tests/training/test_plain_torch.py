@@ -63,7 +63,7 @@ def hugging_face_model(components: RunComponents) -> tuple[nn.Module, nn.ModuleD
         module = importlib.import_module(folder.format("modeling"))
         names = vars(importlib.import_module(folder.format("configuration")))
         config = names[f"{form.masked_lm_class.removesuffix('ForMaskedLM')}Config"](
-            **own_config(components.settings, components.tokenizer.vocab), **form.constants
+            **own_config(components.settings, lambda: components.tokenizer.vocab), **form.constants
         )
     model = getattr(module, form.masked_lm_class)(config).train()
     tensors = export_tensors(components.family, components.settings, state, "mlm")
