@@ -43,7 +43,7 @@ class Ragged:
 
     @property
     def lengths(self) -> np.ndarray:
-        """int64 (S,)"""
+        """Rows' lengths, int64 (S,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
     @cached_property

@@ -120,7 +120,7 @@ def _merge(one: Path, other: Path, out: Path) -> Path:
 
 
 def _as_array(keys: Sequence[bytes]) -> np.ndarray:
-    """uint64 (S, 2)"""
+    """Keys as two words each, uint64 (S, 2)."""
     return np.frombuffer(b"".join(keys), np.uint64).reshape(-1, 2)
 
 

@@ -31,7 +31,7 @@ class RecordBatch:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """int64 (R,)"""
+        """Letters of each record, int64 (R,)."""
         return self.sequences.lengths
 
     def __len__(self) -> int:

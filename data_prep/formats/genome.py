@@ -13,6 +13,8 @@ COMPLEMENT = complement_table("dna").tobytes()
 
 
 class Contig(NamedTuple):
+    """A sequence of a genome FASTA."""
+
     name: str  # the header up to the first blank
     sequence: bytes  # letters as in the file, case kept
 

@@ -11,6 +11,8 @@ NOT_ROWS = (b"#", b"track", b"browser")
 
 
 class BedRow(NamedTuple):
+    """A line of a BED file."""
+
     number: int  # line, from 1
     contig: str
     start: int  # 0-based

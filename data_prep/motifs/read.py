@@ -20,6 +20,8 @@ TRANSFAC_FIELD = re.compile(r"[A-Z]{2}(\s|$)")
 
 
 class RawMotif(NamedTuple):
+    """A motif as a file has it."""
+
     text: str  # as written, or the consensus of a matrix; empty for a matrix that is flat
     source: str
     place: str  # file and line, for messages

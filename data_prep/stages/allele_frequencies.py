@@ -1,4 +1,4 @@
-"""Allele frequencies of a population on its reference genome, from a genome FASTA and VCF files.
+r"""Allele frequencies of a population on its reference genome, from a genome FASTA and VCF files.
 
 Every single-base substitution above --min-af becomes a row of A, C, G, T frequencies; the rest of the genome stays as
 it is, and training windows are assembled when asked for. Genotype columns are never read. The defaults follow MutBERT,
@@ -6,7 +6,7 @@ with its defects mended; --multiallelic drop repeats what its published preparat
 by reason in manifest.json. VCFs may be compressed or not, sorted or not, one per contig or not; BCF needs pysam.
 
 example:
-  python -m data_prep allele-frequencies --genome hg38.fa.gz --vcf chr21.vcf.gz chr22.vcf.gz --contigs chr21,chr22 \\
+  python -m data_prep allele-frequencies --genome hg38.fa.gz --vcf chr21.vcf.gz chr22.vcf.gz --contigs chr21,chr22 \
       --validation-contigs chr22 --out corpora/mutbert
 """
 

@@ -39,7 +39,6 @@ def load_steps(
         make: (start, stop) -> micro-batch; a pure function, so it does not matter where it runs.
         workers: processes; 0 prepares in a thread, which is enough as long as a batch costs less than its step.
     """
-
     # every rank cuts the whole step, 0.1 s with a thousand ranks, so that is done ahead of time as well
     planned = (
         StepOfRank(share_of_rank(step, rank, world_size, plan.micro_batches), step[-1].stop)

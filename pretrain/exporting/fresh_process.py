@@ -11,6 +11,7 @@ import sys
 
 
 def main(folder: str, probe_path: str, out_path: str) -> None:
+    """Load an export as its users do, and write what it makes of the probe."""
     import torch
     import transformers
     from safetensors.torch import save_file

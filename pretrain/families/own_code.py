@@ -65,7 +65,7 @@ _STRIPED_HYENA_NAMES = (
 
 
 def own_form(model_type: str, stem: str, names: tuple[str, ...], *, causal: bool = False) -> HuggingFaceForm:
-    """Our code of one architecture. Its classes are called ``stem`` + Model, ForMaskedLM, …
+    """Our code of one architecture. Its classes are called ``stem`` + Model, ForMaskedLM and so on.
 
     Args:
         names: of the backbone's tensors, ours and the travelling code's alike.

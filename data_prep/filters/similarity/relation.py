@@ -53,5 +53,5 @@ class Relation:
         return np.where(enough, equal / np.maximum(columns, 1), 0.0)
 
     def holds(self, identities: np.ndarray) -> np.ndarray:
-        """bool (P,)"""
+        """Which pairs are relatives, bool (P,)."""
         return identities >= self.identity - 1e-9

@@ -32,6 +32,8 @@ ROLES = _Roles({b"exon": "exons", b"cds": "coding", b"CDS": "coding", b"stop_cod
 
 
 class Row(NamedTuple):
+    """A line of an annotation."""
+
     number: int  # line, from 1
     contig: bytes
     source: bytes  # the program or database; old Ensembl files have the biotype there
