@@ -5,7 +5,7 @@ Where sources disagree, and what we follow:
 * Window shift of the filter: 0.0 in the training code, 0.05 in everything published with the weights. 0.05 here; the
   training code's value is the quirk.
 * Loss: the release counts left pads as targets; here there are none. N, [UNK] and [SEP] are targets;
-  ``objectives.causal_lm.ignored_tokens`` leaves tokens out.
+  ``ignored_tokens`` of the objective leaves tokens out.
 * Epoch and schedule are laid out for 1e9 nucleotides divided by the length, a nominal number: an epoch has 34,021
   windows. Recipes state steps.
 * A window of a longer interval is always its beginning; ``corpus.sampling.random_start`` reads all of it.
