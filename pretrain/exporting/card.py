@@ -10,13 +10,14 @@ import yaml
 from pretrain.exporting.form import Kind, class_of
 from pretrain.exporting.tensors import ExportTensors
 from pretrain.exporting.text_contract import contract_sentence
-from pretrain.exporting.usage import usage_blocks
+from pretrain.exporting.usage import usage_blocks, usage_of_ids
 from pretrain.exporting.verify import Verification
 from pretrain.families import Family
 from pretrain.families.own_code import form_of
 from pretrain.importing.source import OBJECTIVE_HEADS, UNUSED_TENSORS
 from pretrain.models import ModelSettings, architecture_of, side_inputs_of
 from pretrain.objectives import OBJECTIVES
+from pretrain.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,22 @@ def model_card(
     remote: tuple[bool, bool],
     facts: CardFacts,
     verified: Verification,
+    tokenizer: Tokenizer | None,
 ) -> str:
     """The text of the card.
 
     Args:
         name: of the folder; the usage section loads it under this name.
         remote: does the tokenizer, does the model need ``trust_remote_code``.
+        tokenizer: in the folder; None for weights that came without one.
     """
     form = form_of(family, settings)
     class_name, _ = class_of(form, settings, kind)
     random_pooler = form.kind == "native" and not any("pooler." in name for name in tensors.model)
-    blocks = usage_blocks(name, family, settings, kind, remote, random_pooler=random_pooler)
+    if tokenizer is None:
+        blocks = [usage_of_ids(name, class_of(form, settings, kind)[1], remote[1])]
+    else:
+        blocks = usage_blocks(name, family, settings, kind, remote, tokenizer, random_pooler=random_pooler)
     parts = [
         f"---\n{yaml.safe_dump(_front_matter(name, family, settings, facts), sort_keys=False)}---",
         f"# {name}",
@@ -67,13 +73,13 @@ def model_card(
         "## Use",
         *(f"{title}\n\n```python\n{code}```" for title, code in blocks),
         _needs(remote),
-        contract_sentence(family.build_tokenizer()),
+        _NO_TOKENIZER if tokenizer is None else contract_sentence(tokenizer),
     ]
     if random_pooler:
         parts.append(_RANDOM_POOLER)
     if form.model_type == "bert":
         parts.append(_BERT_LOSS)
-    if "pair_class" in side_inputs_of(settings, family.build_tokenizer().vocab):
+    if tokenizer is not None and "pair_class" in side_inputs_of(settings, tokenizer.vocab):
         parts.append(_PAIRS)
     parts += _side_files(name, tensors)
     parts += ["## Facts", _table(architecture_of(settings).summary(settings) | dict(facts.table) | _corpus_rows(facts))]
@@ -90,6 +96,7 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+_NO_TOKENIZER = "No tokenizer is in this folder: give ids of the vocabulary that the weights were trained with."
 _RANDOM_POOLER = (
     "There is no trained pooler: loaded without `add_pooling_layer=False`, AutoModel draws a random one, and so do "
     "classes for sequence classification that use it. With LoRA add `modules_to_save` for it, or a reloaded adapter "

@@ -91,7 +91,7 @@ def export_model(
             (partial / "tokenizer_config.json").read_text(encoding="utf-8")
         )
         remote = (remote_tokenizer, form.kind == "remote")
-        card = model_card(folder.name, family, settings, kind, tensors, remote, facts, verified)
+        card = model_card(folder.name, family, settings, kind, tensors, remote, facts, verified, tokenizer)
         (partial / "README.md").write_text(card, encoding="utf-8")
         files = tuple(sorted(path.name for path in partial.iterdir()))
     parameters = sum(tensor.numel() for tensor in tensors.model.values())

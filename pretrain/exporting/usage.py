@@ -6,6 +6,7 @@ from pretrain.exporting.form import Kind
 from pretrain.exporting.text_contract import in_letters_of
 from pretrain.families import Family
 from pretrain.models import ModelSettings, architecture_of
+from pretrain.tokenizers import Tokenizer
 
 _RNA = '["AUGCAUGCAUGCAUGCAUGC", "GGGGCCCCGGGG"]'
 
@@ -16,6 +17,7 @@ def usage_blocks(
     settings: ModelSettings,
     kind: Kind,
     remote: tuple[bool, bool],
+    letters: Tokenizer,
     *,
     random_pooler: bool = False,
 ) -> list[tuple[str, str]]:
@@ -23,9 +25,9 @@ def usage_blocks(
 
     Args:
         remote: does the tokenizer, does the model bring its own code.
+        letters: the tokenizer in the folder.
         random_pooler: AutoModel would draw a pooler that the folder lacks.
     """
-    letters = family.build_tokenizer()
     sequences, masked = (in_letters_of(letters, text) for text in (_RNA, "AUGCAUGCAUGC"))
     pooler = ", add_pooling_layer=False" if random_pooler else ""
     # transformers reads the model's config for a tokenizer too, and would ask on the terminal whether it may
@@ -48,7 +50,7 @@ def usage_blocks(
         )
     ]
     if kind == "mlm" and architecture_of(settings).is_causal(settings):
-        ends = family.build_tokenizer().eos_id >= 0
+        ends = letters.eos_id >= 0
         prompt = 'batch["input_ids"]' + ("[:, :-1]  # without the token that ends a sequence" if ends else "")
         blocks.append(
             (
@@ -96,3 +98,17 @@ def usage_blocks(
             )
         )
     return blocks
+
+
+def usage_of_ids(name: str, auto_class: str, own_code: bool) -> tuple[str, str]:
+    """(title, code) for a folder without a tokenizer."""
+    trust = ", trust_remote_code=True" if own_code else ""
+    return (
+        "Outputs from ids:",
+        "import torch\n"
+        f"from transformers import {auto_class}\n\n"
+        f'model = {auto_class}.from_pretrained("./{name}"{trust}).eval()\n'
+        "ids = torch.tensor([[5, 6, 7, 8]])  # of your vocabulary\n"
+        "with torch.no_grad():\n"
+        "    output = model(input_ids=ids, attention_mask=torch.ones_like(ids))\n",
+    )

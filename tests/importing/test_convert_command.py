@@ -233,3 +233,14 @@ def test_a_contact_head_tells_lost_layers_from_a_smaller_model(complaint, tmp_pa
     else:
         imported = import_published(read_source(tmp_path / "model.pkl"), family)
         assert (imported.settings.num_hidden_layers, imported.settings.num_attention_heads) == (2, 16)
+
+
+def test_weights_without_their_tokenizer_are_converted_alone(root, golden, tmp_path, monkeypatch) -> None:
+    """DNABERT-2's reference has 64 tokens of nobody; the folder gives its logits and claims no text."""
+    main = runpy.run_path(str(root / "launch" / "convert.py"))["main"]
+    source = golden / "dnabert2" / "weights.safetensors"
+    words = ["--family", "dnabert2", str(source), "--without-tokenizer", "model.num_attention_heads=6"]
+    monkeypatch.setattr(sys, "argv", ["convert.py", *words, "--out", str(tmp_path / "out")])
+    assert main() == 0
+    assert not list((tmp_path / "out").glob("tokenizer*"))
+    assert "AutoTokenizer" not in (tmp_path / "out" / "README.md").read_text()
