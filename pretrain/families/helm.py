@@ -72,7 +72,13 @@ GPT2_FORM = HuggingFaceForm(
     base_class="GPT2Model",
     masked_lm_class="GPT2LMHeadModel",
     keys=_gpt2("transformer."),
-    constants={"activation_function": "gelu_new", "tie_word_embeddings": False, "embd_pdrop": 0.0},
+    constants={
+        "activation_function": "gelu_new",
+        "tie_word_embeddings": False,
+        "embd_pdrop": 0.0,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+    },
     names={
         "n_embd": ("hidden_size",),
         "n_layer": ("num_hidden_layers",),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data_prep.__main__ import main as data_prep
 from pretrain.families import FAMILIES, TRANSFORMS
+from pretrain.families.keys import put_together
 from pretrain.families.published import published_model
 
 STEPS = 20
@@ -43,7 +44,7 @@ def random_release(family: str) -> Callable[[Path, Path], Path]:
             assert found is not None
             tensors[found[0]] = TRANSFORMS[found[1].transform][1](tensor + 0.1 * torch.randn(tensor.shape))
         tensors |= {copy: tensors[first] for copy, first in chosen.upstream.duplicates.items()}
-        torch.save(tensors, folder / "pytorch_model.bin")
+        torch.save(put_together(tensors), folder / "pytorch_model.bin")
         return folder / "pytorch_model.bin"
 
     return write
@@ -61,6 +62,7 @@ def _utr_lm(golden: Path, folder: Path) -> Path:
 
 _HEADS_3, _HEADS_4 = "model.num_attention_heads=3", "model.num_attention_heads=4"
 _64, _CROP = "model.max_position_embeddings=64", ("corpus.max_tokens=64", "corpus.too_long=crop")
+_SIX_MERS = ("corpus.window=90", "corpus.max_tokens=64", "schedule.name=cosine", "schedule.start_lr=0")
 _BASE = "masking={strategy: base}"
 CONTINUED = {
     "ernie_rna": Continued(_golden("ernie_rna", "weights.safetensors"), (_HEADS_4, _64), "ncrna", _CROP),
@@ -75,6 +77,12 @@ CONTINUED = {
     "dnabert_3mer": Continued(random_release("dnabert_3mer"), (_HEADS_3,), "genome", _CROP),
     "mutbert": Continued(_golden("mutbert", "mlm_weights.safetensors"), (_HEADS_4, _64), "population",
                          ("corpus.window=62", "batch.sequences=8")),
+    "rinalmo_nano": Continued(random_release("rinalmo_nano"), (_HEADS_3,), "ncrna", _CROP),
+    "nt_v1_500m": Continued(random_release("nt_v1_500m"), (_HEADS_3,), "genome", _SIX_MERS),
+    "nt_v2_50m": Continued(random_release("nt_v2_50m"), (_HEADS_3,), "genome", _SIX_MERS),
+    "methylbert": Continued(random_release("methylbert"), (_HEADS_3,), "genome", ("corpus.window=62",)),
+    "helm_mlm": Continued(random_release("helm_mlm"), (_HEADS_3,), "ncrna", (*_CROP, "corpus.partial_codon=crop")),
+    "helm_clm": Continued(random_release("helm_clm"), (_HEADS_3,), "ncrna", (*_CROP, "corpus.partial_codon=crop")),
 }  # fmt: skip
 
 

@@ -10,13 +10,16 @@ import sys
 def main(jobs: str, out: str) -> None:
     import torch
     from safetensors.torch import save_file
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
     logits = {}
     with open(jobs) as file:
         for name, (folder, text, trust) in json.load(file).items():
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-            model = AutoModelForMaskedLM.from_pretrained(folder, trust_remote_code=trust, dtype=torch.float32).eval()
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+            causal = config.architectures[0].endswith(("ForCausalLM", "LMHeadModel"))
+            kind = AutoModelForCausalLM if causal else AutoModelForMaskedLM
+            model = kind.from_pretrained(folder, trust_remote_code=trust, dtype=torch.float32).eval()
             with torch.no_grad():
                 logits[name] = model(**tokenizer([text], return_tensors="pt")).logits[0].contiguous()
     assert "pretrain" not in sys.modules
