@@ -57,6 +57,15 @@ def byte_pairs(tmp_path_factory) -> Path:
     return file
 
 
+@pytest.fixture
+def files_of_recipes(tmp_path, monkeypatch, byte_pairs) -> None:
+    """Byte pairs are in a file that a step before makes: where recipes name it, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpora").mkdir()
+    for name in ("dnabert2.json", "demo-bpe.json"):
+        (tmp_path / "corpora" / name).hardlink_to(byte_pairs)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, corpora) -> Path:
     """A run of six steps, evaluated every third."""

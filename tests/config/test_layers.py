@@ -175,6 +175,7 @@ FILES = [path.relative_to(CONFIG_FOLDER) for path in CONFIG_FOLDER.rglob("*.yaml
 PUBLISHED = sorted(str(path) for path in FILES if path.parts[0] not in OF_OTHERS)
 
 
+@pytest.mark.usefixtures("files_of_recipes")
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("words", [[], ["quirks=upstream"]])
 def test_published_configs_are_right_and_read_back_as_they_were(name, words, tmp_path):

@@ -22,6 +22,8 @@ def demo_corpora(tmp_path_factory) -> dict[str, Path]:
     made = {name: folder / name for name in ("demo", "demo-folded", "demo-variants")}
     make("sample", "--sequences", 120, "--out", made["demo"])
     make("fold", made["demo"], "--out", made["demo-folded"], "--executor", "local:1", "--cache", "none")
+    made["bpe"] = folder / "demo-bpe.json"
+    make("bpe", made["demo"], "--vocab-size", 64, "--out", made["bpe"])
     make("sample", "--kind", "allele-frequencies", "--bases", 20_000, "--out", made["demo-variants"])
     return made
 
@@ -35,6 +37,8 @@ def demo_runs(tmp_path_factory, demo_corpora) -> dict[str, Path]:
     for name, run in runs.items():
         words = [f"run.dir={run}", "train.steps=3", "train.log_every=1", "train.eval_sequences=8",
                  "tracking.mlflow=false"]  # fmt: skip
+        if name == "demo/dnabert2":
+            words.append(f"model.tokenizer_file={demo_corpora['bpe']}")
         tree = load_config(f"{name}.yaml", words).model_dump(mode="json")
         for corpus in (tree["corpus"], *tree["corpus"]["extra"]):
             corpus["path"] = str(demo_corpora[Path(corpus["path"]).name])

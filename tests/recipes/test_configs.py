@@ -15,13 +15,7 @@ DEMO = {f"demo/{path.stem}": path for path in sorted((CONFIG_FOLDER / "demo").gl
 COMBINATIONS = {"everything", "soft_structure"}
 
 
-@pytest.fixture(autouse=True)
-def made_before(tmp_path, monkeypatch, byte_pairs):
-    """Recipes of byte pairs name a tokenizer file that a step before makes."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "corpora").mkdir()
-    for name in ("dnabert2.json", "demo-bpe.json"):
-        (tmp_path / "corpora" / name).hardlink_to(byte_pairs)
+pytestmark = pytest.mark.usefixtures("files_of_recipes")
 
 
 def stem(family: str) -> str:

@@ -8,6 +8,8 @@ from pretrain.config import load_config
 from tests.recipes.test_configs import DEMO
 from tests.training.ranks import records, steps
 
+pytestmark = pytest.mark.usefixtures("files_of_recipes")
+
 
 @pytest.mark.parametrize("name", DEMO)
 def test_a_small_twin_trains_with_all_its_objectives(demo_runs, name):
