@@ -72,7 +72,8 @@ class TokenBaselines:
         self.token_share = (counts + 0.5) / (total + 0.5 * np.count_nonzero(counts))  # unseen tokens: a finite cost
         # a random token that is the right one by chance was not seen to be random
         guess = (different + 0.5 * (different + counts > 0)) / np.maximum(1.0 - counts / max(total, 1.0), 0.5)
-        self._drawn = guess / max(guess.sum(), 1.0)  # what random tokens are
+        # what random tokens are; one that was never counted: half a count, a finite cost
+        self._drawn = np.maximum(guess, 0.5) / max(guess.sum(), 1.0)
         self._kept = (self._same + 0.5) / (self._shown + 1.0)  # share of shown targets that are the right token
         if self._table.fixed and true:
             self._fit_chains(true, seen)

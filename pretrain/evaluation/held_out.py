@@ -103,8 +103,9 @@ def _recipe_config(source: str, family: Family, encoder: ModelSettings, settings
     if family.name == CUSTOM:
         return _without_recipe(source, encoder, longest, settings)
     name = f"{family.recipe}.yaml"
-    recipe = load_config(name)
-    fitting = [f"model.init_from={source}", f"corpus.max_tokens={min(recipe.corpus.max_tokens or longest, longest)}"]
+    weights = [f"model.init_from={source}", "model.tokenizer_file=null"]  # tokens are those of the file beside them
+    recipe = load_config(name, weights)
+    fitting = [*weights, f"corpus.max_tokens={min(recipe.corpus.max_tokens or longest, longest)}"]
     if recipe.corpus.window:
         bases = family.build_tokenizer().max_nucleotides(longest)
         fitting.append(f"corpus.window={min(recipe.corpus.window, bases)}")

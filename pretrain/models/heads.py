@@ -6,7 +6,7 @@ ModuleDict ``heads`` under their names: ``mlm_head.dense.weight``, ``heads.struc
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,20 @@ class HeadSettings:
     layer_norm_eps: float = 1e-12
     initialization: Literal["torch", "normal", "truncated_normal"] = "normal"
     initializer_range: float = 0.02
+
+    @classmethod
+    def of(cls, settings: Any, **others: Any) -> "HeadSettings":
+        """What the settings of every architecture say of the head; ``others`` are fields that only some have."""
+        return cls(
+            hidden_size=settings.hidden_size,
+            vocab_size=settings.vocab_size,
+            transform=settings.head_transform,
+            act=settings.head_act,
+            tied=settings.head_tied,
+            bias=settings.head_bias,
+            initializer_range=settings.initializer_range,
+            **others,
+        )
 
     def flops_per_token(self) -> float:
         """Matrix products per token that reaches the head."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 from pretrain.config import Config, load_config
@@ -9,7 +10,8 @@ from pretrain.families import find_family
 from pretrain.families.choice import choose
 from pretrain.training.initial_weights import with_settings
 
-_PLACES = ("run", "tracking", "corpus.path", "corpus.extra", "model.init_from", "quirks")  # where, not what
+# where, not what
+_PLACES = ("run", "tracking", "corpus.path", "corpus.extra", "model.init_from", "model.tokenizer_file", "quirks")
 
 
 class Difference(NamedTuple):
@@ -40,7 +42,10 @@ def differences(config: Config) -> list[Difference]:
     recipe = recipe_of(config)
     if recipe is None:
         return []
-    published, here = _flat(_filled(load_config(f"{recipe}.yaml"))), _flat(_filled(config))
+    ours = _filled(config)
+    # the recipe is read with the run's tokenizer file: the one it names need not be on this machine
+    file = f"model.tokenizer_file={json.dumps(ours.model.tokenizer_file)}"
+    published, here = _flat(_filled(load_config(f"{recipe}.yaml", [file]))), _flat(ours)
     keys = dict.fromkeys([*here, *published])
     return [
         Difference(key, published.get(key), here.get(key))

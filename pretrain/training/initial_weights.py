@@ -62,6 +62,8 @@ def with_settings(config: Config, family: Family, settings: ModelSettings) -> Co
     """The config with everything said that its model is made of, so that it reads back to the same model."""
     model = config.model
     said = {**to_record(settings), "tokenizer": family.tokenizer}
+    if "file" in family.tokenizer_options:  # it may be the one that lies beside model.init_from
+        said["tokenizer_file"] = family.tokenizer_options["file"]
     filled = type(model).model_validate({**model.model_dump(), **said})
     return config.model_copy(update={"model": filled})
 

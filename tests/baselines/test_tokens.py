@@ -136,6 +136,16 @@ def test_kmers_cost_only_the_letters_that_no_visible_token_shows():
     assert start == pytest.approx([2 * np.log(4), np.log(4)], abs=0.5)  # letters 0 and 1 are nowhere else
 
 
+def test_a_shown_token_that_was_never_counted_has_a_finite_cost():
+    """Of thousands of tokens a small corpus counts a few; the reader of what is shown stays a bar for all of them."""
+    tokenizer = build_tokenizer("utrbert_3mer")
+    rows = ["A" * 40] * 20
+    train = micro_batch(tokenizer, rows, [5, 6, 47, 48], {5: "AAA", 47: "AAU"})
+    never = micro_batch(tokenizer, ["A" * 40], [5], {5: "CGC"})
+    loss = fitted([train], tokenizer).losses(never)["letters_given_shown"]
+    assert np.isfinite(loss).all()
+
+
 def test_the_next_letter_is_read_from_the_left_only():
     objectives = causal_objectives(ERNIE)
 

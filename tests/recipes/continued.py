@@ -1,5 +1,6 @@
 """What is continued: per family a checkpoint as its authors released it, tiny, and real sequences of the right kind."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from data_prep.__main__ import main as data_prep
+from data_prep.bpe.train import train
 from pretrain.families import FAMILIES, TRANSFORMS
 from pretrain.families.keys import put_together
 from pretrain.families.published import published_model
@@ -50,6 +52,18 @@ def random_release(family: str) -> Callable[[Path, Path], Path]:
     return write
 
 
+def with_byte_pairs(family: str) -> Callable[[Path, Path], Path]:
+    """A random release with a tokenizer file beside it, made here of random letters."""
+
+    def write(golden: Path, folder: Path) -> Path:
+        letters = random.Random(0)
+        text = ("".join(letters.choices("ACGT", k=1000)) for _ in range(300))
+        train(text, FAMILIES[family].settings.vocab_size).save(str(folder / "tokenizer.json"))
+        return random_release(family)(golden, folder)
+
+    return write
+
+
 def _golden(*parts: str) -> Callable[[Path, Path], Path]:
     return lambda golden, _: golden.joinpath(*parts)
 
@@ -63,7 +77,6 @@ def _utr_lm(golden: Path, folder: Path) -> Path:
 _HEADS_3, _HEADS_4 = "model.num_attention_heads=3", "model.num_attention_heads=4"
 _64, _CROP = "model.max_position_embeddings=64", ("corpus.max_tokens=64", "corpus.too_long=crop")
 _SIX_MERS = ("corpus.window=90", "corpus.max_tokens=64", "schedule.name=cosine", "schedule.start_lr=0")
-_BASE = "masking={strategy: base}"
 CONTINUED = {
     "ernie_rna": Continued(_golden("ernie_rna", "weights.safetensors"), (_HEADS_4, _64), "ncrna", _CROP),
     "rnaernie": Continued(
@@ -80,6 +93,8 @@ CONTINUED = {
     "rinalmo_nano": Continued(random_release("rinalmo_nano"), (_HEADS_3,), "ncrna", _CROP),
     "nt_v1_500m": Continued(random_release("nt_v1_500m"), (_HEADS_3,), "genome", _SIX_MERS),
     "nt_v2_50m": Continued(random_release("nt_v2_50m"), (_HEADS_3,), "genome", _SIX_MERS),
+    "dnabert2": Continued(with_byte_pairs("dnabert2"), (_HEADS_3,), "ncrna",
+                          ("corpus.max_tokens=64", "model.tokenizer_file=null")),
     "methylbert": Continued(random_release("methylbert"), (_HEADS_3,), "genome", ("corpus.window=62",)),
     "helm_mlm": Continued(random_release("helm_mlm"), (_HEADS_3,), "ncrna", (*_CROP, "corpus.partial_codon=crop")),
     "helm_clm": Continued(random_release("helm_clm"), (_HEADS_3,), "ncrna", (*_CROP, "corpus.partial_codon=crop")),

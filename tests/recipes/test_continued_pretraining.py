@@ -21,7 +21,6 @@ from pretrain.families import FAMILIES
 from pretrain.families.published import published_model
 from pretrain.importing import load_pretrained_state
 from pretrain.models import PackedBatch, side_inputs_of
-from pretrain.tokenizers import build_tokenizer
 from tests.recipes.continued import CONTINUED, STEPS, real_corpora
 from tests.training.ranks import Job, finish, losses, start
 
@@ -90,7 +89,7 @@ def our_logits(folder: Path, text: str) -> torch.Tensor:
     model.load_state_dict(
         {name: tensor for name, tensor in state.items() if not name.startswith(("heads.", "unused."))}
     )
-    tokenizer = build_tokenizer(family.tokenizer)
+    tokenizer = family.build_tokenizer()
     ids = tokenizer.encode_text(text)
     inputs = side_inputs_of(settings, tokenizer.vocab)
     side = {name: torch.from_numpy(fill(ids, None)) for name, fill in inputs.items()}
@@ -123,6 +122,5 @@ def test_every_kind_of_family_is_continued():
         kind(name)
         for name, family in FAMILIES.items()
         if family.architecture == "transformer"  # the others stop and go on in tests/training
-        and family.tokenizer != "bpe"  # its tokens stand in a file: tests/training/test_model_of_ones_own.py
     }
     assert kinds == {kind(name) for name in CONTINUED}

@@ -22,17 +22,7 @@ def _build(settings: ConvNetSettings, options: ConvNetOptions) -> Backbone:
 def _head(settings: ConvNetSettings) -> HeadSettings:
     from pretrain.models.heads import HeadSettings
 
-    return HeadSettings(
-        hidden_size=settings.hidden_size,
-        vocab_size=settings.vocab_size,
-        transform=settings.head_transform,
-        transform_bias=settings.bias,
-        act=settings.head_act,
-        tied=settings.head_tied,
-        bias=settings.head_bias,
-        layer_norm_eps=settings.layer_norm_eps,
-        initializer_range=settings.initializer_range,
-    )
+    return HeadSettings.of(settings, transform_bias=settings.bias, layer_norm_eps=settings.layer_norm_eps)
 
 
 def summary(settings: ConvNetSettings) -> dict[str, object]:

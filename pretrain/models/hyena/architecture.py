@@ -22,16 +22,7 @@ def _build(settings: HyenaSettings, options: HyenaOptions) -> Backbone:
 def _head(settings: HyenaSettings) -> HeadSettings:
     from pretrain.models.heads import HeadSettings
 
-    return HeadSettings(
-        hidden_size=settings.hidden_size,
-        vocab_size=settings.vocab_size,
-        transform=settings.head_transform,
-        act=settings.head_act,
-        tied=settings.head_tied,
-        bias=settings.head_bias,
-        layer_norm_eps=settings.layer_norm_eps,
-        initializer_range=settings.initializer_range,
-    )
+    return HeadSettings.of(settings, layer_norm_eps=settings.layer_norm_eps)
 
 
 def summary(settings: HyenaSettings) -> dict[str, object]:

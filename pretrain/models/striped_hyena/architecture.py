@@ -22,15 +22,7 @@ def _build(settings: StripedHyenaSettings, options: StripedHyenaOptions) -> Back
 def _head(settings: StripedHyenaSettings) -> HeadSettings:
     from pretrain.models.heads import HeadSettings
 
-    return HeadSettings(
-        hidden_size=settings.hidden_size,
-        vocab_size=settings.vocab_size,
-        transform=settings.head_transform,
-        act=settings.head_act,
-        tied=settings.head_tied,
-        bias=settings.head_bias,
-        initializer_range=settings.initializer_range,
-    )
+    return HeadSettings.of(settings)
 
 
 def summary(settings: StripedHyenaSettings) -> dict[str, object]:

@@ -41,17 +41,11 @@ def _head(settings: TransformerSettings) -> HeadSettings:
     from pretrain.models.heads import HeadSettings
     from pretrain.models.transformer.initialization import INITIALIZATIONS
 
-    return HeadSettings(
-        hidden_size=settings.hidden_size,
-        vocab_size=settings.vocab_size,
-        transform=settings.head_transform,
-        act=settings.head_act,
-        tied=settings.head_tied,
-        bias=settings.head_bias,
+    return HeadSettings.of(
+        settings,
         norm=settings.norm,
         layer_norm_eps=settings.layer_norm_eps,
         initialization=INITIALIZATIONS[settings.initialization].head,
-        initializer_range=settings.initializer_range,
     )
 
 
