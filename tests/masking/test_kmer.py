@@ -76,6 +76,33 @@ def test_the_masked_share_is_that_of_upstream(golden, k):
         assert places[-8:] == pytest.approx(np.array(run["last8_expected"]), abs=noise)
 
 
+def test_methylberts_centres_select_what_its_code_selected(golden):
+    """Its centers are drawn at 15 % of 3-mers, a rate of 0.45; cases with other letters follow another rule there."""
+    tokenizer, compared = build_tokenizer("methylbert"), 0
+    traces = json.loads((golden / "methylbert" / "masking_traces.json").read_text())
+    for case in traces["cases"]:
+        if case["sequence"].strip("ACGT") or len(case["sequence"]) != traces["seq_len"] + 2:
+            continue
+        tokens = encode(tokenizer, [case["sequence"].encode()])
+        centers = np.flatnonzero(case["centre_draw"]) + 1  # <sos> goes first
+        selected = np.flatnonzero(np.array(case["labels"]) != -100)
+        assert expand_to_overlapping_kmers(tokens, centers, 3).tolist() == selected.tolist()
+        compared += 1
+    assert compared
+
+
+def test_methylberts_share_of_selected_3_mers_is_that_of_its_page():
+    rows = 4000
+    tokens = encode(build_tokenizer("methylbert"), random_rows([60] * rows))
+    masked = build_strategy(KmerSettings(rate=0.45), build_tokenizer("methylbert"))(
+        tokens, SideInformation(), streams(range(rows))
+    )
+    places = np.bincount(tokens.nucleotide[masked.positions], minlength=58) / rows
+    noise = 4.5 * (0.386 * 0.614 / rows) ** 0.5
+    assert places[1:57] == pytest.approx(np.full(56, 1 - 0.85**3), abs=noise)
+    assert places[[0, 57]] == pytest.approx(np.full(2, 1 - 0.85**2), abs=noise)
+
+
 def test_centres_do_not_reach_into_the_next_sequence():
     tokens = encode(build_tokenizer("utrbert_6mer"), [b"ACGUACGUAC", b"ACGUACGUAC", b"ACG", b"ACGUACGUAC"])
     last_of_first = int(tokens.offsets[1]) - 2
