@@ -18,43 +18,30 @@ def check_effects(
 
     weighs_tokens: an objective of the run gives its targets weights.
     """
-    kinds = {corpus.kind for corpus in corpora}
-    genomes = bool(kinds & {"genome", "allele_frequencies"})
-    stride = 1 if isinstance(tokenizer.lengths, Measured) else tokenizer.lengths.stride
-    rna = [corpus for corpus in corpora if corpus.kind == "sequences" and corpus.manifest.get("alphabet") == "rna"]
+    rna = [corpus for corpus in corpora if _is_rna(corpus)]
     masked = any(has_soft_mask(corpus) for corpus in corpora)
-    keep = "build the corpus with --keep-case"
-    no_alleles = "only allele-frequency corpora have frequencies"
-    no_genome = "a corpus of sequences has no windows"
-    problems = (
+    stride = 1 if isinstance(tokenizer.lengths, Measured) else tokenizer.lengths.stride
+    others = (
         (
             settings.weight != 1.0 and len(corpora) == 1,
             "weight",
             "there is no other corpus (extra) to weigh it against",
         ),
-        (settings.window is not None and not genomes, "window", no_genome),
-        (settings.sampling != Sampling() and not genomes, "sampling", no_genome),
-        (settings.temperature != 1.0 and "allele_frequencies" not in kinds, "temperature", no_alleles),
-        (settings.temperature_mode != "none" and "allele_frequencies" not in kinds, "temperature_mode", no_alleles),
         (
             settings.temperature != 1.0 and settings.temperature_mode == "none",
             "temperature",
             "temperature_mode is none; say which form",
         ),
-        (settings.crop != "random" and "sequences" not in kinds, "crop", "windows of genomes are never cropped"),
         (
             settings.crop != "random" and settings.too_long == "skip",
             "crop",
             "too_long=skip leaves long sequences out; say one of the two",
         ),
-        (settings.too_long != "crop" and "sequences" not in kinds, "too_long", "windows of genomes are never too long"),
-        (settings.soft_mask_weight != 1.0 and not masked, "soft_mask_weight", f"no letter is soft-masked here; {keep}"),
         (
-            settings.soft_mask_weight != 1.0 and not weighs_tokens,
+            settings.soft_mask_weight != 1.0 and masked and not weighs_tokens,
             "soft_mask_weight",
             "no objective of this run asks for tokens",
         ),
-        (not settings.upper_case and not masked, "upper_case", f"the case of the source was not kept; {keep}"),
         (settings.partial_codon != "error" and stride == 1, "partial_codon", f"{tokenizer.name} reads no codons"),
         (
             settings.reverse_complement_rna and not (rna and settings.reverse_complement),
@@ -62,14 +49,45 @@ def check_effects(
             "no RNA is read on the other strand",
         ),
     )
-    for holds, key, reason in problems:
-        if holds:
-            raise PolymeraseError(f"corpus.{key} has no effect: {reason}")
-    if settings.reverse_complement and len(rna) == len(corpora) and not settings.reverse_complement_rna:
+    idle = [*idle_with(settings, corpora), *((key, reason) for holds, key, reason in others if holds)]
+    if idle:
+        key, reason = idle[0]
+        raise PolymeraseError(f"corpus.{key} has no effect: {reason}")
+    if settings.reverse_complement and rna_alone(corpora) and not settings.reverse_complement_rna:
         raise PolymeraseError(
             f"corpus.reverse_complement={settings.reverse_complement}: {rna[0].folder} holds RNA, whose other strand "
             "is another molecule; leave it out, or say corpus.reverse_complement_rna=true"
         )
+
+
+def idle_with(settings: CorpusSettings, corpora: Sequence[Corpus]) -> list[tuple[str, str]]:
+    """(key, reason) of each key that corpora of these kinds make no use of."""
+    kinds = {corpus.kind for corpus in corpora}
+    genomes = bool(kinds & {"genome", "allele_frequencies"})
+    masked = any(has_soft_mask(corpus) for corpus in corpora)
+    keep = "build the corpus with --keep-case"
+    no_alleles = "only allele-frequency corpora have frequencies"
+    no_genome = "a corpus of sequences has no windows"
+    keys = (
+        (settings.window is not None and not genomes, "window", no_genome),
+        (settings.sampling != Sampling() and not genomes, "sampling", no_genome),
+        (settings.temperature != 1.0 and "allele_frequencies" not in kinds, "temperature", no_alleles),
+        (settings.temperature_mode != "none" and "allele_frequencies" not in kinds, "temperature_mode", no_alleles),
+        (settings.crop != "random" and "sequences" not in kinds, "crop", "windows of genomes are never cropped"),
+        (settings.too_long != "crop" and "sequences" not in kinds, "too_long", "windows of genomes are never too long"),
+        (settings.soft_mask_weight != 1.0 and not masked, "soft_mask_weight", f"no letter is soft-masked here; {keep}"),
+        (not settings.upper_case and not masked, "upper_case", f"the case of the source was not kept; {keep}"),
+    )
+    return [(key, reason) for holds, key, reason in keys if holds]
+
+
+def rna_alone(corpora: Sequence[Corpus]) -> bool:
+    """Whether all of them hold RNA, whose other strand is another molecule."""
+    return all(map(_is_rna, corpora))
+
+
+def _is_rna(corpus: Corpus) -> bool:
+    return corpus.kind == "sequences" and corpus.manifest.get("alphabet") == "rna"
 
 
 def has_soft_mask(corpus: Corpus) -> bool:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from pretrain.config import Config, check, load_config
+from pretrain.config.sections import Corpus as CorpusSettings
 from pretrain.config.yaml_file import merge, parse_overrides
+from pretrain.data.effects import idle_with, rna_alone
 from pretrain.data.sources import open_checked
 from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
@@ -90,7 +92,7 @@ def load(
     family, encoder, state = load_pretrained_state(source)
     if not has_output_head(encoder, state):
         raise PolymeraseError(f"{source}: holds an encoder without output head; its losses cannot be measured")
-    components = build_components(_for_corpus(_recipe_config(source, family, encoder, settings), corpus))
+    components = build_components(for_corpus(_recipe_config(source, family, encoder, settings), corpus, settings))
     return components, components.model()
 
 
@@ -141,7 +143,7 @@ def _load_run(
     if sizes := [setting for setting in settings if setting.startswith("model.")]:
         raise PolymeraseError(f"{sizes[0]}: the model is that of the checkpoint; leave the key out")
     config = load_config(str(folder / "config.yaml"), [*settings, "model.init_from=null"])
-    components = build_components(_for_corpus(config, corpus))
+    components = build_components(for_corpus(config, corpus, settings))
     # what the run took over from model.init_from besides sizes stands in its checkpoint only
     components = replace(components, settings=settings_of_checkpoint(config, read_state(checkpoint)["identity"]))
     model = components.model()
@@ -154,12 +156,24 @@ def _load_run(
     return components, model
 
 
-def _for_corpus(config: Config, corpus: str) -> Config:
-    """The config with this corpus alone, and the objectives that have targets in it."""
+def for_corpus(config: Config, corpus: str, settings: list[str]) -> Config:
+    """The config with this corpus alone, and the objectives that have targets in it.
+
+    What a recipe says of corpora of another kind (windows of genomes, frequencies, strands) is left out; what the
+    caller says (``settings``) is not.
+    """
     opened = open_checked(corpus)
     columns = set(opened.manifest.get("columns", ()))
     tree = config.model_dump(mode="json")
-    tree["corpus"] |= {"path": corpus, "extra": []}
+    tree["corpus"] |= {"path": corpus, "extra": [], "weight": 1.0}
+    idle = [key for key, _ in idle_with(config.corpus, [opened])]
+    if rna_alone([opened]) and not config.corpus.reverse_complement_rna:
+        idle.append("reverse_complement")
+    said = tuple(word.partition("=")[0] for word in settings)
+    plain = CorpusSettings().model_dump(mode="json")
+    for key in idle:
+        if not any(f"{word}.".startswith(f"corpus.{key}.") for word in said):
+            tree["corpus"][key] = plain[key]
     for name in config.objectives.active():
         if not OBJECTIVES[name].needs.found_in(columns, {opened.kind}):
             tree["objectives"][name] = None

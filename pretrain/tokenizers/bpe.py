@@ -121,7 +121,10 @@ def _checked_text(file: Path) -> str:
         text = file.read_text(encoding="utf-8")
         tree = json.loads(text)
     except OSError as error:
-        raise PolymeraseError(f"{file}: cannot be read ({error.strerror})") from None
+        raise PolymeraseError(
+            f"{file}: cannot be read ({error.strerror}); name the tokenizer.json of the weights as "
+            "model.tokenizer_file, or train one with python -m data_prep bpe"
+        ) from None
     except ValueError:
         raise PolymeraseError(
             f"{file}: expected a tokenizer.json of the tokenizers library, got a file that is no JSON; "
