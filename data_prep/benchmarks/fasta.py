@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.__main__ import main
 from data_prep.benchmarks.rows import in_turn, row
+from data_prep.stages.command import main
 
 RECORDS = 60_000
 

@@ -12,15 +12,27 @@ from data_prep.errors import DataPrepError
 
 
 def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], Any]) -> dict[str, Any]:
-    """Write under a temporary name, flush to the disk, rename. Returns {"bytes", "sha256"} of what was written.
+    """Write under a temporary name, flush to the disk, rename: `path` holds all of `data`, or what it held before.
 
-    data: the content, or what writes it to a file that it is given.
+    Args:
+        path: the file; its folder must exist.
+        data: the content, or what writes it to a file that it is given (one that cannot seek).
+
+    Returns:
+        {"bytes", "sha256"} of what was written.
+
+    Raises:
+        OSError: it cannot be written; the temporary file is removed.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb", buffering=0) as file:
-        written = _DigestingFile(file).take(data)
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two processes may write the same file
+    try:
+        with open(temporary, "wb", buffering=0) as file:
+            written = _DigestingFile(file).take(data)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return written
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from data_prep.corpus import manifest as manifests
-from data_prep.corpus.files import canonical_json, digest, pretty_json, sha256_of_file, sync_folder, write_atomic
+from data_prep.corpus.files import canonical_json, digest, pretty_json, sync_folder, write_atomic
 from data_prep.errors import DataPrepError
 
 JOURNAL = "journal.jsonl"
@@ -74,13 +74,6 @@ class StagedFolder:
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         written = write_atomic(self.path / name, data)
         return self._note(name, {**written, **facts})
-
-    def adopt(self, name: str, **facts: Any) -> dict[str, Any]:
-        """Note a file that the caller wrote below `path` itself (for files too large to hold); it is flushed here."""
-        path = self.path / name
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-        return self._note(name, {"bytes": path.stat().st_size, "sha256": sha256_of_file(path), **facts})
 
     def publish(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         """Write the manifest around `body` and move the folder to its final place. Returns the manifest.

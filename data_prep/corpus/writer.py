@@ -14,8 +14,8 @@ from data_prep.corpus.reader import Corpus
 from data_prep.corpus.sequences import check_structures
 from data_prep.corpus.staging import StagedFolder
 from data_prep.corpus.statistics import merge_statistics, shard_statistics, summarise
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 
 SPLITS = ("train", "validation")
 COLUMNS = {

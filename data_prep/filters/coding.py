@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.corpus.ragged import Ragged
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.filters.records import RecordBatch
-from data_prep.filters.tally import Tally
 
 STOPS = (b"TAA", b"TAG", b"TGA")
 

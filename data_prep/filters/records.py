@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from data_prep.corpus.ragged import Ragged
+from data_prep.corpus.tally import Tally
 from data_prep.filters.dedup import SeenKeys
-from data_prep.filters.tally import Tally
 from data_prep.nucleotides import AMBIGUOUS, GAPS, Alphabet, count_ambiguous, count_foreign, protein_rows
 
 PROTEIN = "letters_of_proteins"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError, shown_name
-from data_prep.filters.tally import Tally
 from data_prep.formats.contig_names import some_names
 from data_prep.genomes.bed import read_bed, refuse_outside
 from data_prep.genomes.regions import RegionOptions, balanced_regions

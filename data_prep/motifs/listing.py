@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from itertools import groupby
 
+from data_prep.corpus.tally import Tally
 from data_prep.errors import shown
-from data_prep.filters.tally import Tally
 from data_prep.motifs.normalise import expand, spellings
 from data_prep.motifs.read import SOURCE_LINE, RawMotif
 from data_prep.runtime.console import warn

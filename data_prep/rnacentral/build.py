@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.corpus import SequenceWriter
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.filters.clustering import Clusterer
 from data_prep.filters.dedup import YOUNG_KEYS, RepeatedIds, SeenKeys, sequence_keys
 from data_prep.filters.holdout import is_held_out
 from data_prep.filters.records import AmbiguityFilter, LengthFilter, LetterFilter, RecordBatch, drop_duplicates
-from data_prep.filters.tally import Tally
 from data_prep.formats.fasta import read_fasta
 from data_prep.nucleotides import ALPHABETS, Alphabet, count_ambiguous
 from data_prep.rnacentral.type_table import TypeTable

@@ -21,8 +21,8 @@ import numpy as np
 
 from data_prep.corpus import StagedFolder, describe_source, tool_versions
 from data_prep.corpus.files import canonical_json
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.contig_names import ContigNames, bare_name, listed_contigs, parse_contigs
 from data_prep.formats.file_names import refuse_repeated_files

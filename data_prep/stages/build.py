@@ -12,9 +12,9 @@ import argparse
 import shlex
 import time
 
-from data_prep.__main__ import main, parse_command
 from data_prep.errors import DataPrepError
 from data_prep.fetch.recipes import load_recipe, needs, words_of
+from data_prep.stages.command import main, parse_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from data_prep.corpus import Ragged, SequenceWriter, describe_source
 from data_prep.corpus.spans import soft_mask_column
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.filters.coding import CodingFilter
 from data_prep.filters.dedup import RepeatedIds, SeenKeys, sequence_keys
@@ -32,7 +33,6 @@ from data_prep.filters.records import (
     RecordBatch,
     drop_duplicates,
 )
-from data_prep.filters.tally import Tally
 from data_prep.formats.fasta import FastaBlock, is_stockholm, read_fasta
 from data_prep.formats.file_names import distinct_names, refuse_repeated_files
 from data_prep.formats.header_labels import COLUMNS, utr_lm_labels

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.corpus import Corpus, SequenceWriter, open_corpus
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 from data_prep.folding import vienna
 from data_prep.folding.cache import FoldCache
 from data_prep.folding.shards import crop_rule, fold_shard

@@ -18,8 +18,8 @@ import numpy as np
 from data_prep.corpus import StagedFolder, describe_source, tool_versions
 from data_prep.corpus.files import pretty_json
 from data_prep.corpus.genome import CONTIGS, NAMES
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 from data_prep.formats.contig_names import parse_contigs
 from data_prep.genomes.contigs import ContigFilter
 from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_assembly

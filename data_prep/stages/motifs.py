@@ -20,8 +20,8 @@ from pathlib import Path
 
 from data_prep.corpus import Corpus, open_corpus
 from data_prep.corpus.files import write_atomic
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 from data_prep.motifs.coverage import coverage
 from data_prep.motifs.listing import list_text, normalised_motifs
 from data_prep.motifs.mining import LONGEST, MinedMotif, mine

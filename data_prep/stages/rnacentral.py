@@ -18,10 +18,10 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from data_prep.corpus import SequenceWriter, describe_source
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
 from data_prep.filters.clustering import CLUSTERERS, Clusterer, find_clusterer
-from data_prep.filters.tally import Tally
 from data_prep.nucleotides import ALPHABETS
 from data_prep.rnacentral.build import PRESETS, RnaPolicy, fill, find_contained
 from data_prep.rnacentral.type_table import TypeTable

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.corpus import SequenceWriter
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.filters.dedup import sequence_keys
 from data_prep.filters.holdout import is_held_out
-from data_prep.filters.tally import Tally
 from data_prep.runtime.console import add_output_arguments, progress, report
 from data_prep.sample import sample_molecule
 from data_prep.sample.genome import fasta_text, sample_genome, vcf_text

@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.corpus import Corpus, SequenceWriter, describe_source, open_corpus
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.filters.dedup import SeenKeys, sequence_keys
 from data_prep.filters.holdout import is_held_out, text_keys, words_held_out, words_of
 from data_prep.filters.similarity.of_corpus import cluster_keys
 from data_prep.filters.similarity.relation import STRANDS, Relation
-from data_prep.filters.tally import Tally
 from data_prep.formats.cluster_table import ClusterTable
 from data_prep.runtime.console import add_output_arguments, progress, report
 from data_prep.runtime.executor import Workers

@@ -12,9 +12,9 @@ import numpy as np
 
 from data_prep.corpus import Ragged, SequenceWriter, describe_source
 from data_prep.corpus.spans import soft_mask_column
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
-from data_prep.filters.tally import Tally
 from data_prep.formats.annotation import Annotation, read_annotation
 from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.file_names import refuse_repeated_files

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 from data_prep.formats.annotation import Annotation, Transcript
 from data_prep.formats.contig_names import ContigNames, bare_name, missing_contigs_message
 from data_prep.formats.genome import Contig, contig_names, read_contigs

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError, shown_name
-from data_prep.filters.tally import Tally
 from data_prep.formats.annotation import Annotation, Transcript
 from data_prep.formats.genome import Contig, read_contigs
 from data_prep.utr.candidates import Candidate

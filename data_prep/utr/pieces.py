@@ -7,8 +7,8 @@ from itertools import compress
 
 import numpy as np
 
+from data_prep.corpus.tally import Tally
 from data_prep.filters.holdout import is_held_out, text_keys
-from data_prep.filters.tally import Tally
 from data_prep.nucleotides import ALPHABETS
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.policy import UtrPolicy

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from data_prep.utr.candidates import STOP_CODONS, Candidate
 from data_prep.utr.policy import UtrPolicy
 

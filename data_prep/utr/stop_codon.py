@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 from data_prep.utr.candidates import STOP_CODONS, Candidate
 from data_prep.utr.policy import INCOMPLETE_TAGS
 

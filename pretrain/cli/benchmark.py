@@ -172,7 +172,7 @@ def _with_corpus(config, args: argparse.Namespace, scratch: Path):
 
 def _make_up_corpus(folder: Path, count: int, length: int | None) -> None:
     from data_prep.corpus import SequenceWriter
-    from data_prep.filters.tally import Tally
+    from data_prep.corpus.tally import Tally
     from pretrain.benchmarking.synthetic import draw_lengths, random_letters
 
     lengths = draw_lengths(count, length)

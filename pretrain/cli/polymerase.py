@@ -24,7 +24,7 @@ COMMANDS = {  # word -> (module with ``main``, what it does)
     "find-lr": ("pretrain.cli.find_lr", "learning-rate range test"),
     "benchmark": ("pretrain.cli.benchmark", "speed of a training step, or of the data path"),
     "doctor": ("pretrain.cli.doctor", "what of the installation works"),
-    "data": ("data_prep.__main__", "build corpora: polymerase data STAGE"),
+    "data": ("data_prep.stages.command", "build corpora: polymerase data STAGE"),
 }
 ENDS_HARD = ("pretrain", "find-lr")  # commands that leave process groups behind, see ``end_process``
 

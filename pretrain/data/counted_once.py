@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+
+from data_prep.corpus.files import write_atomic
 
 
 def counted_once(path: Path, count: Callable[[], np.ndarray]) -> np.ndarray:
@@ -23,17 +24,9 @@ def counted_once(path: Path, count: Callable[[], np.ndarray]) -> np.ndarray:
     if not path.exists():
         with _alone(path):
             if not path.exists():
-                _write(path, count())
+                values = count()
+                write_atomic(path, lambda file: np.save(file, values, allow_pickle=False))
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _write(path: Path, values: np.ndarray) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        np.save(file, values, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 @contextmanager

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
 
 from data_prep.corpus import Ragged
+from data_prep.corpus.files import write_atomic
 from data_prep.corpus.ragged import offsets_of
 from pretrain.data.ragged import take
 from pretrain.errors import PolymeraseError
@@ -94,20 +94,21 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
     arrays = {"embeddings": embeddings.values}
     if embeddings.offsets is not None:
         arrays["offsets"] = embeddings.offsets
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            if path.suffix == ".npz":
-                np.savez(file, ids=np.array(embeddings.ids), **arrays)  # type: ignore[arg-type]
-            else:
-                from safetensors.numpy import save
+        if path.suffix == ".npz":
+            write_atomic(path, lambda file: _write_npz(file, {"ids": np.array(embeddings.ids), **arrays}))
+        else:
+            from safetensors.numpy import save
 
-                file.write(save(arrays, metadata={"ids": json.dumps(embeddings.ids)}))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+            write_atomic(path, save(arrays, metadata={"ids": json.dumps(embeddings.ids)}))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise PolymeraseError(f"{path}: not written: {error.strerror}") from None
+
+
+def _write_npz(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
+    """As ``np.savez``, into a file that cannot seek."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)

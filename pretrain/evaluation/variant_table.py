@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from data_prep.corpus.files import write_atomic
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.causal import is_causal, likelihood_ratios
 from pretrain.evaluation.model import TrainedModel
@@ -133,11 +134,9 @@ class VariantTable:
             frequency = "" if variant.frequency is None else f"{variant.frequency:g}"
             cells = (variant.contig, str(variant.pos0 + 1), variant.id, variant.ref, variant.alt, frequency)
             lines.append("\t".join([*cells, "" if np.isnan(score) else f"{score:.6g}"]))
-        partial = path.with_name(f".{path.name}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            partial.replace(path)
+            write_atomic(path, ("\n".join(lines) + "\n").encode())
         except OSError as error:
             raise PolymeraseError(f"{path}: not written: {error.strerror}") from None
 

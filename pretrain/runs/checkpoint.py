@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from data_prep.corpus.files import write_atomic
 from pretrain.errors import PolymeraseError
 
 WEIGHTS, OPTIMIZER, TRAIN_STATE, INTEGRITY = (
@@ -82,10 +83,7 @@ class Checkpoints:
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _point_latest(self, step: int) -> None:
-        pointer = self.folder / ".latest.partial"
-        pointer.write_text(f"step-{step}\n", encoding="utf-8")
-        _flush(pointer)
-        pointer.replace(self.folder / "latest")
+        write_atomic(self.folder / "latest", f"step-{step}\n".encode())
         _flush(self.folder)
 
     def retain(self, keep_last: int, keep_every: int, best: int = -1) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from data_prep.corpus.files import write_atomic
 from pretrain.config.sections import Tracking as TrackingSettings
 
 _log = logging.getLogger("polymerase")
@@ -199,7 +200,7 @@ class Tracker:
         )
         if self.run_id is None:
             self.run_id = client.create_run(experiment_id, run_name=run_dir.name).info.run_id
-            self._noted.write_text(f"{self.run_id}\n", encoding="ascii")
+            write_atomic(self._noted, f"{self.run_id}\n".encode())
         elif self._running:
             client.update_run(self.run_id, status="RUNNING")
         self._client = client

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from data_prep.corpus.files import write_atomic
 from pretrain.baselines.words import conclusion
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.config import notes
@@ -109,7 +110,7 @@ class RunLogger:
             if stopped_by:
                 self.progress.say(f"stopped by {stopped_by} at step {step}; saved, resume with the same command")
             else:
-                (self._run_dir / "DONE").write_text(f"{step}\n", encoding="utf-8")
+                write_atomic(self._run_dir / "DONE", f"{step}\n".encode())
         barrier(self._dist_context)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.__main__ import main as data_prep
 from data_prep.corpus import SequenceWriter, open_corpus
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from data_prep.nucleotides import complement_table
 from pretrain.config import load_config
 from pretrain.config.sections import Corpus as CorpusSettings

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep.corpus import SequenceWriter, open_corpus
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from pretrain.config.sections import Corpus as CorpusSettings
 from pretrain.data import counted_once
 from pretrain.data import token_lengths as store
@@ -67,7 +67,7 @@ def test_sequences_too_long_in_tokens_are_left_out_and_counted(corpus, tokenizer
 
 def test_a_corpus_is_counted_once_per_vocabulary(corpus, tokenizer, golden, monkeypatch):
     first = source_of(corpus, tokenizer)
-    monkeypatch.setattr(counted_once, "_write", lambda *_: pytest.fail("counted again"))
+    monkeypatch.setattr(counted_once, "write_atomic", lambda *_: pytest.fail("counted again"))
     assert source_of(corpus, tokenizer).size == first.size
     files = sorted((corpus.folder / store.FOLDER).glob("*/train.npy"))
     other = build_tokenizer("kmer3_nonoverlapping")

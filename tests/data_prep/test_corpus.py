@@ -9,8 +9,8 @@ import pytest
 
 from data_prep.corpus import Ragged, SequenceWriter, open_corpus
 from data_prep.corpus import writer as writer_module
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 
 ROWS = [bytes(np.random.default_rng(row).choice(list(b"ACGU"), 5 + row % 40).tolist()) for row in range(950)]
 IDS = [f"row-{row}" for row in range(950)]

@@ -11,7 +11,7 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.corpus import SequenceWriter, open_corpus
 from data_prep.corpus import writer as writer_module
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from data_prep.folding import shards, vienna
 from data_prep.folding.cache import FoldCache
 from data_prep.runtime.executor import Workers

@@ -8,7 +8,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import SequenceWriter, open_corpus
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from data_prep.inspection.variants import density_of, spectrum_of
 
 PNG = b"\x89PNG\r\n\x1a\n"

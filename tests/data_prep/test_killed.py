@@ -12,8 +12,8 @@ import pytest
 
 from data_prep.corpus import SequenceWriter, open_corpus
 from data_prep.corpus import writer as writer_module
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.filters.tally import Tally
 
 
 def start(root, *arguments):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from data_prep.__main__ import main
 from data_prep.corpus import Ragged, SequenceWriter, open_corpus
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from data_prep.motifs.matcher import MotifMatcher
 from data_prep.motifs.mining import adjusted, count_kmers, mine
 from data_prep.motifs.read import read_motifs

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from data_prep.__main__ import main, parse_command
 from data_prep.corpus import open_corpus
 from data_prep.fetch.recipes import load_recipe
 from data_prep.fetch.table import FILES, GROUPS, MOTIF_MD5
+from data_prep.stages.command import main, parse_command
 
 NAMES = (
     "dnabert", "dnabert2", "ernie_rna", "gpn", "hyenadna", "methylbert", "mutbert", "nt", "rnaernie", "rnaernie2",

@@ -9,12 +9,12 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import Ragged, SequenceWriter, open_corpus
+from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.filters.similarity import Relation, clusters, leakage
 from data_prep.filters.similarity.alignment import Batch, align
 from data_prep.filters.similarity.cluster import to_codes, unite
 from data_prep.filters.similarity.seeds import minimisers, patterns_for, window_for, words
-from data_prep.filters.tally import Tally
 
 LETTERS = np.frombuffer(b"ACGU", np.uint8)
 COMPLEMENT = bytes.maketrans(b"ACGU", b"UGCA")

@@ -5,7 +5,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import SequenceWriter, open_corpus
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 
 GENES = [f"gene-{row % 120}" if row % 10 else None for row in range(1000)]
 

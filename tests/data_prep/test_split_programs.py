@@ -8,7 +8,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import SequenceWriter, open_corpus
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 
 COMPLEMENT = bytes.maketrans(b"ACGU", b"UGCA")
 # what is called -> (command, table, whether a sequence and its reverse complement are one cluster)

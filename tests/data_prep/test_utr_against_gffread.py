@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from data_prep.formats.annotation import read_annotation
 from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.policy import UtrPolicy

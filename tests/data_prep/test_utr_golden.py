@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from data_prep.formats.annotation import read_annotation
 from data_prep.formats.genome import read_contigs
 from data_prep.utr.candidates import Candidate

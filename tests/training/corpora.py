@@ -8,7 +8,7 @@ import yaml
 
 from data_prep.__main__ import main as data_prep
 from data_prep.corpus import SequenceWriter
-from data_prep.filters.tally import Tally
+from data_prep.corpus.tally import Tally
 from pretrain.config import Config, check
 from pretrain.config.yaml_file import merge, nested
 from tests.data_prep.variants_support import record, write_fasta, write_vcf

@@ -1,0 +1,75 @@
+"""What a command line of `python -m data_prep STAGE …` means, and running it."""
+
+import argparse
+import difflib
+import gc
+import inspect
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from data_prep.errors import DataPrepError
+from data_prep.runtime.console import refuse_old_options
+from data_prep.stages import STAGES
+
+OBJECTS_BETWEEN_COLLECTIONS = 100_000  # stages make millions of rows and hardly a cycle; Python's 700 costs them 4 %
+EXAMPLE = "example:\n  python -m data_prep fasta rnas.fa.gz --out corpora/rnas\n  python -m data_prep STAGE --help"
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Usage errors are one line, like all others."""
+
+    def error(self, message: str):
+        raise DataPrepError(f"{message}; see `{self.prog} --help`")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage. Exit status: 0 done, 2 bad input or usage, 130 interrupted, 1 anything unforeseen."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    try:
+        return _run(arguments)
+    except DataPrepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}; nothing was published, mend it and run again", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; finished shards are kept, run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if arguments else 2
+    stage, options = parse_command(arguments)
+    return stage.run(options)
+
+
+def parse_command(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """The module of the stage that the first word names, and its options; DataPrepError if they make no sense."""
+    name = arguments[0]
+    if name not in STAGES:
+        nearest = difflib.get_close_matches(name, STAGES, n=1, cutoff=0.4)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"stages: {', '.join(STAGES)}"
+        raise DataPrepError(f"unknown stage {name!r}; {hint}")
+    # Only the chosen stage is imported: `--help` stays fast however heavy the others are.
+    module = import_module(f"data_prep.stages.{name.replace('-', '_')}")
+    parser = _OneLineParser(
+        prog=f"python -m data_prep {name}",
+        description=inspect.cleandoc(module.__doc__ or ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    refuse_old_options(parser, arguments[1:])
+    return module, parser.parse_args(arguments[1:])
+
+
+def _overview() -> str:
+    width = max(map(len, STAGES))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in STAGES.items()]
+    return "\n".join(["usage: python -m data_prep STAGE …", "", "stages:", *lines, "", EXAMPLE])
