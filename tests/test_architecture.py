@@ -1,6 +1,7 @@
 """Imports run in one direction, nothing outside its place executes foreign code, and help text starts no framework."""
 
 import ast
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -182,6 +183,15 @@ def test_no_architecture_is_named_outside_models_families_and_planning():
         for word in (words(path) & private) | {name for name in IMPORTS[module] if name.startswith(folders)}
     }
     assert not found
+
+
+def test_a_reader_of_bert_meets_recurrent_attention_as_one_value():
+    """Encoder, layer and attention know that there is such a bias, and nothing of what it is made of."""
+    folder = ROOT / "pretrain" / "models" / "transformer"
+    for name, known in {"encoder": set(), "layer": set(), "attention": {"Recurrent", "recurrent_attention"}}.items():
+        taken = {found.rsplit(".", 1)[1] for found in imports(folder / f"{name}.py") if ".recurrent." in found}
+        assert taken == known
+        assert not re.search("pair_?class|pairing|ernie", (folder / f"{name}.py").read_text(), re.I)
 
 
 def test_every_room_has_its_level():

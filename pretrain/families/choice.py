@@ -14,7 +14,7 @@ from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout
 from pretrain.families.own_code import OWN_FORMS
 from pretrain.models.architecture import Architecture, architecture_of, find_architecture
-from pretrain.models.entry import ModelSettings
+from pretrain.models.model_settings import ModelSettings
 from pretrain.models.record import field_types, with_fields
 from pretrain.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
 

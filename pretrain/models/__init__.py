@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from pretrain.models.architecture import ARCHITECTURES, architecture_of, find_architecture, side_inputs_of
     from pretrain.models.backbone import Backbone, BackboneOutput
     from pretrain.models.batch import PackedBatch, SoftRows
-    from pretrain.models.entry import Architecture, ModelSettings, SideInput
+    from pretrain.models.entry import Architecture, SideInput
     from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
     from pretrain.models.language_model import LanguageModel, has_output_head
+    from pretrain.models.model_settings import ModelSettings
 
 __all__ = [
     "ARCHITECTURES",
@@ -39,9 +40,10 @@ _FILES = {
     "architecture": ("ARCHITECTURES", "architecture_of", "find_architecture", "side_inputs_of"),
     "backbone": ("Backbone", "BackboneOutput"),
     "batch": ("PackedBatch", "SoftRows"),
-    "entry": ("Architecture", "ModelSettings", "SideInput"),
+    "entry": ("Architecture", "SideInput"),
     "heads": ("MfeHead", "MlmHead", "StructureHead", "TypeHead"),
     "language_model": ("LanguageModel", "has_output_head"),
+    "model_settings": ("ModelSettings",),
 }
 
 

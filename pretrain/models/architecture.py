@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pretrain.errors import unknown_name
 from pretrain.models.convnet.architecture import CONVNET
-from pretrain.models.entry import Architecture, ModelSettings, SideInput
+from pretrain.models.entry import Architecture, SideInput
 from pretrain.models.hyena.architecture import HYENA
+from pretrain.models.model_settings import ModelSettings
 from pretrain.models.striped_hyena.architecture import STRIPED_HYENA
 from pretrain.models.transformer.architecture import TRANSFORMER
 

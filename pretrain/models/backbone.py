@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pretrain.models.batch import PackedBatch
-from pretrain.models.entry import ModelSettings
+from pretrain.models.model_settings import ModelSettings
 
 
 @dataclass(frozen=True)

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from pretrain.models.backbone import Backbone
     from pretrain.models.heads import HeadSettings
-
-
-class ModelSettings(Protocol):
-    """What the settings of every architecture hold: frozen dataclasses, special ids included."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def vocab_size(self) -> int: ...
-    @property
-    def hidden_size(self) -> int: ...
-    @property
-    def pad_token_id(self) -> int: ...
-    @property
-    def mask_token_id(self) -> int: ...
-    @property
-    def max_position_embeddings(self) -> int: ...
 
 
 # token ids (N,) as they are before corruption, flat selected positions (M,) or None -> one value per token (N,)

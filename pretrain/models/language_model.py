@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from pretrain.models.architecture import architecture_of
 from pretrain.models.backbone import Backbone
 from pretrain.models.batch import PackedBatch
-from pretrain.models.entry import ModelSettings
 from pretrain.models.heads import MlmHead
+from pretrain.models.model_settings import ModelSettings
 
 
 def has_output_head(settings: Any, state: Mapping[str, Tensor]) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from pretrain.models.architecture import architecture_of, find_architecture
-from pretrain.models.entry import Architecture, ModelSettings
+from pretrain.models.entry import Architecture
+from pretrain.models.model_settings import ModelSettings
 
 _ARCHITECTURE = "architecture"
 

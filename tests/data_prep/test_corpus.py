@@ -9,6 +9,7 @@ import pytest
 
 from data_prep.corpus import Ragged, SequenceWriter, open_corpus
 from data_prep.corpus import writer as writer_module
+from data_prep.corpus.files import digest, write_atomic
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 
@@ -252,3 +253,17 @@ def test_a_structure_of_another_length_is_never_written(tmp_path):
     with pytest.raises(DataPrepError, match="row 'b' has a structure of 3 symbols and a sequence of 4 nucleotides"):
         write_wrong()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    """Whatever goes wrong on the way, the old content stays and nothing lies beside it."""
+    path = tmp_path / "numbers.txt"
+    assert write_atomic(path, b"one") == {"bytes": 3, "sha256": digest(b"one")["sha256"]}
+
+    def broken(file):
+        file.write(b"tw")
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        write_atomic(path, broken)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("numbers.txt", b"one")]

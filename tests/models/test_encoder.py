@@ -13,7 +13,7 @@ from pretrain.families.published import published_model
 from pretrain.models import LanguageModel, PackedBatch
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.encoder import Encoder
-from pretrain.models.transformer.settings import TransformerSettings
+from pretrain.models.transformer.settings import TransformerOptions, TransformerSettings
 
 TINY = {
     "hidden_size": 32,
@@ -176,7 +176,7 @@ def test_impossible_settings_are_refused():
 
 def spread(settings: TransformerSettings) -> tuple[Encoder, dict[str, float]]:
     torch.manual_seed(0)
-    encoder = Encoder(settings)
+    encoder = Encoder(settings, TransformerOptions())
     return encoder, {name: value.std().item() for name, value in encoder.named_parameters() if value.numel() > 999}
 
 

@@ -1,40 +1,25 @@
-"""The transformer as an entry of ``ARCHITECTURES``: its options, what it costs, what a card says of it."""
+"""The transformer as an entry of ``ARCHITECTURES``: what it costs, what it reads, what a card says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pretrain.models.entry import Architecture, SideInput
-from pretrain.models.transformer.settings import TransformerSettings
+from pretrain.models.transformer.settings import TransformerOptions, TransformerSettings
 
 if TYPE_CHECKING:
     from pretrain.models.backbone import Backbone
     from pretrain.models.heads import HeadSettings
 
 
-@dataclass(frozen=True)
-class TransformerOptions:
-    """What is kept in memory and what is computed again: no choice changes a result."""
-
-    checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
-    # pairing-bias models: store the scores of every layer; or rebuild them in the backward pass, in one buffer for all
-    # layers; or none, for sequences so long that not even one layer's fit (costs the products of all layers below)
-    pairing_memory: Literal["store", "rebuild", "none"] = "rebuild"
-
-
 def _build(settings: TransformerSettings, options: TransformerOptions) -> Backbone:
     from pretrain.models.transformer.encoder import Encoder
 
-    return Encoder(
-        settings,
-        checkpoint_activations=options.checkpoint_activations,
-        pairing_memory=options.pairing_memory,
-    )
+    return Encoder(settings, options)
 
 
 def _head(settings: TransformerSettings) -> HeadSettings:

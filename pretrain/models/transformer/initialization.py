@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
+from pretrain.models.transformer.layer import EncoderLayer
 from pretrain.models.transformer.settings import TransformerSettings
 
-if TYPE_CHECKING:
-    from pretrain.models.transformer.encoder import Encoder, EncoderLayer
 
+def initialize_encoder(encoder: nn.Module, word: Tensor, settings: TransformerSettings) -> None:
+    """Draw first weights in place: torch's defaults stay where ``INITIALIZATIONS`` says nothing else.
 
-def initialize_encoder(encoder: Encoder, settings: TransformerSettings) -> None:
-    """Everything starts as torch's defaults leave it; ``INITIALIZATIONS`` says what is drawn otherwise."""
+    Args:
+        encoder: embeddings, layers and norms.
+        word: its word embedding (V, D).
+    """
     INITIALIZATIONS[settings.initialization].encoder(encoder, settings)
     if settings.zero_pad_row:
-        nn.init.zeros_(encoder.embeddings.word.weight[settings.pad_token_id])
+        nn.init.zeros_(word[settings.pad_token_id])
 
 
-def _bert(encoder: Encoder, settings: TransformerSettings) -> None:
+def _bert(encoder: nn.Module, settings: TransformerSettings) -> None:
     """normal(0, initializer_range) for the weights of Linear and Embedding, 0 for biases, 1 and 0 for norms."""
     for part in encoder.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
@@ -30,7 +33,7 @@ def _bert(encoder: Encoder, settings: TransformerSettings) -> None:
             _zero_bias(part)
 
 
-def _esm(encoder: Encoder, settings: TransformerSettings) -> None:
+def _esm(encoder: nn.Module, settings: TransformerSettings) -> None:
     """ESM-2: xavier for attention, torch's defaults for the rest (recipes/utr_lm.md#model)."""
     for layer in _layers(encoder):
         attention = layer.attention
@@ -40,7 +43,7 @@ def _esm(encoder: Encoder, settings: TransformerSettings) -> None:
         _zero_bias(attention.output)
 
 
-def _gpt2(encoder: Encoder, settings: TransformerSettings) -> None:
+def _gpt2(encoder: nn.Module, settings: TransformerSettings) -> None:
     """As BERT; what is added to the residual stream starts smaller, by the square root of how often that happens."""
     _bert(encoder, settings)
     std = settings.initializer_range / (2 * settings.num_hidden_layers) ** 0.5
@@ -49,7 +52,7 @@ def _gpt2(encoder: Encoder, settings: TransformerSettings) -> None:
         nn.init.normal_(layer.mlp.down.weight, std=std)
 
 
-def _nucleotide_transformer(encoder: Encoder, settings: TransformerSettings) -> None:
+def _nucleotide_transformer(encoder: nn.Module, settings: TransformerSettings) -> None:
     """Haiku's: He-uniform for attention, biases too; the rest normal cut at two deviations, of 1 for embeddings and
     1/sqrt(inputs) for Linear, whose biases are 0."""
     for part in encoder.modules():
@@ -68,12 +71,12 @@ def _nucleotide_transformer(encoder: Encoder, settings: TransformerSettings) -> 
                     nn.init.uniform_(tensor, -limit, limit)
 
 
-def _torch(encoder: Encoder, settings: TransformerSettings) -> None:
+def _torch(encoder: nn.Module, settings: TransformerSettings) -> None:
     """Nothing: Linear uniform within 1/sqrt(inputs), embeddings normal(0, 1)."""
 
 
-def _layers(encoder: Encoder) -> list[EncoderLayer]:
-    return cast("list[EncoderLayer]", list(encoder.layers))
+def _layers(encoder: nn.Module) -> list[EncoderLayer]:
+    return [part for part in encoder.modules() if isinstance(part, EncoderLayer)]
 
 
 def _zero_bias(linear: nn.Linear) -> None:
@@ -85,7 +88,7 @@ def _zero_bias(linear: nn.Linear) -> None:
 class Initialization:
     """How an encoder begins, and its output head (a name in ``HEAD_INITIALIZATIONS``)."""
 
-    encoder: Callable[[Encoder, TransformerSettings], None]
+    encoder: Callable[[nn.Module, TransformerSettings], None]
     head: Literal["torch", "normal", "truncated_normal"]
 
 

@@ -134,3 +134,13 @@ class TransformerSettings:
         if self.initialization not in ("bert", "gpt2"):
             idle["initializer_range"] = f"initialization {self.initialization} has its own ranges"
         return idle
+
+
+@dataclass(frozen=True)
+class TransformerOptions:
+    """What is kept in memory and what is computed again: no choice changes a result."""
+
+    checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
+    # pairing-bias models: store the scores of every layer; or rebuild them in the backward pass, in one buffer for all
+    # layers; or none, for sequences so long that not even one layer's fit (costs the products of all layers below)
+    pairing_memory: Literal["store", "rebuild", "none"] = "rebuild"

@@ -13,12 +13,12 @@ from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.recomputed import Scores
 
 
-def bias_extras(biases: Sequence[object], layout: Layout) -> dict[str, Any]:
-    """What there is to see of the biases of all layers.
+def score_maps(biases: Sequence[object], layout: Layout) -> dict[str, Any]:
+    """Scores of all layers from their biases.
 
     Returns:
-        For recurrent attention ``scores``: for each of the S sequences in batch order (L+1, H, T, T), index 0 what the
-        first layer began with. Nothing for any other bias.
+        ``scores``: for each of the S sequences in batch order (L+1, H, T, T), index 0 what the first layer began with.
+        Nothing where scores never exist as a whole.
     """
     scores = [bias.scores.packed for bias in biases if isinstance(bias, Recurrent) and isinstance(bias.scores, Scores)]
     return {"scores": _by_sequence(scores, layout)} if scores else {}

@@ -5,8 +5,9 @@ network that turns values into a bias per head is evaluated on the 6 x 6 class p
 biased scores of a layer, before the softmax, are the additive bias of the next one.
 """
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.models.batch import PackedBatch
+from pretrain.models.layout import Layout
 from pretrain.models.transformer.recurrent.attention import Recurrent
+from pretrain.models.transformer.recurrent.extras import score_maps
 from pretrain.models.transformer.recurrent.factored import FactoredScores
 from pretrain.models.transformer.recurrent.recomputed import Scores
 
@@ -71,6 +74,8 @@ class PairingBias(nn.Module):
             gives the same up to float32 rounding; or none: scores never exist as a whole, for very long sequences.
     """
 
+    name = "pairing"
+
     def __init__(self, heads: int, memory: Literal["store", "rebuild", "none"] = "rebuild") -> None:
         super().__init__()
         self.memory = memory
@@ -94,6 +99,10 @@ class PairingBias(nn.Module):
         seen = again or is_shown
         store = seen or self.memory == "store"
         return Recurrent(Scores.of_classes(table, classes, batch.layout, store=store, shared=seen))
+
+    def extras(self, biases: Sequence[object], layout: Layout) -> dict[str, Any]:
+        """``scores`` of every layer, see ``score_maps``."""
+        return score_maps(biases, layout)
 
 
 @cache

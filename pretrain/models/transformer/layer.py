@@ -1,0 +1,72 @@
+"""One layer of the transformer: attention and MLP, each with its norm and residual."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from pretrain.models.dropout import dropout
+from pretrain.models.layout import Layout
+from pretrain.models.transformer.attention import Bias, attention
+from pretrain.models.transformer.mlp import Mlp
+from pretrain.models.transformer.norms import NORMS
+from pretrain.models.transformer.positions import rotate
+from pretrain.models.transformer.settings import TransformerSettings
+
+
+@dataclass(frozen=True)
+class ForwardContext:
+    """What every layer of one forward pass shares."""
+
+    layout: Layout
+    rotary: tuple[Tensor, Tensor] | None
+    backend: str
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention inside each sequence."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        width, bias = settings.hidden_size, settings.attention_bias
+        self.query = nn.Linear(width, width, bias=bias)
+        self.key = nn.Linear(width, width, bias=bias)
+        self.value = nn.Linear(width, width, bias=bias)
+        self.output = nn.Linear(width, width, bias=bias)
+
+    def forward(self, x: Tensor, bias: Bias, context: ForwardContext) -> tuple[Tensor, Bias]:
+        """(N, D), bias of this layer -> (N, D), bias of the next one."""
+        heads, size = self.settings.num_attention_heads, self.settings.head_size
+        q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
+        if context.rotary is not None:
+            q, k = rotate(q, *context.rotary), rotate(k, *context.rotary)
+        rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
+        y, bias = attention(q, k, v, bias, context.layout, dropout=rate, backend=context.backend)
+        return self.output(y.reshape(x.shape)), bias
+
+
+class EncoderLayer(nn.Module):
+    """Attention and MLP, each with a residual; a norm after the sum (post) or before the sublayer (pre)."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        norm = NORMS[settings.norm]
+        make_norm = norm.alone if settings.norm_placement == "pre" else norm.behind_sum
+        self.attention = SelfAttention(settings)
+        self.attention_norm = make_norm(settings.hidden_size, settings.layer_norm_eps)
+        self.mlp = Mlp(settings)
+        self.mlp_norm = make_norm(settings.hidden_size, settings.layer_norm_eps)
+
+    def forward(self, x: Tensor, bias: Bias, context: ForwardContext) -> tuple[Tensor, Bias]:
+        """(N, D), bias of this layer -> (N, D), bias of the next one."""
+        rate = self.settings.hidden_dropout_prob
+        mlp_rate = 0.0 if self.settings.mlp_dropout == "inner" else rate
+        if self.settings.norm_placement == "post":
+            y, bias = self.attention(x, bias, context)
+            x = self.attention_norm(x, y, rate)
+            return self.mlp_norm(x, self.mlp(x), mlp_rate), bias
+        normed = self.attention_norm(x)
+        y, bias = self.attention(normed, bias, context)
+        x = (normed if self.settings.residual_from == "norm" else x) + dropout(y, rate, self.training)
+        return x + dropout(self.mlp(self.mlp_norm(x)), mlp_rate, self.training), bias
