@@ -103,8 +103,8 @@ def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
 
     model = load_model(args.model, args.step)
     model.require_output_head()
-    ids, sequences, left_out = _fitting(args, args.fasta, model)
-    about = {"model": args.model, "fasta": args.fasta, "left_out": left_out}
+    ids, sequences, counts = _fitting(args, args.fasta, model)
+    about = {"model": args.model, "fasta": args.fasta, **counts}
     if causal.is_causal(model):
         return about | causal.summary(ids, causal.likelihoods(model, sequences, "sequences"))
     return about | summary(ids, pseudo_likelihoods(model, sequences))
@@ -119,12 +119,12 @@ def embeddings(args: argparse.Namespace) -> dict[str, Any]:
         raise PolymeraseError("--embed needs --out FILE.npz or --out FILE.safetensors")
     check_format(Path(args.out))
     model = load_model(args.model, args.step)
-    ids, sequences, left_out = _fitting(args, args.embed, model)
+    ids, sequences, counts = _fitting(args, args.embed, model)
     found = embed(model, ids, sequences, args.pool, args.layer)
     write_embeddings(Path(args.out), found)
     return {
         "model": args.model, "out": args.out, "pool": args.pool, "layer": args.layer, "sequences": len(ids),
-        "width": model.settings.hidden_size, "left_out": left_out,
+        "width": model.settings.hidden_size, **counts,
     }  # fmt: skip
 
 
@@ -161,10 +161,13 @@ def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
     return {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
 
 
-def _fitting(args: argparse.Namespace, path: str, model: Any) -> tuple[list[str], Any, dict[str, int]]:
-    """Ids and sequences that the model holds, and how many were left out or cut, by reason."""
+def _fitting(args: argparse.Namespace, path: str, model: Any) -> tuple[list[str], Any, dict[str, Any]]:
+    """Ids and sequences that the model holds; what was left out or cut, by reason, and odd letters."""
     from data_prep.records import read_records
     from pretrain.evaluation.length_limits import fit
+    from pretrain.evaluation.probing.table import odd_letters
 
     ids, _, sequences = read_records(path, args.sequences)
-    return fit(model, path, ids, sequences, args.too_long)
+    letters = odd_letters(path, sequences)
+    ids, sequences, left_out = fit(model, path, ids, sequences, args.too_long)
+    return ids, sequences, {"left_out": left_out, **letters}

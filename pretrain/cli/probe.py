@@ -75,16 +75,18 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.model import load_model, random_twin
     from pretrain.evaluation.probing.features import kmer_shares
     from pretrain.evaluation.probing.probe import probe
-    from pretrain.evaluation.probing.table import as_task
+    from pretrain.evaluation.probing.table import as_task, odd_letters
 
     if args.folds < 2:
         raise PolymeraseError(f"--folds {args.folds}: cross-validation takes two or more")
     if not 1 <= args.kmer <= 6:
         raise PolymeraseError(f"--kmer {args.kmer}: counts are made of 1 to 6 letters")
-    ids, sequences, texts = _read(args)
+    ids, sequences, texts, unlabelled = _read(args)
+    letters = odd_letters(args.table, sequences)
     model = load_model(args.model, args.step)
     numbered = [str(row) for row in range(len(ids))]
     kept, sequences, left_out = fit(model, args.table, numbered, sequences, args.too_long)
+    left_out |= {"without a label": unlabelled} if unlabelled else {}
     rows = [int(row) for row in kept]
     labelled = as_task(
         args.table, [ids[row] for row in rows], sequences, [texts[row] for row in rows], args.task, args.folds
@@ -106,6 +108,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         "classes": list(labelled.classes),
         "rows": len(rows),
         "left_out": left_out,
+        **letters,
         "folds": args.folds,
         "results": results,
     }
@@ -126,22 +129,25 @@ def _tuned(args: argparse.Namespace, model: Any, twin: Any, labelled: Any) -> di
     }
 
 
-def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str]]:
-    """Ids, sequences and label texts of a table or a FASTA."""
+def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str], int]:
+    """Ids, sequences and label texts of a table or a FASTA, and how many rows of the table have no label."""
     from data_prep.corpus import Ragged
     from data_prep.records import read_records
-    from pretrain.evaluation.probing.table import is_table, labels_of_headers, read_columns
+    from pretrain.evaluation.probing.rows import is_table
+    from pretrain.evaluation.probing.table import labels_of_headers, read_columns
 
     path = Path(args.table)
     if is_table(path):
-        ids, rows, texts = read_columns(path, args.sequence, args.label)
-        return ids, Ragged.from_rows(rows), texts
+        ids, rows, texts, unlabelled = read_columns(path, args.sequence, args.label)
+        return ids, Ragged.from_rows(rows), texts, unlabelled
     ids, headers, sequences = read_records(path)
-    return ids, sequences, labels_of_headers(args.table, headers, args.label)
+    return ids, sequences, labels_of_headers(args.table, headers, args.label), 0
 
 
 def table(result: dict[str, Any]) -> str:
     """One row per kind of features."""
+    from pretrain.evaluation.tables import other_letters
+
     what = f"{len(result['classes'])} classes" if result["classes"] else "values"
     metrics = list(next(iter(result["results"].values())))
     lines = [
@@ -151,4 +157,5 @@ def table(result: dict[str, Any]) -> str:
     for name, figures in result["results"].items():
         cells = [f"{figures[metric]['mean']:.4f} ± {figures[metric]['std']:.4f}" for metric in metrics]
         lines.append(f"{name:<22} " + " ".join(f"{cell:>17}" for cell in cells))
-    return "\n".join([*lines, *(f"{count:,} {why}" for why, count in result["left_out"].items())])
+    lines += [f"{count:,} {why}" for why, count in result["left_out"].items()]
+    return "\n".join([*lines, *other_letters(result)])

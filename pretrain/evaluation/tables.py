@@ -130,5 +130,14 @@ def base_pairs(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def other_letters(result: dict[str, Any]) -> list[str]:
+    """A line where letters were counted that models do not know."""
+    if not result.get("other_letters"):
+        return []
+    letters, sequences = result["other_letters"], result["sequences_with_other_letters"]
+    return [f"other letters: {letters:,} in {sequences:,} sequences are not A, C, G, U or T (read as unknown)"]
+
+
 def _left_out(result: dict[str, Any]) -> list[str]:
-    return [f"left out            {count:,} {why}" for why, count in result["left_out"].items()]
+    lines = [f"left out            {count:,} {why}" for why, count in result["left_out"].items()]
+    return lines + other_letters(result)

@@ -134,3 +134,14 @@ def test_wrong_input_is_one_line_that_says_what_to_do(tiny_run, tmp_path, monkey
     words = [str(tiny_run) if word == "RUN" else word for word in arguments]
     assert problem in error_line("evaluate.py", *words)
     assert not (tmp_path / "e.csv").exists()
+
+
+def test_proteins_are_refused_and_letters_that_models_do_not_know_are_counted(tiny_run, tmp_path):
+    (tmp_path / "protein.fa").write_text(">one\nMKVLWQESPH\n")
+    for option in ("--fasta", "--embed"):
+        line = error_line("evaluate.py", tiny_run, option, tmp_path / "protein.fa", "--out", tmp_path / "out.npz")
+        assert "protein.fa: 10 of 10 letters are no nucleotides" in line
+    (tmp_path / "some.fa").write_text(">one\nACGURYACGU\n>two\nACGU\n")
+    status, out, err = in_process("evaluate.py", tiny_run, "--fasta", tmp_path / "some.fa")
+    assert status == 0, err
+    assert "other letters: 2 in 1 sequences" in out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from pretrain.data.ragged import take
 from pretrain.errors import PolymeraseError, unknown_name
 from pretrain.evaluation.bench.splits import draw, relatives, same
 from pretrain.evaluation.bench.task import SPLITS, Part, PublishedFigure, Task, make_task
-from pretrain.evaluation.probing.table import is_table, labels_of_headers, read_rows
+from pretrain.evaluation.probing.rows import is_table, read_rows
+from pretrain.evaluation.probing.table import labels_of_headers
 
 DEV_SHARE = 0.1  # of training rows, where no dev file is given
+_FEW_DEV = 4  # rows that are drawn at least, of training rows twice as many or more
 TOGETHER = ("sequence", "relatives")  # besides the name of a column
 
 
@@ -48,6 +51,7 @@ class Split:
 class _Rows:
     part: Part
     columns: list[dict[str, str]]  # empty for a FASTA
+    without_label: int = 0  # rows that were left out
 
 
 def read_task(
@@ -73,15 +77,20 @@ def read_task(
         drawn = draw(_groups(files["table"], rows, split.together), shares, split.seed)
         parts = {one: _part(rows.part, drawn[one]) for one in SPLITS}
         test_columns = [rows.columns[row] for row in drawn["test"].tolist()] if rows.columns else []
-        facts = {"drawn": f"dev and test rows, seed {split.seed}, by {split.together}"}
+        facts: dict[str, Any] = {"drawn": f"dev and test rows, seed {split.seed}, by {split.together}"}
+        unlabelled = rows.without_label
     else:
         read = {one: _read(files[one], columns) for one in SPLITS if one in files}
         parts, test_columns, facts = {one: rows.part for one, rows in read.items()}, read["test"].columns, {}
+        unlabelled = sum(rows.without_label for rows in read.values())
         if "dev" not in files:
             groups = _groups(files["train"], read["train"], split.together)
-            drawn = _with_every_class(parts["train"].texts, draw(groups, {"dev": split.dev}, split.seed), kind)
+            share = min(max(split.dev, _FEW_DEV / len(groups)), 0.5)
+            drawn = _with_every_class(parts["train"].texts, draw(groups, {"dev": share}, split.seed), kind)
             parts |= {one: _part(parts["train"], drawn[one]) for one in ("dev", "train")}
             facts = {"drawn": f"dev rows from the training rows, seed {split.seed}, by {split.together}"}
+    if unlabelled:
+        facts["left_out_without_label"] = unlabelled
     task = make_task(name, parts, kind, metric)
     if columns.log:
         task, facts = _logarithms(task), facts | {"values": "natural logarithms"}
@@ -97,19 +106,19 @@ def _read(path: Path, columns: Columns) -> _Rows:
     if not is_table(path):
         return _Rows(_records(path, columns.label), [])
     predictions = (columns.predictions,) if columns.predictions else ()
-    rows = read_rows(path, (columns.sequence, columns.label, *columns.keep, *predictions))
+    found = read_rows(path, (columns.sequence, *columns.keep, *predictions), columns.label)
     numbered = [
         (f"{path.name}: line {number}", row)
-        for number, row in rows.items()
+        for number, row in found.rows.items()
         if all(row[column] == value for column, value in columns.keep.items())
     ]
     if not numbered:
         wanted = ", ".join(f"{column}={value}" for column, value in columns.keep.items())
         raise PolymeraseError(f"{path}: no row has {wanted}; check the values of that column")
-    letters = [row[columns.sequence].strip().upper().encode("ascii", "replace") for _, row in numbered]
-    texts = [row[columns.label].strip() for _, row in numbered]
+    letters = [row[columns.sequence].upper().encode("ascii", "replace") for _, row in numbered]
+    texts = [row[columns.label] for _, row in numbered]
     part = Part([one for one, _ in numbered], Ragged.from_rows(letters), texts)
-    return _Rows(part, [row for _, row in numbered])
+    return _Rows(part, [row for _, row in numbered], found.without_label)
 
 
 def _records(path: Path, label: str) -> Part:

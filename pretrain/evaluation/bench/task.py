@@ -12,12 +12,10 @@ from data_prep.corpus import Ragged
 from pretrain.data.ragged import concatenate, take
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION
-from pretrain.evaluation.probing.table import LabelledSequences, with_labels
+from pretrain.evaluation.probing.table import LabelledSequences, odd_letters, with_labels
 
 SPLITS = ("train", "dev", "test")
 _FEWEST = {"train": 4, "dev": 2, "test": 2}  # rows; below them no figure means anything
-_NUCLEOTIDES = np.zeros(256, bool)
-_NUCLEOTIDES[list(b"ACGUTacgut")] = True
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: 
 
     Raises:
         PolymeraseError: labels of two kinds, one class only, a class that training rows lack, a split with hardly a
-            row, sequences that are mostly no nucleotides, or a metric of the other kind.
+            row, test values without spread, sequences that are mostly no nucleotides, or a metric of the other kind.
     """
     sequences = concatenate([parts[split].sequences for split in SPLITS])
     ids = [one for split in SPLITS for one in parts[split].ids]
@@ -104,7 +102,8 @@ def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: 
     known = CLASSIFICATION if table.is_classification else REGRESSION
     if metric is not None and metric not in known:
         raise PolymeraseError(f"{name}: expected a metric of its kind ({', '.join(known)}), got {metric!r}")
-    return Task(name, table, rows, metric or known[0], _letters(name, table))
+    facts = odd_letters(name, table.sequences) | _labels(name, table, rows)
+    return Task(name, table, rows, metric or known[0], facts)
 
 
 def _check_sizes(name: str, table: LabelledSequences, rows: Mapping[str, np.ndarray]) -> None:
@@ -131,14 +130,16 @@ def _check_sizes(name: str, table: LabelledSequences, rows: Mapping[str, np.ndar
             )
 
 
-def _letters(name: str, table: LabelledSequences) -> dict[str, Any]:
-    """Counts of letters other than A, C, G, U and T, which models read as unknown."""
-    values = table.sequences.values
-    strange = ~_NUCLEOTIDES[values]
-    if strange.sum() * 2 > len(values):
-        raise PolymeraseError(
-            f"{name}: {strange.sum():,} of {len(values):,} letters are no nucleotides; is it the right sequence column?"
-        )
-    before = np.concatenate(([0], np.cumsum(strange)))
-    held = before[table.sequences.offsets[1:]] > before[table.sequences.offsets[:-1]]
-    return {"other_letters": int(strange.sum()), "sequences_with_other_letters": int(held.sum())}
+def _labels(name: str, table: LabelledSequences, rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What a reader has to know of the labels: counts of odd ones, where there are any."""
+    train, test = table.labels[rows["train"]], table.labels[rows["test"]]
+    if not table.is_classification:
+        if not np.ptp(test):
+            raise PolymeraseError(f"{name}: all test values are {test[0]:g}; there is nothing to compare")
+        return {}
+    facts: dict[str, Any] = {}
+    if not np.ptp(test):
+        facts["test_rows_are_all"] = table.classes[test[0]]
+    if alone := int((np.bincount(train, minlength=len(table.classes)) == 1).sum()):
+        facts["classes_with_one_training_row"] = alone
+    return facts

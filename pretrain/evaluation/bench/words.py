@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pretrain.evaluation.tables import other_letters
+
 _SHOWN = {
     "classification": ("accuracy", "macro_f1", "mcc", "auroc", "aupr"),
     "regression": ("spearman", "pearson", "r2", "rmse"),
@@ -83,11 +85,11 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
     facts, lines = task["facts"], []
     if "drawn" in facts:
         lines.append(f"drawn here: {facts['drawn']}")
-    if facts["other_letters"]:
-        lines.append(
-            f"other letters: {facts['other_letters']:,} in {facts['sequences_with_other_letters']:,} sequences are not "
-            "A, C, G, U or T (read as unknown)"
-        )
+    lines += other_letters(facts)
+    if "test_rows_are_all" in facts:
+        lines.append(f"one class: all test rows are {facts['test_rows_are_all']}; AUROC, AUPR and MCC say nothing")
+    if "classes_with_one_training_row" in facts:
+        lines.append(f"rare: {facts['classes_with_one_training_row']:,} classes have one training row")
     lines += [
         f"{key.replace('_', ' ')}: {value:,} sequences"
         for key, value in facts.items()

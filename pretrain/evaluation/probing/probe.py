@@ -17,6 +17,8 @@ from pretrain.evaluation.probing.linear import (
 from pretrain.evaluation.probing.metrics import measure
 from pretrain.evaluation.probing.table import LabelledSequences
 
+_MIDDLE = 1.0  # inverse strength where there are too few rows to choose one
+
 
 def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int) -> dict[str, Any]:
     """Mean and deviation over folds of each metric.
@@ -63,13 +65,14 @@ def score(true: np.ndarray, guess: np.ndarray) -> dict[str, float]:
 
 
 def _classes(x: np.ndarray, y: np.ndarray, held_out: np.ndarray, classes: int, seed: int) -> np.ndarray:
-    """Probabilities; the strength is chosen on a fifth of the training folds."""
+    """Probabilities; the strength is chosen on a fifth of the training folds, where they have rows to spare for it."""
     from sklearn.model_selection import train_test_split
 
-    enough = np.bincount(y)[np.unique(y)].min() > 1
-    inner, outer, inner_y, outer_y = train_test_split(
-        x, y, test_size=max(0.2, len(np.unique(y)) / len(y)), random_state=seed, stratify=y if enough else None
-    )
+    seen, counts = np.unique(y, return_counts=True)
+    outer_rows = max(int(np.ceil(0.2 * len(y))), len(seen))
+    if counts.min() < 2 or len(y) - outer_rows < len(seen):
+        return probabilities(logistic(_MIDDLE, x, y), held_out, classes)
+    inner, outer, inner_y, outer_y = train_test_split(x, y, test_size=outer_rows, random_state=seed, stratify=y)
     inverse = max(INVERSE_STRENGTHS, key=lambda c: logistic(c, inner, inner_y).score(outer, outer_y))
     return probabilities(logistic(inverse, x, y), held_out, classes)
 

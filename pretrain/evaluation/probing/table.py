@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from data_prep.corpus import Ragged
+from data_prep.errors import shown
 from pretrain.errors import PolymeraseError
+from pretrain.evaluation.probing.rows import read_rows
 
-_LONGEST_FIELD = 1 << 30  # letters of one sequence; the csv module stops at 131,072
+_LARGEST = 1e30  # of values: their squares, and sums of these, are finite in double precision
+_NUCLEOTIDES = np.zeros(256, bool)
+_NUCLEOTIDES[list(b"ACGUTacgut")] = True
 _FEW = 20  # different whole numbers that may still be classes
 
 
@@ -33,57 +32,16 @@ class LabelledSequences:
         return bool(self.classes)
 
 
-def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list[bytes], list[str]]:
-    """Ids (line numbers), sequences and label texts of a .csv or .tsv file with a header line.
+def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list[bytes], list[str], int]:
+    """Ids (line numbers), sequences and label texts of a table, and how many rows were left out without a label.
 
     Raises:
-        PolymeraseError: no such column, or a row without a sequence or a label, with its line.
+        PolymeraseError: what :func:`probing.rows.read_rows` refuses.
     """
-    rows = read_rows(path, (sequence, label))
-    letters = [row[sequence].strip().upper().encode("ascii", "replace") for row in rows.values()]
-    return [f"line {line}" for line in rows], letters, [row[label].strip() for row in rows.values()]
-
-
-def is_table(path: Path) -> bool:
-    """By its name: .csv, .tsv or .txt, each also with .gz."""
-    return Path(path.name.removesuffix(".gz")).suffix in (".csv", ".tsv", ".txt")
-
-
-def read_rows(path: Path, needed: tuple[str, ...]) -> dict[int, dict[str, str]]:
-    """Line number -> its columns, of a table with a header line (also .gz); ``needed`` columns are filled.
-
-    Columns are parted by tabs where the header has one, else by commas.
-
-    Raises:
-        PolymeraseError: no such column, or a row without a value in it, with its line.
-    """
-    csv.field_size_limit(_LONGEST_FIELD)
-    try:
-        with _opened(path) as file:
-            header = file.readline()
-            names = next(csv.reader([header], delimiter=(delimiter := "\t" if "\t" in header else ",")), [])
-            reader = csv.DictReader(file, names, delimiter=delimiter)
-            rows = dict((reader.line_num + 1, row) for row in reader)  # noqa: C402 (the number moves with the row)
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise PolymeraseError(f"{path}: cannot be read as a table: {error}") from None
-    except OSError as error:
-        raise PolymeraseError(f"{path}: {error.strerror}") from None
-    if not rows:
-        raise PolymeraseError(f"{path}: no rows below the header")
-    for column in needed:
-        if column not in names:
-            raise PolymeraseError(f"{path}: no column {column!r}; there are {', '.join(names)}")
-    for line, row in rows.items():
-        for column in needed:
-            if not (row[column] or "").strip():
-                raise PolymeraseError(f"{path}: line {line}: no {column}")
-    return rows
-
-
-def _opened(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    found = read_rows(path, (sequence,), label)
+    rows = list(found.rows.values())
+    letters = [row[sequence].upper().encode("ascii", "replace") for row in rows]
+    return [f"line {line}" for line in found.rows], letters, [row[label] for row in rows], found.without_label
 
 
 def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:
@@ -117,11 +75,20 @@ def as_task(
     if len(texts) < folds:
         raise PolymeraseError(f"{source}: {len(texts)} rows, fewer than {folds} folds; lower --folds")
     table = with_labels(source, ids, sequences, texts, task)
-    if not table.is_classification and len(texts) < 2 * folds:
-        raise PolymeraseError(f"{source}: {len(texts)} rows, fewer than two in each of {folds} folds; lower --folds")
-    name, fewest = min(Counter(texts).items(), key=lambda item: item[1])
-    if table.is_classification and fewest < folds:
-        raise PolymeraseError(f"{source}: class {name!r} has {fewest} rows, fewer than {folds} folds; lower --folds")
+    if not table.is_classification:
+        if len(texts) < 2 * folds:
+            raise PolymeraseError(
+                f"{source}: {len(texts)} rows, fewer than two in each of {folds} folds; lower --folds"
+            )
+        if not np.ptp(table.labels):
+            raise PolymeraseError(f"{source}: all values are {table.labels[0]:g}; there is nothing to learn")
+    if table.is_classification:
+        counts = np.bincount(table.labels)
+        if counts.min() < folds:
+            name = table.classes[counts.argmin()]
+            raise PolymeraseError(
+                f"{source}: class {name!r} has {counts.min()} rows, fewer than {folds} folds; lower --folds"
+            )
     return table
 
 
@@ -133,7 +100,7 @@ def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str]
             one has a fraction or there are more than 20 different ones.
 
     Raises:
-        PolymeraseError: a label that is no number among numbers, or one class only.
+        PolymeraseError: a label that is no number among numbers, one class only, or nearly as many classes as rows.
     """
     numbers = [_number(text) for text in texts]
     _check_mixed(source, ids, texts, numbers, task)
@@ -141,11 +108,47 @@ def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str]
         task = "regression" if None not in numbers and _look_like_values(numbers) else "classification"
     if task == "regression":
         return LabelledSequences(ids, sequences, np.array(numbers, np.float64), ())
-    classes = tuple(sorted(set(texts)))
+    names = _class_names(texts, numbers)
+    classes = tuple(dict.fromkeys(sorted(names, key=_class_order)))
     if len(classes) < 2:
-        raise PolymeraseError(f"{source}: all labels are {texts[0]!r}; a probe needs two classes")
+        raise PolymeraseError(f"{source}: all labels are {texts[0]!r}; a classification needs two classes")
+    if len(classes) > max(_FEW, len(texts) / 2):
+        raise PolymeraseError(
+            f"{source}: {len(classes):,} different labels in {len(texts):,} rows ({shown(texts[0])} …); expected "
+            "classes, or values as finite numbers with a decimal point"
+        )
     place = {name: number for number, name in enumerate(classes)}
-    return LabelledSequences(ids, sequences, np.array([place[text] for text in texts], np.int64), classes)
+    return LabelledSequences(ids, sequences, np.array([place[name] for name in names], np.int64), classes)
+
+
+def odd_letters(source: str, sequences: Ragged) -> dict[str, int]:
+    """Counts of letters other than A, C, G, U and T, which models read as unknown.
+
+    Raises:
+        PolymeraseError: most letters are no nucleotides (N may be one).
+    """
+    strange = ~_NUCLEOTIDES[sequences.values]
+    foreign = int(strange.sum() - np.isin(sequences.values, np.frombuffer(b"Nn", np.uint8)).sum())
+    if foreign * 2 > len(strange):
+        raise PolymeraseError(
+            f"{source}: {foreign:,} of {len(strange):,} letters are no nucleotides; is it the right file, or column?"
+        )
+    before = np.concatenate(([0], np.cumsum(strange)))
+    held = before[sequences.offsets[1:]] > before[sequences.offsets[:-1]]
+    return {"other_letters": int(strange.sum()), "sequences_with_other_letters": int(held.sum())}
+
+
+def _class_names(texts: list[str], numbers: list[float | None]) -> list[str]:
+    """The labels; where all are whole numbers in the same spelling, so that ``1`` and ``1.0`` are one class."""
+    if any(number is None or number != int(number) for number in numbers):
+        return texts
+    return [str(int(number)) for number in numbers if number is not None]
+
+
+def _class_order(name: str) -> tuple[float, str]:
+    """Whole numbers by size, before all else by its letters."""
+    number = _number(name)
+    return (np.inf, name) if number is None else (number, name)
 
 
 def _look_like_values(numbers: list[float | None]) -> bool:
@@ -160,7 +163,7 @@ def _check_mixed(source: str, ids: list[str], texts: list[str], numbers: list[fl
     if wrong and (task == "regression" or (task == "auto" and mostly)):
         raise PolymeraseError(
             f"{source}: {ids[wrong[0]]}: label {texts[wrong[0]]!r} is no finite number ({len(wrong)} of {len(texts)} "
-            "are none); leave such rows out, or say --task classification if labels are classes"
+            "are none); leave such rows out, or say that they are classes (bench: --kind, probe: --task classification)"
         )
 
 
@@ -169,4 +172,4 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return value if abs(value) <= _LARGEST else None

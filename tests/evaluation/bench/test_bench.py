@@ -108,7 +108,7 @@ def test_wrong_use_is_one_line(tiny_run, files, tmp_path):
     tuned = [*words(files), "--tune", "--keep", tmp_path]
     assert "exists and is not empty" in error_line("bench.py", tiny_run, *tuned)
     assert "named twice" in error_line("bench.py", tiny_run, tiny_run, *words(files))
-    assert "gone.csv: No such file" in error_line("bench.py", tiny_run, *words(files)[2:], "--train", "gone.csv")
+    assert "gone.csv: no such file" in error_line("bench.py", tiny_run, *words(files)[2:], "--train", "gone.csv")
     assert "neither a run folder" in error_line("bench.py", files["train"].parent, *words(files))
 
 

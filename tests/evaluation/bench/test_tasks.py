@@ -73,6 +73,52 @@ def test_tables_as_spreadsheets_write_them_are_read(tmp_path):
     assert task.sequences("test").lengths.tolist() == [200_000, 12]
 
 
+@pytest.mark.parametrize(
+    ("name", "encode"),
+    [
+        ("semicolons.csv", lambda text: text.replace(",", ";").encode()),
+        ("utf16.csv", lambda text: text.encode("utf-16")),
+        ("old-mac.csv", lambda text: text.replace("\n", "\r").encode()),
+        ("no-gzip.csv.gz", str.encode),
+        ("gzip.csv", lambda text: gzip.compress(text.encode())),
+        ("quoted.csv", lambda text: text.replace(",", '","').replace("\n", '"\r\n"').rstrip('"').join('"\n').encode()),
+        ("no-ending", str.encode),
+        ("other-case.tsv", lambda text: text.replace("sequence,label", " Sequence , LABEL").encode()),
+        ("trailing.csv", lambda text: text.replace("\n", ",\n").encode()),
+        ("index.csv", lambda text: ("," + text.rstrip().replace("\n", "\n7,") + "\n").encode()),
+        ("blank.csv", lambda text: ("\n\n" + text.replace("\n", "\n\n")).encode()),
+    ],
+)
+def test_a_table_is_read_however_it_is_written(tmp_path, name, encode):
+    paths = write(tmp_path)
+    text = "\n".join(["sequence,label", *ROWS["train"]]) + "\n"
+    paths["train"] = tmp_path / name
+    paths["train"].write_bytes(encode(text))
+    task = read_task("mine", paths, Columns(), Split())
+    assert task.sequences("train").rows() == [row.split(",")[0].encode() for row in ROWS["train"]]
+    assert task.table.labels[task.rows["train"]].tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NaN", "NA", "null", "<NA>"])
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path, missing):
+    rows = ROWS | {"train": [*ROWS["train"], f"ACGGCA,{missing}"], "test": [f"ACGGCU,{missing}", *ROWS["test"]]}
+    task = read(tmp_path, rows)
+    assert task.facts["left_out_without_label"] == 2
+    assert {split: len(rows) for split, rows in task.rows.items()} == {"train": 4, "dev": 2, "test": 3}
+
+
+def test_dev_rows_are_drawn_from_few_training_rows(tmp_path):
+    rows = {"train": [f"{'ACGU'[n % 4]}{'ACGU'[n // 4]}GG,{'ab'[n % 2]}" for n in range(10)], "test": ROWS["test"]}
+    task = read_task("mine", write(tmp_path, rows), Columns(), Split())
+    assert {split: len(rows) for split, rows in task.rows.items()} == {"train": 6, "dev": 4, "test": 3}
+
+
+def test_labels_that_say_little_are_shown(tmp_path):
+    rows = ROWS | {"train": [*ROWS["train"], "ACGGCA,rare"], "test": ["GGGGNCCC,b", "GGGGGCCC,b"]}
+    facts = read(tmp_path, rows).facts
+    assert (facts["test_rows_are_all"], facts["classes_with_one_training_row"]) == ("b", 1)
+
+
 def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
     task = read(tmp_path)
     assert task.facts["other_letters"] == task.facts["sequences_with_other_letters"] == 1
@@ -93,8 +139,14 @@ def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
          r"mine: train.csv: line 4: label 'x' is no finite number \(1 of 8"),
         ({"test": ["ACGU,c", "ACGU,a"]}, "test.csv: line 2: no training row has class 'c'"),
         ({"test": ["ACGU,a"]}, "expected 2 test rows or more, got 1"),
-        ({"train": ["MKVLQE,a", "MKWLPE,b"] * 4}, "is it the right sequence column"),
+        ({"train": ["MKVLQE,a", "MKWLPE,b"] * 4}, "is it the right file, or column"),
         ({"train": ["ACGU,a", ",b"] * 2}, "train.csv: line 3: no sequence"),
+        ({"train": ["ACGU,a,x", "GGCC,b"] * 2}, "train.csv: line 2: expected 2 fields, got 3"),
+        ({"train": ['"ACGU,a', 'GGCC",b'] * 3}, "train.csv: line 3: a field goes over several lines"),
+        ({"train": ["ACGU,"] * 3}, "train.csv: 3 rows, none with a label"),
+        ({"test": [f"ACGU,c{number}" for number in range(50)]}, "52 different labels in 56 rows"),
+        ({split: [f"{row[:-2]},{1.5 if split == 'test' else n + 0.5}" for n, row in enumerate(rows)]
+          for split, rows in ROWS.items()}, "all test values are 1.5"),
     ],
 )  # fmt: skip
 def test_what_is_no_task_is_one_line(tmp_path, changes, message):
