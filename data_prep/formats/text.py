@@ -17,7 +17,8 @@ from data_prep.formats.known import refuse_binary
 
 HEAD_BYTES = 512  # enough to name a format by
 MARK = codecs.BOM_UTF8
-MARK_AT_LINE_START = re.compile(rb"([\n\r])" + MARK)
+MARKS_AT_START = re.compile(rb"\A(?:%s)+" % MARK)  # several where a file of nothing but a mark was in front
+MARKS_AT_LINE_START = re.compile(rb"([\n\r])(?:%s)+" % MARK)
 CUT_MARK = re.compile(rb"(?:\A|[\n\r])\xef\xbb?\Z")
 # UTF-32 first: its mark begins with that of UTF-16.
 WIDE = (
@@ -73,7 +74,7 @@ def as_text(pieces: Iterable[bytes], file: str, *, thorough: bool = True) -> Pie
     refuse_binary(file, head)
     codec = next((codec for mark, codec in WIDE if head.startswith(mark)), None)
     codec = codec or next((codec for pattern, codec in UNMARKED_UTF16 if pattern.match(head)), None)
-    pieces = chain([head.removeprefix(MARK)], pieces)
+    pieces = chain([MARKS_AT_START.sub(b"", head)], pieces)
     if codec:
         pieces = _decoded(pieces, codec, file)
     elif b"\0" in head:
@@ -104,15 +105,15 @@ def _decoded(pieces: Pieces, codec: str, file: str) -> Pieces:
 
 
 def _without_marks(pieces: Pieces) -> Pieces:
-    """Without byte-order marks at the beginning and at the beginning of lines."""
+    """Without byte-order marks, however many, at the beginning and at the beginning of lines."""
     held, begins_line = b"", True
     for piece in pieces:
         if held:
             piece, held = held + piece, b""
         if begins_line and piece.startswith(MARK):
-            piece = piece[len(MARK) :]
+            piece = MARKS_AT_START.sub(b"", piece)
         if b"\xef" in piece:
-            piece = MARK_AT_LINE_START.sub(rb"\1", piece)
+            piece = MARKS_AT_LINE_START.sub(rb"\1", piece)
             cut = CUT_MARK.search(piece)
             if cut and (cut.start() or begins_line or piece[:1] in b"\n\r"):
                 held, piece = bytes(piece[cut.start() :]), piece[: cut.start()]

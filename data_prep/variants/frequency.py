@@ -17,6 +17,7 @@ class FrequencyField:
     AC and AN in place of AF (`AC_EUR_unrel` / `AN_EUR_unrel` for `AF_EUR_unrel`, `AC_joint` for `AF_joint`).
     `FREQ:TOPMED` takes the list of one study out of dbSNP's `FREQ=TOPMED:0.9,0.1|…`.
     lists_reference: the first value is the reference's (Number=R in the header, or a key known for it).
+    A key that stands twice in one record is refused: the specification forbids it, and which one is right, it hides.
     """
 
     def __init__(self, af_field: str, number: str = ""):
@@ -27,7 +28,11 @@ class FrequencyField:
         self._af, self._ac, self._an = (_Key(key.replace("AF", name, 1)) for name in ("AF", "AC", "AN"))
 
     def read(self, info: bytes, alleles: int) -> list[float | None]:
-        """Frequencies (alleles,). ValueError if one lies outside 0..1 or their number is not that of the alleles."""
+        """Frequencies (alleles,).
+
+        Raises:
+            ValueError: One lies outside 0..1, their number is not that of the alleles, or a key stands twice.
+        """
         frequencies = self._listed(info, alleles)
         if alleles == 1 and frequencies[0] is not None and 0 <= frequencies[0] <= 1:
             return frequencies  # nearly every record
@@ -81,12 +86,17 @@ class _Key:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._search = re.compile(rb"(?:^|;)" + re.escape(name.encode()) + rb"=([^;]*)").search
+        self._search = re.compile(rb"(?:^|;)%s=([^;]*)" % re.escape(name.encode())).search
+        self._again = b";" + name.encode() + b"="
 
     def text(self, info: bytes) -> bytes | None:
         """Its value as it stands, None where the key is absent."""
         found = self._search(info)
-        return None if found is None else found[1]
+        if found is None:
+            return None
+        if info.find(self._again, found.end()) >= 0:
+            raise ValueError(f"{self.name} stands twice in INFO, expected once; keep one, or use another --af-field")
+        return found[1]
 
     def numbers(self, info: bytes, count: int) -> list[float | None]:
         """Its values (count,); None for `.`, NaN and where the key is absent."""

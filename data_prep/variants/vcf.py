@@ -71,13 +71,20 @@ def plain_record(options: VcfOptions) -> re.Pattern[bytes]:
     """Matches what nearly every record is: one base for another, with a frequency that is evidently one.
 
     Groups: CHROM, POS, REF, ALT, frequency. One match is several times as fast as splitting; what it does not match is
-    split and looked at closely. Only the first value of the first key of that name is taken, as everywhere.
+    split and looked at closely, as is one that has the key again (`_has_again`).
     """
     filters = rb"(?:PASS|\.)" if options.filter_pass else rb"[^\t]*+"
+    key = re.escape(options.af_field.encode())
     return re.compile(
-        rb"([^\t]++)\t(\d{1,%d}+)\t[^\t]*+\t([ACGTacgt])\t([ACGTacgt])\t[^\t]*+\t%s\t(?:[^\t;]*+;)*?%s=%s(?=[;\t\r]|\Z)"
-        % (MAX_POS_DIGITS, filters, re.escape(options.af_field.encode()), FREQUENCY)
+        rb"([^\t]++)\t(\d{1,%d}+)\t[^\t]*+\t([ACGTacgt])\t([ACGTacgt])\t[^\t]*+\t%s\t(?:(?!%s=)[^\t;]*+;)*+%s=%s(?=[;\t\r]|\Z)"
+        % (MAX_POS_DIGITS, filters, key, key, FREQUENCY)
     )
+
+
+def _has_again(entry: bytes, text: bytes | bytearray, start: int, end: int) -> bool:
+    """Whether the rest of INFO, text[start:end] up to the next tab, has `;KEY=`."""
+    tab = text.find(b"\t", start, end)
+    return text.find(entry, start, end if tab < 0 else tab) >= 0
 
 
 def _numbers(texts: Sequence[bytes], kind: pa.DataType) -> np.ndarray:
@@ -149,8 +156,12 @@ class VcfReader:
 
     def _one_by_one(self, lines: Iterable[Line], plain: Match) -> Iterator[tuple[bytes, np.ndarray]]:
         rows: list[tuple[bytes, ...]] = []  # of plain records, not yet numbers
+        entry = b";%s=" % self.options.af_field.encode()
         for number, text, start, end in lines:
-            if found := plain(text, start, end):
+            found = plain(text, start, end)
+            if found and _has_again(entry, text, found.end(), end):
+                found = None
+            if found:
                 rows.append(found.groups())
                 if len(rows) < BATCH:
                     continue
@@ -221,13 +232,16 @@ class VcfReader:
     def _with_parts(
         self, found: list[Allele], parts: dict[Substitution, float], contig: bytes, position: bytes
     ) -> list[Allele]:
-        """Bases of different haplotypes of one record add up."""
-        total = {allele[:4]: allele for allele in found}
+        """`found`, with the bases of other haplotypes of the same record added up."""
+        rows = {allele[:4]: row for row, allele in enumerate(found)}  # the last, where an allele is listed twice
         for one, frequency in parts.items():
             added = self._allele(contig, position, one, frequency)
-            known = total.get(added[:4])
-            total[added[:4]] = added._replace(frequency=min(1.0, frequency + known.frequency)) if known else added
-        return list(total.values())
+            row = rows.get(added[:4])
+            if row is None:
+                found.append(added)
+            else:
+                found[row] = added._replace(frequency=min(1.0, frequency + found[row].frequency))
+        return found
 
     @staticmethod
     def _allele(contig: bytes, position: bytes, one: Substitution, frequency: float) -> Allele:

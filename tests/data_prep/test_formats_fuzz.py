@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data_prep.__main__ import main
@@ -83,7 +83,7 @@ def test_lines_do_not_depend_on_encoding_line_ends_compression_or_cuts(place, li
 
 def slow_text(data):
     """The text of UTF-8 `data`, or None where line ends are mixed."""
-    data = re.sub(rb"(\A|[\n\r])\xef\xbb\xbf", rb"\1", data)
+    data = re.sub(rb"(\A|[\n\r])(?:\xef\xbb\xbf)+", rb"\1", data)
     lines, at, ends = [], 0, set()
     for found in re.finditer(rb"(\r*\n)|(\r)(?!\r*\n)", data):
         ends.add("lf" if found[1] else "cr")
@@ -124,6 +124,8 @@ FASTA_SOUP = soup(
 
 
 @given(FASTA_SOUP, st.booleans())
+@example(b"\xef\xbb\xbf\xef\xbb\xbf>", False)
+@example(b"\n\xef\xbb\xbf\xef\xbb\xbf>a\nAC\n", True)
 @SETTINGS
 def test_a_fasta_is_what_a_slow_reader_finds(place, data, proper):
     data = b">first\nACGT\n" * proper + data
@@ -178,7 +180,8 @@ def test_what_a_corpus_stores_is_in_its_file_and_all_else_is_counted(data, long,
 
 
 GENOME = "ACGTTGCAAC" * 12
-INFOS = ["AF={}", "AF=.", "DP=3", "AC=3;AN=10", "AF=nan", "X;AF={};Y=1", "AF=1.5", "AF=x", "", "AF={},0.1"]
+INFOS = ["AF={}", "AF=.", "DP=3", "AC=3;AN=10", "AF=nan", "X;AF={};Y=1", "AF=1.5", "AF=x", "", "AF={},0.1",
+         "AF={};AF=0.1", "AF=.;AC=3;AN=10;AN=12"]  # fmt: skip
 
 
 @st.composite
@@ -202,26 +205,29 @@ def vcf_line(draw):
 
 
 def slow_frequencies(lines, mnps):
-    """{(pos, alt): frequency} by the words of the help: the last of equal records counts."""
+    """{(pos, alt): frequency} by the words of the help: the last of equal alleles that are not rare counts."""
     found = {}
     for line in lines:
         fields = line.split("\t")
         if len(fields) < 8 or fields[0] != "c":
             continue
         reference, alternatives = fields[3].upper(), fields[4].upper().split(",")
-        info = dict(entry.partition("=")[::2] for entry in reversed(fields[7].split(";")))
+        info = dict(entry.partition("=")[::2] for entry in fields[7].split(";"))
+        twice = {key for key in ("AF", "AC", "AN") if fields[7].startswith(f"{key}=") + fields[7].count(f";{key}=") > 1}
         values = info.get("AF", ".").split(",") if info.get("AF") != "nan" else ["."]
-        whole = {}
+        singles, parts = {}, {}  # frequencies by base: of each allele that is this base alone; of all MNPs with it
         for number, alternative in enumerate(alternatives):
             if len(alternative) != len(reference) or set(reference + alternative) - set("ACGT"):
                 continue
             differing = [i for i in range(len(reference)) if reference[i] != alternative[i]]
             if not differing or (len(differing) > 1 and mnps == "drop"):
                 continue
+            assert "AF" not in twice
             text = values[number] if len(values) == len(alternatives) else "."
             if text != ".":
                 value = float(text)
             elif "AC" in info and len(alternatives) == 1:
+                assert not twice
                 value = int(info["AC"]) / int(info["AN"])
             else:
                 continue
@@ -229,20 +235,22 @@ def slow_frequencies(lines, mnps):
                 if not 0 <= int(fields[1]) + i - 1 < len(GENOME) or GENOME[int(fields[1]) + i - 1] != reference[i]:
                     continue
                 key = (int(fields[1]) + i, alternative[i])
-                split = len(differing) > 1
-                if split or key not in whole or not whole[key][1]:
-                    before = whole.get(key, (0, False))
-                    # Bases of MNPs add up with whatever else the record says of them.
-                    whole[key] = (value + before[0] if split or before[1] else value, split or before[1])
+                if len(differing) > 1:
+                    parts[key] = parts.get(key, 0) + value
                 else:
-                    whole[key] = (whole[key][0] + value, True)
-        found |= {key: value for key, (value, _) in whole.items() if value > 0.02}
+                    singles.setdefault(key, []).append(value)
+        for key, value in parts.items():
+            *before, last = singles.get(key, [0])
+            singles[key] = [*before, last + value]
+        found |= {key: value for key, values in singles.items() for value in values if value > 0.02}
     return found
 
 
 @given(
     st.lists(vcf_line(), min_size=1, max_size=6), st.sampled_from(["drop", "split"]), st.sampled_from(sorted(PACKERS))
 )
+@example(["c\t1\t.\tAC\tAA,AA\t.\tPASS\tAF=0.1,0"], "drop", "plain")
+@example(["c\t1\t.\tAC\tAA,AA,CA\t.\tPASS\tAF=0.1,0,0.2"], "split", "plain")
 @SETTINGS
 def test_frequencies_are_those_a_slow_reader_finds(lines, mnps, packer):
     with TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """What is read from VCF records, in every layout and compression, and what is dropped under which name."""
 
 import gzip
+import os
 import random
 import re
 from itertools import pairwise
@@ -9,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data_prep.__main__ import main
@@ -30,6 +31,7 @@ from tests.data_prep.variants_support import (
     write_vcf,
 )
 
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 SEQUENCE = "ACGT" * 200  # position p has letter ACGT[(p - 1) % 4]
 OPTIONS = ("--window", 100, "--validation", 0)
 
@@ -245,24 +247,36 @@ FREQUENCIES = ["0", "1", "0.5", "0.", "1.0", "2e-05", "9.9E-1", "0.1,0.2", ".", 
                "0_1", "-0.1", "1e5", "0x1", "1e400"]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.data())
-def test_the_short_cut_for_plain_records_changes_nothing(data):
-    """Every record read closely gives the same alleles, counts and errors as with the short cut."""
-    draw = data.draw
-    options = VcfOptions(
-        draw(st.sampled_from(["AF", "EUR_AF"])), draw(st.booleans()), draw(st.sampled_from(["keep", "drop"]))
+INFOS = ["AF={}", "DP=1;AF={};X", "EUR_AF={};AF=0.1", "AF={};AF=0.2", "AF=0.2;X;AF={}", "XAF=0.3;AF={}", "AF",
+         "EUR_AF={}", "AC=1;AN=4", "AF={}\tGT\t0|1", "AF={};AF=0.2\tGT\t0|1", "AF={}\r", ";AF={}"]  # fmt: skip
+COLUMNS = (
+    ["chr1", "chr2", "", "c d"], ["7", "0", "", "x", "12345678901", "+1"], [".", ""], ["A", "c", "AC", "", "N"],
+    ["G", "C", "a", "G,T", "*", "", "GT", "."], ["."], ["PASS", ".", "q10", ""],
+)  # fmt: skip
+
+
+@st.composite
+def any_record(draw):
+    value = draw(st.sampled_from(FREQUENCIES[:9] if draw(st.booleans()) else FREQUENCIES))
+    return (
+        "\t".join([draw(st.sampled_from(choices)) for choices in COLUMNS])
+        + "\t"
+        + draw(st.sampled_from(INFOS)).format(value)
     )
-    lines = []
-    for _ in range(draw(st.integers(1, 6))):
-        value = draw(st.sampled_from(FREQUENCIES[:9] if draw(st.booleans()) else FREQUENCIES))
-        info = draw(st.sampled_from(["AF={}", "DP=1;AF={};X", "EUR_AF={};AF=0.1", "AF={};AF=0.2", "XAF=0.3;AF={}", "AF",
-                                     "EUR_AF={}", "AC=1;AN=4", "AF={}\tGT\t0|1", "AF={}\r", ";AF={}"]))  # fmt: skip
-        fields = [draw(st.sampled_from(choices)) for choices in (
-            ["chr1", "chr2", "", "c d"], ["7", "0", "", "x", "12345678901", "+1"], [".", ""], ["A", "c", "AC", "", "N"],
-            ["G", "C", "a", "G,T", "*", "", "GT", "."], ["."], ["PASS", ".", "q10", ""],
-        )]  # fmt: skip
-        lines.append("\t".join([*fields, info.format(value)]))
+
+
+ANY_OPTIONS = st.builds(VcfOptions, st.sampled_from(["AF", "EUR_AF"]), st.booleans(), st.sampled_from(["keep", "drop"]))
+AF_TWICE = ["\t".join(["chr1", "7", ".", "A", "G", ".", "PASS", f"AF={value};AF=0.2"]) for value in ("0.1,0.2", "0.1")]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(ANY_OPTIONS, st.lists(any_record(), min_size=1, max_size=6))
+@example(VcfOptions(), [AF_TWICE[0]])
+@example(VcfOptions(), [AF_TWICE[0], "chr2\t7\t.\tA\tG\t.\tPASS\tAF=0"])
+@example(VcfOptions(), [AF_TWICE[1] + "\tGT\t0|1"])
+@example(VcfOptions(multiallelic="drop"), [AF_TWICE[1]])
+def test_the_short_cut_for_plain_records_changes_nothing(options, lines):
+    """Every record read closely gives the same alleles, counts and errors as with the short cut."""
     text = (HEADER + "\n".join(lines)).encode()
 
     def outcome():
@@ -289,14 +303,14 @@ DECIMALS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.data())
 def test_a_megabyte_at_a_time_gives_what_line_by_line_gives(data):
     """Frequencies bit for bit, order, counts and line numbers, wherever the text is cut."""
     draw = data.draw
     key = draw(st.sampled_from(["AF", "AF_joint"]))
     options = VcfOptions(key, draw(st.booleans()), mnps=draw(st.sampled_from(["drop", "split"])))
-    infos = [f"{key}={{}}", f"DP=1;{key}={{}};X", f"AC=1;X{key}=0.9;{key}={{}}", f"{key}={{}};{key}=0.2", f"{key}="]
+    infos = [f"{key}={{}}", f"DP=1;{key}={{}};X", f"AC=1;X{key}=0.9;{key}={{}}", f"{key}={{}};X;{key}=0.2", f"{key}="]
     lines = []
     for number in range(draw(st.integers(1, 8))):
         contig = draw(st.sampled_from(["chr1"] * 9 + ["chr11", "1"])) if number else "chr1"
@@ -373,6 +387,8 @@ def test_high_coverage_layout_is_read(shared):
         (b"AF=inf", "not a frequency"),
         (b"AF=common", "'common' is not a number"),
         (b"AF=0.1,0.2", "AF has 2 values for 1 alleles"),
+        (b"AF=0.1;DP=2;AF=0.1", "AF stands twice in INFO, expected once; keep one"),
+        (b"AC=1;AN=2;AC=1", "AC stands twice"),
         (b"AC=7;AN=5", "not a frequency"),
         (b"AC=1;AN=2,3", "AN has 2 values"),
     ],
