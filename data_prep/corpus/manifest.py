@@ -45,6 +45,11 @@ def recipe_digest(recipe: dict[str, Any]) -> str:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a folder, if the folder is a corpus that this version reads."""
+    if folder.is_file():
+        raise DataPrepError(
+            f"{folder}: expected the folder of a corpus, got a file; a FASTA becomes one by "
+            f"`python -m data_prep fasta {folder} --out FOLDER`"
+        )
     if not folder.is_dir():
         raise DataPrepError(
             f"{folder}: no such corpus folder; build one with `python -m data_prep STAGE … --out {folder}`"

@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
     )
-    result.add_argument("--dry-run", action="store_true", help="print the resolved plan and leave")
+    result.add_argument(
+        "--dry-run", action="store_true", help="print the plan and leave; exit status 2 if the run cannot start"
+    )
     result.add_argument(
         "--ranks", type=positive, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for"
     )
@@ -65,13 +67,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         config = load_config(args.config, args.settings)
         if args.dry_run:
-            from pretrain.planning.dry_run import describe
-
-            print(describe(config, args.ranks))
-            return 0
+            return _plan(config, args)
         return _train(config, args)
     except PolymeraseError as error:
         return _end(error, speaks())
+
+
+def _plan(config, args: argparse.Namespace) -> int:
+    from pretrain.planning.dry_run import plan_run
+
+    words = ["--config", args.config, *args.settings]
+    words += ["--resume", args.resume] if args.resume != "auto" else []
+    for name in args.allow_change:
+        words += ["--allow-change", name]
+    plan = plan_run(config, args.ranks, words, args.resume, args.allow_change)
+    print(plan.text, flush=True)
+    if plan.problem is not None:
+        raise PolymeraseError(f"the run cannot start: {plan.problem}")
+    return 0
 
 
 def _say(text: str) -> None:

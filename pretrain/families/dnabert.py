@@ -19,4 +19,4 @@ _PAPER = Paper(
     "10.1093/bioinformatics/btab083",
 )
 
-DNABERT = tuple(kmer_bert(f"dnabert_{k}mer", k, paper=_PAPER, molecule="dna") for k in (3, 4, 5, 6))
+DNABERT = tuple(kmer_bert(f"dnabert_{k}mer", k, paper=_PAPER, molecule="dna", recipe_ranks=8) for k in (3, 4, 5, 6))

@@ -68,6 +68,7 @@ DNABERT2 = Family(
     ),
     tokenizer="bpe",
     max_tokens=512,
+    recipe_ranks=8,
     parameters=117_074_176,
     upstream=UPSTREAM_KEYS,
     hugging_face=replace(OWN_FORMS["transformer"], names={"type_vocab_size": ("segment_rows",)}),

@@ -98,6 +98,7 @@ ERNIE_RNA = Family(
     hugging_face=OWN_FORMS["transformer"],
     unused_shapes=_unused,
     recipe_file="ernie",
+    recipe_ranks=24,
     licence="mit",
     paper=Paper(
         "yin2025ernierna",

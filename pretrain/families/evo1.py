@@ -93,6 +93,7 @@ def _evo1(name: str, max_tokens: int, rope_scaling: RopeScaling | None) -> Famil
         ),
         tokenizer="bytes",
         max_tokens=max_tokens,
+        recipe_ranks=8,
         parameters=6_452_781_056,
         upstream=EVO1_KEYS,
         hugging_face=replace(OWN_FORMS["striped_hyena"], extra_fields=("state_size",), names=_CONFIG_NAMES),

@@ -127,6 +127,7 @@ def _helm(name: str, causal: bool) -> Family:
         settings=replace(_MASKED, causal=causal),
         tokenizer="codon",
         max_tokens=444,
+        recipe_ranks=8,
         parameters=50_636_800,
         upstream=UPSTREAM_KEYS,
         ports=(LIGHTNING_KEYS,),

@@ -115,6 +115,7 @@ def _hyenadna(name: str, layers: int, width: int, max_tokens: int, parameters: i
         ),
         tokenizer="hyenadna",
         max_tokens=max_tokens,
+        recipe_ranks=4,
         parameters=parameters,
         upstream=HYENADNA_HUB_KEYS,
         ports=(HYENADNA_TRAINING_KEYS, HYENADNA_CHECKPOINTED_KEYS),

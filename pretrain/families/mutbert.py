@@ -60,6 +60,7 @@ MUTBERT = Family(
     ),
     tokenizer="mutbert",
     max_tokens=512,
+    recipe_ranks=4,
     parameters=85_656_585,
     upstream=KEYS,
     hugging_face=replace(OWN_FORMS["transformer"], constants={"pooler_type": "mean"}),

@@ -127,6 +127,7 @@ def _nt(version: str, size: str) -> Family:
         settings=settings,
         tokenizer="kmer6_nonoverlapping_v1" if first else "kmer6_nonoverlapping",
         max_tokens=1000 if first else 2048,
+        recipe_ranks=8,
         parameters=parameters,
         upstream=V1_KEYS if first else V2_KEYS,
         hugging_face=NATIVE_FORM if first else replace(untied(OWN_FORMS["transformer"]), names={}),

@@ -97,6 +97,7 @@ def _rinalmo(size: str) -> Family:
         ),
         tokenizer="rinalmo",
         max_tokens=1024,
+        recipe_ranks=7,
         parameters=parameters,
         upstream=UPSTREAM_KEYS,
         ports=(UNFUSED_KEYS,),

@@ -83,6 +83,7 @@ RNAERNIE = Family(
     ),
     tokenizer="rnaernie",
     max_tokens=512,
+    recipe_ranks=4,
     parameters=86_073_639,
     unused_parameters=590_592,
     upstream=PADDLE_KEYS,

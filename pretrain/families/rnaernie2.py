@@ -32,6 +32,7 @@ RNAERNIE2 = Family(
     ),
     tokenizer="rnaernie2",
     max_tokens=2048,
+    recipe_ranks=4,
     parameters=87_230_987,
     upstream=BERT_KEYS,
     hugging_face=HuggingFaceForm(

@@ -134,6 +134,7 @@ UTR_LM = Family(
     ),
     tokenizer="utr_lm",
     max_tokens=1022,
+    recipe_ranks=4,
     parameters=1_208_462,
     unused_parameters=97,
     upstream=UPSTREAM_KEYS,

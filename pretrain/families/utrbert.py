@@ -28,4 +28,6 @@ _PAPER = Paper(
     "10.1002/advs.202407013",
 )
 
-UTRBERT = tuple(kmer_bert(f"utrbert_{k}mer", k, licence="cc-by-4.0", paper=_PAPER) for k in (3, 4, 5, 6))
+UTRBERT = tuple(
+    kmer_bert(f"utrbert_{k}mer", k, licence="cc-by-4.0", recipe_ranks=4, paper=_PAPER) for k in (3, 4, 5, 6)
+)

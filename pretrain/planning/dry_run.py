@@ -1,76 +1,129 @@
-"""``--dry-run``: everything a config decides, before anything is spent on it."""
+"""``--dry-run``: whether a run can start, and everything its config decides, before anything is spent on it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from data_prep.corpus import Corpus
 from pretrain.batches.collate import MicroBatch, MicroBatchBuilder
-from pretrain.batches.plan import Bounds, Plan
+from pretrain.batches.plan import Bounds, Plan, Span
 from pretrain.config import Config, dump, notes
 from pretrain.errors import PolymeraseError
+from pretrain.models import ModelSettings
 from pretrain.planning.costs import flops_per_token, memory_per_rank, optimizer_bytes, parameter_count
+from pretrain.planning.starting import launch_command, starting_point, step_notes
 from pretrain.planning.traffic import sent_per_step
-from pretrain.training.components import build_components, longest_input
+from pretrain.training.components import RunComponents, build_components, longest_input
 from pretrain.training.initial_weights import settings_of
 
 
-def describe(config: Config, ranks: int) -> str:
-    """The resolved plan as text. A missing corpus is said, not fatal: the sizes can be read without it."""
+@dataclass(frozen=True)
+class RunPlan:
+    """What a dry run found.
+
+    Attributes:
+        text: the plan: what matters first, the whole config last.
+        problem: why the run cannot start; None where it can.
+    """
+
+    text: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A run whose parts fit: its data, its first micro-batch, and the micro-batches of its second step."""
+
+    components: RunComponents
+    builder: MicroBatchBuilder
+    batch: MicroBatch
+    start: str
+    step: list[Span]
+    seconds_to_cut: float
+
+    @property
+    def samples_per_step(self) -> int:
+        return self.step[-1].stop - self.step[0].start
+
+    @property
+    def tokens_per_step(self) -> int:
+        return int(self.builder.lengths_at(np.arange(self.step[0].start, self.step[-1].stop)).sum())
+
+
+def plan_run(
+    config: Config, ranks: int, words: Sequence[str] = (), resume: str = "auto", allow_change: Sequence[str] = ()
+) -> RunPlan:
+    """Open all that the run would open, and plan it. Sizes are planned without a corpus too.
+
+    Args:
+        ranks: processes that are planned for, none of which needs to be there.
+        words: of the command line, for the command that starts the run.
+        resume: as the run would be told, and ``allow_change``.
+    """
     family, settings, _ = settings_of(config)
-    components, builder, batch, problem = None, None, None, None
+    micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
+    opened, problem = None, None
     try:
         components = build_components(config)
-        config, builder = components.config, components.batches("train")
-        batch = _first_batch(config, builder)
+        config = components.config
+        start = starting_point(components, resume, list(allow_change))
+        if start.folder is not None:
+            micro_batches = start.micro_batches_per_step
+        opened = _open(components, micro_batches, start.message)
     except PolymeraseError as error:
         problem = str(error)
-    micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
-    lengths = batch.packed.lengths if batch else _full_batch(config, longest_input(config, family, settings))
+    lengths = opened.batch.packed.lengths if opened else _full_batch(config, longest_input(config, family, settings))
+    tokens = opened.tokens_per_step if opened else sum(lengths) * micro_batches
     parameters = parameter_count(config, settings)
-    memory = memory_per_rank(config, settings, parameters, ranks, lengths)
-    mean = sum(length * length for length in lengths) / sum(lengths)  # length that a token sees on average
-    flops = flops_per_token(settings, mean, config.masking.rate if hasattr(config.masking, "rate") else 0.15)
-    tokens = sum(lengths) * micro_batches
+    hints = notes(config) + step_notes(config, family, settings, micro_batches, ranks)
     lines = [
-        dump(config).rstrip(),
-        "",
+        f"can start           {f'no: {problem}' if problem else f'yes: {launch_command(words, ranks)}'}",
+        *([f"starts              {opened.start}"] if opened else []),
         f"family              {family.name}",
         f"parameters          {parameters:,}",
+        *(f"samples             {line}" for line in (opened.components.samples(opened.builder) if opened else ())),
         f"ranks               {ranks}",
-        f"tokens per step     about {tokens:,} ({micro_batches} micro-batches of {sum(lengths):,})",
-        f"steps               {config.train.steps:,} (about {tokens * config.train.steps / 1e9:,.2f} G tokens)",
-        f"FLOPs per token     {flops / 1e6:,.1f} M (forward and backward, sequences of {mean:,.0f} tokens)",
-        f"FLOPs of the run    {flops * tokens * config.train.steps:.2e}",
-        f"memory per rank     about {memory.total / 2**30:,.2f} GiB at ZeRO stage {config.engine.zero_stage}: "
-        f"weights {memory.weights / 2**30:,.2f}, gradients {memory.gradients / 2**30:,.2f}, "
-        f"optimiser {memory.optimizer / 2**30:,.2f}, buffers {memory.buffers / 2**30:,.2f}, "
-        f"activations {memory.activations / 2**30:,.2f}",
+        f"tokens per step     about {tokens:,} ({micro_batches} micro-batches of about {tokens // micro_batches:,})",
+        f"steps               {config.train.steps:,} (about {_short(tokens * config.train.steps)} tokens)",
+        *([f"epochs              {_epochs(opened, config.train.steps)}"] if opened else []),
+        *_costs(config, settings, parameters, ranks, lengths, tokens),
+        *(f"note                {note}" for note in (opened.components.held_out.notes if opened else ())),
+        *(f"note                {note}" for note in hints),
+        "",
+        "in detail",
+        *([_shapes(opened.batch)] if opened else []),
         _communication(config, parameters, ranks, micro_batches),
         _checkpoint(config, parameters),
-        *(_shapes(batch) if batch else [f"first batch         not known: {problem}"]),
-        *(
-            [
-                _shards(components.corpora, builder),
-                _sampler(config, builder, micro_batches),
-                *(f"samples             {line}" for line in components.samples(builder)),
-                *(f"note                {note}" for note in components.held_out.notes),
-            ]
-            if components and builder
-            else []
-        ),
-        *(f"note                {note}" for note in notes(config)),
+        *([_shards(opened.components.corpora, opened.builder), _sampler(opened)] if opened else []),
+        "",
+        "the whole config",
+        dump(config).rstrip(),
     ]
-    return "\n".join(lines)
+    return RunPlan("\n".join(lines), problem)
 
 
-def _plan(config: Config, builder: MicroBatchBuilder, micro_batches: int) -> Plan:
+def _open(components: RunComponents, micro_batches: int, start: str) -> _Opened:
+    config, builder = components.config, components.batches("train")
     bounds = Bounds(config.batch.tokens, config.batch.sequences, config.batch.pair_cells)
-    return Plan(builder.lengths_at, bounds, micro_batches)
+    batch = builder.make(*next(Plan(builder.lengths_at, bounds, 1).steps(0))[0])
+    if components.sources("validation"):
+        components.batches("validation")  # the run opens it before its first step
+    steps = Plan(builder.lengths_at, bounds, micro_batches).steps(0)
+    next(steps)  # what is read for the first time
+    began = time.perf_counter()
+    step = next(steps)
+    return _Opened(components, builder, batch, start, step, time.perf_counter() - began)
 
 
-def _first_batch(config: Config, builder: MicroBatchBuilder) -> MicroBatch:
-    return builder.make(*next(_plan(config, builder, 1).steps(0))[0])
+def _short(count: int) -> str:
+    for unit, size in (("G", 10**9), ("M", 10**6)):
+        if count >= size:
+            return f"{count / size:,.2f} {unit}"
+    return f"{count:,}"
 
 
 def _full_batch(config: Config, longest: int) -> list[int]:
@@ -79,13 +132,39 @@ def _full_batch(config: Config, longest: int) -> list[int]:
     return [longest] * count
 
 
-def _shapes(batch: MicroBatch) -> list[str]:
+def _epochs(opened: _Opened, steps: int) -> str:
+    """How often the run sees each corpus, by the samples of one step."""
+    stream, corpora = opened.builder.stream, opened.components.corpora
+    shares = stream.quota / stream.quota.sum()
+    seen = [opened.samples_per_step * steps * share / size for share, size in zip(shares, stream.sizes, strict=True)]
+    if len(seen) == 1:
+        return f"about {seen[0]:,.2f} ({opened.samples_per_step:,} samples per step)"
+    return ", ".join(f"{corpus.folder} about {count:,.2f}" for corpus, count in zip(corpora, seen, strict=True))
+
+
+def _costs(
+    config: Config, settings: ModelSettings, parameters: int, ranks: int, lengths: list[int], tokens: int
+) -> list[str]:
+    memory = memory_per_rank(config, settings, parameters, ranks, lengths)
+    mean = sum(length * length for length in lengths) / sum(lengths)  # length that a token sees on average
+    flops = flops_per_token(settings, mean, config.masking.rate if hasattr(config.masking, "rate") else 0.15)
+    return [
+        f"FLOPs per token     {flops / 1e6:,.1f} M (forward and backward, sequences of {mean:,.0f} tokens)",
+        f"FLOPs of the run    {flops * tokens * config.train.steps:.2e}",
+        f"memory per rank     about {memory.total / 2**30:,.2f} GiB at ZeRO stage {config.engine.zero_stage}: "
+        f"weights {memory.weights / 2**30:,.2f}, gradients {memory.gradients / 2**30:,.2f}, "
+        f"optimiser {memory.optimizer / 2**30:,.2f}, buffers {memory.buffers / 2**30:,.2f}, "
+        f"activations {memory.activations / 2**30:,.2f}",
+    ]
+
+
+def _shapes(batch: MicroBatch) -> str:
     packed = batch.packed
     targets = ", ".join(f"{name} {count:,}" for name, count in batch.counts.items())
-    return [
+    return (
         f"first batch         input_ids {tuple(packed.input_ids.shape)}, cu_seqlens {tuple(packed.cu_seqlens.shape)}, "
         f"sequences of {min(packed.lengths)}-{max(packed.lengths)} tokens, targets: {targets}"
-    ]
+    )
 
 
 def _communication(config: Config, parameters: int, ranks: int, micro_batches: int) -> str:
@@ -111,15 +190,10 @@ def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:
     )
 
 
-def _sampler(config: Config, builder: MicroBatchBuilder, micro_batches: int) -> str:
+def _sampler(opened: _Opened) -> str:
     """Every rank cuts the whole step into micro-batches; how long that takes is measured here and now."""
-    plan = _plan(config, builder, micro_batches).steps(0)
-    next(plan)
-    began = time.perf_counter()
-    step = next(plan)
-    seconds = time.perf_counter() - began
-    samples = sum(source.size for source in builder.sources)
+    samples = sum(source.size for source in opened.builder.sources)
     return (
         f"sampler             {samples:,} samples in an order that needs no memory; a step of "
-        f"{step[-1].stop - step[0].start:,} of them is cut in {seconds * 1e3:,.1f} ms, ahead of its turn"
+        f"{opened.samples_per_step:,} of them is cut in {opened.seconds_to_cut * 1e3:,.1f} ms, ahead of its turn"
     )

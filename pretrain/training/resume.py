@@ -39,7 +39,12 @@ class ResumePoint:
 
 
 def find_resume_point(
-    components: RunComponents, dist_context: DistributedContext, run_dir: Path, resume: str, allow_change: list[str]
+    components: RunComponents,
+    dist_context: DistributedContext,
+    run_dir: Path,
+    resume: str,
+    allow_change: list[str],
+    puts_aside: bool = True,
 ) -> ResumePoint:
     """Decide where to start; the same on every rank. Collective.
 
@@ -48,6 +53,8 @@ def find_resume_point(
     ``auto`` takes the newest whole checkpoint of the run folder if there is one, and says so when a newer one is
     damaged. ``never`` refuses a run folder that has checkpoints. Anything else is a run or checkpoint folder to
     continue from, and an error if it has no whole checkpoint.
+
+    puts_aside: rename damaged checkpoints of the run, so that they are not looked at again.
     """
     _check_alike(components, dist_context)
     checkpoints = Checkpoints(run_dir)
@@ -56,7 +63,7 @@ def find_resume_point(
         there = broadcast_object(bool(checkpoints.steps()), dist_context)
         if there and resume == "never":
             raise PolymeraseError(f"{run_dir} has checkpoints already; use --resume auto, or another run.dir")
-        folder = newest_whole(checkpoints, dist_context, warnings) if there else None
+        folder = newest_whole(checkpoints, dist_context, warnings, puts_aside) if there else None
     else:
         folder = _named(Path(resume), dist_context, warnings)
     if folder is None:

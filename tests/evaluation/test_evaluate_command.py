@@ -122,7 +122,7 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
         (["RUN", "--pairs", "empty.fa"], "empty.fa: empty; expected records of three lines"),
         (["RUN", "--fasta", "few.fa", "--sequences", "0"], "'0' is no number from 1 up"),
         (["RUN", "--embed", "few.fa", "--out", "few.fa/e.npz"], "few.fa/e.npz: few.fa is a file"),
-        (["RUN", "--corpus", "few.fa"], "few.fa: no such corpus folder"),
+        (["RUN", "--corpus", "few.fa"], "few.fa: expected the folder of a corpus, got a file"),
         (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --pairs is required"),
         (["few.fa", "--fasta", "few.fa"], "neither a run folder"),
     ],

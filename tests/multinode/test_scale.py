@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pretrain.config import check
-from pretrain.planning.dry_run import describe
+from pretrain.planning.dry_run import plan_run
 from tests.faults.processes import finish
 from tests.multinode.hosts import Hosts, NotPermittedError
 from tests.training.corpora import tree
@@ -87,7 +87,7 @@ def test_bytes_sent_per_step_are_predicted_within_20_percent_of_those_on_the_cab
 @pytest.mark.parametrize("ranks", [8, 64, 512])
 def test_a_dry_run_plans_for_ranks_that_are_not_there(tmp_path, corpora, ranks):
     config = check(tree(tmp_path / "run", corpora["plain"], engine__zero_stage=2, engine__precision="bf16"), "test")
-    said = describe(config, ranks)
+    said = plan_run(config, ranks).text
     for line in ("memory per rank", "communication", "checkpoint", "shards", "sampler", "tokens per step"):
         assert re.search(f"^{line} ", said, flags=re.M), said
     assert f"({ranks} micro-batches of" in said

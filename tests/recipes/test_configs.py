@@ -8,7 +8,7 @@ import yaml
 from pretrain.config import load_config
 from pretrain.config.yaml_file import CONFIG_FOLDER
 from pretrain.families import FAMILIES, find_family
-from pretrain.planning.dry_run import describe
+from pretrain.planning.dry_run import plan_run
 
 PUBLISHED = {path.stem: path for path in sorted(CONFIG_FOLDER.glob("*.yaml"))}
 DEMO = {f"demo/{path.stem}": path for path in sorted((CONFIG_FOLDER / "demo").glob("*.yaml"))}
@@ -34,14 +34,17 @@ def test_every_family_has_a_recipe_and_a_small_twin():
 @pytest.mark.parametrize("name", [*PUBLISHED, *DEMO])
 @pytest.mark.parametrize("quirks", ["fixed", "upstream"])
 def test_a_recipe_is_planned_without_its_corpus(name, quirks):
-    plan = describe(load_config(f"{name}.yaml", [f"quirks={quirks}", "corpus.path=nowhere"]), 1)
-    assert "first batch         not known: corpus 'nowhere' does not exist" in plan
+    plan = plan_run(load_config(f"{name}.yaml", [f"quirks={quirks}", "corpus.path=nowhere"]), 1)
+    assert plan.problem is not None
+    assert plan.problem.startswith("corpus 'nowhere' does not exist")
+    assert plan.text.startswith("can start           no")
+    assert "memory per rank     about" in plan.text
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_plan_has_the_parameters_of_the_published_model_and_of_the_comment(name):
     config = load_config(f"{name}.yaml", ["corpus.path=nowhere"])
-    (planned,) = re.findall(r"^parameters +([\d,]+)$", describe(config, 1), re.M)
+    (planned,) = re.findall(r"^parameters +([\d,]+)$", plan_run(config, 1).text, re.M)
     family = find_family(config.model.family)
     assert int(planned.replace(",", "")) == family.parameters
     for stated in re.findall(r"^#   parameters +([\d,]+)", PUBLISHED[name].read_text(), re.M):
