@@ -65,6 +65,8 @@ class Reader:
         assert words[0] == "python", f"pages run python, not {words[0]}"
         if words[1] in OWN_PROCESS and "--dry-run" not in words:
             return self.in_own_process([sys.executable, *self.shrunk(words[1:])])
+        if self.smaller and "--dry-run" in words:
+            words = [*words, "run.dir=runs/planned"]  # runs of the page are smaller here than what it plans
         module = words[1] == "-m"
         name, arguments = (words[2], words[3:]) if module else (words[1], words[2:])
         return self.in_process(name, arguments, module)
