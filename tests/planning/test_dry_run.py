@@ -16,8 +16,8 @@ from tests.training.corpora import write_yaml as write
 PUBLISHED_STEPS = {  # family -> tokens or rows of one step, from the sources named in docs/recipes
     "ernie_rna": 884_736, "rnaernie": 200, "rnaernie2": 200, "utr_lm": 16_384, "utrbert_3mer": 128,
     "dnabert_6mer": 2000, "mutbert": 2048, "rinalmo_giga": 1344, "nt_v2_500m": 1_048_576, "dnabert2": 4096,
-    "helm_mlm": 1024, "gpn_brassicales": 2048, "gpn_promoter": 2048, "hyenadna_tiny_1k_d128": 256, "hyenadna_tiny_1k": 256,
-    "hyenadna_small_32k": 256, "hyenadna_medium_160k": 256, "hyenadna_large_1m": 256,
+    "helm_mlm": 1024, "gpn_brassicales": 2048, "gpn_promoter": 2048, "hyenadna_tiny_1k_d128": 256,
+    "hyenadna_tiny_1k": 256, "hyenadna_small_32k": 256, "hyenadna_medium_160k": 256, "hyenadna_large_1m": 256,
 }  # fmt: skip
 
 
