@@ -1,9 +1,9 @@
 """Randomness without state: every draw is a hash of what it belongs to.
 
-What happens to a sample (crop, mask, replacement) must not depend on rank, world size, worker, batch or resume. So
-there is no generator to carry around: a draw is ``mix(seed, epoch, sample, purpose, token)``, computed for a whole
-ragged batch at once. The mixer is the output function of SplitMix64 (Steele, Lea, Flood 2014), a counter-based
-generator: consecutive counters give independent 64-bit words.
+The fate of a sample (crop, mask, replacement) must not depend on rank, world size, worker, batch or resume. So there is
+no generator to carry around: a draw is ``mix(seed, epoch, sample, purpose, token)``, computed for a whole ragged batch
+at once. The mixer is the output function of SplitMix64 (Steele, Lea, Flood 2014), a counter-based generator:
+consecutive counters give independent 64-bit words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TO_UNIT = float(2.0**-53)
 
 
 def mix(x: np.ndarray) -> np.ndarray:
-    """SplitMix64 output function, elementwise on uint64."""
+    """Apply the SplitMix64 output function elementwise to uint64."""
     x = x ^ (x >> _U30)
     x *= _U_MIX1
     x ^= x >> _U27
@@ -59,13 +59,13 @@ def _purpose_term(purpose: str) -> np.uint64:
 
 
 def sample_keys(seed: int, epoch: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Keys of samples: uint64 (S,) from a run seed, epochs (S,) and sample indices (S,)."""
+    """Return keys of samples, uint64 (S,), from a run seed, epochs (S,) and sample indices (S,)."""
     base = np.array([_combine_one(0, seed)], np.uint64)
     return _combine(_combine(base, epoch), index)
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A 63-bit seed from numbers and names, for generators of other libraries (``torch.manual_seed``)."""
+    """Return a 63-bit seed from numbers and names, for generators of other libraries (``torch.manual_seed``)."""
     key = 0
     for part in parts:
         key = _combine_one(key, _purpose_word(part) if isinstance(part, str) else part)
@@ -85,17 +85,17 @@ class SampleRng:
         self.keys = keys
 
     def bits(self, purpose: str) -> np.ndarray:
-        """uint64 (S,): one word per sample."""
+        """Return one word per sample, uint64 (S,)."""
         return mix(self.keys * _U_GOLDEN + _purpose_term(purpose))
 
     def uniform(self, purpose: str) -> np.ndarray:
-        """float64 (S,) in [0, 1): one number per sample."""
+        """Return one number per sample, float64 (S,) in [0, 1)."""
         return (self.bits(purpose) >> _U11) * _TO_UNIT
 
     def token_bits(self, purpose: str, offsets: np.ndarray) -> np.ndarray:
-        """uint64 (N,): one word per token of a ragged batch with offsets int64 (S+1,).
+        """Return one word per token of a ragged batch with offsets int64 (S+1,): uint64 (N,).
 
-        Token j of a sample gets word j of that sample's stream, so its value does not depend on its neighbours in the
+        Token j of a sample gets word j of that sample's stream, so its value does not depend on its neighbors in the
         batch, nor on the length of its own sample.
         """
         # counter of token t = start + (t - offset) * golden: one repeat and one running counter, no loop
@@ -105,14 +105,14 @@ class SampleRng:
         return mix(words)
 
     def bits_at(self, purpose: str, offsets: np.ndarray, tokens: np.ndarray, sample: np.ndarray) -> np.ndarray:
-        """uint64 (M,): the words of :meth:`token_bits` at some flat tokens, int64 (M,), of samples int64 (M,)."""
+        """Return the words of :meth:`token_bits` at some flat tokens, int64 (M,), of samples int64 (M,)."""
         starts = self.bits(purpose) - (offsets[:-1] - 1).astype(np.uint64) * _U_GOLDEN
         return mix(starts[sample] + tokens.astype(np.uint64) * _U_GOLDEN)
 
     def token_uniform(self, purpose: str, offsets: np.ndarray) -> np.ndarray:
-        """float64 (N,) in [0, 1): one number per token of a ragged batch with offsets int64 (S+1,)."""
+        """Return one number per token of a ragged batch with offsets int64 (S+1,): float64 (N,) in [0, 1)."""
         return (self.token_bits(purpose, offsets) >> _U11) * _TO_UNIT
 
     def generator(self, sample: int, purpose: str) -> np.random.Generator:
-        """A NumPy generator of one sample, for algorithms that are sequential within a sample."""
+        """Return a NumPy generator of one sample, for algorithms that are sequential within a sample."""
         return np.random.Generator(np.random.Philox(key=int(self.bits(purpose)[sample])))

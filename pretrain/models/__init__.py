@@ -1,8 +1,8 @@
-"""The model side: packed batch, architectures, heads. No distributed code, no losses.
+"""The models: packed batch, architectures, heads. There is no distributed code and no loss here.
 
-Whole models keep the parts under ``encoder``, ``mlm_head`` and ``heads.<objective>``, whatever the architecture; the
-key maps of ``pretrain.families`` name tensors accordingly. Names are found when they are asked for: families and their
-command line need the settings alone, and torch takes a second.
+Every model keeps its parts under ``encoder``, ``mlm_head`` and ``heads.<objective>``, whatever its architecture; the
+key maps of ``pretrain.families`` name tensors accordingly. The names below are imported when they are first used:
+families and their command line need only the settings, and importing torch takes a second.
 """
 
 from importlib import import_module

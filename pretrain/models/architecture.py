@@ -1,4 +1,4 @@
-"""The architectures there are. A new one is a folder beside ``transformer`` and a line here."""
+"""The registry of architectures. A new one is a folder beside ``transformer`` and a line here."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of that name; PolymeraseError that names the nearest one if there is none."""
+    """Look an architecture up by name.
+
+    Raises:
+        PolymeraseError: there is none of that name; the message gives the nearest one.
+    """
     if name not in ARCHITECTURES:
         raise unknown_name("architecture", name, ARCHITECTURES)
     return ARCHITECTURES[name]
 
 
 def architecture_of(settings: ModelSettings) -> Architecture:
-    """The architecture that settings belong to, told by their class."""
+    """Return the architecture whose settings class this is an instance of."""
     return next(entry for entry in ARCHITECTURES.values() if type(settings) is entry.settings)
 
 
 def side_inputs_of(settings: ModelSettings, vocab: tuple[str, ...]) -> dict[str, SideInput]:
-    """Host functions of the model-specific inputs, by name in ``PackedBatch.side``."""
+    """Return the host functions that compute the model-specific inputs, by name in ``PackedBatch.side``."""
     return architecture_of(settings).side_inputs(settings, vocab)
 
 

@@ -1,4 +1,4 @@
-"""What every architecture offers: packed tokens in, one hidden state per token out."""
+"""The interface of every architecture: packed tokens in, one hidden state per token out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from pretrain.models.model_settings import ModelSettings
 
 @dataclass(frozen=True)
 class BackboneOutput:
-    """What a backbone makes of a batch.
+    """What a backbone returns.
 
-    hidden: (N, D) in batch order. states: hidden states (N, D), index 0 after the embeddings, the last one equal to
-    hidden. extras: what only some architectures have, by name (``scores`` of ERNIE-RNA's attention).
+    Attributes:
+        hidden: hidden states (N, D) in batch order.
+        states: hidden states (N, D) of every depth: index 0 after the embeddings, the last one equal to ``hidden``.
+            None unless asked for.
+        extras: values that only some architectures have, by name (``scores`` of ERNIE-RNA's attention).
     """
 
     hidden: Tensor
@@ -42,5 +45,5 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def token_embedding(self) -> Tensor | None:
-        """The table (V, D) that an output head may be tied to; None where there is none."""
+        """Return the table (V, D) that an output head may be tied to; None if there is no such table."""
         return None

@@ -25,7 +25,9 @@ GROUPING: dict[str, dict[str, Any]] = {
 class SoftRows:
     """Tokens that are a mixture of bases instead of one id (allele frequencies).
 
-    positions: int64 (R,) flat indices into N, without repeats. freq: float32 (R, 4), columns A, C, G, U/T.
+    Attributes:
+        positions: int64 (R,), flat indices into the N tokens, without repeats.
+        freq: float32 (R, 4), frequencies of A, C, G, U/T.
     """
 
     positions: Tensor
@@ -34,12 +36,16 @@ class SoftRows:
 
 @dataclass
 class PackedBatch:
-    """What a backbone reads.
+    """The input of a backbone.
 
-    input_ids: int64 (N,). cu_seqlens: int32 (S+1,), sequence s is tokens cu_seqlens[s] : cu_seqlens[s+1].
-    position_ids: int64 (N,), restarting at 0 in each sequence. lengths: the S lengths on the host, so that attention
-    needs no device synchronisation. side: one value per token (N,) of each input that only some models read, by the
-    names of the architecture's ``side_inputs`` (``pair_class``: uint8, of pairing models).
+    Attributes:
+        input_ids: int64 (N,).
+        cu_seqlens: int32 (S+1,); sequence s is tokens ``cu_seqlens[s] : cu_seqlens[s+1]``.
+        position_ids: int64 (N,), from 0 in each sequence.
+        lengths: the S lengths, on the host, so that attention does not wait for the device.
+        soft_rows: tokens that are mixtures of bases; None if there are none.
+        side: model-specific inputs, one value per token (N,), by the names of the architecture's ``side_inputs``
+            (``pair_class``, uint8, for pairing models).
     """
 
     input_ids: Tensor
@@ -58,7 +64,7 @@ class PackedBatch:
         side: dict[str, Tensor] | None = None,
         soft_rows: SoftRows | None = None,
     ) -> PackedBatch:
-        """A batch from flat ids (N,) and lengths alone; positions count from 0 in each sequence."""
+        """Build a batch from flat ids (N,) and lengths (S,); positions count from 0 in each sequence."""
         sizes = torch.tensor(lengths, dtype=torch.int64)
         bounds = F.pad(sizes.cumsum(0), (1, 0))
         positions = torch.arange(int(bounds[-1])) - bounds[:-1].repeat_interleave(sizes)
@@ -73,22 +79,22 @@ class PackedBatch:
 
     @cached_property
     def layout(self) -> Layout:
-        """How sequences are grouped by length: worked out once per batch, used by every layer."""
+        """Grouping of the sequences by length for attention; computed once per batch and used by every layer."""
         device = self.input_ids.device
         return Layout.build(self.lengths, device=device, **GROUPING[device.type])
 
     @cached_property
     def sequence_layout(self) -> Layout:
-        """The same for convolutions and FFTs, whose memory does not grow with pairs of tokens: larger groups."""
+        """Grouping for convolutions and FFTs, whose memory does not grow with pairs of tokens: larger groups."""
         device = self.input_ids.device
         return Layout.build(self.lengths, device=device, padding=GROUPING[device.type]["padding"], pairs=None)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PackedBatch:
-        """The same batch with its tensors on another device."""
+        """Copy the batch to another device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def map(self, change: Callable[[Tensor], Tensor]) -> PackedBatch:
-        """The same batch with every tensor changed."""
+        """Return a batch whose tensors are ``change`` of these."""
         soft = self.soft_rows
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""Dropout whose masks are cheap to draw on a CPU and take no memory: a seed draws them again for the backward pass.
+"""Dropout with masks that are cheap to draw on a CPU and take no memory: the backward pass redraws them from a seed.
 
 torch draws one Bernoulli variable per value, which is a tenth of a training step on a CPU. Here one 64-bit word makes
 four numbers of 15 bits, each of which becomes a mask of all or no bits: several times faster (docs/benchmarks.md). The
@@ -22,7 +22,7 @@ _SAME_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Values set to zero at ``rate``, the others scaled, in training; x itself otherwise."""
+    """Zero values at ``rate`` and scale the others while training; return x itself otherwise."""
     if not training or rate == 0.0:
         return x
     if x.device.type != "cpu":
@@ -39,17 +39,22 @@ class SeededDropout:
 
     @classmethod
     def draw(cls, rate: float) -> SeededDropout:
-        """A new seed from torch's host generator, if anything is dropped at all. No device is asked."""
+        """Draw a new seed from torch's host generator if anything is to be dropped; no device is asked."""
         return cls(rate, int(torch.empty(1, dtype=torch.int64).random_().numpy()[0]) if rate else 0)
 
     @property
     def scale(self) -> float:
-        """What kept values are multiplied with."""
+        """Factor of the values that are kept."""
         return 1.0 / (1.0 - _threshold(self.rate) / _STEPS)
 
     def masks(self, device: torch.device) -> Masks | None:
-        """From its start: a function that draws the next mask, for the values that it is given (int16, their shape; all
-        bits where a value is kept, none where it is not). None where nothing is dropped."""
+        """Restart the masks of this seed.
+
+        Returns:
+            A function that draws the next mask for the values it is given: int16 of their shape, all bits set where a
+                value
+            is kept and none where it is dropped. None if nothing is dropped.
+        """
         if not self.rate:
             return None
         words, threshold = _words(self.seed, device), _threshold(self.rate)
@@ -63,7 +68,7 @@ class SeededDropout:
 
 
 def apply_mask(values: Tensor, mask: Tensor) -> Tensor:
-    """The values, zero where the mask has no bits."""
+    """Return the values, zero where the mask has no bits set."""
     bits = _SAME_SIZE[values.element_size()]
     return values.view(bits).bitwise_and(mask.to(bits)).view(values.dtype)
 

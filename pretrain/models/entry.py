@@ -1,4 +1,4 @@
-"""What an architecture is, as data. Nothing here imports torch: configs and help texts read it."""
+"""The description of an architecture, as data. Nothing here imports torch: configs and help texts read it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Dimensions = Mapping[str, tuple[str, int]]
 
 
 def no_side_inputs(settings: Any, vocab: tuple[str, ...]) -> dict[str, SideInput]:
-    """For architectures that read token ids alone."""
+    """Return no side inputs: the architecture reads token ids only."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""What stands on a backbone, one small module per prediction.
+"""Prediction heads on a backbone, one small module per prediction.
 
 Inside a pretraining model the output head is ``mlm_head`` next to ``encoder``; the heads of other objectives live in a
 ModuleDict ``heads`` under their names: ``mlm_head.dense.weight``, ``heads.structure.linear.weight``, ...
@@ -39,7 +39,7 @@ class HeadSettings:
 
     @classmethod
     def of(cls, settings: Any, **others: Any) -> "HeadSettings":
-        """What the settings of every architecture say of the head; ``others`` are fields that only some have."""
+        """Collect what the settings of every architecture say about the head; ``others`` are fields only some have."""
         return cls(
             hidden_size=settings.hidden_size,
             vocab_size=settings.vocab_size,
@@ -52,7 +52,7 @@ class HeadSettings:
         )
 
     def flops_per_token(self) -> float:
-        """Matrix products per token that reaches the head."""
+        """Operations of the matrix products per token that reaches the head."""
         dense = self.hidden_size if self.transform == "dense_norm" else 0
         return 2.0 * self.hidden_size * (dense + self.vocab_size)
 
@@ -124,7 +124,7 @@ HEAD_INITIALIZATIONS: dict[str, Callable[[MlmHead, HeadSettings], None]] = {
 
 
 class LinearHead(nn.Module):
-    """One linear layer with torch's default initialisation. Parameters: linear.{weight (outputs,D),bias}."""
+    """One linear layer with torch's default initialization. Parameters: linear.{weight (outputs,D),bias}."""
 
     def __init__(self, hidden_size: int, outputs: int) -> None:
         super().__init__()
@@ -136,14 +136,14 @@ class LinearHead(nn.Module):
 
 
 class StructureHead(LinearHead):
-    """Dot-bracket symbol of a token: (M, D) -> (M, 3), columns as STRUCTURE_CLASSES."""
+    """Dot-bracket symbol of each token: (M, D) -> (M, 3), columns as STRUCTURE_CLASSES."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__(hidden_size, len(STRUCTURE_CLASSES))
 
 
 class MfeHead(LinearHead):
-    """Normalised minimum free energy from the first token: (S, D) -> (S, 1)."""
+    """Normalized minimum free energy from the first token: (S, D) -> (S, 1)."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__(hidden_size, 1)

@@ -16,16 +16,19 @@ from pretrain.models.model_settings import ModelSettings
 
 
 def has_output_head(settings: Any, state: Mapping[str, Tensor]) -> bool:
-    """Whether tensors hold all of the output head. A tied head without transform and bias needs none of its own."""
+    """Tell whether the tensors hold the whole output head.
+
+    A tied head without transform and bias needs no tensor of its own.
+    """
     with torch.device("meta"):
         head = MlmHead(architecture_of(settings).head(settings))
     return all(f"mlm_head.{name}" in state for name in head.state_dict())
 
 
 class LanguageModel(nn.Module):
-    """Backbone, output head, and the heads of other objectives by name.
+    """A backbone with its output head, and the heads of other objectives by name.
 
-    Names of its tensors are the same for every architecture: ``encoder.*`` (the backbone), ``mlm_head.*``,
+    The names of its tensors are the same for every architecture: ``encoder.*`` (the backbone), ``mlm_head.*``,
     ``heads.NAME.*``.
     """
 
@@ -39,9 +42,10 @@ class LanguageModel(nn.Module):
     def build(
         cls, settings: ModelSettings, options: Any = None, heads: Mapping[str, nn.Module] | None = None
     ) -> LanguageModel:
-        """The model that settings describe, with first weights; the class of the settings says which architecture.
+        """Build the model that the settings describe, with first weights.
 
         Args:
+            settings: their class decides the architecture.
             options: the architecture's memory choices; its defaults if None.
             heads: heads of other objectives.
         """
@@ -55,9 +59,9 @@ class LanguageModel(nn.Module):
         return self.encoder.settings
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (M, D) -> (M, V)."""
+        """Apply the output head: hidden states (M, D) -> (M, V)."""
         return self.mlm_head(hidden, self.encoder.token_embedding())
 
     def forward(self, batch: PackedBatch) -> Tensor:
-        """Packed batch -> logits (N, V) at every token."""
+        """Compute logits (N, V) at every token of a packed batch."""
         return self.logits(self.encoder(batch).hidden)

@@ -1,4 +1,4 @@
-"""Layers one after another: what backbones without state between their layers have in common."""
+"""Running layers one after another, for backbones that carry nothing else from layer to layer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pretrain.models.layout import Layout
 
 
 def run_layers(layers: Iterable[nn.Module], x: Tensor, *shared: Any, recompute: bool) -> list[Tensor]:
-    """Hidden states (N, D): x, then what each layer makes of the one before.
+    """Run the layers and return all hidden states (N, D): x, then the output of each layer.
 
     Args:
-        shared: what every layer is given besides.
-        recompute: keep a layer's input only, and compute its inside again in the backward pass.
+        layers: called as ``layer(x, *shared)``.
+        x: (N, D), input of the first layer.
+        *shared: further arguments of every layer.
+        recompute: store only the input of each layer and recompute its inside in the backward pass.
     """
     states = [x]
     for layer in layers:
@@ -30,7 +32,7 @@ def run_layers(layers: Iterable[nn.Module], x: Tensor, *shared: Any, recompute: 
 
 
 def backbone_output(hidden: Tensor, states: list[Tensor], layout: Layout, return_states: bool) -> BackboneOutput:
-    """Hidden states in batch order; the last state is what the final norm made of it."""
+    """Bring hidden states to batch order. ``hidden``, after the final norm, takes the place of the last state."""
     hidden = layout.to_batch_order(hidden)
     if not return_states:
         return BackboneOutput(hidden)

@@ -1,8 +1,8 @@
 """Sequences of a packed batch grouped by length, so that attention runs on rectangular blocks.
 
-Inside the encoder tokens are ordered by group: a group of equal lengths is then a plain view, and only the ids at
-the entrance and the result at the exit are permuted. Whatever attention keeps per pair of tokens is packed the same
-way: group after group, (B, H, T, T) each, in one flat tensor.
+Inside the encoder tokens are ordered by group: a group of equal lengths is then a plain view, and only the ids on
+entry and the result on exit are permuted. What attention keeps per pair of tokens is packed the same way: group after
+group, (B, H, T, T) each, in one flat tensor.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from data_prep.corpus.ragged import offsets_of
 class LengthGroup:
     """B sequences that attention handles as one block of width T.
 
-    start, stop: the group's tokens in layout order. first_pair: pairs of tokens (B*T*T) in the groups before. index:
-    int64 (B*T,) tokens of the block counted from ``start``, or None where all B lengths equal T. real: int64
-    (stop-start,) cells of the block that hold a token. key_mask: bool (B, 1, 1, T), True where a key is real.
-    lengths: (B,).
+    Attributes:
+        start, stop: the group's tokens in layout order.
+        first_pair: pairs of tokens (B*T*T) in the groups before.
+        index: int64 (B*T,), tokens of the block counted from ``start``; None if all B lengths equal T.
+        real: int64 (stop-start,), cells of the block that hold a token.
+        key_mask: bool (B, 1, 1, T), True where a key is a real token.
+        lengths: (B,).
     """
 
     start: int
@@ -37,14 +40,15 @@ class LengthGroup:
 
     @property
     def pairs(self) -> int:
-        """B*T*T."""
+        """Cells of the group's attention matrices, B*T*T."""
         return len(self.lengths) * self.width**2
 
     def to_blocks(self, rows: Tensor, pad: float | None = None) -> Tensor:
-        """The group's tokens (stop-start, ...) -> (B, T, ...).
+        """Arrange the group's tokens (stop-start, ...) as (B, T, ...).
 
         Args:
-            pad: what padded cells hold, for convolutions and FFTs. By default they repeat a real token, which costs
+            rows: the group's tokens in layout order.
+            pad: value of padded cells, for convolutions and FFTs. By default they repeat a real token, which costs
                 nothing, for attention that masks them anyway.
         """
         if self.index is not None:
@@ -56,18 +60,21 @@ class LengthGroup:
         return block.masked_fill(~real, pad)
 
     def from_blocks(self, block: Tensor) -> Tensor:
-        """(B, T, ...) -> (stop-start, ...), the real tokens only."""
+        """Take the real tokens out of (B, T, ...) -> (stop-start, ...)."""
         rows = block.reshape(-1, *block.shape[2:])
         return rows if self.real is None else rows.index_select(0, self.real)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Order of tokens inside the encoder and the groups in that order.
+    """Order of tokens inside the encoder, and the groups in that order.
 
-    order: int64 (N,), batch token at each layout place; place: its inverse. None where both orders agree.
-    sequences: for each sequence in layout order its number in the batch. sequence_of: int64 (N,), the layout sequence
-    of each layout token. cu_seqlens: int32 (S+1,) in layout order.
+    Attributes:
+        order: int64 (N,), index in the batch of each token in layout order; None if both orders agree.
+        inverse_order: its inverse.
+        sequences: index in the batch of each sequence in layout order.
+        sequence_of: int64 (N,), the sequence in layout order of each token in layout order.
+        cu_seqlens: int32 (S+1,) in layout order.
     """
 
     order: Tensor | None
@@ -82,11 +89,13 @@ class Layout:
     def build(
         cls, lengths: list[int], *, padding: float, device: torch.device | str, pairs: int | None = None
     ) -> Layout:
-        """Group by length.
+        """Group sequences by length.
 
         Args:
-            padding: a group may take in shorter sequences while its padded share stays below this.
-            pairs: groups of more than one sequence have at most this many pairs of tokens; None is no limit.
+            lengths: tokens of each of the S sequences.
+            padding: a group takes in shorter sequences while its padded share stays below this.
+            device: of the index tensors.
+            pairs: limit of pairs of tokens in a group of more than one sequence; None for no limit.
         """
         sizes = np.asarray(lengths, dtype=np.int64)
         by_length = np.argsort(sizes, kind="stable")
@@ -120,7 +129,7 @@ class Layout:
         )
 
     def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
-        """Tables for kernels that work on tiles of at most ``rows`` tokens of one sequence, made once.
+        """Return tables for kernels that work on tiles of at most ``rows`` tokens of one sequence; made once.
 
         Returns:
             int64 (2, tiles): sequence in layout order, first row. int64 (4, S): first token, length, width of its
@@ -151,11 +160,11 @@ class Layout:
         return self.groups[-1].first_pair + self.groups[-1].pairs
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, ...) in layout order -> per group (stop-start, ...)."""
+        """Split (N, ...) in layout order into one (stop-start, ...) per group."""
         return x.split([group.stop - group.start for group in self.groups])
 
     def split_pairs(self, packed: Tensor, heads: int) -> list[Tensor]:
-        """Flat (heads * pairs,) -> per group a view (B, H, T, T)."""
+        """View flat (heads * pairs,) as one (B, H, T, T) per group."""
         blocks = packed.split([heads * group.pairs for group in self.groups])
         return [
             block.view(len(group.lengths), heads, group.width, group.width)
@@ -163,11 +172,11 @@ class Layout:
         ]
 
     def to_layout_order(self, x: Tensor) -> Tensor:
-        """Batch order -> layout order, along the first dimension."""
+        """Permute the first dimension from batch order to layout order."""
         return x if self.order is None else x.index_select(0, self.order)
 
     def to_batch_order(self, x: Tensor) -> Tensor:
-        """Layout order -> batch order, along the first dimension."""
+        """Permute the first dimension from layout order to batch order."""
         return x if self.inverse_order is None else x.index_select(0, self.inverse_order)
 
 
@@ -185,7 +194,7 @@ def _members(sorted_lengths: list[int], padding: float, pairs: int | None) -> li
 
 
 def _cells(lengths: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of a run of different lengths: index and real of its group, and the lengths."""
+    """Index and real cells of a group of different lengths, and the lengths."""
     sizes, columns = np.asarray(lengths), np.arange(lengths[-1])
     is_real = columns[None, :] < sizes[:, None]  # (B, T)
     index = np.where(is_real, offsets_of(sizes)[:-1, None] + columns[None, :], 0)  # padded cells repeat a real token
@@ -193,18 +202,18 @@ def _cells(lengths: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class _Upload:
-    """Arrays of int64 that reach the device in one copy, which the host does not wait for."""
+    """Arrays of int64 that reach the device in one copy, without making the host wait."""
 
     def __init__(self) -> None:
         self._arrays: list[np.ndarray] = []
 
     def add(self, array: np.ndarray) -> int:
-        """Its number among those ``send`` returns."""
+        """Queue an array; returns its index among those ``send`` returns."""
         self._arrays.append(array)
         return len(self._arrays) - 1
 
     def send(self, device: torch.device | str) -> list[Tensor]:
-        """All arrays, as views of one tensor on the device."""
+        """Copy all arrays to the device and return them as views of one tensor."""
         flat = torch.from_numpy(np.concatenate(self._arrays).astype(np.int64, copy=False))
         if torch.device(device).type == "cuda":
             flat = flat.pin_memory().to(device, non_blocking=True)

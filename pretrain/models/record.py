@@ -14,29 +14,29 @@ _ARCHITECTURE = "architecture"
 
 
 def field_types(kind: type) -> dict[str, Any]:
-    """Name -> annotation of the fields of a settings or options class, in their order."""
+    """Return the annotations of a settings or options class by field name, in order."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def nested_dataclass(annotation: Any) -> type | None:
-    """The dataclass in ``D`` or ``D | None``; None where there is none."""
+    """Return the dataclass D of the annotations ``D`` and ``D | None``; None for any other annotation."""
     kinds = [annotation, *get_args(annotation)]
     return next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
 
 
 def to_record(settings: ModelSettings) -> dict[str, Any]:
-    """Every field as plain data, and the name of the architecture."""
+    """Return every field as plain data, and the name of the architecture."""
     return {_ARCHITECTURE: architecture_of(settings).name, **asdict(settings)}
 
 
 def from_record(record: Mapping[str, Any], below: ModelSettings | None) -> ModelSettings:
-    """The settings that a record describes.
+    """Rebuild the settings that a record describes.
 
     Args:
-        record: of :func:`to_record`, maybe after a trip through JSON. Fields of former versions are read; a record
-            from before there were several architectures is one of ``below``'s.
-        below: settings that give the fields which the record lacks.
+        record: of :func:`to_record`, possibly through JSON. Fields of former versions are read; a record from before
+            there were several architectures belongs to the architecture of ``below``.
+        below: settings that supply fields missing in the record.
 
     Raises:
         PolymeraseError: an unknown architecture, or values that contradict each other.
@@ -55,7 +55,7 @@ def from_record(record: Mapping[str, Any], below: ModelSettings | None) -> Model
 
 
 def with_fields(architecture: Architecture, values: Mapping[str, Any], below: ModelSettings | None) -> ModelSettings:
-    """Settings with these fields, given as plain data, over those of ``below``; other keys are not read."""
+    """Return the settings of ``below`` with these fields changed, given as plain data; other keys are ignored."""
     types = field_types(architecture.settings)
     typed = {name: _typed(values[name], kind) for name, kind in types.items() if name in values}
     return architecture.settings(**typed) if below is None else replace(below, **typed)

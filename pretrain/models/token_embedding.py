@@ -1,4 +1,4 @@
-"""From packed token ids, and mixtures of bases, to first hidden states: a trained table, or ones and zeros."""
+"""First hidden states of packed token ids and mixtures of bases: from a trained table, or one-hot."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from pretrain.models.layout import Layout
 
 
 class HasTable(Protocol):
-    """The settings a table is made from. base_token_ids: the rows that a mixture of bases mixes, None where single
-    bases have no token."""
+    """The settings that an embedding is built from."""
 
     @property
-    def vocab_size(self) -> int: ...
+    def vocab_size(self) -> int:
+        """Rows V of the table."""
+
     @property
-    def hidden_size(self) -> int: ...
+    def hidden_size(self) -> int:
+        """Width D of a row."""
+
     @property
-    def base_token_ids(self) -> tuple[int, int, int, int] | None: ...
+    def base_token_ids(self) -> tuple[int, int, int, int] | None:
+        """Rows of A, C, G, U/T, which a mixture of bases mixes; None if single bases have no token."""
 
 
 class TokenEmbedding(nn.Module):
     """One row of a trained table per token. Parameters: word.weight (V, D).
 
     Args:
-        padding_idx: the row that tokens which read it do not train; None trains every row.
+        padding_idx: id whose row receives no gradient; None trains every row.
     """
 
     def __init__(self, settings: HasTable, padding_idx: int | None) -> None:
@@ -39,19 +43,19 @@ class TokenEmbedding(nn.Module):
         self.word = nn.Embedding(settings.vocab_size, settings.hidden_size, padding_idx=padding_idx)
 
     def forward(self, batch: PackedBatch, layout: Layout) -> Tensor:
-        """Packed batch -> (N, D) in layout order."""
+        """Embed a packed batch -> (N, D) in layout order."""
         return token_rows(batch, layout, self.word, self.base_token_ids)
 
 
 class OneHotEmbedding(nn.Module):
-    """A one at the place of the token's id, zeros up to the width D. Nothing is trained."""
+    """A one at the index of the token's id, zeros up to the width D. Nothing is trained."""
 
     def __init__(self, settings: HasTable) -> None:
         super().__init__()
         self.width, self.base_token_ids = settings.hidden_size, settings.base_token_ids
 
     def forward(self, batch: PackedBatch, layout: Layout) -> Tensor:
-        """Packed batch -> float32 (N, D) in layout order."""
+        """Embed a packed batch -> float32 (N, D) in layout order."""
 
         def one_hot(ids: Tensor) -> Tensor:
             return torch.zeros(len(ids), self.width, device=ids.device).scatter_(1, ids[:, None], 1.0)
@@ -62,10 +66,16 @@ class OneHotEmbedding(nn.Module):
 def token_rows(
     batch: PackedBatch, layout: Layout, table: Callable[[Tensor], Tensor], base_token_ids: tuple[int, ...] | None
 ) -> Tensor:
-    """Rows (N, D) of the tokens in layout order; soft tokens take their frequencies times the rows of A, C, G, U/T.
+    """Return the rows (N, D) of the tokens in layout order; a soft token mixes the rows of A, C, G, U/T by frequency.
 
     Args:
-        table: ids -> rows; called, so that engines which gather parameters per module (ZeRO 3) see it.
+        batch: the tokens.
+        layout: the order of the result.
+        table: ids -> rows. It is called, so that engines that gather parameters per module (ZeRO 3) see it.
+        base_token_ids: ids of A, C, G, U/T.
+
+    Raises:
+        PolymeraseError: the batch has soft tokens and the model has no token for each single base.
     """
     x = table(layout.to_layout_order(batch.input_ids))
     soft = batch.soft_rows
@@ -80,5 +90,5 @@ def token_rows(
 
 @cache
 def _on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
-    """Sent once, because the host waits for what it sends from ordinary memory."""
+    """The ids as a tensor; copied once, because the host waits for copies from ordinary memory."""
     return torch.tensor(ids, device=device)

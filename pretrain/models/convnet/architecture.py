@@ -26,7 +26,7 @@ def _head(settings: ConvNetSettings) -> HeadSettings:
 
 
 def summary(settings: ConvNetSettings) -> dict[str, object]:
-    """Rows of a model card."""
+    """Return the rows of a model card."""
     return {
         "layers": settings.num_hidden_layers,
         "block": settings.block,

@@ -50,9 +50,9 @@ class ConvNet(Backbone):
 
     @property
     def weight_dtype(self) -> torch.dtype:
-        """What the weights are in: the table of ones has no dtype of its own."""
+        """Type of the weights; a one-hot embedding has no weights and so no type of its own."""
         return next(self.layers.parameters()).dtype
 
     def token_embedding(self) -> Tensor | None:
-        """(V, D) of a learned embedding, for a tied head."""
+        """Return the learned embedding (V, D) for a tied head; None if the input is one-hot."""
         return self.embeddings.word.weight if isinstance(self.embeddings, TokenEmbedding) else None

@@ -25,7 +25,7 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class DilatedConv(nn.Conv1d):
-    """A convolution over the tokens of each sequence, zeros beyond both of its ends."""
+    """A dilated convolution over the tokens of each sequence, with zeros beyond both ends."""
 
     def __init__(self, width: int, settings: ConvNetSettings, layer: int) -> None:
         kernel, dilation = settings.kernel_of(layer), settings.dilation_of(layer)
@@ -33,10 +33,10 @@ class DilatedConv(nn.Conv1d):
         super().__init__(width, width, kernel, padding=padding, dilation=dilation, bias=settings.bias)
 
     def forward(self, x: Tensor, layout: Layout, act: Activation = lambda y: y) -> Tensor:  # type: ignore[override]
-        """(N, C) in layout order -> (N, C). Cells of a block without a token are zero, like what lies beyond it.
+        """Convolve x (N, C) in layout order -> (N, C), then apply ``act``.
 
-        ``act`` works on the transposed view of what the convolution leaves, as upstream does: on a contiguous tensor a
-        CPU's GELU takes another path, which rounds differently.
+        Padded cells of a block hold zeros, like the cells beyond a sequence. ``act`` is applied to the transposed view,
+        as upstream does: on a contiguous tensor a CPU's GELU takes another path, which rounds differently.
         """
         parts = []
         for group, rows in zip(layout.groups, layout.split(x), strict=True):
@@ -46,7 +46,7 @@ class DilatedConv(nn.Conv1d):
 
 
 class Block(nn.Module):
-    """What the three blocks share."""
+    """What the three blocks have in common."""
 
     def __init__(self, settings: ConvNetSettings) -> None:
         super().__init__()

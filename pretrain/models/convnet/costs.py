@@ -8,7 +8,7 @@ from pretrain.models.convnet.settings import ConvNetOptions, ConvNetSettings
 
 
 def flops_per_token(settings: ConvNetSettings, length: float) -> float:
-    """Operations of the forward pass per token, two per multiply-add; the same at every length."""
+    """Count operations of the forward pass per token, two per multiply-add; the same at every length."""
     width, inner, layers = settings.hidden_size, settings.intermediate_size or 0, settings.num_hidden_layers
     taps = settings.first_kernel_size + (layers - 1) * settings.kernel_size
     if settings.block == "bytenet":
@@ -18,9 +18,11 @@ def flops_per_token(settings: ConvNetSettings, length: float) -> float:
 
 
 def activation_bytes(settings: ConvNetSettings, options: ConvNetOptions, lengths: Sequence[int], size: int) -> float:
-    """Bytes that the forward pass keeps for the backward pass: inputs of convolutions, linear layers, norms and GELUs.
+    """Estimate the bytes kept for the backward pass: inputs of convolutions, linear layers, norms and GELUs.
 
     Args:
+        settings: sizes of the model.
+        options: its memory choices.
         lengths: tokens of the sequences of one micro-batch.
         size: bytes of one value.
     """

@@ -6,9 +6,10 @@ from pretrain.models.convnet.settings import ConvNetSettings
 
 
 def initialize_convnet(module: nn.Module, settings: ConvNetSettings) -> None:
-    """Linear and Embedding normal(0, initializer_range), biases 0, the pad row 0, LayerNorm 1 and 0.
+    """Draw first weights in place: Linear and Embedding normal(0, initializer_range), biases 0, LayerNorm 1 and 0.
 
-    Conv1d keeps torch's default, uniform within 1/sqrt(fan in): the published rule for linear layers passes it by.
+    The pad row is 0. Conv1d keeps torch's default, uniform within 1/sqrt(fan in), because the published rule covers
+    only linear layers and embeddings.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):

@@ -1,4 +1,4 @@
-"""What a stack of dilated convolutions is made of."""
+"""Settings of a stack of dilated convolutions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -58,16 +58,16 @@ class ConvNetSettings:
             )
 
     def kernel_of(self, layer: int) -> int:
-        """Tokens that the convolution of a layer reads."""
+        """Return the kernel size of a layer's convolution, in tokens."""
         return self.first_kernel_size if layer == 0 else self.kernel_size
 
     def dilation_of(self, layer: int) -> int:
-        """Distance of neighboring taps of a layer's convolution, in tokens."""
+        """Return the distance of neighboring taps of a layer's convolution, in tokens."""
         return min(self.dilation_max, self.dilation_base ** (layer % self.dilation_cycle))
 
     @property
     def idle(self) -> dict[str, str]:
-        """Fields that change nothing beside the others, with the reason."""
+        """Fields without effect under these settings, each with the reason."""
         idle: dict[str, str] = {}
         if self.head_transform == "none":
             idle["head_act"] = "head_transform is none"
@@ -77,13 +77,16 @@ class ConvNetSettings:
 
     @property
     def reach(self) -> int:
-        """How many tokens to each side can change a token's hidden state."""
+        """Receptive field: how many tokens on each side can change a token's hidden state."""
         layers = range(self.num_hidden_layers)
         return sum((self.kernel_of(layer) - 1) // 2 * self.dilation_of(layer) for layer in layers)
 
 
 @dataclass(frozen=True)
 class ConvNetOptions:
-    """``checkpoint_activations`` computes each block again in the backward pass instead of storing its inside."""
+    """Memory choices.
+
+    ``checkpoint_activations`` recomputes each block in the backward pass instead of storing its inside.
+    """
 
     checkpoint_activations: bool = False

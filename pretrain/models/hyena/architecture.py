@@ -26,7 +26,7 @@ def _head(settings: HyenaSettings) -> HeadSettings:
 
 
 def summary(settings: HyenaSettings) -> dict[str, object]:
-    """Rows of a model card."""
+    """Return the rows of a model card."""
     return {
         "layers": settings.num_hidden_layers,
         "hidden size": settings.hidden_size,

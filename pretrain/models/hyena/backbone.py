@@ -86,10 +86,10 @@ class Hyena(Backbone):
         return backbone_output(_normed(self.final_norm, x), states, layout, return_states)
 
     def token_embedding(self) -> Tensor:
-        """(V, D), which the output head is tied to."""
+        """Return the word embedding (V, D), which the output head is tied to."""
         return self.embeddings.word.weight
 
 
 def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """The norm in the dtype of its own weights: LayerNorm takes no mixture of dtypes."""
+    """Apply the norm in the type of its own weights: LayerNorm takes no mixture of types."""
     return norm(x.to(norm.weight.dtype))

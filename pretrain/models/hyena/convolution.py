@@ -15,9 +15,9 @@ CHUNK = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 def direct_convolution(x: Tensor, kernel: Tensor) -> Tensor:
-    """y[t] = sum of kernel[j] x[t - j] over j <= t, as it is written: (B, D, T), (D, >= T) -> (B, D, T).
+    """Compute y[t] = sum of kernel[j] x[t - j] over j <= t, term by term: (B, D, T), (D, >= T) -> (B, D, T).
 
-    Memory and time grow with the square of T: what the fast form is compared with.
+    Memory and time grow with the square of T; the fast form is tested against this one.
     """
     length = x.shape[-1]
     distance = torch.arange(length, device=x.device)[:, None] - torch.arange(length, device=x.device)
@@ -37,18 +37,21 @@ class ShortConvolution(nn.Conv1d):
 
 
 def long_convolution(blocks: Sequence[Tensor], kernel: Tensor, skip: Tensor) -> list[Tensor]:
-    """The same plus skip x, for blocks (B, D, T) of several lengths: float32, memory that grows linearly with T.
+    """Compute ``direct_convolution`` plus skip x by FFT, in float32, with memory linear in T.
 
     Args:
-        blocks: of any dtype, padded on the right if at all: no output depends on what comes after it.
+        blocks: (B, D, T) of any dtype and several lengths T. Padding is on the right, where no output depends on it.
         kernel: (D, >= longest T).
-        skip: (D,), what is added to the kernel at distance 0.
+        skip: (D,), added to the kernel at distance 0.
+
+    Returns:
+        Float32 blocks of the shapes given.
     """
     return list(_LongConvolution.apply(kernel.float(), skip.float(), *(block.float() for block in blocks)))
 
 
 def fft_size(length: int) -> int:
-    """The smallest 2^a or 3 x 2^a that holds a sequence and a filter of ``length`` without wrapping around."""
+    """Return the smallest 2^a or 3 x 2^a that holds a sequence and a filter of ``length`` without wrapping around."""
     power = 1 << (2 * length - 2).bit_length() if length > 1 else 2
     return power * 3 // 4 if power * 3 // 4 >= 2 * length - 1 else power
 

@@ -9,13 +9,15 @@ from pretrain.models.hyena.settings import HyenaOptions, HyenaSettings
 
 
 def fft_flops_per_value(length: float) -> float:
-    """Operations of two real FFTs of twice the length, per value: 2 x 2.5 n log2 n over n / 2 values."""
+    """Count operations of two real FFTs of twice the length, per value: 2 x 2.5 n log2 n over n / 2 values."""
     return 10.0 * math.log2(max(2.0, 2.0 * length))
 
 
 def flops_per_token(settings: HyenaSettings, length: float) -> float:
-    """Operations of the forward pass per token, two per multiply-add. The filter is shared by the sequences of a batch
-    and not counted."""
+    """Count operations of the forward pass per token, two per multiply-add.
+
+    The filter is shared by the sequences of a batch and not counted.
+    """
     width = settings.hidden_size
     products = 2.0 * (4 * width * width + 2 * width * settings.intermediate_size)
     mixer = width * (2.0 * 3 * settings.short_kernel_size + fft_flops_per_value(length))
@@ -23,9 +25,11 @@ def flops_per_token(settings: HyenaSettings, length: float) -> float:
 
 
 def activation_bytes(settings: HyenaSettings, options: HyenaOptions, lengths: Sequence[int], size: int) -> float:
-    """Bytes that the forward pass keeps for the backward pass: linear in the number of tokens.
+    """Estimate the bytes kept for the backward pass: linear in the number of tokens.
 
     Args:
+        settings: sizes of the model.
+        options: its memory choices.
         lengths: tokens of the sequences of one micro-batch.
         size: bytes of one value.
     """

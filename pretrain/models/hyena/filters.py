@@ -23,7 +23,7 @@ FASTEST, SLOWEST, TARGET = 0.3, 1.5, 0.01  # the window falls to TARGET at these
 
 
 class ImplicitFilter(nn.Module):
-    """h(t) of each channel.
+    """The filter h(t) of each channel, as a network of the position.
 
     Parameters: input.{weight (W, F),bias}, hidden.{0,1}.{weight (W, W),bias}, frequency (1, W), output.weight (D, W).
     """
@@ -40,7 +40,7 @@ class ImplicitFilter(nn.Module):
         self.frequency = nn.Parameter(torch.full((1, width), float(settings.filter_frequency)))
 
     def forward(self, length: int) -> Tensor:
-        """The first ``length`` values of the filter, float32 (D, T)."""
+        """Return the first ``length`` values of the filter, float32 (D, T)."""
         device = self.frequency.device
         with torch.autocast(device.type, enabled=False):
             frequency = self.frequency.float()
@@ -51,7 +51,7 @@ class ImplicitFilter(nn.Module):
 
 
 class Float32Linear(nn.Linear):
-    """A Linear that computes in float32 whatever its weights are in."""
+    """A Linear that computes in float32, whatever the type of its weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Float32 (T, inputs) -> float32 (T, outputs)."""
@@ -61,7 +61,7 @@ class Float32Linear(nn.Linear):
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # kept for later passes, which may need gradients where this one does not
 def position_features(settings: HyenaSettings, device: torch.device) -> Tensor:
-    """t/(P-1), then cosines and negative sines of 2 pi t f / P: float32 (P, F) for frequencies f from 1e-4 up."""
+    """Return t/(P-1), then cosines and negative sines of 2 pi t f / P: float32 (P, F), frequencies f from 1e-4 up."""
     longest, bands = settings.max_position_embeddings, (settings.filter_features - 1) // 2
     position = torch.arange(longest, dtype=torch.float64, device=device)[:, None]
     frequencies = torch.linspace(1e-4, bands - 1, bands, dtype=torch.float64, device=device)
@@ -70,12 +70,12 @@ def position_features(settings: HyenaSettings, device: torch.device) -> Tensor:
 
 
 def decay_rates(settings: HyenaSettings, device: torch.device) -> Tensor:
-    """How fast the window of each channel falls, float32 (D,): evenly from slow to fast."""
+    """Return how fast the window of each channel falls, float32 (D,), evenly spaced from slow to fast."""
     slowest, fastest = (-math.log(TARGET) / share for share in (SLOWEST, FASTEST))
     return torch.linspace(slowest, fastest, settings.hidden_size, device=device)
 
 
 def window(settings: HyenaSettings, device: torch.device, length: int) -> Tensor:
-    """exp(-rate t/(P-1)) + shift, float32 (D, T)."""
+    """Return exp(-rate t/(P-1)) + shift, float32 (D, T)."""
     share = position_features(settings, device)[:length, 0]
     return torch.exp(-decay_rates(settings, device)[:, None] * share) + settings.filter_shift

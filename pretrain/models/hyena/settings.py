@@ -1,4 +1,4 @@
-"""What a stack of Hyena operators is made of."""
+"""Settings of a stack of Hyena operators."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -51,12 +51,15 @@ class HyenaSettings:
 
     @property
     def idle(self) -> dict[str, str]:
-        """Fields that change nothing beside the others, with the reason."""
+        """Fields without effect under these settings, each with the reason."""
         return {"head_act": "head_transform is none"} if self.head_transform == "none" else {}
 
 
 @dataclass(frozen=True)
 class HyenaOptions:
-    """``checkpoint_activations`` computes each layer again in the backward pass instead of storing its inside."""
+    """Memory choices.
+
+    ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing its inside.
+    """
 
     checkpoint_activations: bool = False

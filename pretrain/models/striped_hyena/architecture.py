@@ -26,7 +26,7 @@ def _head(settings: StripedHyenaSettings) -> HeadSettings:
 
 
 def summary(settings: StripedHyenaSettings) -> dict[str, object]:
-    """Rows of a model card."""
+    """Return the rows of a model card."""
     return {
         "layers": settings.num_hidden_layers,
         "layers with attention": ", ".join(map(str, settings.attention_layers)) or "none",

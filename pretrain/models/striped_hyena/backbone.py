@@ -65,5 +65,5 @@ class StripedHyena(Backbone):
         return backbone_output(self.final_norm(states[-1]), states, layout, return_states)
 
     def token_embedding(self) -> Tensor:
-        """(V, D), which the output head is tied to."""
+        """Return the word embedding (V, D), which the output head is tied to."""
         return self.embeddings.word.weight

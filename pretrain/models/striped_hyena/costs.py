@@ -9,8 +9,11 @@ from pretrain.models.striped_hyena.settings import StripedHyenaOptions, StripedH
 
 
 def flops_per_token(settings: StripedHyenaSettings, length: float) -> float:
-    """Operations of the forward pass per token, two per multiply-add. Filters are shared by the sequences of a batch
-    and not counted; attention looks back at half the sequence on average."""
+    """Count operations of the forward pass per token, two per multiply-add.
+
+    Filters are shared by the sequences of a batch and not counted; attention looks back at half the sequence on
+    average.
+    """
     width, attend = settings.hidden_size, len(set(settings.attention_layers))
     products = 2.0 * (4 * width * width + 3 * width * settings.intermediate_size)
     attention = 2.0 * length * width
@@ -22,9 +25,11 @@ def flops_per_token(settings: StripedHyenaSettings, length: float) -> float:
 def activation_bytes(
     settings: StripedHyenaSettings, options: StripedHyenaOptions, lengths: Sequence[int], size: int
 ) -> float:
-    """Bytes that the forward pass keeps for the backward pass: linear in the number of tokens.
+    """Estimate the bytes kept for the backward pass: linear in the number of tokens.
 
     Args:
+        settings: sizes of the model.
+        options: its memory choices.
         lengths: tokens of the sequences of one micro-batch.
         size: bytes of one value.
     """

@@ -19,22 +19,23 @@ class ModalFilter(nn.Module):
         self.residues = nn.Parameter(torch.zeros(channels, states, 1, 2))
 
     def forward(self, length: int) -> Tensor:
-        """The first ``length`` values of the filter, float32 (D, T)."""
+        """Return the first ``length`` values of the filter, float32 (D, T)."""
         with torch.autocast(self.poles.device.type, enabled=False):
             poles, residues = (torch.view_as_complex(p.float().squeeze(2)) for p in (self.poles, self.residues))
             return sum_of_waves(poles, residues, length)
 
 
 def plain_sum_of_waves(poles: Tensor, residues: Tensor, length: int) -> Tensor:
-    """Re(sum R lambda^t) as it is written: complex (D, S) twice -> (D, T). Takes 8 S bytes per value."""
+    """Compute Re(sum R lambda^t) term by term: complex (D, S) twice -> (D, T). Takes 8 S bytes per value."""
     time = torch.arange(length, device=poles.device)
     return (residues[..., None] * torch.exp(poles.log()[..., None] * time)).real.sum(dim=1)
 
 
 def sum_of_waves(poles: Tensor, residues: Tensor, length: int) -> Tensor:
-    """The same from two short tables of powers: t = a C + b, so lambda^t = (lambda^C)^a lambda^b, C about sqrt(T).
+    """Compute ``plain_sum_of_waves`` from two short tables of powers: t = a C + b with C about sqrt(T).
 
-    The sum over states then is one real matrix product per channel, and nothing of the size S T exists.
+    As lambda^t = (lambda^C)^a lambda^b, the sum over states is one real matrix product per channel, and no tensor of
+    size S T exists.
     """
     columns = max(1, math.isqrt(length))
     rows = -(-length // columns)

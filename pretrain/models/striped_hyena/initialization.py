@@ -13,10 +13,11 @@ RADIUS = (0.5, 0.999)  # of the poles: a wave falls to 1/e in about 1.4 to 1,000
 
 
 def initialize_striped_hyena(backbone: nn.Module, settings: StripedHyenaSettings) -> None:
-    """Linear and Embedding normal(0, initializer_range), biases 0; what ends a branch is smaller by sqrt(2 L).
+    """Draw first weights in place: Linear and Embedding normal(0, initializer_range), biases 0.
 
-    Poles lie inside the unit circle with decay times spread evenly on a logarithmic scale over the states, at any
-    phase; residues are normal with variance 1 / state_size; skip is normal(0, 1). The short convolution keeps torch's.
+    The last layer of each branch is smaller by sqrt(2 L). Poles lie inside the unit circle with decay times spread
+    evenly on a logarithmic scale over the states, at any phase; residues are normal with variance 1 / state_size; skip
+    is normal(0, 1). The short convolution keeps torch's default.
     """
     for name, part in backbone.named_modules():
         if isinstance(part, nn.Linear | nn.Embedding):

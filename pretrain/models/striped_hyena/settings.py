@@ -1,4 +1,4 @@
-"""What a stack of gated convolutions and attention is made of."""
+"""Settings of a stack of gated convolutions and attention."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -57,7 +57,7 @@ class StripedHyenaSettings:
 
     @property
     def idle(self) -> dict[str, str]:
-        """Fields that change nothing beside the others, with the reason."""
+        """Fields without effect under these settings, each with the reason."""
         idle: dict[str, str] = {}
         if self.head_transform == "none":
             idle["head_act"] = "head_transform is none"
@@ -71,12 +71,18 @@ class StripedHyenaSettings:
 
 @dataclass(frozen=True)
 class StripedHyenaOptions:
-    """``checkpoint_activations`` computes each layer again in the backward pass instead of storing its inside."""
+    """Memory choices.
+
+    ``checkpoint_activations`` recomputes each layer in the backward pass instead of storing its inside.
+    """
 
     checkpoint_activations: bool = False
 
 
 def gated_inner_size(hidden_size: int, multiple_of: int = 16) -> int:
-    """Evo's rule: two thirds of 4 D, rounded down, then up to a multiple (10,928 for 4,096)."""
+    """Apply Evo's rule for the inner width: two thirds of 4 D, rounded down, then up to a multiple.
+
+    For D = 4,096 that is 10,928.
+    """
     inner = int(2 * hidden_size * 4 / 3)
     return multiple_of * -(-inner // multiple_of)

@@ -35,7 +35,7 @@ def _head(settings: TransformerSettings) -> HeadSettings:
 
 
 def flops_per_token(settings: TransformerSettings, length: float) -> float:
-    """Matrix products of the layers: projections and MLP, and attention over ``length`` tokens."""
+    """Count operations of the layers: projections and MLP, and attention over ``length`` tokens."""
     width, inner = settings.hidden_size, settings.intermediate_size
     from pretrain.models.transformer.mlp import MLPS
 
@@ -46,7 +46,7 @@ def flops_per_token(settings: TransformerSettings, length: float) -> float:
 def activation_bytes(
     settings: TransformerSettings, options: TransformerOptions, lengths: Sequence[int], size: int
 ) -> float:
-    """What the forward pass keeps for the backward pass.
+    """Estimate the bytes that the forward pass keeps for the backward pass.
 
     Per token and layer: queries, keys, values and their mixture, outputs of both norms and what these keep, the inner
     width of the MLP. Attention keeps nothing per pair of tokens, dropout on a CPU only its seed.
@@ -71,13 +71,13 @@ def activation_bytes(
 
 
 def longest_input(settings: TransformerSettings) -> int | None:
-    """Rows of a table of positions; other kinds of positions have no end."""
+    """Return the rows of a table of positions; None for positions without a table."""
     limited = settings.position_embedding_type in ("learned", "sinusoidal")
     return settings.max_position_embeddings if limited else None
 
 
 def summary(settings: TransformerSettings) -> dict[str, object]:
-    """Rows of a model card."""
+    """Return the rows of a model card."""
     return {
         "layers": settings.num_hidden_layers,
         "attention heads": settings.num_attention_heads,
@@ -89,7 +89,7 @@ def summary(settings: TransformerSettings) -> dict[str, object]:
 
 
 def side_inputs(settings: TransformerSettings, vocab: tuple[str, ...]) -> dict[str, SideInput]:
-    """Pairing models read the class of every nucleotide."""
+    """Return the function for the pair class of every token, for pairing models."""
     if not settings.pairing_bias:
         return {}
     from pretrain.models.transformer.recurrent.pairing import pair_class_table
@@ -104,7 +104,7 @@ def _pair_class(table: np.ndarray, ids: np.ndarray, selected: np.ndarray | None)
 
 
 def idle_options(settings: TransformerSettings, options: TransformerOptions) -> dict[str, str]:
-    """``pairing_memory`` is about scores that only pairing models hand from layer to layer."""
+    """Name ``pairing_memory`` as without effect for models without pairing bias."""
     return {} if settings.pairing_bias else {"pairing_memory": "pairing_bias is false"}
 
 

@@ -1,9 +1,9 @@
 """Self-attention over packed sequences: one function, four back-ends with the same results.
 
 ``varlen`` is torch's flash kernel for packed sequences (CUDA, 16-bit, no dropout, no penalty on distance). ``grouped``
-is torch's SDPA on blocks of sequences of equal length, anywhere. ``recomputed`` is ours: dropout and every bias without
-memory for probabilities and masks. ``plain`` is what the formula says, in autograd's own operations; the others are
-held to it.
+is torch's SDPA on blocks of sequences of similar length, on any device. ``recomputed`` is ours: dropout and every bias,
+without memory for probabilities and masks. ``plain`` is the formula in autograd's own operations; the others are tested
+against it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ Backend = Callable[[Tensor, Tensor, Tensor, AttentionBias, Layout, float], Tenso
 def attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Bias, layout: Layout, *, dropout: float, backend: str
 ) -> tuple[Tensor, Bias]:
-    """softmax(q k^T / sqrt(h) + bias) v inside each sequence.
+    """Compute softmax(q k^T / sqrt(h) + bias) v inside each sequence.
 
     Args:
         q, k, v: (N, H, h) in layout order.
-        bias: what is added to the scores.
+        bias: added to the scores.
+        layout: the sequences that the tokens belong to.
         dropout: rate, on the probabilities only.
+        backend: a name in ``BACKENDS``, as ``choose_backend`` returns it.
 
     Returns:
         (N, H, h) in layout order, and the bias of the next layer: the same one, unless it is recurrent.
@@ -49,7 +51,7 @@ def attention(
 def choose_backend(
     bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float = 0.0, head_size: int = 64
 ) -> str:
-    """The fastest back-end that can do it; asked once per forward pass, logged once."""
+    """Return the fastest back-end that can compute this bias; called once per forward pass, logged once."""
     chosen = _choice(bias, device, dtype, dropout, head_size)
     _log_choice(chosen, kernel_of(device.type)[0] if chosen == "recomputed" else "torch", str(dtype), device.type)
     return chosen
@@ -70,7 +72,7 @@ def _choice(bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float
 
 @cache
 def _flash_takes(device: torch.device, dtype: torch.dtype, head_size: int) -> bool:
-    """What torch's flash kernel asks for: Ampere or newer, 16 bits, heads of a multiple of 8 values, at most 256."""
+    """Whether torch's flash kernel runs: Ampere or newer, 16 bits, head size a multiple of 8, at most 256."""
     is_new = not torch.cuda.is_available() or torch.cuda.get_device_capability(device) >= (8, 0)
     return is_new and dtype in (torch.bfloat16, torch.float16) and head_size % 8 == 0 and head_size <= 256
 

@@ -1,7 +1,7 @@
-"""What attention adds to the products of queries and keys, as a value: nothing, a mask, or a penalty on distance.
+"""The attention bias as a value: nothing, a causal mask, or a penalty on distance.
 
 A new one is a class with ``dense`` and a line in POSITION_BIASES; it then runs on the ``plain`` and ``grouped``
-back-ends. Those here are known to every back-end that can do them without a tensor of all pairs of tokens, by their
+back-ends. The classes here run on every back-end that needs no tensor of all pairs of tokens: kernels read their
 ``slopes`` and ``causal``.
 """
 
@@ -18,12 +18,12 @@ from pretrain.models.transformer.settings import TransformerSettings
 
 
 class AttentionBias:
-    """Added to q k^T / sqrt(h) before the softmax; the same in every layer.
+    """A term added to q k^T / sqrt(h) before the softmax; the same in every layer.
 
     Attributes:
-        slopes: (H,), subtracted times the distance of two tokens; None for none.
-        causal: a token sees itself and those before it.
-        in_kernels: slopes and causal say all that this bias does, so that kernels can work it out for themselves.
+        slopes: (H,), subtracted times the distance of two tokens; None for no penalty.
+        causal: whether a token sees only itself and those before it.
+        in_kernels: whether slopes and causal describe the whole bias, so that kernels can compute it themselves.
     """
 
     slopes: Tensor | None = None
@@ -31,54 +31,56 @@ class AttentionBias:
     in_kernels: bool = False
 
     def dense(self, length: int, device: torch.device) -> Tensor | None:
-        """The formula, float32 (H or 1, T, T) for sequences of ``length`` tokens, or None for zero."""
+        """Return the bias as float32 (H or 1, T, T) for sequences of ``length`` tokens; None for zero."""
         raise NotImplementedError
 
 
 class NoBias(AttentionBias):
-    """Every token sees every other one alike."""
+    """No bias: every token sees every other one."""
 
     in_kernels = True
 
     def dense(self, length: int, device: torch.device) -> None:
-        """Nothing is added."""
+        """Return None: nothing is added."""
 
 
 @dataclass(frozen=True)
 class Causal(AttentionBias):
-    """A token sees itself and those before it."""
+    """A mask: a token sees itself and those before it."""
 
     causal: bool = True
     in_kernels = True
 
     def dense(self, length: int, device: torch.device) -> Tensor:
-        """Minus infinity at keys after the query, (1, T, T)."""
+        """Return minus infinity at keys after the query, (1, T, T)."""
         return torch.full((1, length, length), -torch.inf, device=device).triu_(1)
 
 
 @dataclass(frozen=True)
 class Alibi(AttentionBias):
-    """Scores fall linearly with the distance of two tokens, on both sides alike (Press et al., DNABERT-2)."""
+    """ALiBi: scores fall linearly with the distance of two tokens, on both sides (Press et al., DNABERT-2)."""
 
     slopes: Tensor
     causal: bool = False
     in_kernels = True
 
     def dense(self, length: int, device: torch.device) -> Tensor:
-        """-slope |i - j|, (H, T, T)."""
+        """Return -slope |i - j|, (H, T, T)."""
         bias = -self.slopes.to(device)[:, None, None] * distances(length, device)
         return bias + Causal().dense(length, device) if self.causal else bias
 
 
 def distances(length: int, device: torch.device) -> Tensor:
-    """|i - j|, float32 (T, T)."""
+    """Return |i - j|, float32 (T, T)."""
     places = torch.arange(length, device=device, dtype=torch.float32)
     return (places[:, None] - places).abs_()
 
 
 def alibi_slopes(heads: int) -> list[float]:
-    """One slope per head: powers of 2^(-8/H) where H is a power of two; else those of the power of two below H, then
-    every second one of twice that power."""
+    """Return one slope per head: powers of 2^(-8/H) if H is a power of two.
+
+    Otherwise those of the largest power of two below H, then every second one of twice that power.
+    """
     power = 1 << (heads.bit_length() - 1)
     slopes = [2 ** (-8 * (n + 1) / power) for n in range(power)]
     between = [2 ** (-4 * (n + 1) / power) for n in range(0, 2 * power, 2)]
@@ -96,7 +98,7 @@ POSITION_BIASES: dict[str, Callable[[TransformerSettings, torch.device], Attenti
 
 
 def position_bias(settings: TransformerSettings, device: torch.device) -> AttentionBias:
-    """The bias that these settings ask for."""
+    """Build the bias that these settings ask for."""
     make = POSITION_BIASES.get(settings.position_embedding_type)
     if make is not None:
         return make(settings, device)
@@ -105,5 +107,5 @@ def position_bias(settings: TransformerSettings, device: torch.device) -> Attent
 
 @cache
 def _slopes(heads: int, device: torch.device) -> Tensor:
-    """Sent once, because the host waits for what it sends from ordinary memory."""
+    """The slopes on a device; copied once, because the host waits for copies from ordinary memory."""
     return torch.tensor(alibi_slopes(heads), dtype=torch.float32, device=device)

@@ -1,4 +1,4 @@
-"""From packed ids (and soft rows) to the encoder's first hidden state."""
+"""First hidden states of packed ids (and soft rows)."""
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,9 @@ ESM_MASK_RATIO = 0.15 * 0.8
 
 
 class Embeddings(nn.Module):
-    """word (+ position) (+ segment row 0), token dropout, norm, dropout.
+    """Sum of word, position and segment rows; then token dropout, norm and dropout, each if the settings have it.
 
-    Every table is read by calling its module, so that engines which gather parameters per module (ZeRO 3) see it.
+    Every table is read by calling its module, so that engines that gather parameters per module (ZeRO 3) see it.
     """
 
     def __init__(self, settings: TransformerSettings) -> None:
@@ -36,7 +36,7 @@ class Embeddings(nn.Module):
             self.norm = NORMS[settings.norm].alone(width, settings.layer_norm_eps)
 
     def forward(self, batch: PackedBatch) -> Tensor:
-        """Packed batch -> (N, D) in layout order."""
+        """Embed a packed batch -> (N, D) in layout order."""
         settings, layout = self.settings, batch.layout
         ids = layout.to_layout_order(batch.input_ids)
         x = token_rows(batch, layout, self.word, settings.base_token_ids)
@@ -54,7 +54,7 @@ class Embeddings(nn.Module):
         return dropout(x, settings.hidden_dropout_prob, self.training)
 
     def _drop_tokens(self, x: Tensor, ids: Tensor, layout: Layout) -> Tensor:
-        """ESM's token dropout, in training and in evaluation alike: factor 0.88 / (1 - share of <mask>)."""
+        """Apply ESM's token dropout, in training and in evaluation alike: factor 0.88 / (1 - share of <mask>)."""
         is_mask = ids == self.settings.mask_token_id
         sequences = len(layout.sequences)
         masks = torch.zeros(sequences, device=x.device).index_add(0, layout.sequence_of, is_mask.to(torch.float32))

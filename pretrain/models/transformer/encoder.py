@@ -1,4 +1,4 @@
-"""The one transformer encoder: packed, without padding, with a switch for every published choice.
+"""The transformer encoder: packed, without padding, with a switch for every published choice.
 
 Names of parameters (state dict of ``Encoder``; ``{i}`` counts layers from 0; RMS norms have no bias):
 
@@ -9,7 +9,7 @@ Names of parameters (state dict of ``Encoder``; ``{i}`` counts layers from 0; RM
     layers.{i}.mlp.{up,gate (F,D),down (D,F)}.{weight,bias}                           gate: gated MLPs only
     layers.{i}.mlp.beta (1,)                                                          swiglu_beta learned only
     final_norm.{weight,bias}                      final_norm only
-    and those of the bias, where it has weights (``first_bias``)
+    and those of the bias, if it has weights (``first_bias``)
 """
 
 from typing import cast
@@ -31,7 +31,7 @@ from pretrain.models.transformer.settings import TransformerOptions, Transformer
 
 
 class Encoder(Backbone):
-    """Embeddings, L layers, optional final norm."""
+    """Embeddings, L layers, and a final norm if the settings have one."""
 
     settings: TransformerSettings
 
@@ -49,7 +49,7 @@ class Encoder(Backbone):
         initialize_encoder(self, self.embeddings.word.weight, settings)
 
     def token_embedding(self) -> Tensor:
-        """The word embedding (V, D)."""
+        """Return the word embedding (V, D)."""
         return self.embeddings.word.weight
 
     def forward(

@@ -1,4 +1,4 @@
-"""Where the bias of the first layer comes from: from positions alone, or from a module with weights of its own."""
+"""The source of the first layer's attention bias: a formula of the positions, or a module with weights of its own."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class PositionBias(nn.Module):
         self.settings = settings
 
     def forward(self, batch: PackedBatch, *, again: bool, is_shown: bool) -> AttentionBias:
-        """The bias of every layer; see ``PairingBias`` for the arguments, which change nothing here."""
+        """Return the bias of every layer; see ``PairingBias`` for the arguments, which have no effect here."""
         return position_bias(self.settings, batch.input_ids.device)
 
     def extras(self, biases: Sequence[object], layout: Layout) -> dict[str, Any]:
-        """Nothing to show: the bias is a formula."""
+        """Return nothing: the bias is a formula."""
         return {}
 
 
@@ -36,10 +36,10 @@ FirstBias = PositionBias | PairingBias
 
 
 def make_first_bias(settings: TransformerSettings, options: TransformerOptions) -> FirstBias:
-    """The module that these settings ask for.
+    """Build the module that these settings ask for.
 
-    Its ``name`` is that of its weights in a checkpoint; called with a batch it returns the bias of the first layer;
-    ``extras(biases of all layers, layout)`` is what there is to see of them.
+    Its ``name`` is that of its weights in a checkpoint. Called with a batch it returns the bias of the first layer;
+    ``extras(biases of all layers, layout)`` returns their values for callers who want to see them.
     """
     if settings.pairing_bias:
         return PairingBias(settings.num_attention_heads, options.pairing_memory)

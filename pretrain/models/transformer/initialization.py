@@ -1,4 +1,4 @@
-"""First weights, as each family's specification gives them."""
+"""First weights, as the specification of each family gives them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def initialize_encoder(encoder: nn.Module, word: Tensor, settings: TransformerSe
     Args:
         encoder: embeddings, layers and norms.
         word: its word embedding (V, D).
+        settings: ``initialization``, ``initializer_range`` and ``zero_pad_row`` of them.
     """
     INITIALIZATIONS[settings.initialization].encoder(encoder, settings)
     if settings.zero_pad_row:
@@ -44,7 +45,7 @@ def _esm(encoder: nn.Module, settings: TransformerSettings) -> None:
 
 
 def _gpt2(encoder: nn.Module, settings: TransformerSettings) -> None:
-    """As BERT; what is added to the residual stream starts smaller, by the square root of how often that happens."""
+    """As BERT, but the layers that write to the residual stream start smaller, by the square root of their number."""
     _bert(encoder, settings)
     std = settings.initializer_range / (2 * settings.num_hidden_layers) ** 0.5
     for layer in _layers(encoder):
@@ -53,8 +54,10 @@ def _gpt2(encoder: nn.Module, settings: TransformerSettings) -> None:
 
 
 def _nucleotide_transformer(encoder: nn.Module, settings: TransformerSettings) -> None:
-    """Haiku's: He-uniform for attention, biases too; the rest normal cut at two deviations, of 1 for embeddings and
-    1/sqrt(inputs) for Linear, whose biases are 0."""
+    """Haiku's: He-uniform for attention, biases included; a normal cut at two deviations for the rest.
+
+    The deviation is 1 for embeddings and 1/sqrt(inputs) for Linear, whose biases are 0.
+    """
     for part in encoder.modules():
         if isinstance(part, nn.Embedding):
             nn.init.trunc_normal_(part.weight)
@@ -86,7 +89,7 @@ def _zero_bias(linear: nn.Linear) -> None:
 
 @dataclass(frozen=True)
 class Initialization:
-    """How an encoder begins, and its output head (a name in ``HEAD_INITIALIZATIONS``)."""
+    """First weights of an encoder and of its output head (a name in ``HEAD_INITIALIZATIONS``)."""
 
     encoder: Callable[[nn.Module, TransformerSettings], None]
     head: Literal["torch", "normal", "truncated_normal"]

@@ -35,7 +35,7 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(width, width, bias=bias)
 
     def forward(self, x: Tensor, bias: Bias, context: ForwardContext) -> tuple[Tensor, Bias]:
-        """(N, D), bias of this layer -> (N, D), bias of the next one."""
+        """Attend: x (N, D) and the bias of this layer -> (N, D) and the bias of the next layer."""
         heads, size = self.settings.num_attention_heads, self.settings.head_size
         q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
         if context.rotary is not None:
@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and MLP, each with a residual; a norm after the sum (post) or before the sublayer (pre)."""
+    """Attention and MLP, each with a residual; the norm is after the sum (post) or before the sublayer (pre)."""
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class EncoderLayer(nn.Module):
         self.mlp_norm = make_norm(settings.hidden_size, settings.layer_norm_eps)
 
     def forward(self, x: Tensor, bias: Bias, context: ForwardContext) -> tuple[Tensor, Bias]:
-        """(N, D), bias of this layer -> (N, D), bias of the next one."""
+        """Apply the layer: x (N, D) and its bias -> (N, D) and the bias of the next layer."""
         rate = self.settings.hidden_dropout_prob
         mlp_rate = 0.0 if self.settings.mlp_dropout == "inner" else rate
         if self.settings.norm_placement == "post":

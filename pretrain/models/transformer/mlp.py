@@ -1,5 +1,7 @@
-"""The MLP of a layer, which keeps the inner width once for the backward pass (gated ones: up and gate once each)
-instead of every step from there to the last product."""
+"""The MLP of a layer, which stores little for the backward pass.
+
+It keeps the inner width once (gated ones: up and gate once each) instead of every step from there to the last product.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,10 @@ ACTIVATIONS: dict[str, Activation] = {
 class MlpKind:
     """One kind of MLP: down(act(up(x))), or with a gate down(act(gate(x)) * up(x)).
 
-    act: name in ACTIVATIONS. products: matrix products of hidden x inner width in the forward pass. kept: tensors of
-    the inner width that are kept for the backward pass.
+    Attributes:
+        act: name in ACTIVATIONS.
+        products: matrix products of hidden x inner width in the forward pass.
+        kept: tensors of the inner width that are kept for the backward pass.
     """
 
     act: str
@@ -58,8 +62,11 @@ MLPS: dict[str, MlpKind] = {
 
 
 class Mlp(nn.Module):
-    """Parameters: {up,gate (F,D),down (D,F)}.{weight,bias}, gate of gated ones only; beta (1,) of swiglu's where it is
-    learned: act(a) = a sigmoid(beta a)."""
+    """The MLP of one layer.
+
+    Parameters: {up,gate (F,D),down (D,F)}.{weight,bias}, gate of gated ones only; beta (1,) of swiglu where it is
+    learned: act(a) = a sigmoid(beta a).
+    """
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
@@ -80,9 +87,9 @@ class Mlp(nn.Module):
 
 
 class ActivatedLinear(nn.Linear):
-    """linear(dropout(act(x) * factor)); all but the product is computed again in the backward pass.
+    """A layer linear(dropout(act(x) * factor)); everything but the product is recomputed in the backward pass.
 
-    A module of its own, so that engines which gather parameters per module (ZeRO 3) see it being called.
+    It is a module of its own, so that engines that gather parameters per module (ZeRO 3) see it being called.
     """
 
     def __init__(self, in_features: int, out_features: int, act: str, bias: bool = True) -> None:
@@ -104,7 +111,7 @@ class ActivatedLinear(nn.Linear):
 
 
 def swish(x: Tensor, beta: Tensor) -> Tensor:
-    """x sigmoid(beta x)."""
+    """Return x sigmoid(beta x)."""
     return x * torch.sigmoid(beta * x)
 
 
@@ -147,6 +154,6 @@ class _ActivatedLinear(torch.autograd.Function):
 
 
 def _dropped(x: Tensor, drop: SeededDropout) -> Tensor:
-    """x with the same values dropped at every call."""
+    """Drop values of x, the same ones at every call."""
     masks = drop.masks(x.device)
     return x if masks is None else apply_mask(x, masks(x)).mul_(drop.scale)

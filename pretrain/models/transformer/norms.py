@@ -1,5 +1,7 @@
-"""Norms, alone and behind a residual sum: what follows a sublayer of a post-norm layer is dropout, residual and norm,
-on a GPU in one kernel each way."""
+"""Norms, alone and behind a residual sum.
+
+What follows a sublayer of a post-norm layer is dropout, residual and norm: on a GPU one kernel each way.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,12 @@ Fused = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
-    """(x - mean) / sqrt(variance + eps) * weight + bias, over the last dimension."""
+    """Return (x - mean) / sqrt(variance + eps) * weight + bias, over the last dimension."""
     return F.layer_norm(x, weight.shape, weight, bias, eps)
 
 
 def rms_norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) * weight, over the last dimension, in the wider dtype of both; there is no bias."""
+    """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension, in the wider dtype of both; without bias."""
     dtype = torch.promote_types(x.dtype, weight.dtype)
     return F.rms_norm(x.to(dtype), weight.shape, weight.to(dtype), eps)
 
@@ -53,8 +55,10 @@ class RmsNorm(nn.Module):
 
 
 class _BehindSum:
-    """norm(x + dropout(y)): x the residual, y from the sublayer. A module of its own, so that engines which gather
-    parameters per module (ZeRO 3) see it being called."""
+    """The norm of x + dropout(y), x the residual and y from the sublayer.
+
+    It is a module of its own, so that engines that gather parameters per module (ZeRO 3) see it being called.
+    """
 
     def forward(self, x: Tensor, y: Tensor, rate: float) -> Tensor:
         """(N, D), (N, D) -> (N, D)."""
@@ -75,10 +79,12 @@ class ResidualRmsNorm(_BehindSum, RmsNorm):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Norm:
-    """One kind of norm. It has no matrix product, which is what floating-point operations are counted by.
+    """One kind of norm. It has no matrix product, so it counts no floating-point operations.
 
-    alone, behind_sum: modules made of (width, eps, bias=True); RMS norms never have a bias. formula: in torch's
-    operations. kept: values per value of its input that are kept for the backward pass.
+    Attributes:
+        alone, behind_sum: modules built from (width, eps, bias=True); RMS norms never have a bias.
+        formula: the norm in torch's operations.
+        kept: values per value of its input that are kept for the backward pass.
     """
 
     alone: Callable[..., nn.Module]
@@ -94,7 +100,7 @@ NORMS: dict[str, Norm] = {
 
 
 def plain(kind: str, eps: float, rate: float) -> Fused:
-    """The formula in torch's operations: (x, y, weight, bias) -> norm."""
+    """Return the formula in torch's operations: (x, y, weight, bias) -> norm."""
     formula = NORMS[kind].formula
 
     def residual_norm(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -105,5 +111,5 @@ def plain(kind: str, eps: float, rate: float) -> Fused:
 
 @cache
 def compiled(kind: str, eps: float, rate: float) -> Fused:
-    """The same as one kernel, for any number of tokens; masks are drawn from torch's generator of the device."""
+    """Return ``plain`` as one kernel for any number of tokens; masks come from torch's generator of the device."""
     return torch.compile(plain(kind, eps, rate), dynamic=True, fullgraph=True)

@@ -10,23 +10,30 @@ from pretrain.models.transformer.settings import RopeScaling
 
 
 class RotarySettings(Protocol):
-    """What rotary angles follow from."""
+    """Settings that rotary angles depend on."""
 
     @property
-    def head_size(self) -> int: ...
+    def head_size(self) -> int:
+        """Width h of a head, even."""
+
     @property
-    def rope_theta(self) -> float: ...
+    def rope_theta(self) -> float:
+        """Base of the angles."""
+
     @property
-    def rope_scaling(self) -> RopeScaling | None: ...
+    def rope_scaling(self) -> RopeScaling | None:
+        """Change of positions or base for long sequences; None for none."""
+
     @property
-    def max_position_embeddings(self) -> int: ...
+    def max_position_embeddings(self) -> int:
+        """Longest length of training, in tokens."""
 
 
 def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
-    """fairseq's sinusoids: positions (N,) -> float32 (N, width), [sin | cos] in halves (recipes/ernie_rna.md#model).
+    """Compute fairseq's sinusoids: positions (N,) -> float32 (N, width), [sin | cos] in halves.
 
-    Row n of the table is the angle n * 10000^(-k/(width/2 - 1)); token 0 uses row ``offset``. fairseq keeps a zero row
-    for padding, which packed batches never read.
+    Row n of the table is the angle n * 10000^(-k/(width/2 - 1)); token 0 uses row ``offset``
+    (recipes/ernie_rna.md#model). fairseq keeps a zero row for padding, which packed batches never read.
     """
     half = width // 2
     rates = torch.exp(
@@ -38,7 +45,7 @@ def sinusoidal(position_ids: Tensor, width: int, offset: int) -> Tensor:
 
 
 def rotary_angles(position_ids: Tensor, settings: RotarySettings, longest: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, float32 (N, 1, h), half-rotated layout: the h/2 angles stand twice side by side.
+    """Return cosines and sines, float32 (N, 1, h), half-rotated layout: the h/2 angles stand twice side by side.
 
     ``longest`` is the longest sequence of this call; with dynamic scaling a call beyond max_position_embeddings raises
     the base for the whole call (recipes/mutbert.md#model). Nothing is remembered between calls.
@@ -57,7 +64,7 @@ def rotary_angles(position_ids: Tensor, settings: RotarySettings, longest: int) 
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn queries or keys (N, H, h) by their angles (N, 1, h); computed in float32, returned in x's dtype."""
+    """Rotate queries or keys (N, H, h) by their angles (N, 1, h); computed in float32, returned in x's dtype."""
     first, second = x.chunk(2, dim=-1)
     turned = torch.cat([-second, first], dim=-1)
     return (x * cos + turned * sin).to(x.dtype)

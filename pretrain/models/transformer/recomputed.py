@@ -1,5 +1,7 @@
-"""Attention that stores neither probabilities nor dropout masks: the backward pass computes them again from queries
-and keys."""
+"""Attention that stores neither probabilities nor dropout masks.
+
+The backward pass recomputes them from queries and keys.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from pretrain.models.transformer.kernels import Kernel
 
 @dataclass(frozen=True)
 class _Call:
-    """What one call needs besides tensors that have gradients."""
+    """Arguments of one call that are not tensors with gradients."""
 
     kernel: Kernel
     bias: AttentionBias
@@ -28,7 +30,7 @@ class _Call:
 def recomputed_attention(
     q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, drop: SeededDropout, kernel: Kernel
 ) -> Tensor:
-    """softmax(q k^T / sqrt(h) + bias) v: (N, H, h) in layout order -> (N, H, h)."""
+    """Compute softmax(q k^T / sqrt(h) + bias) v: (N, H, h) in layout order -> (N, H, h)."""
     return _RecomputedAttention.apply(q, k, v, _Call(kernel, bias, layout, drop))
 
 

@@ -1,4 +1,4 @@
-"""What a transformer is made of: sizes under the names of transformers configs, and one switch per choice."""
+"""Settings of a transformer: sizes under the names of transformers configs, and one switch per choice."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -121,7 +121,7 @@ class TransformerSettings:
 
     @property
     def idle(self) -> dict[str, str]:
-        """Fields that change nothing beside the others, with the reason: nobody may set them to a value of his own."""
+        """Fields without effect under these settings, each with the reason; setting one of them is an error."""
         positions, idle = self.position_embedding_type, dict[str, str]()
         if positions != "rotary":
             idle |= dict.fromkeys(("rope_theta", "rope_scaling"), "position_embedding_type is not rotary")
@@ -138,7 +138,7 @@ class TransformerSettings:
 
 @dataclass(frozen=True)
 class TransformerOptions:
-    """What is kept in memory and what is computed again: no choice changes a result."""
+    """Memory choices: what is stored and what is recomputed. None of them changes a result."""
 
     checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
     # pairing-bias models: store the scores of every layer; or rebuild them in the backward pass, in one buffer for all

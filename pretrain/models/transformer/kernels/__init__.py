@@ -1,8 +1,8 @@
-"""Attention that keeps nothing per pair of tokens but scores that are handed on, in two versions of the same contract.
+"""Attention kernels that store no probabilities and no masks, in two versions of the same contract.
 
 A kernel works on packed tensors, N tokens in layout order with H heads of size h; scores and their gradient are flat,
-H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``triton`` on GPUs. A bias is one that
-kernels know (``AttentionBias.in_kernels``).
+H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``triton`` on GPUs. Both take every bias
+with ``AttentionBias.in_kernels``.
 """
 
 from __future__ import annotations
@@ -40,11 +40,15 @@ class Kernel(Protocol):
         """Attend with scores S = q k^T / sqrt(h) + bias; with ``previous``, S = previous + q k^T / sqrt(h).
 
         Args:
-            previous: scores of the layer below, which stand for the bias.
+            q, k, v: (N, H, h) in layout order.
+            bias: added to the scores.
+            layout: the sequences that the tokens belong to.
+            drop: dropout of the probabilities.
+            previous: scores of the layer below, which take the place of the bias.
             current: where S is written, possibly ``previous`` itself; None: nowhere.
 
         Returns:
-            (N, H, h), and what ``backward`` wants to see again.
+            (N, H, h), and the tensors that ``backward`` takes as ``kept``.
         """
 
     def backward(
@@ -62,21 +66,25 @@ class Kernel(Protocol):
         grad_scores: Tensor | None = None,
         reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of q, k, v.
+        """Compute the gradients of q, k, v.
 
         Args:
-            kept: what ``forward`` returned.
-            scores: S where it was written; None: it is computed again.
+            q, k, v, bias, layout, drop: as in ``forward``.
+            kept: second result of ``forward``.
+            grad_output: gradient of the output (N, H, h).
+            scores: S if it was written; None: it is recomputed.
             grad_scores: the gradient that S received from above; that of the softmax is added in place, so that it
-                becomes the gradient of ``previous``. None: nothing came and nobody asks.
-            reverse: S becomes ``previous`` again, in place.
+                becomes the gradient of ``previous``. None: nothing came and nothing is asked for.
+            reverse: turn S back into ``previous``, in place.
         """
 
 
 @cache
 def kernel_of(device_type: str) -> tuple[str, Kernel]:
-    """The kernel for a kind of device, with its name. Triton comes with torch's builds for GPUs; to launch what it
-    compiled it builds a few lines of C."""
+    """Return the kernel for a kind of device, with its name.
+
+    Triton comes with torch's builds for GPUs; to launch compiled programs it builds a few lines of C.
+    """
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     if device_type == "cuda" and find_spec("triton") is not None and compiler:
         from pretrain.models.transformer.kernels.triton_kernel import TritonKernel

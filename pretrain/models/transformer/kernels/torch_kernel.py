@@ -13,7 +13,7 @@ from pretrain.models.transformer.bias import AttentionBias, distances
 
 
 class TorchKernel:
-    """See ``Kernel``. Nothing is kept for the backward pass: probabilities and masks are computed again."""
+    """The ``Kernel`` in torch. It keeps nothing for the backward pass: probabilities and masks are recomputed."""
 
     def forward(
         self,
@@ -27,6 +27,7 @@ class TorchKernel:
         previous: Tensor | None = None,
         current: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Attend, see ``Kernel.forward``; keeps nothing."""
         output, masks = torch.empty_like(v), drop.masks(q.device)
         q = q * q.shape[-1] ** -0.5
         for group, (before, after), (to, *rows) in _groups(layout, q.shape[1], (previous, current), (output, q, k, v)):
@@ -56,6 +57,7 @@ class TorchKernel:
         grad_scores: Tensor | None = None,
         reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the gradients of q, k, v, see ``Kernel.backward``."""
         dq, dk, dv = (torch.empty_like(x) for x in (q, k, v))
         masks, scale = drop.masks(q.device), q.shape[-1] ** -0.5
         tokens = (dq, dk, dv, q * scale, k, v, grad_output * drop.scale)
@@ -109,7 +111,7 @@ def _tokens_first(group: LengthGroup, block: Tensor) -> Tensor:
 
 
 def _scores(q: Tensor, k: Tensor, group: LengthGroup, bias: AttentionBias) -> Tensor:
-    """q k^T + bias in float32 (or wider), minus infinity at padded keys."""
+    """The scores q k^T + bias in float32 (or wider), minus infinity at padded keys."""
     scores = torch.bmm(q, k.transpose(1, 2)).to(torch.promote_types(q.dtype, torch.float32))
     by_sequence = scores.view(len(group.lengths), -1, group.width, group.width)
     if bias.slopes is not None:
@@ -124,7 +126,7 @@ def _scores(q: Tensor, k: Tensor, group: LengthGroup, bias: AttentionBias) -> Te
 
 
 def _add_product(scores: Tensor, q: Tensor, k: Tensor, out: Tensor | None, sign: int = 1) -> Tensor:
-    """scores + q k^T, written to ``out``. Scores handed on carry minus infinity at padded keys from the start."""
+    """Write scores + q k^T to ``out``. Scores of a layer below carry minus infinity at padded keys from the start."""
     if scores.dtype == q.dtype:
         return torch.baddbmm(scores, q, k.transpose(1, 2), alpha=sign, out=out)
     return torch.add(scores, torch.bmm(q, k.transpose(1, 2)), alpha=sign, out=out)

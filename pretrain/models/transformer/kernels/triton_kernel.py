@@ -16,7 +16,7 @@ from pretrain.models.transformer.kernels import triton_programs as programs
 
 
 class TritonKernel:
-    """See ``Kernel``. Dropout masks are counter-based draws, other ones than those of the torch kernel.
+    """The ``Kernel`` in Triton. Dropout masks are counter-based draws, different from those of the torch kernel.
 
     Args:
         tile: queries, and keys, that one program holds.
@@ -37,6 +37,7 @@ class TritonKernel:
         previous: Tensor | None = None,
         current: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Attend, see ``Kernel.forward``; keeps the output and the log of the softmax's denominator."""
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         output = torch.empty_like(v)
         lse = torch.empty(q.shape[:2], dtype=torch.float32, device=q.device)
@@ -65,6 +66,7 @@ class TritonKernel:
         grad_scores: Tensor | None = None,
         reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the gradients of q, k, v, see ``Kernel.backward``."""
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         output, lse = kept
         delta = (grad_output.float() * output.float()).sum(dim=-1)  # (N, H), equals rowsum(dP P), dropout included

@@ -1,4 +1,4 @@
-"""Attention whose scores are handed from layer to layer: S = S of the layer below + q k^T / sqrt(h), softmax(S) v."""
+"""Recurrent attention: S = S of the layer below + q k^T / sqrt(h), output softmax(S) v."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pretrain.models.transformer.recurrent.recomputed import Scores, recomputed_
 
 @dataclass(frozen=True)
 class Recurrent:
-    """Scores of the layer below, whole or as the factors they are the product of."""
+    """Scores of the layer below, as a tensor or as the factors of a product."""
 
     scores: Scores | FactoredScores
 
@@ -25,10 +25,17 @@ class Recurrent:
 def recurrent_attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Recurrent, layout: Layout, *, dropout: float, backend: str
 ) -> tuple[Tensor, Recurrent]:
-    """(N, H, h) in layout order -> (N, H, h), and the scores of this layer, from which nothing is dropped.
+    """Attend with scores of the layer below; they are passed on without dropout.
 
     Args:
-        backend: ``recomputed``, or ``plain`` which is what the formula says.
+        q, k, v: (N, H, h) in layout order.
+        bias: scores of the layer below.
+        layout: the sequences that the tokens belong to.
+        dropout: rate, on the probabilities only.
+        backend: ``recomputed``, or ``plain``, the formula in autograd's own operations.
+
+    Returns:
+        (N, H, h) in layout order, and the scores of this layer.
     """
     below = bias.scores
     if backend == "plain":

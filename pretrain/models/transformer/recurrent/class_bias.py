@@ -1,6 +1,6 @@
-"""Scores that depend on the classes of two tokens alone, as one-hot products.
+"""Scores that depend only on the classes of two tokens, as one-hot products.
 
-That is exact, as every sum has one term that is not zero, and the gradient of the table is a product and not a scatter.
+That is exact, as every sum has one term that is not zero, and the gradient of the table is a product, not a scatter.
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ from pretrain.models.layout import Layout, LengthGroup
 
 
 def class_bias(table: Tensor, classes: Tensor, layout: Layout) -> Tensor:
-    """bias[i, j] = table[class of i, class of j]: (H, C, C), uint8 (N,) in layout order -> flat (H * pairs,); minus
-    infinity at padded keys."""
+    """Compute bias[i, j] = table[class of i, class of j]; minus infinity at padded keys.
+
+    Args:
+        table: (H, C, C).
+        classes: uint8 (N,) in layout order.
+        layout: the sequences that the tokens belong to.
+
+    Returns:
+        Flat (H * pairs,), see ``Layout.split_pairs``.
+    """
     return _ClassBias.apply(table, classes, layout)
 
 

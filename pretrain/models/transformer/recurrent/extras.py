@@ -1,4 +1,4 @@
-"""Score maps for those who ask to see them."""
+"""Score maps for callers who want to see them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pretrain.models.transformer.recurrent.recomputed import Scores
 
 
 def score_maps(biases: Sequence[object], layout: Layout) -> dict[str, Any]:
-    """Scores of all layers from their biases.
+    """Collect the scores of all layers.
 
     Returns:
-        ``scores``: for each of the S sequences in batch order (L+1, H, T, T), index 0 what the first layer began with.
-        Nothing where scores never exist as a whole.
+        ``scores``: for each of the S sequences in batch order (L+1, H, T, T); index 0 is the bias of the first layer.
+        Empty if the scores never exist as a tensor.
     """
     scores = [bias.scores.packed for bias in biases if isinstance(bias, Recurrent) and isinstance(bias.scores, Scores)]
     return {"scores": _by_sequence(scores, layout)} if scores else {}

@@ -22,8 +22,13 @@ BLOCK_CELLS = 1 << 22  # scores that exist at a time, all heads together
 
 @dataclass(frozen=True)
 class FactoredScores:
-    """How the scores of a layer are had: table (H, C, C), classes uint8 (N,) in layout order, terms: queries and keys
-    (N, H, h) of this layer and all below."""
+    """Scores of a layer as the factors of a product.
+
+    Attributes:
+        table: (H, C, C), score of two classes.
+        classes: uint8 (N,) in layout order.
+        terms: queries and keys (N, H, h) of this layer and all below.
+    """
 
     table: Tensor
     classes: Tensor
@@ -33,7 +38,7 @@ class FactoredScores:
 def factored_attention(
     q: Tensor, k: Tensor, v: Tensor, below: FactoredScores, layout: Layout, drop: SeededDropout
 ) -> tuple[Tensor, FactoredScores]:
-    """softmax(S) v with S of the layer below plus q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S."""
+    """Compute softmax(S) v and S = that of the layer below + q k^T / sqrt(h), for (N, H, h) in layout order."""
     scores = replace(below, terms=(*below.terms, (q, k)))
     queries, keys = zip(*scores.terms, strict=True)
     with torch.autocast(q.device.type, enabled=False):
@@ -52,7 +57,7 @@ class _Block:
 
 
 class _Factored(torch.autograd.Function):
-    """terms: the queries of all layers, then their keys. They are saved one by one, so that layers share them."""
+    """Arguments ``terms``: the queries of all layers, then their keys, saved one by one so that layers share them."""
 
     @staticmethod
     def forward(

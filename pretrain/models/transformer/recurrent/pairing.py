@@ -37,15 +37,15 @@ PAIR_VALUES = (
 
 
 def pair_class_table(vocab: tuple[str, ...]) -> np.ndarray:
-    """Class of every token id, uint8 (V,): 1 A, 2 C, 3 G, 4 U or T, 0 everything else (<mask> included)."""
+    """Return the class of every token id, uint8 (V,): 1 A, 2 C, 3 G, 4 U or T, 0 everything else (<mask> included)."""
     return np.array([CLASS_OF_LETTER.get(token, 0) for token in vocab], dtype=np.uint8)
 
 
 def pair_classes(ids: np.ndarray, table: np.ndarray, selected: np.ndarray | None = None) -> np.ndarray:
-    """Classes uint8 (N,) of token ids (N,).
+    """Return the classes uint8 (N,) of token ids (N,).
 
-    In training, ids are the ORIGINAL ids and ``selected`` the flat positions chosen for prediction, whatever they were
-    replaced with. At inference, ids are those given and nothing is selected, so <mask> pairs with nothing (value 0).
+    In training, ids are the ORIGINAL ids and ``selected`` the flat positions chosen for prediction, whatever replaced
+    them. At inference, ids are those given and nothing is selected, so <mask> pairs with nothing (value 0).
     """
     classes = table[ids]
     if selected is not None:
@@ -54,7 +54,7 @@ def pair_classes(ids: np.ndarray, table: np.ndarray, selected: np.ndarray | None
 
 
 class Float32Linear(nn.Linear):
-    """A Linear that computes in float32 (or wider), whatever its weights and the autocast around it are."""
+    """A Linear that computes in float32 (or wider), whatever the type of its weights and the autocast around it."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
@@ -64,14 +64,15 @@ class Float32Linear(nn.Linear):
 
 
 class PairingBias(nn.Module):
-    """The 1 -> 6 -> H network on the values of all pairs of classes, which attention begins with.
+    """The 1 -> 6 -> H network on the pairing values of all class pairs, which gives the bias of the first layer.
 
     Parameters: hidden.{weight (6,1),bias}, output.{weight (H,6),bias}.
 
     Args:
         heads: H.
-        memory: store the scores of every layer; or rebuild them in one buffer, from those of the layer above, which
-            gives the same up to float32 rounding; or none: scores never exist as a whole, for very long sequences.
+        memory: ``store`` the scores of every layer; or ``rebuild`` them in one buffer from those of the layer above,
+            which gives the same up to float32 rounding; or ``none``: scores never exist as a tensor, for very long
+            sequences.
     """
 
     name = "pairing"
@@ -83,11 +84,11 @@ class PairingBias(nn.Module):
         self.output = Float32Linear(HIDDEN, heads)
 
     def forward(self, batch: PackedBatch, *, again: bool, is_shown: bool) -> Recurrent:
-        """Bias of the first layer.
+        """Compute the bias of the first layer.
 
         Args:
             batch: with ``side["pair_class"]``, uint8 (N,).
-            again: layers are computed again one by one, which needs the scores between them.
+            again: the backward pass recomputes layers one by one, which needs the scores between them.
             is_shown: the caller wants to see the scores of every layer.
         """
         if "pair_class" not in batch.side:
@@ -101,11 +102,11 @@ class PairingBias(nn.Module):
         return Recurrent(Scores.of_classes(table, classes, batch.layout, store=store, shared=seen))
 
     def extras(self, biases: Sequence[object], layout: Layout) -> dict[str, Any]:
-        """``scores`` of every layer, see ``score_maps``."""
+        """Return the ``scores`` of every layer, see ``score_maps``."""
         return score_maps(biases, layout)
 
 
 @cache
 def _pair_values(device: torch.device) -> Tensor:
-    """(6, 6, 1). Sent once, because the host waits for what it sends from ordinary memory."""
+    """The pairing values (6, 6, 1); copied once, because the host waits for copies from ordinary memory."""
     return torch.tensor(PAIR_VALUES, device=device)[..., None]

@@ -1,9 +1,9 @@
 """Recurrent attention that stores neither probabilities nor dropout masks (recipes/ernie_rna.md#exact-forms, 4).
 
-Scores that are handed on are stored in every layer; or they stay in one buffer, to which each layer adds its product on
-the way up and from which it takes it off again on the way down. With D the gradient of a layer's softmax, the gradient
-that its scores receive is the running sum of D over this layer and all above it. So one buffer travels down through the
-layers, and each adds its part.
+The scores of every layer are stored; or they share one buffer, to which each layer adds its product on the way up and
+from which it subtracts it on the way down. With D the gradient of a layer's softmax, the gradient that its scores
+receive is the sum of D over this layer and all above it. So one buffer of gradients travels down through the layers,
+and each adds its part.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ _NO_BIAS = NoBias()
 
 @dataclass
 class SharedScoreBuffer:
-    """The one buffer of the scores of all layers, and the layer whose scores it holds now. Taking a product off again
-    is exact up to rounding, which asks for float32."""
+    """The one buffer for the scores of all layers, and the layer whose scores it holds now.
+
+    Subtracting a product again is exact up to rounding, so the buffer is float32.
+    """
 
     packed: Tensor
     layer: int = 0
@@ -34,13 +36,15 @@ class SharedScoreBuffer:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one layer, handed to the next. An object and not a tensor or a list, because engines hook what they
-    find in arguments of modules (ZeRO stage 3 puts a collective on every tensor there).
+    """Scores of one layer, passed to the next.
+
+    This is an object and not a tensor or a list, because engines hook what they find in arguments of modules (ZeRO
+    stage 3 puts a collective on every tensor there).
 
     Attributes:
-        packed: flat, H * pairs, see ``Layout.split_pairs``; minus infinity at padded keys.
-        buffer: where the layers share one buffer; None where each stores its own.
-        shared: somebody else looks at ``packed``, so it must not be overwritten.
+        packed: flat (H * pairs,), see ``Layout.split_pairs``; minus infinity at padded keys.
+        buffer: the buffer that the layers share; None if each stores its own.
+        shared: another caller reads ``packed``, so it must not be overwritten.
         saved: the backward pass of the layer below needs ``packed``.
     """
 
@@ -51,14 +55,14 @@ class Scores:
 
     @classmethod
     def of_classes(cls, table: Tensor, classes: Tensor, layout: Layout, *, store: bool, shared: bool) -> Scores:
-        """Scores below the first layer: pairs of tokens of classes uint8 (N,) get values of a table (H, C, C)."""
+        """Return the bias of the first layer: values of a table (H, C, C) for pairs of tokens of classes uint8 (N,)."""
         packed = class_bias(table, classes, layout)
         return cls(packed, None if store else SharedScoreBuffer(packed.detach()), shared)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What one call needs besides tensors that have gradients."""
+    """Arguments of one call that are not tensors with gradients."""
 
     kernel: Kernel
     layout: Layout
@@ -71,7 +75,7 @@ class _Call:
 def recomputed_attention(
     q: Tensor, k: Tensor, v: Tensor, below: Scores, layout: Layout, drop: SeededDropout, kernel: Kernel
 ) -> tuple[Tensor, Scores]:
-    """softmax(S) v with S = below + q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S handed on."""
+    """Compute softmax(S) v with S = below + q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S."""
     overwrite = not (below.shared or below.saved)
     call = _Call(kernel, layout, drop, below.buffer, overwrite, below.shared)
     output, packed = _RecurrentAttention.apply(q, k, v, below.packed, call)
