@@ -1,1 +1,1 @@
-"""Micro-batches: which samples, made ahead of the device."""
+"""Micro-batches: which samples they hold, and building them ahead of the device."""

@@ -1,4 +1,4 @@
-"""From stream positions to a micro-batch: read, tokenise, mask, label, pack. On the host, in loader workers too."""
+"""From stream positions to a micro-batch: read, tokenize, mask, label, pack. On the host, in loader workers too."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class MicroBatch:
     """S samples of N tokens on the host, ready to be sent to a device.
 
     Attributes:
-        packed: what the encoder reads.
+        packed: input of the encoder.
         targets: per objective, its arrays as tensors.
-        counts: per objective, how many targets there are.
-        denominators: per objective, what its sum is divided by (the number of targets, or the sum of their weights).
-        groups: per objective, the same for each group of its targets, float64 (G,).
-        digest: a checksum of what the model sees and is asked, for comparing runs.
+        counts: per objective, the number of targets.
+        denominators: per objective, the divisor of its sum (the number of targets, or the sum of their weights).
+        groups: per objective, the denominator of each group of its targets, float64 (G,).
+        digest: a checksum of inputs and targets, for comparing runs.
         dropout_seed: dropout belongs to the micro-batch, not to the rank that computes it.
     """
 
@@ -47,22 +47,24 @@ class MicroBatch:
 
     @property
     def sequences(self) -> int:
+        """Number S of sequences."""
         return 0 if self.filler else len(self.packed.lengths)
 
     @property
     def tokens(self) -> int:
+        """Number N of tokens."""
         return 0 if self.filler else int(self.packed.input_ids.numel())
 
 
 class MicroBatchBuilder:
-    """Makes the micro-batch of any span of stream positions; a pure function of the run's seed and the span.
+    """Builder of the micro-batch of any span of stream positions; a pure function of the run's seed and the span.
 
     Args:
         sources: the corpora of the stream.
-        stream: their common order.
-        tokenizer: text to ids.
-        masking: what is hidden.
-        objectives: what is asked.
+        stream: the order of their samples.
+        tokenizer: encodes the sequences.
+        masking: selects and corrupts tokens.
+        objectives: compute the targets.
         side_inputs: host functions of inputs that only this model reads, by name.
         seed: the run's seed.
     """
@@ -83,7 +85,7 @@ class MicroBatchBuilder:
         self._seeds = [derive_seed("corpus", seed, number) for number in range(len(sources))]
 
     def lengths_at(self, positions: np.ndarray) -> np.ndarray:
-        """Tokens of the samples at stream positions int64 (S,) -> int64 (S,)."""
+        """Return the tokens of the samples at stream positions int64 (S,): int64 (S,)."""
         samples = self.stream.at(positions)
         lengths = np.empty(len(positions), np.int64)
         for number, source in enumerate(self.sources):
@@ -93,7 +95,7 @@ class MicroBatchBuilder:
         return lengths
 
     def make(self, start: int, stop: int) -> MicroBatch:
-        """The micro-batch of stream positions [start, stop)."""
+        """Build the micro-batch of stream positions [start, stop)."""
         raw, rng = self._read(np.arange(start, stop, dtype=np.int64))
         tokens = self.tokenizer.encode(raw.sequences, raw.rna_type if self.tokenizer.has_label_slot else None)
         if raw.crop is not None:
@@ -157,7 +159,7 @@ class MicroBatchBuilder:
 
 
 def dummy_batch(batch: MicroBatch) -> MicroBatch:
-    """The smallest batch that uses every parameter, for turns in which a rank has nothing to do."""
+    """Build the smallest batch that uses every parameter, for turns in which a rank has nothing to do."""
     length = batch.packed.lengths[0]
     packed = PackedBatch.pack(
         batch.packed.input_ids[:length],

@@ -20,10 +20,11 @@ _AHEAD = 4  # micro-batches prepared before they are asked for
 
 
 class StepOfRank(NamedTuple, Generic[Batch]):
-    """What one rank computes in one optimiser step.
+    """The work of one rank in one optimizer step.
 
-    micro_batches: its micro-batches in order; None where it has nothing to do while others have.
-    end: stream position after the step, on all ranks the same. The run continues from there.
+    Attributes:
+        micro_batches: its micro-batches in order; None for a turn in which it has nothing to do while others have.
+        end: stream position after the step, the same on all ranks. The run continues from there.
     """
 
     micro_batches: list[Batch | None]
@@ -33,10 +34,14 @@ class StepOfRank(NamedTuple, Generic[Batch]):
 def load_steps(
     plan: Plan, position: int, make: Callable[[int, int], Batch], rank: int, world_size: int, workers: int
 ) -> Generator[StepOfRank[Batch], None, None]:
-    """The steps of one rank from a stream position on.
+    """Yield the steps of one rank from a stream position on.
 
     Args:
+        plan: the micro-batches of every step.
+        position: in the stream, of the first step.
         make: (start, stop) -> micro-batch; a pure function, so it does not matter where it runs.
+        rank: this rank.
+        world_size: number of ranks.
         workers: processes; 0 prepares in a thread, which is enough as long as a batch costs less than its step.
     """
     # every rank cuts the whole step, 0.1 s with a thousand ranks, so that is done ahead of time as well
@@ -52,7 +57,7 @@ def load_steps(
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the next one computed in a thread while the last one is used."""
+    """Yield the same items, computing the next one in a thread while the last one is used."""
     with ThreadPoolExecutor(1, "planner") as pool:
         item = next(items, None)
         while item is not None:

@@ -25,7 +25,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What closes a micro-batch; None is no bound."""
+    """Limits that close a micro-batch; None is no limit."""
 
     tokens: int | None = None
     sequences: int | None = None
@@ -33,12 +33,12 @@ class Bounds:
 
 
 class Plan:
-    """The micro-batches of each optimiser step.
+    """The micro-batches of each optimizer step.
 
     Args:
         lengths_at: token counts of the samples at given stream positions.
         bounds: size of one micro-batch.
-        micro_batches: G, micro-batches per optimiser step over all ranks.
+        micro_batches: G, micro-batches per optimizer step over all ranks.
         end: stop at this stream position (evaluation); None for the endless training stream.
     """
 
@@ -52,7 +52,7 @@ class Plan:
         self.micro_batches = micro_batches
 
     def steps(self, position: int) -> Iterator[list[Span]]:
-        """Steps from a stream position on: G spans each (fewer, possibly none, only at ``end``)."""
+        """Yield the steps from a stream position on: G spans each (fewer, possibly none, only at ``end``)."""
         spans = self._spans(self._beyond(position))
         while True:
             step = [span for _, span in zip(range(self.micro_batches), spans, strict=False)]
@@ -86,7 +86,11 @@ class Plan:
 
 
 def cut(lengths: np.ndarray, bounds: Bounds) -> list[int]:
-    """Numbers of consecutive samples per micro-batch, greedily, for token counts (S,); one beyond a bound is alone."""
+    """Cut samples greedily into micro-batches by token counts (S,); a sample beyond a bound is alone.
+
+    Returns:
+        Number of consecutive samples of each micro-batch.
+    """
     costs = [
         (np.concatenate(([0], np.cumsum(cost, dtype=np.int64))), bound)
         for cost, bound in (
@@ -106,8 +110,10 @@ def cut(lengths: np.ndarray, bounds: Bounds) -> list[int]:
 
 
 def share_of_rank(spans: list[Span], rank: int, world_size: int, micro_batches: int) -> list[Span | None]:
-    """The spans of one rank in one step; None where this rank has nothing while others do (all ranks take equally many
-    turns, because collective operations need everybody)."""
+    """Return the spans of one rank in one step; None for a turn in which it has nothing to do while others have.
+
+    All ranks take equally many turns, because collective operations need every rank.
+    """
     micro_batches_per_rank = -(-micro_batches // world_size)
     mine = spans[rank::world_size]
     return [*mine, *([None] * (micro_batches_per_rank - len(mine)))]

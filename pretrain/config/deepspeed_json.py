@@ -1,4 +1,4 @@
-"""``engine.deepspeed``: a JSON file with what the YAML has no key for. What the YAML owns stands in one place only."""
+"""The key ``engine.deepspeed``: a JSON file for options that the YAML has no key for. Keys that it has are refused."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ KNOWN = (
 
 
 def read_deepspeed_json(path: str) -> dict[str, Any]:
-    """The file as a dictionary.
+    """Read the file as a dictionary.
 
     Raises:
-        PolymeraseError: not readable, or a key that the YAML owns, that DeepSpeed does not know, or that says ``auto``.
+        PolymeraseError: it is not readable, or holds a key that the YAML has, that DeepSpeed does not know, or that
+            says ``auto``.
     """
     try:
         tree = json.loads(Path(path).read_text(encoding="utf-8"))

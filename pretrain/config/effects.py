@@ -1,4 +1,4 @@
-"""Keys that contradict each other, and keys that would change nothing: each an error that names the key and why."""
+"""Keys that contradict each other, and keys without effect: each is an error that names the key and the reason."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pretrain.errors import PolymeraseError
 
 
 def check_combinations(config: Config, where: str) -> None:
-    """Raise PolymeraseError for the first thing that each key allows by itself but not together.
+    """Raise PolymeraseError for the first combination of keys that is not allowed.
 
-    What only the corpus or the tokenizer can tell is checked where they are opened (``training/components.py``).
+    What depends on the corpus or the tokenizer is checked when they are opened (``training/components.py``).
     """
     if config.engine.deepspeed is not None:
         read_deepspeed_json(config.engine.deepspeed)

@@ -1,7 +1,7 @@
 """From a config file and overrides to a checked :class:`Config`.
 
 Layers, each over the one before: defaults, ``base:`` files, the file, the family's quirks (``quirks: upstream``), the
-command line. What comes out says ``quirks: applied``, so that the saved config of a run reads back as it is.
+command line. The result says ``quirks: applied``, so that the saved config of a run reads back as it is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ _PARTS = "masking.parts."  # quirks of a strategy that is a part of a mixture: m
 
 
 def load_config(name: str, overrides: list[str] | None = None) -> Config:
-    """Read, merge and check. Raises PolymeraseError with one line naming the key."""
+    """Read, merge and check a config.
+
+    Raises:
+        PolymeraseError: one line that names the key.
+    """
     path = find_config(name)
     above = parse_overrides(overrides or [])
     tree = merge(read_yaml(path), above)
@@ -40,7 +44,7 @@ def load_config(name: str, overrides: list[str] | None = None) -> Config:
 
 
 def check(tree: Mapping[str, Any], where: str) -> Config:
-    """A nested dictionary as a Config. ``where`` names the file in messages."""
+    """Check a nested dictionary and return it as a Config. ``where`` names the file in messages."""
     tree, kind = with_architecture(tree, where)
     try:
         config = kind.model_validate(tree)
@@ -51,7 +55,7 @@ def check(tree: Mapping[str, Any], where: str) -> Config:
 
 
 def dump(config: Config) -> str:
-    """The config as YAML that :func:`load_config` reads back to the same config."""
+    """Return the config as YAML that :func:`load_config` reads back to the same config."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
@@ -126,7 +130,7 @@ def _is_of_another_strategy(key: str, tree: Mapping[str, Any]) -> bool:
 
 
 def notes(config: Config) -> list[str]:
-    """What is allowed but rarely meant."""
+    """List settings that are allowed but rarely meant."""
     warmup, total, steps = config.schedule.warmup_steps, total_steps(config), config.train.steps
     found = []
     if warmup >= steps:
@@ -137,5 +141,5 @@ def notes(config: Config) -> list[str]:
 
 
 def total_steps(config: Config) -> int:
-    """Length of the learning-rate schedule in optimiser steps."""
+    """Return the length of the learning-rate schedule in optimizer steps."""
     return config.schedule.total_steps or config.train.steps

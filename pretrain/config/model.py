@@ -1,6 +1,6 @@
-"""``model:`` of a run's YAML: the keys of every run, and the fields of its architecture's settings and options.
+"""The section ``model:`` of a run's YAML: the keys of every run, and the fields of its architecture.
 
-Nothing is written twice: a field that a settings class has is a key from that moment on, with its type.
+Nothing is written twice: a field of a settings or options class is a key from that moment on, with its type.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ DEFAULT_FAMILY = "ernie_rna"
 
 
 def config_class(architecture: str) -> type[Config]:
-    """The config of runs of one architecture."""
+    """Return the config class of runs of one architecture."""
     return _config_class(architecture)
 
 
 def with_architecture(tree: Mapping[str, Any], where: str) -> tuple[dict[str, Any], type[Config]]:
-    """The tree with family and architecture said, and the class that checks it.
+    """Fill in family and architecture, and return the tree with the class that checks it.
 
     A run is of a family, or of an architecture without one. ``where`` names the file in messages.
     """
@@ -56,7 +56,7 @@ def with_architecture(tree: Mapping[str, Any], where: str) -> tuple[dict[str, An
 
 
 def keys_of(architecture: str) -> set[str]:
-    """Fields of an architecture's settings and options."""
+    """Return the fields of an architecture's settings and options."""
     entry = ARCHITECTURES[architecture]
     return set(field_types(entry.settings)) | set(field_types(entry.options))
 
@@ -87,8 +87,11 @@ def _plain(annotation: Any) -> bool:
 
 
 def _checked(name: str, annotation: Any) -> Any:
-    """The annotation as pydantic is to check it: no negative numbers but the id of no token, -1; rates up to 1;
-    dataclasses as sections."""
+    """The annotation as pydantic is to check it.
+
+    Integers are not negative, except the id of a token that does not exist, -1; rates are at most 1; dataclasses are
+    sections.
+    """
     if annotation is int:
         return Annotated[int, Field(ge=-1)] if name.endswith("_token_id") else Count
     if annotation is float:

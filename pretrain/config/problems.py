@@ -1,4 +1,4 @@
-"""What is wrong with a config, in one line: the key, the reason, and the nearest key that exists."""
+"""Errors of a config in one line: the key, the reason, and the nearest key that exists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pretrain.models.architecture import ARCHITECTURES
 
 
 def first_problem(error: ValidationError, tree: Mapping[str, Any], kind: type[Config]) -> str:
-    """The first problem in words; unknown keys come first, for they often cause the others."""
+    """Describe the first problem; unknown keys come first, for they often cause the others."""
     problems = error.errors()
     unknown = [p for p in problems if p["type"] == "extra_forbidden"]
     problem = (unknown or problems)[0]
@@ -32,7 +32,7 @@ def first_problem(error: ValidationError, tree: Mapping[str, Any], kind: type[Co
 
 
 def known_keys() -> list[str]:
-    """Every dotted key a config may hold. Keys inside lists are not among them: a list is given whole."""
+    """List every dotted key a config may hold. Keys inside lists are not among them: a list is given whole."""
     every = (key for name in ARCHITECTURES for key in _walk(config_class(name), ""))
     return sorted({key for key in every if ".0." not in key})
 

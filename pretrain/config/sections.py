@@ -41,7 +41,7 @@ class ExtraCorpus(Section):
 
 
 class Sampling(Section):
-    """Genomes: which windows are samples. They are drawn when asked for, never stored."""
+    """Genomes: which windows are samples. They are drawn when they are read, never stored."""
 
     # uniform: any window. cut_and_sample: half of them cut one behind the other, half of any length at any place
     # (DNABERT). chunks: cut with an overlap (Nucleotide Transformer). regions: steps through named intervals (GPN).
@@ -69,7 +69,7 @@ class Sampling(Section):
 
 
 class Corpus(Section):
-    """What is read. Samples of several corpora are drawn in proportion to their weights."""
+    """The data. Samples of several corpora are drawn in proportion to their weights."""
 
     path: str | None = None
     weight: PositiveFloat = 1.0
@@ -177,7 +177,7 @@ class Objectives(Section):
     reduction: Literal["global_mean", "micro_batch_mean", "sequence_weighted", "sum"] = "global_mean"
 
     def active(self) -> dict[str, Section]:
-        """Name -> settings of the objectives that are on, in the order above."""
+        """Return name -> settings of the objectives that are on, in the order above."""
         return {name: value for name, value in self if isinstance(value, Section)}
 
 
@@ -225,7 +225,7 @@ class Schedule(Section):
 
 
 class Engine(Section):
-    """How DeepSpeed runs it."""
+    """How DeepSpeed runs the training."""
 
     zero_stage: Literal[0, 1, 2, 3] = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -240,7 +240,7 @@ class Engine(Section):
 
 
 class Train(Section):
-    """How long, and what happens every so often (0: never)."""
+    """Length of the run, and what happens every so many steps (0: never)."""
 
     steps: Positive
     save_every: Count = 0  # a last checkpoint is always written at the end

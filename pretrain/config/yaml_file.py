@@ -35,7 +35,7 @@ _Loader.add_implicit_resolver(
 
 
 def find_config(name: str) -> Path:
-    """A config file as given, or of that name under ``configs/`` (with or without ``.yaml``)."""
+    """Find a config file: as given, or of that name under ``configs/`` (with or without ``.yaml``)."""
     tried = [Path(name), CONFIG_FOLDER / name, CONFIG_FOLDER / f"{name}.yaml"]
     for path in tried:
         if path.is_file():
@@ -47,7 +47,7 @@ def find_config(name: str) -> Path:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """One file with the files it names under ``base:`` (relative to itself) beneath it; the outer file wins."""
+    """Read one file over the files it names under ``base:`` (relative to itself); the outer file wins."""
     return _read(path, ())
 
 
@@ -74,9 +74,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``, key by key; lists and values are replaced whole.
+    """Merge ``above`` over ``below``, key by key; lists and values are replaced whole.
 
-    ``masking`` of another strategy replaces the whole section: its keys mean nothing to the new strategy.
+    A ``masking`` of another strategy replaces the whole section: its keys mean nothing to the new strategy.
     """
     result = dict(below)
     for key, value in above.items():
@@ -93,7 +93,7 @@ def _other_strategy(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def parse_overrides(words: list[str]) -> dict[str, Any]:
-    """``["train.steps=10", "corpus.path=x"]`` -> nested dictionary; values are read as YAML."""
+    """Parse ``["train.steps=10", "corpus.path=x"]`` to a nested dictionary; values are read as YAML."""
     tree: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
@@ -108,7 +108,7 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:
-    """``("a.b", 1)`` -> ``{"a": {"b": 1}}``."""
+    """Return ``{"a": {"b": 1}}`` for ``("a.b", 1)``."""
     tree: Any = value
     for part in reversed(key.split(".")):
         tree = {part: tree}

@@ -6,11 +6,11 @@ import numpy as np
 
 
 def tempered(freq: np.ndarray, temperature: float, mode: str) -> np.ndarray:
-    """float32 (R, 4) rows summing to 1 -> the same shape.
+    """Sharpen allele frequencies: float32 (R, 4) rows summing to 1 -> the same shape.
 
     ``softmax_of_probs`` is the published recipe: a softmax of the probabilities themselves divided by the temperature,
     over the alleles that occur; at temperature 1 upstream leaves the rows as they are. ``power`` is the calibrated
-    form, p^(1/temperature) normalised. ``none`` changes nothing.
+    form, p^(1/temperature) normalized. ``none`` changes nothing.
     """
     if mode == "none" or temperature == 1.0 or not len(freq):
         return freq

@@ -1,4 +1,4 @@
-"""Numbers about a corpus that take a while to find: found once, kept in its folder, then mapped."""
+"""Arrays about a corpus that take a while to compute: computed once, kept in its folder, then memory-mapped."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from data_prep.corpus.files import write_atomic
 
 
 def counted_once(path: Path, count: Callable[[], np.ndarray]) -> np.ndarray:
-    """The array of a file, memory-mapped; counted and written now if no run has done so before.
+    """Map the array of a file; compute and write it first if no run has done so before.
 
-    Ranks of one machine wait for the first of them. What comes back may be another file's content: check its shape.
+    Ranks of one machine wait for the first of them. The content may be that of another corpus: check its shape.
 
     Raises:
         OSError: it can neither be read nor written.
@@ -31,7 +31,7 @@ def counted_once(path: Path, count: Callable[[], np.ndarray]) -> np.ndarray:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One process at a time per folder; where locks do not work, two may count, and the later result counts."""
+    """Admit one process at a time per folder; where locks do not work, two may count, and the later result stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.parent / "lock", "w") as lock:
         with suppress(OSError):

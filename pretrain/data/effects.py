@@ -1,4 +1,4 @@
-"""No key of the section ``corpus`` is without effect: one that is, is named with the reason."""
+"""Keys of ``corpus`` without effect: each is an error that names the key and the reason."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ from pretrain.tokenizers import Measured, Tokenizer
 def check_effects(
     settings: CorpusSettings, corpora: Sequence[Corpus], tokenizer: Tokenizer, *, weighs_tokens: bool = True
 ) -> None:
-    """PolymeraseError for a key that none of these corpora, or this tokenizer, would make use of.
+    """Refuse keys that have no effect on any of these corpora or with this tokenizer.
 
-    weighs_tokens: an objective of the run gives its targets weights.
+    Args:
+        settings: the section ``corpus`` of the run.
+        corpora: all that the run reads.
+        tokenizer: of the run.
+        weighs_tokens: whether an objective of the run weights its targets.
+
+    Raises:
+        PolymeraseError: names the key and the reason.
     """
     rna = [corpus for corpus in corpora if _is_rna(corpus)]
     masked = any(has_soft_mask(corpus) for corpus in corpora)
@@ -61,7 +68,7 @@ def check_effects(
 
 
 def idle_with(settings: CorpusSettings, corpora: Sequence[Corpus]) -> list[tuple[str, str]]:
-    """(key, reason) of each key that corpora of these kinds make no use of."""
+    """List (key, reason) of each key that corpora of these kinds do not use."""
     kinds = {corpus.kind for corpus in corpora}
     genomes = bool(kinds & {"genome", "allele_frequencies"})
     masked = any(has_soft_mask(corpus) for corpus in corpora)

@@ -1,11 +1,11 @@
-"""What one corpus of a mixture holds out, no other corpus of it trains on: by sequence, and by cluster.
+"""Leakage between the corpora of a mixture: a sequence or cluster held out by one is not trained on from another.
 
-A training row is left out if its letters are those of a validation row of any corpus, T as U; or if one of the two is
-the beginning of the other, and as long as the longest row of some corpus, where rows may have been cut. Where a corpus
-holds DNA, the other strand of what is held out is held out too. A row is also left out if another corpus holds out its
-cluster.
+A training row is left out if its letters are those of a validation row of any corpus, with T as U; or if one of the
+two is a prefix of the other and as long as the longest row of some corpus, because rows may have been cut there. For a
+corpus of DNA, the other strand of a held-out row is held out too. A row is also left out if another corpus holds out
+its cluster.
 
-Which rows these are follows from the corpora alone. They are found once and kept in the corpus folder,
+The result depends only on the corpora. It is computed once and kept in the corpus folder,
 ``held_out/DIGEST/train.npy``; DIGEST is of the corpora. Keys of 64 bits stand for the letters: with a million rows
 held out, one training row in 10^13 is left out by chance.
 """
@@ -36,8 +36,8 @@ class HeldOut:
     """Training rows to leave out.
 
     Attributes:
-        rows: for each corpus packed bits, uint8 (2, ceil(rows / 8)), one line for each of ``REASONS``; None: nothing.
-        notes: what a reader of the log must know.
+        rows: for each corpus packed bits, uint8 (2, ceil(rows / 8)), one line for each of ``REASONS``; None: no row.
+        notes: remarks for the log.
     """
 
     rows: tuple[np.ndarray | None, ...]
@@ -45,13 +45,13 @@ class HeldOut:
 
     @property
     def counts(self) -> list[int]:
-        """Rows left out of each corpus; empty where nothing is, as in runs of one corpus."""
+        """Rows left out of each corpus; empty if none are, as in runs of one corpus."""
         found = [0 if bits is None else _ones(bits[0] | bits[1]) for bits in self.rows]
         return found if any(found) else []
 
 
 def held_out_of(corpora: Sequence[Corpus]) -> HeldOut:
-    """Compare the training rows of every corpus of sequences with what all of them hold out.
+    """Compare the training rows of every corpus of sequences with the validation rows of all of them.
 
     Raises:
         DataPrepError: a corpus cannot be read.
@@ -73,7 +73,7 @@ def held_out_of(corpora: Sequence[Corpus]) -> HeldOut:
 
 
 def reasons(bits: np.ndarray) -> dict[str, int]:
-    """Rows by the first reason for which they are left out; bits uint8 (2, B)."""
+    """Count rows by the first reason for which they are left out; bits uint8 (2, B)."""
     sequence, cluster = bits
     return dict(zip(REASONS, (_ones(sequence), _ones(cluster & ~sequence)), strict=True))
 
@@ -97,7 +97,7 @@ class _Search:
         self._strands = any(corpus.manifest.get("alphabet") == "dna" for corpus in corpora)
 
     def rows(self, number: int) -> np.ndarray:
-        """Packed bits uint8 (2, ceil(rows / 8)) of the training rows of one corpus."""
+        """Packed bits uint8 (2, ceil(rows / 8)) of the training rows of one corpus to leave out."""
         corpus = self._corpora[number]
         identity = [str(_RULE), corpus.fingerprint, *sorted(other.fingerprint for other in self._corpora)]
         digest = hashlib.sha256(" ".join(identity).encode()).hexdigest()[:16]
@@ -180,12 +180,12 @@ def _texts(table: SequenceTable, column: str) -> Iterator[tuple[int, Ragged]]:
 
 
 def _keys_of(rows: Ragged) -> np.ndarray:
-    """uint64 (S,): XXH3-64 of each row."""
+    """XXH3-64 of each row, uint64 (S,)."""
     return np.fromiter(map(xxh3_64_intdigest, rows.slices()), np.uint64, len(rows))
 
 
 def _among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """bool (S,): which keys are in ``known``, sorted."""
+    """Which keys are in ``known``, sorted: bool (S,)."""
     if not len(known):
         return np.zeros(len(keys), bool)
     at = np.minimum(np.searchsorted(known, keys), len(known) - 1)

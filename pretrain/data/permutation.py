@@ -2,7 +2,7 @@
 
 A shuffled index of 1e9 samples would cost 8 GB and minutes; resuming would need it again. A Feistel network over the
 next power of four is a bijection by construction, and walking its cycles until the value falls below ``n`` restricts it
-to [0, n) (Black and Rogaway 2002, "cycle walking"): at most four rounds on average, vectorised.
+to [0, n) (Black and Rogaway 2002, "cycle walking"): at most four rounds on average, vectorized.
 """
 
 from __future__ import annotations

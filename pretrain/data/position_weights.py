@@ -1,4 +1,4 @@
-"""What a target at each token counts for, from what its nucleotides do."""
+"""Weights of targets per token, from the weights of their nucleotides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pretrain.tokenizers import Measured, TokenBatch, Tokenizer
 
 
 def token_weights(raw: RawBatch, tokens: TokenBatch, tokenizer: Tokenizer) -> np.ndarray | None:
-    """Mean weight of the nucleotides of each token, float32 (N,); specials 1. None where no weight differs from 1."""
+    """Return the mean weight of the nucleotides of each token, float32 (N,); specials 1. None if all weights are 1."""
     if raw.weights is None:
         return None
     weights = np.ones(len(tokens.ids), np.float32)

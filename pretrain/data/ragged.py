@@ -9,23 +9,23 @@ from data_prep.corpus.ragged import offsets_of
 
 
 def slices(ragged: Ragged, start: np.ndarray, length: np.ndarray) -> Ragged:
-    """Row i reduced to ``length[i]`` values from ``start[i]`` on; start, length int64 (S,)."""
+    """Cut row i to ``length[i]`` values from ``start[i]`` on; start, length int64 (S,)."""
     return _gather(ragged.values, ragged.offsets[:-1] + start, length)
 
 
 def take(ragged: Ragged, rows: np.ndarray) -> Ragged:
-    """The given rows, int64 (S',), in that order."""
+    """Return the given rows, int64 (S',), in that order."""
     return _gather(ragged.values, ragged.offsets[rows], np.diff(ragged.offsets)[rows])
 
 
 def concatenate(parts: list[Ragged]) -> Ragged:
-    """The rows of several ragged arrays, one after another."""
+    """Join the rows of several ragged arrays, one after another."""
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
     return Ragged(np.concatenate([part.values for part in parts]), offsets_of(lengths))
 
 
 def row_of_value(offsets: np.ndarray) -> np.ndarray:
-    """Offsets (S+1,) -> the row of each value, int64 (N,)."""
+    """Return the row of each value, int64 (N,), from offsets (S+1,)."""
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
 

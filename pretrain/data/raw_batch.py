@@ -1,4 +1,4 @@
-"""What a source reads for some samples: sequences and the labels that came with them."""
+"""Samples as a source reads them: sequences and the labels that came with them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TokenCrop:
 
 
 def merge(parts: list[RawBatch], order: np.ndarray) -> RawBatch:
-    """Samples of several sources in one order: sample i is row ``order[i]`` (int64 (S,)) of the parts end to end."""
+    """Merge samples of several sources: sample i is row ``order[i]`` (int64 (S,)) of the parts end to end."""
     if len(parts) == 1 and np.array_equal(order, np.arange(len(order))):
         return parts[0]
     first_row = np.concatenate(([0], np.cumsum([len(part.rna_type) for part in parts])))

@@ -1,7 +1,7 @@
-"""Which windows of a genome are samples: sample number -> contig, start, length. Nothing is stored.
+"""Sampling of windows of a genome: sample number -> contig, start, length. Nothing is stored.
 
-The length of a sample follows from its number alone, so that a plan knows it without reading; where it lies may also
-depend on the sample's own random stream, which differs from epoch to epoch.
+The length of a sample depends only on its number, so that a plan knows it without reading; its place may also depend
+on the sample's own random stream, which differs from epoch to epoch.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Sampler(Protocol):
     size: int  # samples per epoch
 
     def lengths(self, index: np.ndarray) -> np.ndarray:
-        """Nucleotides of samples int64 (S,) -> int64 (S,)."""
+        """Return the nucleotides of samples int64 (S,): int64 (S,)."""
 
     def draw(self, index: np.ndarray, rng: SampleRng) -> Place:
-        """Where samples int64 (S,) lie."""
+        """Return the places of samples int64 (S,)."""
 
 
 class Uniform:
-    """Windows of one width, every window of the split as likely; an epoch is about one pass over the genome."""
+    """Windows of one width, each window of the split equally likely; an epoch is about one pass over the genome."""
 
     def __init__(self, table: GenomeTable, width: int):
         self._table, self._width = table, width
@@ -38,9 +38,11 @@ class Uniform:
         self.size = self._share.size
 
     def lengths(self, index: np.ndarray) -> np.ndarray:
+        """Return the width for every sample, int64 (S,)."""
         return np.full(len(index), self._width, np.int64)
 
     def draw(self, index: np.ndarray, rng: SampleRng) -> Place:
+        """Draw a place for each sample, uniformly over the windows of the split."""
         first, count, _ = self._share.of(index)
         number = first + np.minimum((rng.uniform("window") * count).astype(np.int64), count - 1)
         return *self._table.locate(number, self._width), self.lengths(index)
@@ -54,9 +56,9 @@ class Tiles:
         intervals: int64 (K, 3), contig, start, end.
         width: bases of a tile.
         step: bases from one tile to the next.
-        shortest: also take what is left at the end of an interval, if it has so many bases; None: whole tiles only.
-        read: bases that are read of each tile, from its beginning on.
-        slack: begin up to so many bases later, at random.
+        shortest: also take the rest at the end of an interval if it has so many bases; None: whole tiles only.
+        read: bases that are read of each tile, from its start on.
+        slack: start up to so many bases later, at random.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class Tiles:
         self.size = self._share.size
 
     def lengths(self, index: np.ndarray) -> np.ndarray:
+        """Return the bases that are read of each tile, int64 (S,)."""
         _, begin, end = self._tile(index)
         return np.minimum(end - begin, self._read)
 
     def draw(self, index: np.ndarray, rng: SampleRng) -> Place:
+        """Return the place of each tile, shifted at random if ``slack`` is set."""
         contig, begin, end = self._tile(index)
         length = np.minimum(end - begin, self._read)
         if self._slack:
@@ -104,9 +108,9 @@ class Tiles:
 
 
 class CutAndSample:
-    """DNABERT's corpus.
+    """The windows of DNABERT's corpus.
 
-    Every other sample is a piece of one width, cut one behind the other (what is left at the end of an interval is
+    Every other sample is a piece of one width, cut one behind the other (the rest at the end of an interval is
     shorter); the others have any length from ``shortest`` to that width, anywhere in intervals of at least that width.
     """
 
@@ -118,9 +122,11 @@ class CutAndSample:
         self.size = 2 * self._cut.size if len(self._homes) else 0
 
     def lengths(self, index: np.ndarray) -> np.ndarray:
+        """Return the bases of each sample, int64 (S,), from its number alone."""
         return np.where(index % 2 == 0, self._cut.lengths(index // 2), self._sampled_length(index))
 
     def draw(self, index: np.ndarray, rng: SampleRng) -> Place:
+        """Return the place of each piece, and draw one for each sample of random length."""
         contig, begin, length = self._cut.draw(index // 2, rng)
         sampled = np.flatnonzero(index % 2)
         base = np.floor(rng.uniform("window")[sampled] * self._ends[-1]).astype(np.int64)
@@ -141,8 +147,8 @@ class CutAndSample:
 class Around:
     """One window per interval (HyenaDNA).
 
-    An interval shorter than ``width`` is extended to both sides, not beyond its contig. Of what is longer than ``read``
-    the first bases are taken, always the same ones, or others each time.
+    An interval shorter than ``width`` is extended to both sides, not beyond its contig. Of a window longer than
+    ``read`` the first bases are taken, always the same ones, or others each time.
     """
 
     def __init__(self, table: GenomeTable, intervals: np.ndarray, width: int, read: int, random_start: bool):
@@ -156,10 +162,12 @@ class Around:
         self.size = self._share.size
 
     def lengths(self, index: np.ndarray) -> np.ndarray:
+        """Return the bases that are read of each interval, int64 (S,)."""
         row = self._row(index)
         return np.minimum(self._end[row] - self._begin[row], self._width)
 
     def draw(self, index: np.ndarray, rng: SampleRng) -> Place:
+        """Return the place of each window; drawn anew per epoch if ``corpus.sampling`` says so."""
         row = self._row(index)
         begin, length = self._begin[row], np.minimum(self._end[row] - self._begin[row], self._width)
         if self._random:
@@ -173,13 +181,13 @@ class Around:
 
 
 class _Shares:
-    """Sample numbers divided among assemblies in proportion to what each has, times its weight.
+    """Sample numbers divided among assemblies in proportion to their number of units, times their weight.
 
     Args:
         table: the genome.
         intervals: int64 (K, 3), by assembly.
-        counts: int64 (K,), things of each interval; numbered interval after interval.
-        rate: samples per thing of an assembly of weight 1. A weight above 1 takes things more than once an epoch, one
+        counts: int64 (K,), units of each interval; numbered interval after interval.
+        rate: samples per unit of an assembly of weight 1. A weight above 1 takes units more than once an epoch, one
             below 1 only some of them, evenly spaced.
     """
 
@@ -196,7 +204,7 @@ class _Shares:
         self.size = int(self._end[-1]) if len(samples) else 0
 
     def of(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First thing and number of things of each sample's assembly, and its own number there, int64 (S,) each."""
+        """First unit and number of units of each sample's assembly, and its own number there, int64 (S,) each."""
         if len(self._end) == 1:
             count = np.full(len(index), self._count[0])
             return np.zeros(len(index), np.int64), count, np.asarray(index, np.int64)

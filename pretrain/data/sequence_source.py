@@ -17,14 +17,14 @@ from pretrain.tokenizers import Measured, Tokenizer
 
 
 class SequenceSource:
-    """Sequences; those longer than ``max_tokens`` are cropped or skipped, those without a single token are skipped.
+    """The sequences of a corpus; those beyond ``max_tokens`` are cropped or skipped, those without a token are skipped.
 
     Args:
         table: the rows.
-        tokenizer: what reads them; its lengths follow from nucleotides, or ``counts`` are given.
+        tokenizer: its lengths follow from nucleotides, or ``counts`` are given.
         settings: the section ``corpus`` of the run.
         max_tokens: specials included.
-        counts: tokens of every row, (rows,), where lengths are measured.
+        counts: tokens of every row, (rows,), if lengths are measured.
         alphabet: of the corpus, ``rna`` or ``dna``.
         held_out: rows that other corpora of the mixture hold out, see :class:`pretrain.data.held_out.HeldOut`.
     """
@@ -62,12 +62,14 @@ class SequenceSource:
         self.size = len(lengths) if self._rows is None else len(self._rows)
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
+        """Return tokens of samples after cropping, see ``Source.token_counts``."""
         rows = self._to_rows(index)
         if self._counts is not None:
             return np.minimum(self._counts[rows].astype(np.int64), self._max_tokens)
         return self._rule.tokens(np.minimum(self._lengths[rows], self._max_nt))
 
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
+        """Read samples, cropped at random if they are too long, see ``Source.read``."""
         rows = self._to_rows(index)
         lengths = self._lengths[rows].astype(np.int64)
         kept = np.minimum(lengths, self._max_nt)

@@ -12,7 +12,7 @@ _BOUNDS = np.dtype("<u4")
 
 
 def masked_letters(bounds: Ragged, lengths: np.ndarray) -> np.ndarray:
-    """Which nucleotides are soft-masked, bool (L,).
+    """Tell which nucleotides are soft-masked, bool (L,).
 
     Args:
         bounds: S rows of bytes, each uint32 pairs start, end in a sequence.
@@ -27,16 +27,16 @@ def masked_letters(bounds: Ragged, lengths: np.ndarray) -> np.ndarray:
 
 
 def cut(masked: np.ndarray, lengths: np.ndarray, start: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The same of sequences reduced to ``kept`` nucleotides from ``start`` on, int64 (S,) each."""
+    """Cut the mask along with sequences reduced to ``kept`` nucleotides from ``start`` on, int64 (S,) each."""
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     return slices(Ragged(masked, offsets), start, kept).values
 
 
 def weights_of(masked: np.ndarray, weight: float) -> np.ndarray:
-    """``weight`` where soft-masked, else 1: float32 (L,)."""
+    """Return ``weight`` for soft-masked nucleotides and 1 for others, float32 (L,)."""
     return np.where(masked, np.float32(weight), np.float32(1))
 
 
 def lower_case(letters: np.ndarray, masked: np.ndarray) -> np.ndarray:
-    """Upper-case letters uint8 (L,) with the masked ones in lower case, as they were in the source."""
+    """Return upper-case letters uint8 (L,) with the masked ones in lower case, as they were in the source."""
     return letters | masked.astype(np.uint8) << 5

@@ -1,7 +1,7 @@
-"""Corpora as numbered samples: how many there are, how long each becomes, and its content.
+"""Corpora as numbered samples: their number, the tokens of each, and its content.
 
-A source knows nothing of order, ranks or batches. What it crops or turns around follows from the sample's own random
-stream.
+A source knows nothing of order, ranks or batches. What it crops or turns around depends only on the sample's own
+random stream.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Source(Protocol):
     index_bytes: int  # what every rank keeps in memory to find samples; their content is mapped from the disk
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
-        """Tokens, specials included, of samples int64 (S,) -> int64 (S,)."""
+        """Return the tokens, specials included, of samples int64 (S,): int64 (S,)."""
 
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
-        """Content of samples int64 (S,)."""
+        """Read samples int64 (S,)."""
 
 
 def open_checked(path: str) -> Corpus:
-    """A corpus, or the error that tells how to get one."""
+    """Open a corpus; PolymeraseError that says how to get one if it is not there."""
     if not Path(path).exists():
         raise PolymeraseError(
             f"corpus {path!r} does not exist; build it (python -m data_prep fasta FILE --out {path}; "
@@ -60,9 +60,18 @@ def open_source(
     max_tokens: int,
     held_out: np.ndarray | None = None,
 ) -> Source:
-    """The source that fits the kind of the corpus; PolymeraseError for labels that are none.
+    """Open a split of a corpus as the source for its kind.
 
-    held_out: rows of this split that other corpora of the mixture hold out.
+    Args:
+        corpus: an open corpus.
+        split: ``train`` or ``validation``.
+        tokenizer: of the run.
+        settings: the section ``corpus`` of the run.
+        max_tokens: longest sample, specials included.
+        held_out: rows of this split that other corpora of the mixture hold out.
+
+    Raises:
+        PolymeraseError: labels that are wrong, or settings that do not fit the corpus.
     """
     try:
         table = corpus.split(split)

@@ -1,4 +1,4 @@
-"""Reading samples on the other strand: letters, structures, weights and variants are turned along."""
+"""Reading samples on the other strand: letters, structures, weights and variants are reversed together."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SWAPPED = _swapped_brackets()
 
 
 def reverse_complemented(raw: RawBatch, turned: np.ndarray, alphabet: str) -> RawBatch:
-    """The batch with samples ``turned``, bool (S,), read on the other strand.
+    """Return the batch with samples ``turned``, bool (S,), read on the other strand.
 
-    Structures are those of the same pairs; the energy is that of another molecule, so a turned sample has none.
+    Structures keep their pairs; the energy is that of another molecule, so a turned sample has none.
     """
     if not turned.any():
         return raw

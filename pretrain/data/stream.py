@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Samples:
-    """Where the samples of some stream positions come from, each int64 (S,)."""
+    """Origin of the samples at some stream positions, each int64 (S,)."""
 
     corpus: np.ndarray
     epoch: np.ndarray
@@ -48,7 +48,7 @@ class SampleStream:
         self._blocks: OrderedDict[int, Samples] = OrderedDict()
 
     def at(self, positions: np.ndarray) -> Samples:
-        """Samples at stream positions int64 (S,)."""
+        """Return the samples at stream positions int64 (S,)."""
         blocks, within = np.divmod(positions, _BLOCK)
         corpus, epoch, index = np.empty((3, len(positions)), np.int64)
         for number in np.unique(blocks).tolist():

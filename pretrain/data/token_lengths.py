@@ -1,4 +1,4 @@
-"""How many tokens each sequence of a corpus becomes, where only tokenising can tell: counted once, then mapped.
+"""Tokens of each sequence of a corpus if only tokenizing can tell: counted once, then memory-mapped.
 
 The numbers lie in the corpus folder, ``token_lengths/DIGEST/SPLIT.npy``; DIGEST is of the vocabulary and of the
 corpus. So a place in the stream is found as fast as with a formula: one number is read per sample.
@@ -26,9 +26,9 @@ _LETTERS = 1 << 21  # tokenised at a time
 
 
 def token_lengths(corpus: Corpus, split: str, table: SequenceTable, tokenizer: CountsTokens) -> np.ndarray:
-    """Tokens, specials included, of every row of a split: uint16 or uint32 (rows,), memory-mapped.
+    """Return the tokens, specials included, of every row of a split: uint16 or uint32 (rows,), memory-mapped.
 
-    Counted now if no run has done so before; ranks of one machine wait for the first of them.
+    They are counted now if no run has done so before; ranks of one machine wait for the first of them.
 
     Raises:
         PolymeraseError: the numbers can neither be read nor written.
@@ -52,7 +52,7 @@ def token_lengths(corpus: Corpus, split: str, table: SequenceTable, tokenizer: C
 
 
 def count_tokens(table: SequenceTable, tokenizer: CountsTokens, description: str | None = None) -> np.ndarray:
-    """The numbers themselves, int64 (rows,), on all cores; a bar on terminals."""
+    """Count the tokens of every row, int64 (rows,), on all cores; with a progress bar on terminals."""
     counts = np.zeros(len(table), np.int64)
     cuts = _cuts(np.asarray(table.lengths))
     bar = tqdm(total=len(table), desc=description, unit="seq", unit_scale=True, disable=not sys.stderr.isatty())

@@ -1,4 +1,4 @@
-"""Samples of a genome: windows of it, with the alleles of a population where the corpus has some."""
+"""Samples of a genome: windows of it, with the alleles of a population if the corpus has them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ASCII = np.frombuffer(b"ACGTN", np.uint8)
 class WindowSource:
     """Windows of one split, drawn as ``corpus.sampling`` says.
 
-    Where lengths are measured, a window has so many bases that it certainly fills its tokens, and what is beyond them
-    is cut off: so its length is known before it is read.
+    If lengths are measured, a window has enough bases to fill its tokens whatever its letters, and the rest is cut off:
+    so its length in tokens is known before it is read.
     """
 
     def __init__(
@@ -48,9 +48,11 @@ class WindowSource:
         self.index_bytes = 0
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
+        """Return tokens of samples, see ``Source.token_counts``."""
         return self._tokens(self._sampler.lengths(index))
 
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
+        """Read the windows of samples, see ``Source.read``."""
         settings = self._settings
         weighted, cased = settings.soft_mask_weight != 1.0, not settings.upper_case
         contig, start, length = self._sampler.draw(index, rng)
@@ -120,7 +122,7 @@ def _sampler(table: GenomeTable, settings: CorpusSettings, holds: int, least: in
 
 
 def whole_contigs(table: GenomeTable) -> np.ndarray:
-    """From the first to the last base of the split on each of its contigs, int64 (C', 3)."""
+    """Return the span from the first to the last base of the split on each of its contigs, int64 (C', 3)."""
     contigs = np.unique(table.intervals[:, 0])
     first = np.searchsorted(table.intervals[:, 0], contigs)
     last = np.searchsorted(table.intervals[:, 0], contigs, side="right") - 1

@@ -1,1 +1,1 @@
-"""Ranks: who they are, whether they live, how they are asked to stop."""
+"""Ranks: which one this is, whether the others are alive, and how they are asked to stop."""

@@ -1,4 +1,4 @@
-"""Who and where this process is: rank, world, device, and the process group they talk through."""
+"""Rank, world size and device of this process, and the process group that the ranks communicate through."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """One rank."""
+    """Rank, device and process groups of this process."""
 
     rank: int
     local_rank: int
@@ -34,17 +34,18 @@ class DistributedContext:
 
     @property
     def is_first(self) -> bool:
-        """Rank 0 writes, logs and reports."""
+        """Whether this is rank 0, which writes, logs and reports."""
         return self.rank == 0
 
 
 def set_rank_environment(port: int | None = None) -> None:
-    """Set RANK and its companions where no launcher has: from SLURM, or for a single process.
+    """Set RANK and its companions if no launcher has: from SLURM, or for a single process.
 
-    ``port`` is that of the rendezvous; without one it follows from the job's number, or is any free one.
+    ``python launch/pretrain.py`` and ``srun python launch/pretrain.py`` then work like ``deepspeed
+    launch/pretrain.py``; without these variables DeepSpeed looks for MPI (recipes/deepspeed.md#environment-variables).
 
-    ``python launch/pretrain.py`` and ``srun python launch/pretrain.py`` then work like ``deepspeed launch/pretrain.py``
-    (without this DeepSpeed looks for MPI; recipes/deepspeed.md#environment-variables).
+    Args:
+        port: of the rendezvous; None derives it from the number of the SLURM job, or takes any free one.
     """
     env = os.environ
     if "RANK" not in env:
@@ -62,13 +63,13 @@ def set_rank_environment(port: int | None = None) -> None:
 
 
 def check_device(precision: str) -> None:
-    """Refuse what the devices of this host cannot do, before ranks wait for each other.
+    """Refuse a precision that the devices of this host do not have, before ranks wait for each other.
 
     Args:
         precision: ``engine.precision``.
 
     Raises:
-        PolymeraseError: names the key and what to take instead.
+        PolymeraseError: names the key and what to set instead.
     """
     gpu = torch.cuda.is_available()
     if precision == "fp16" and not gpu:
@@ -99,7 +100,7 @@ def _missing_srun() -> str | None:
 
 
 def _say_who_is_waited_for(where: str, rank: int, world_size: int) -> Callable[[], None]:
-    """Have rank 0 say when the others take long, at once where they cannot come. Call the result when all are there."""
+    """Have rank 0 say when the others take long, at once if they cannot come. Call the result when all are there."""
     advice = _missing_srun()
 
     def say() -> None:
@@ -116,9 +117,13 @@ def _say_who_is_waited_for(where: str, rank: int, world_size: int) -> Callable[[
 def init_distributed(
     timeout_s: int, require_gpu: bool, lost_rank_s: int = 120, interface: str | None = None, port: int | None = None
 ) -> DistributedContext:
-    """Open the process group (NCCL on GPUs, gloo on CPU) and return this rank's place.
+    """Open the process group (NCCL on GPUs, gloo on CPU) and return the context of this rank.
 
-    The arguments are the keys of the ``engine`` section. Raises RunError if not all ranks come.
+    The arguments are the keys of the ``engine`` section.
+
+    Raises:
+        PolymeraseError: no GPU is visible and ``require_gpu`` is set.
+        RunError: not all ranks came within ``timeout_s``.
     """
     set_rank_environment(port)
     if interface is not None:  # a variable that is set on one host knows better than a config for all
@@ -167,7 +172,7 @@ def _open_groups(gpu: bool, timeout: timedelta) -> dist.ProcessGroup | None:
 
 
 def sum_over_ranks(values: list[Number], dist_context: DistributedContext) -> list[Number]:
-    """Elementwise sum over ranks; in int64, or in float64 where the list holds floats (on every rank alike)."""
+    """Sum elementwise over ranks: in int64, or in float64 if the list holds floats (the same on every rank)."""
     if dist_context.world_size == 1:
         return values
     floats = any(isinstance(value, float) for value in values)
@@ -177,7 +182,7 @@ def sum_over_ranks(values: list[Number], dist_context: DistributedContext) -> li
 
 
 def sum_tensor_over_ranks(values: torch.Tensor, dist_context: DistributedContext) -> torch.Tensor:
-    """In place, elementwise, on the device."""
+    """Sum elementwise over ranks, in place, on the device."""
     if dist_context.world_size > 1:
         dist.all_reduce(values)
     return values
@@ -190,7 +195,7 @@ def barrier(dist_context: DistributedContext) -> None:
 
 
 def all_gather_object(value: T, dist_context: DistributedContext) -> list[T]:
-    """The value of every rank, by rank."""
+    """Return the value of every rank, by rank."""
     values = [value] * dist_context.world_size
     if dist_context.world_size > 1:
         dist.all_gather_object(values, value, group=dist_context.control)
@@ -198,7 +203,7 @@ def all_gather_object(value: T, dist_context: DistributedContext) -> list[T]:
 
 
 def broadcast_object(value: T, dist_context: DistributedContext) -> T:
-    """Rank 0's value on every rank."""
+    """Return rank 0's value on every rank."""
     values = [value]
     if dist_context.world_size > 1:
         dist.broadcast_object_list(values, src=0, group=dist_context.control)
@@ -208,7 +213,7 @@ def broadcast_object(value: T, dist_context: DistributedContext) -> T:
 def raise_on_any_rank(
     problem: str | None, dist_context: DistributedContext, error: type[PolymeraseError] = PolymeraseError
 ) -> None:
-    """Raise the first rank's problem on every rank, or go on everywhere: nobody waits for a rank that has given up."""
+    """Raise the first rank's problem on every rank, or go on everywhere: no rank waits for one that has given up."""
     found = all_gather_object(None if problem is None else (problem, socket.gethostname()), dist_context)
     for rank, case in enumerate(found):
         if case is not None:
@@ -216,14 +221,16 @@ def raise_on_any_rank(
 
 
 def _share_cores() -> None:
-    """Ranks on one machine share its cores; each would take all of them otherwise, and wait for the others' threads."""
+    """Divide the cores among the ranks of a machine: each would take all of them and wait for the others' threads."""
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_SIZE"])))
 
 
 def _quiet_cpu_deepspeed() -> None:
-    """Keep DeepSpeed from compiling its shared-memory op, which training never uses and which leaves 66 MiB per rank in
-    /dev/shm for ever (recipes/deepspeed.md#shared-memory)."""
+    """Keep DeepSpeed from compiling its shared-memory op, which training never uses.
+
+    It would leave 66 MiB per rank in /dev/shm for ever (recipes/deepspeed.md#shared-memory).
+    """
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed.ops
 
@@ -231,7 +238,7 @@ def _quiet_cpu_deepspeed() -> None:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a port of this machine that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,9 +1,9 @@
-"""Ranks that tell each other that they are alive, so that a run ends soon after one is lost, and says which.
+"""Heartbeats between ranks, so that a run ends soon after a rank is lost, and names it.
 
-Without it a dead peer is noticed at once (gloo), after ``engine.timeout_s`` (NCCL, a cut cable) or never, and the
+Without them a dead peer is noticed at once (gloo), after ``engine.timeout_s`` (NCCL, a cut cable) or never, and the
 error names a socket. Every rank writes a beat to the rendezvous store once a second, from a thread of its own. Rank 0
-looks at all beats and writes its verdict there; the others look at rank 0's beat and at the verdict. So the cost is
-three small messages per rank and second.
+reads all beats and writes its verdict there; the others read rank 0's beat and the verdict. So the cost is three small
+messages per rank and second.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _ADVICE = "its process ended or its host is cut off; run the same command again,
 
 
 class HeartbeatMonitor:
-    """One rank's part in the watch; it lives as long as the process.
+    """One rank's heartbeat and its watch over the others; it lives as long as the process.
 
     Args:
         silent_s: a rank that is silent for longer is lost. The process then ends with status 1, wherever it hangs.
 
     Attributes:
-        step: where this rank is; told to the others with every beat.
+        step: current step of this rank; sent to the others with every beat.
     """
 
     def __init__(self, rank: int, world_size: int, silent_s: float):
@@ -52,7 +52,10 @@ class HeartbeatMonitor:
             threading.Thread(target=self._keep_asking, name="watch-store", daemon=True).start()
 
     def diagnose(self) -> str | None:
-        """Why a collective failed: who is gone, or behind. Takes some seconds; None if all ranks are well."""
+        """Explain why a collective failed: which rank is gone, or behind.
+
+        Takes some seconds. None if all ranks are well.
+        """
         try:
             if self._store.check([_VERDICT]):
                 return self._store.get(_VERDICT).decode()
@@ -71,9 +74,9 @@ class HeartbeatMonitor:
         return None
 
     def say_once(self, message: str, say: Callable[[str], None]) -> None:
-        """Have one rank say what may be an error of all ranks, or of this one alone. Returns when it has been said.
+        """Let one rank print a message that may be an error of all ranks or of this one; returns when it is printed.
 
-        The launcher ends all ranks as soon as one has ended with an error: nobody may leave before the line is out.
+        The launcher ends all ranks as soon as one has ended with an error, so no rank may leave before the line is out.
         """
         key = f"watch/said/{zlib.crc32(message.encode())}"
         try:

@@ -1,4 +1,4 @@
-"""Being asked to stop: a flag that is looked at between steps, and never lost."""
+"""Requests to stop: a flag that is read between steps and never lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StopFlag:
         self.signal_name: str | None = None
 
     def install(self) -> None:
-        """Handle the stop signals from now on; what :func:`exit_on_signal_during_startup` began is over."""
+        """Handle the stop signals from now on, instead of :func:`exit_on_signal_during_startup`."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
         signal.set_wakeup_fd(-1)
@@ -69,8 +69,10 @@ def exit_on_signal_during_startup() -> None:
 
 
 def _watch_parents(generations: int) -> None:
-    """Stop as if asked to when the launcher dies: it ends alone on SIGTERM and leaves its ranks training
-    (recipes/deepspeed.md#launcher-signals)."""
+    """Stop as if asked to when the launcher dies.
+
+    It ends alone on SIGTERM and leaves its ranks training (recipes/deepspeed.md#launcher-signals).
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     family = _ancestors(generations)
 

@@ -15,7 +15,7 @@ _MARKS = {"ok": ("ok", "32"), "note": ("note", "33"), "missing": ("MISSING", "31
 
 
 def checks(folder: Path, needs_gpu: bool) -> dict[str, Check]:
-    """Name -> check, in the order in which they are made."""
+    """Return name -> check, in the order in which they are made."""
     return {
         "python": check_python,
         "libraries": check_libraries,
@@ -31,7 +31,7 @@ def checks(folder: Path, needs_gpu: bool) -> dict[str, Check]:
 
 
 def examine(folder: Path, needs_gpu: bool) -> list[Finding]:
-    """Make all checks. One that fails in a way nobody foresaw is a finding too."""
+    """Make all checks. One that fails in an unforeseen way is a finding too."""
     findings: list[Finding] = []
     for name, check in checks(folder, needs_gpu).items():
         try:
@@ -45,7 +45,7 @@ def examine(folder: Path, needs_gpu: bool) -> list[Finding]:
 
 
 def render(findings: list[Finding], color: bool) -> str:
-    """One line per finding, what to do below it."""
+    """Format one line per finding, with the advice below it."""
     color = color and "NO_COLOR" not in os.environ
     lines = []
     for finding in findings:

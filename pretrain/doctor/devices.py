@@ -1,4 +1,4 @@
-"""GPUs, what they talk through, and compilers."""
+"""GPUs, communication between them, and compilers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OLDEST_BF16 = (8, 0)  # compute capability
 
 
 def check_gpus(needed: bool) -> Iterator[Finding]:
-    """Each visible GPU multiplies two matrices."""
+    """Let each visible GPU multiply two matrices."""
     import torch
 
     if not torch.cuda.is_available():
@@ -43,7 +43,7 @@ def check_gpus(needed: bool) -> Iterator[Finding]:
 
 
 def check_collectives() -> Iterator[Finding]:
-    """NCCL where there are GPUs, gloo everywhere, and a host name that other nodes could reach."""
+    """Try NCCL on GPUs, gloo everywhere, and a host name that other nodes could reach."""
     import torch
     import torch.distributed as dist
 
@@ -70,7 +70,7 @@ def check_collectives() -> Iterator[Finding]:
 
 
 def check_compilers() -> Iterator[Finding]:
-    """Nothing of ours is compiled; some options of DeepSpeed are, and GPU kernels in Triton."""
+    """Look for compilers, which some options of DeepSpeed and GPU kernels in Triton need; our code needs none."""
     import torch
 
     compiler = shutil.which("c++") or shutil.which("g++")

@@ -1,10 +1,10 @@
-"""What a check says."""
+"""Result of a check."""
 
 from typing import Literal, NamedTuple
 
 
 class Finding(NamedTuple):
-    """ok; note: works, but somebody may want to know; missing: something that is needed does not work."""
+    """A result: ok; note: works, but worth knowing; missing: something that is needed does not work."""
 
     name: str
     state: Literal["ok", "note", "missing"]

@@ -1,4 +1,4 @@
-"""Disk, shared memory and the tracking store: written to, not only looked at."""
+"""Disk, shared memory and the tracking store: each is written to, not only looked at."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SERVER_PATIENCE_S = "5"
 
 
 def check_disk(folder: Path) -> Iterator[Finding]:
-    """Write, flush, rename and lock a file where runs will lie, as checkpoints do."""
+    """Write, flush, rename and lock a file in the folder of the runs, as checkpoints do."""
     existing = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
     try:
         with tempfile.TemporaryDirectory(dir=existing, prefix=".doctor-") as name:
@@ -58,7 +58,7 @@ def check_shared_memory() -> Iterator[Finding]:
 
 
 def check_tracking() -> Iterator[Finding]:
-    """A run can be opened and closed in the store that a training would use."""
+    """Open and close a run in the store that a training would use."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _SERVER_PATIENCE_S)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -17,7 +17,7 @@ _OLDEST_PYTHON = (3, 11)
 
 
 def check_python() -> Iterator[Finding]:
-    """New enough?"""
+    """Compare the version of Python with the oldest supported one."""
     version = sys.version.split()[0]
     if sys.version_info >= _OLDEST_PYTHON:
         yield Finding("python", "ok", version)
@@ -26,7 +26,7 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_libraries() -> Iterator[Finding]:
-    """Every dependency with a version that fits."""
+    """Compare the version of every dependency with the required one."""
     from packaging.requirements import Requirement
 
     fitting = []
@@ -52,7 +52,7 @@ def _requirements() -> list[str]:
 
 
 def check_training() -> Iterator[Finding]:
-    """DeepSpeed can be imported the way a run imports it."""
+    """Import DeepSpeed the way a run imports it."""
     import torch
 
     if not torch.cuda.is_available():
@@ -63,7 +63,7 @@ def check_training() -> Iterator[Finding]:
 
 
 def check_folding() -> Iterator[Finding]:
-    """ViennaRNA folds a hairpin."""
+    """Fold a hairpin with ViennaRNA."""
     try:
         import RNA
     except ImportError:

@@ -27,7 +27,7 @@ STRATEGIES: dict[str, Any] = {
 
 
 def build_strategy(settings: MaskingSettings, tokenizer: Tokenizer) -> MaskingStrategy:
-    """The strategy its settings describe, for one vocabulary; PolymeraseError where the two do not fit."""
+    """Build the strategy that the settings describe, for one vocabulary; PolymeraseError if the two do not fit."""
     strategy = _build(settings, tokenizer)
     return LabelSlotMasking(strategy, settings.label_rate, tokenizer) if settings.label_rate else strategy
 
@@ -40,7 +40,7 @@ def _build(settings: MaskingSettings, tokenizer: Tokenizer) -> MaskingStrategy:
 
 
 def strategy_names(settings: MaskingSettings) -> tuple[str, ...]:
-    """Names of what the numbers in :attr:`Masked.strategy` stand for."""
+    """Return the names behind the numbers in :attr:`Masked.strategy`."""
     return (
         tuple(part.strategy for part in settings.parts)
         if isinstance(settings, MixtureSettings)

@@ -32,6 +32,7 @@ class BaseMasking:
         self._replace = build_replacement(settings, tokenizer)
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Select single tokens and corrupt them, see ``MaskingStrategy``."""
         rate, rule = self._settings.rate, self._settings.count
         candidates = np.ones_like(tokens.maskable) if self._settings.specials_selectable else tokens.maskable
         if rule == "bernoulli":
@@ -43,6 +44,6 @@ class BaseMasking:
 
 
 def _overlaps(tokenizer: Tokenizer) -> bool:
-    """Whether a letter stands in several tokens."""
+    """Whether a letter is part of several tokens."""
     rule = tokenizer.lengths
     return isinstance(rule, PerNucleotide) and rule.stride < rule.k

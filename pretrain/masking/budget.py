@@ -1,4 +1,4 @@
-"""Spending a budget of tokens on units (spans, motifs): walk a list of candidates, take what is free and fits."""
+"""Spending a budget of tokens on units (spans, motifs): try candidates in order, take what is free and fits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STEPS = 8  # between two times of dropping what can no longer be taken
 
 @dataclass(frozen=True)
 class Candidates:
-    """Units in walking order: those of sequence s are ``offsets[s]:offsets[s + 1]``."""
+    """Units in the order in which they are tried: those of sequence s are ``offsets[s]:offsets[s + 1]``."""
 
     start: np.ndarray  # int64 (K,), flat token position
     shortest: np.ndarray  # int64 (K,): tokens it has at least
@@ -26,9 +26,9 @@ class Candidates:
 def take_within_budget(candidates: Candidates, budgets: np.ndarray, token_count: int) -> np.ndarray:
     """Take candidates of each sequence in order until its budget, int64 (S,), is spent.
 
-    A candidate longer than the budget left is shortened, but not below its shortest length; it is skipped if it still
-    does not fit or touches a token already taken (RNAErnie, recipes/rnaernie.md#masking). All sequences walk
-    in step; every few steps, candidates that were walked over or can never be taken any more are dropped.
+    A candidate longer than the remaining budget is shortened, but not below its shortest length; it is skipped if it
+    still does not fit or touches a token already taken (RNAErnie, recipes/rnaernie.md#masking). All sequences are
+    processed in step; every few steps, candidates that were tried or can no longer be taken are dropped.
 
     Returns:
         bool (N,): taken tokens.
@@ -64,7 +64,7 @@ def take_within_budget(candidates: Candidates, budgets: np.ndarray, token_count:
 
 
 def top_up_with_single_tokens(tokens: TokenBatch, taken: np.ndarray, budgets: np.ndarray, rng: SampleRng) -> np.ndarray:
-    """Positions taken, plus single tokens chosen uniformly up to the budget; int64 (M,), ascending."""
+    """Return the positions taken, plus single tokens chosen uniformly up to the budget; int64 (M,), ascending."""
     candidates = tokens.maskable & ~taken
     missing = np.minimum(budgets - tokens.per_sequence(taken), tokens.per_sequence(candidates))
     more = choose(tokens, candidates, missing, rng.token_bits("fill", tokens.offsets))

@@ -12,7 +12,7 @@ from pretrain.tokenizers.batch import TokenBatch, Tokenizer
 
 
 class KmerMasking:
-    """Centres drawn independently with probability rate / k; each hides the k tokens around it."""
+    """Centers drawn independently with probability rate / k; each hides the k tokens around it."""
 
     def __init__(self, settings: KmerSettings, tokenizer: Tokenizer):
         self._k = settings.k or tokenizer.nucleotides_per_token
@@ -20,6 +20,7 @@ class KmerMasking:
         self._replace = build_replacement(settings, tokenizer)
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Select the k-mers around random centers and corrupt them, see ``MaskingStrategy``."""
         drawn = rng.token_uniform("select", tokens.offsets) < self._centre_probability
         return self._replace(
             tokens, expand_to_overlapping_kmers(tokens, np.flatnonzero(drawn & tokens.maskable), self._k), rng
@@ -27,10 +28,10 @@ class KmerMasking:
 
 
 def expand_to_overlapping_kmers(tokens: TokenBatch, centres: np.ndarray, k: int) -> np.ndarray:
-    """All tokens within reach of the centres, int64 (C,) flat: from (k - 1) // 2 before to k // 2 after each.
+    """Return all tokens around the centers, int64 (C,) flat: from (k - 1) // 2 before to k // 2 after each.
 
     Returns:
-        int64 (M,), ascending flat positions; specials and other sequences are never reached.
+        int64 (M,), ascending flat positions; never specials or tokens of other sequences.
     """
     selected = np.zeros(len(tokens.ids), bool)
     for offset in range(-((k - 1) // 2), k // 2 + 1):

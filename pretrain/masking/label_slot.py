@@ -1,4 +1,4 @@
-"""Hiding the RNA type that stands behind a sequence, on top of any other masking."""
+"""Hiding the RNA type that follows a sequence, on top of any other masking."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class LabelSlotMasking:
         self._strategy, self._rate, self._mask_id = strategy, rate, tokenizer.mask_id
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Apply the strategy below, then hide the label of some samples."""
         masked = self._strategy(tokens, side, rng)
         assert tokens.label_position is not None
         slots = tokens.label_position[rng.uniform("label") < self._rate]

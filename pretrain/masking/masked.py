@@ -1,4 +1,4 @@
-"""What a masking strategy is given and what it returns."""
+"""Input and output of a masking strategy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pretrain.tokenizers.batch import TokenBatch
 
 @dataclass(frozen=True)
 class SideInformation:
-    """What some strategies need besides the tokens."""
+    """Input that some strategies need besides the tokens."""
 
     # int64: flat token positions that have more than one allele
     variant_positions: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -21,7 +21,7 @@ class SideInformation:
 
 @dataclass(frozen=True)
 class Masked:
-    """A corrupted batch. The targets of masked language modelling are ``tokens.ids[positions]``."""
+    """A corrupted batch. The targets of masked language modeling are ``tokens.ids[positions]``."""
 
     positions: np.ndarray  # int64 (M,), ascending: the selected positions, whatever they were replaced with
     input_ids: np.ndarray  # int32 (N,): ids after corruption
@@ -30,6 +30,7 @@ class Masked:
 
 
 class MaskingStrategy(Protocol):
-    """Chooses positions and corrupts them; a function of each sample and its random stream alone."""
+    """A selection rule: it chooses positions and corrupts them, given only each sample and its random stream."""
 
-    def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked: ...
+    def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Select positions of each sequence and corrupt them, with draws of ``rng`` only."""

@@ -12,7 +12,7 @@ from pretrain.tokenizers.batch import TokenBatch
 
 
 class MixtureMasking:
-    """Draws the part of each sample, and lets each part work on its samples only.
+    """Draws one part for each sample and applies each part to its samples.
 
     Args:
         parts: the strategies.
@@ -24,6 +24,7 @@ class MixtureMasking:
         self._cumulative = np.cumsum(weights) / np.sum(weights)
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Apply to each sample the part that it drew."""
         drawn = np.searchsorted(self._cumulative[:-1], rng.uniform("mixture"), side="right").astype(np.uint8)
         input_ids = tokens.ids.copy()
         selected = np.zeros(len(tokens.ids), bool)

@@ -34,6 +34,7 @@ class MotifMasking:
         self.finder = MotifFinder(lists, tokenizer)
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Select whole motifs and corrupt them, see ``MaskingStrategy``."""
         settings = self._settings
         letters = tokens.per_sequence(tokens.maskable)
         budgets = position_counts(settings.count, settings.rate, letters, rng.uniform("count"))
@@ -76,7 +77,14 @@ class MotifMasking:
 
 
 def match_candidates(matches: Matches, sequence: np.ndarray, order: np.ndarray, sequences: int) -> Candidates:
-    """Matches, each of one length only, in the given walking order, int64 (K,), grouped by sequence."""
+    """Order matches, each of fixed length, as candidates by sequence.
+
+    Args:
+        matches: of all sequences.
+        sequence: int64 (K,), sequence of each match.
+        order: int64 (K,), the order in which they are tried.
+        sequences: S.
+    """
     offsets = np.concatenate(([0], np.cumsum(np.bincount(sequence, minlength=sequences))))
     length = matches.length[order]
     return Candidates(matches.start[order], length, length, offsets)

@@ -69,7 +69,7 @@ class MotifFinder:
         self._begins[number * self._part[length] : (number + 1) * self._part[length]] |= np.uint16(bit)
 
     def find(self, tokens: TokenBatch) -> Matches:
-        """All matches that lie within one sequence and touch no special or ambiguous token."""
+        """Find all matches that lie within one sequence and touch no special or ambiguous token."""
         behind = np.full(self._block - 1, self._no_letter, np.uint8)
         digits = np.concatenate([self._digit_of_id[tokens.ids], behind])
         codes = window_numbers(digits, self._block, self._base)
@@ -107,7 +107,7 @@ class _LongMotifs:
         self._number = np.array(numbers, np.int64).reshape(self._offset.shape)
 
     def find(self, position: np.ndarray, codes: np.ndarray) -> Matches:
-        """Matches at positions, int64 (K',), whose windows begin a long motif; codes (N,) of all windows."""
+        """Find matches at positions, int64 (K',), whose windows begin a long motif; codes (N,) of all windows."""
         group = np.searchsorted(self._prefixes, codes[position])
         start = np.repeat(position, self._count[group])
         motif = ragged_arange(self._first[group], self._count[group])

@@ -25,11 +25,13 @@ _MOST_EXPANSIONS = 4096
 def load_motifs(
     files: Iterable[str], alphabet: Literal["normalised", "literal"], tokenizer: Tokenizer, min_length: int
 ) -> set[tuple[int, ...]]:
-    """All distinct motifs of some files as digits.
+    """Read all distinct motifs of some files as digits.
 
     Args:
+        files: text files, one motif per line.
         alphabet: ``normalised``: any case, U and T alike, ambiguity codes expanded. ``literal``: a letter is what the
-            tokenizer makes of it as it stands, so a U is unknown to a vocabulary with T; unknown is a digit of its own.
+            tokenizer makes of it, so U is unknown to a vocabulary with T; unknown is a digit of its own.
+        tokenizer: its vocabulary decides the digits.
         min_length: shorter motifs are left out.
 
     Raises:

@@ -17,6 +17,6 @@ class NoMasking:
         pass
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
-        """The tokens, untouched."""
+        """Return the tokens unchanged."""
         nothing = np.zeros(0, np.int64)
         return Masked(nothing, tokens.ids.copy(), nothing.astype(bool), np.zeros(len(tokens.offsets) - 1, np.uint8))

@@ -1,4 +1,4 @@
-"""What a selected position is replaced with: the mask token, a random token, or nothing."""
+"""Replacement of selected positions: the mask token, a random token, or none."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def corrupt(
 
 
 def build_replacement(settings: ReplacementSettings, tokenizer: Tokenizer) -> Replacement:
-    """The replacement a strategy's settings describe, for one vocabulary."""
+    """Build the replacement that a strategy's settings describe, for one vocabulary."""
     size = len(tokenizer.vocab)
     if settings.random_ids == "nucleotides":
         random_ids = tokenizer.nucleotide_ids

@@ -1,4 +1,4 @@
-"""How many positions of each sequence, and which: the count rules, and choosing n of T for a whole batch at once."""
+"""Number and choice of positions in each sequence: the count rules, and choosing n of T for a whole batch at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PRIORITY_BITS = 24  # of a random word that decide; equal ones (1 pair in 16 mi
 
 
 def position_counts(rule: CountRule, rate: float, candidates: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """How many positions to select in each sequence, int64 (S,), at most all candidates.
+    """Return how many positions to select in each sequence, int64 (S,), at most all candidates.
 
     Args:
         rule: ``floor_plus_uniform`` floor(rate * T + u) (fairseq, ERNIE-RNA); ``round`` halves to even, at least 1
@@ -33,16 +33,16 @@ def position_counts(rule: CountRule, rate: float, candidates: np.ndarray, unifor
 
 
 def shuffled(sequence: np.ndarray, priority: np.ndarray) -> np.ndarray:
-    """How K things are walked: by sequence, then by priority, then as they come.
+    """Order K items by sequence, then by priority, then as they come.
 
     Sorted digit by digit: numpy's stable sort of 16-bit numbers is a radix sort, twice as fast as one of whole words.
 
     Args:
-        sequence: int64 (K,), which sequence of the batch a thing belongs to.
+        sequence: int64 (K,), sequence of the batch that an item belongs to.
         priority: uint64 (K,); its upper 24 bits decide.
 
     Returns:
-        int64 (K,): their numbers in walking order.
+        int64 (K,): indices in that order.
     """
     key = _priority(priority) | sequence.astype(np.uint64) << np.uint64(_PRIORITY_BITS)
     digits = key.astype("<u8", copy=False).view("<u2").reshape(-1, 4)
@@ -53,9 +53,10 @@ def shuffled(sequence: np.ndarray, priority: np.ndarray) -> np.ndarray:
 
 
 def choose(tokens: TokenBatch, candidates: np.ndarray, counts: np.ndarray, priority: np.ndarray) -> np.ndarray:
-    """Exactly ``counts[s]`` candidates of each sequence, those of lowest priority.
+    """Choose exactly ``counts[s]`` candidates of each sequence, those of lowest priority.
 
     Args:
+        tokens: the batch.
         candidates: bool (N,).
         counts: int64 (S,), at most the candidates of each sequence.
         priority: uint64 (N,); random for a uniform choice.

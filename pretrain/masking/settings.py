@@ -24,7 +24,7 @@ class LabelSettings(MaskingSection):
 
 
 class ReplacementSettings(LabelSettings):
-    """Keys all strategies share: how much is selected, and what becomes of it."""
+    """Keys that all strategies share: the share of selected tokens, and their replacement."""
 
     rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.15  # share of the nucleotides (k-mers) that is selected
     # Of the selected: replaced by the mask token, by a random token, left as they are. Independent per token.
@@ -65,7 +65,7 @@ class BudgetSettings(ReplacementSettings):
 
 
 class SpanSettings(BudgetSettings):
-    """Spans of neighbouring tokens; the shortest length has weight 1, the next 1/2, then 1/3, ... (RNAErnie)."""
+    """Spans of neighboring tokens; the shortest length has weight 1, the next 1/2, then 1/3, ... (RNAErnie)."""
 
     strategy: Literal["span"] = "span"
     min_length: Annotated[int, Field(gt=0)] = 5
@@ -104,7 +104,7 @@ class MotifSettings(BudgetSettings):
 
 
 class KmerSettings(ReplacementSettings):
-    """All k-mers that contain a hidden nucleotide: centres with probability rate / k (DNABERT, 3UTRBERT).
+    """All k-mers that contain a hidden nucleotide: centers with probability rate / k (DNABERT, 3UTRBERT).
 
     The true share of masked k-mers is 1 - (1 - rate / k)^k, 14.1 % for a rate of 0.15.
     """
@@ -123,13 +123,13 @@ class VariantFirstSettings(ReplacementSettings):
 
 
 class NoneSettings(LabelSettings):
-    """Nothing is hidden: for objectives that read every token, such as the next one."""
+    """No masking: for objectives that read every token, such as the next one."""
 
     strategy: Literal["none"] = "none"
 
 
 class PartSettings(MaskingSection):
-    """What the parts of a mixture have and whole strategies have not."""
+    """Keys of a mixture's parts that whole strategies do not have."""
 
     weight: Annotated[float, Field(gt=0.0)] = 1.0  # share of the samples, relative to the other parts
     label_rate: Annotated[float, Field(ge=0.0, le=0.0)] = 0.0  # to be set for the whole mixture

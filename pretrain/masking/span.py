@@ -1,4 +1,4 @@
-"""Span masking: runs of neighbouring tokens (RNAErnie's subsequence level)."""
+"""Span masking: runs of neighboring tokens (RNAErnie's subsequence level)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class SpanMasking:
         self._cumulative = np.cumsum(weights / weights.sum())
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Select spans and corrupt them, see ``MaskingStrategy``."""
         settings = self._settings
         letters = tokens.per_sequence(tokens.maskable)
         budgets = position_counts(settings.count, settings.rate, letters, rng.uniform("count"))
@@ -49,10 +50,11 @@ class SpanMasking:
 def span_candidates(
     tokens: TokenBatch, start: np.ndarray, length: np.ndarray, counts: np.ndarray, limits: np.ndarray, min_length: int
 ) -> Candidates:
-    """Spans as walked: cut where they would run over the limit of their sequence.
+    """Build candidates from drawn spans, cut where they would pass the limit of their sequence.
 
     Args:
-        start: int64 (K,), flat, in walking order, grouped by sequence.
+        tokens: the batch.
+        start: int64 (K,), flat, in the order in which they are tried, grouped by sequence.
         length: int64 (K,), as drawn.
         counts: starts of each sequence, (S,).
         limits: where spans of each sequence must have ended, counted from its first letter, (S,).

@@ -22,6 +22,7 @@ class VariantFirstMasking:
         self._replace = build_replacement(settings, tokenizer)
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
+        """Select sites with several alleles first and corrupt them, see ``MaskingStrategy``."""
         available = tokens.per_sequence(tokens.maskable)
         counts = position_counts(self._settings.count, self._settings.rate, available, rng.uniform("count"))
         priority = rank_first(rng.token_bits("select", tokens.offsets), side.variant_positions)
@@ -29,7 +30,7 @@ class VariantFirstMasking:
 
 
 def rank_first(priority: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Priorities uint64 (N,) that put the given positions before all others, and keep the order among each."""
+    """Return priorities uint64 (N,) that put the given positions before all others and keep the order within both."""
     halved = (priority >> np.uint64(1)) | _LAST
     halved[positions] &= ~_LAST
     return halved

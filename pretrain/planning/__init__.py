@@ -1,1 +1,1 @@
-"""What a run will cost, before anything is spent on it."""
+"""Cost of a run, before anything is spent on it."""

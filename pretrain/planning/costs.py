@@ -1,4 +1,4 @@
-"""What a run will cost: parameters, floating-point operations, memory. Formulas, not measurements."""
+"""Cost of a run: parameters, floating-point operations, memory. Formulas, not measurements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAYS_GATHERED = 1_000_000_000  # weights that stage 3 keeps whole from forward 
 
 
 def parameter_count(config: Config, settings: ModelSettings) -> int:
-    """Trained parameters, the heads of the run's objectives included (an RNA type head counts 28 types)."""
+    """Count trained parameters, the heads of the run's objectives included (an RNA type head counts 28 types)."""
     context = ObjectiveContext(hidden_size=settings.hidden_size)
     objectives = {name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()}
     with torch.device("meta"):
@@ -28,9 +28,11 @@ def parameter_count(config: Config, settings: ModelSettings) -> int:
 
 
 def flops_per_token(settings: ModelSettings, length: float, selected: float) -> float:
-    """Forward and backward, per token of sequences of ``length`` tokens: 3 x (matrix products of the forward pass).
+    """Count operations of forward and backward pass, per token: 3 x (matrix products of the forward pass).
 
     Args:
+        settings: of the model.
+        length: tokens of the sequences.
         selected: share of tokens that reach the output head.
     """
     architecture = architecture_of(settings)
@@ -50,6 +52,7 @@ class Memory:
 
     @property
     def total(self) -> float:
+        """Sum of all parts, in bytes."""
         return self.weights + self.gradients + self.optimizer + self.buffers + self.activations
 
 
@@ -80,13 +83,13 @@ def _buffer_elements(stage: int, parameters: int) -> int:
 
 
 def optimizer_bytes(settings: OptimizerSettings) -> int:
-    """State per parameter, in float32: two moments, or the momentum of SGD."""
+    """Return the bytes of state per parameter, in float32: two moments, or the momentum of SGD."""
     return (4 if settings.momentum else 0) if settings.name == "sgd" else 8
 
 
 def _gradient_bytes(stage: int, weight_bytes: int) -> int:
-    """Per parameter: float32 sums of the micro-batches, and what is added to them.
+    """Bytes per parameter: float32 sums of the micro-batches, and what is added to them.
 
-    That is, at stage 1 the 16-bit gradients, and at stage 2 the reduced ones of the last micro-batch, in float32.
+    At stage 1 that is the 16-bit gradients, and at stage 2 the reduced ones of the last micro-batch, in float32.
     """
     return 4 + (weight_bytes if stage == 1 and weight_bytes == 2 else 4 if stage == 2 else 0)

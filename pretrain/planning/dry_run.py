@@ -1,4 +1,4 @@
-"""``--dry-run``: whether a run can start, and everything its config decides, before anything is spent on it."""
+"""The option ``--dry-run``: whether a run can start, and everything its config decides, before it starts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pretrain.training.initial_weights import settings_of
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a dry run found.
+    """Result of a dry run.
 
     Attributes:
-        text: the plan: what matters first, the whole config last.
-        problem: why the run cannot start; None where it can.
+        text: the plan: the most important facts first, the whole config last.
+        problem: why the run cannot start; None if it can.
     """
 
     text: str
@@ -57,12 +57,14 @@ class _Opened:
 def plan_run(
     config: Config, ranks: int, words: Sequence[str] = (), resume: str = "auto", allow_change: Sequence[str] = ()
 ) -> RunPlan:
-    """Open all that the run would open, and plan it. Sizes are planned without a corpus too.
+    """Open everything the run would open, and plan it. Sizes are planned without a corpus too.
 
     Args:
+        config: of the run.
         ranks: processes that are planned for, none of which needs to be there.
         words: of the command line, for the command that starts the run.
-        resume: as the run would be told, and ``allow_change``.
+        resume: as the run would be told.
+        allow_change: as the run would be told.
     """
     family, settings, _ = settings_of(config)
     micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks

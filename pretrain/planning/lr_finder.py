@@ -1,4 +1,4 @@
-"""The learning-rate range test (Smith 2017): a short run whose rate grows geometrically, and what that suggests."""
+"""The learning-rate range test (Smith 2017): a short run whose rate grows geometrically, and the rate it suggests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ _LEAST_STEPS = 20
 
 
 class Sweep(NamedTuple):
-    """rates, losses: (K,), as measured; smooth: running mean; suggested: where half of the fall is done, which is where
-    a fall in one piece is steepest; lowest: where the loss is lowest, beyond which training falls apart."""
+    """Result of a range test.
+
+    Attributes:
+        rates, losses: (K,), as measured.
+        smooth: running mean of the losses, (K,).
+        suggested: the rate at which half of the fall is done, which is where a fall in one piece is steepest.
+        lowest: the rate of the lowest loss, beyond which training falls apart.
+    """
 
     rates: np.ndarray
     losses: np.ndarray
@@ -36,7 +42,7 @@ class Sweep(NamedTuple):
 
 
 def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
-    """Train ``steps`` steps from ``low`` to ``high`` in a folder that is thrown away.
+    """Train ``steps`` steps from ``low`` to ``high`` in a folder that is removed afterwards.
 
     Raises:
         PolymeraseError: a range that makes no sense, or losses from which nothing can be read.
@@ -62,7 +68,7 @@ def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
 
 
 def judge(rates: np.ndarray, losses: np.ndarray) -> Sweep:
-    """What losses (K,) at growing rates (K,) suggest."""
+    """Suggest a rate from losses (K,) at growing rates (K,)."""
     finite = np.isfinite(losses)
     end = len(losses) if finite.all() else int(np.argmin(finite))
     if end < _LEAST_STEPS // 2:

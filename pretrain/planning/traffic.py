@@ -28,15 +28,17 @@ class CommunicationVolume(NamedTuple):
 
     @property
     def total(self) -> float:
+        """Sum of all parts, in bytes."""
         return self.gradients + self.weights
 
 
 def sent_per_step(
     config: Config, parameters: int, ranks: int, micro_batches_per_rank: int, gloo: bool = False
 ) -> CommunicationVolume:
-    """For ``micro_batches_per_rank`` micro-batches on each rank per step.
+    """Return the volume of a step with ``micro_batches_per_rank`` micro-batches on each rank.
 
-    On CPUs, gloo runs a reduce-scatter as an all-reduce."""
+    On CPUs, gloo runs a reduce-scatter as an all-reduce.
+    """
     stage = config.engine.zero_stage
     share = (ranks - 1) / ranks
     size = _BYTES[config.engine.precision] if stage else 4

@@ -1,4 +1,4 @@
-"""The page: one HTML file with its pictures inside, so that it can be sent alone."""
+"""One HTML file with its pictures inside, so that it can be sent alone."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ ul { padding-left: 1.2rem }
 
 
 class Page:
-    """Collects sections, then is text. Everything that comes from outside is escaped."""
+    """A page that is built section by section. Everything that comes from outside is escaped."""
 
     def __init__(self, title: str):
         self._title = html.escape(title)
         self._components = [f"<h1>{self._title}</h1>"]
 
     def heading(self, text: str) -> None:
+        """Add a heading."""
         self._components.append(f"<h2>{html.escape(text)}</h2>")
 
     def paragraph(self, text: str, kind: str = "") -> None:
-        """``kind``: good, bad or muted."""
+        """Add a paragraph; ``kind``: good, bad or muted."""
         self._components.append(f'<p class="{kind}">{html.escape(text)}</p>')
 
     def bullets(self, items: list[tuple[str, str]]) -> None:
-        """(text, kind) each."""
+        """Add a list of (text, kind)."""
         rows = "".join(f'<li class="{kind}">{html.escape(text)}</li>' for text, kind in items)
         self._components.append(f"<ul>{rows}</ul>")
 
     def table(self, rows: list[list[Any]]) -> None:
-        """The first row is the header. Columns of numbers stand to the right. Nothing where no row follows it."""
+        """Add a table with a header row; columns of numbers are right-aligned. Nothing if no row follows the header."""
         head, *body = rows
         if not body:
             return
@@ -56,7 +57,7 @@ class Page:
         self._components.append(f'<div class="table"><table>{rows_}</table></div>')
 
     def pictures(self, plots: dict[str, bytes]) -> None:
-        """PNG content by file name."""
+        """Add pictures: PNG content by file name."""
         images = (
             f'<img alt="{html.escape(name.removesuffix(".png"))}" '
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
@@ -65,7 +66,7 @@ class Page:
         self._components.append(f'<div class="plots">{"".join(images)}</div>')
 
     def text(self) -> str:
-        """The whole file."""
+        """Return the whole file."""
         meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         head = f'<!doctype html>\n<html lang="en">{meta}<title>{self._title}</title>'
         return "\n".join([head, f"<style>{STYLE}</style>", *self._components, "</html>"]) + "\n"

@@ -18,7 +18,7 @@ _TROUBLE = ("dropped_updates", "nonfinite_losses", "loss_spikes", "roll_backs")
 
 
 def plots_of(run: RunRecords) -> dict[str, bytes]:
-    """PNG content by file name."""
+    """Draw the plots of a run: PNG content by file name."""
     objectives = list(run.config.objectives.active())
     plots = {
         f"loss-{name}.png": _picture(_loss, run, name)

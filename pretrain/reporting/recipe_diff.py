@@ -23,7 +23,7 @@ class Difference(NamedTuple):
 
 
 def plain(value: Any) -> str:
-    """A value of a config as a reader wants it; parts of a mixture and further corpora by their names."""
+    """Format a value of a config for a reader; parts of a mixture and further corpora by their names."""
     if isinstance(value, dict):
         name = value.get("strategy") or value.get("path")
         return f"{name} (weight {value['weight']:g})" if name and "weight" in value else str(name or value)
@@ -33,12 +33,12 @@ def plain(value: Any) -> str:
 
 
 def recipe_of(config: Config) -> str | None:
-    """Name of the published recipe's file, without ``.yaml``; None for a model that starts from no published one."""
+    """Return the file name of the published recipe, without ``.yaml``; None for a model that starts from none."""
     return None if config.model.family is None else find_family(config.model.family).recipe
 
 
 def differences(config: Config) -> list[Difference]:
-    """Keys whose values differ, in the order of the config; what is left out of a recipe is as in its family."""
+    """List the keys whose values differ, in the order of the config; keys missing in a recipe are as in its family."""
     recipe = recipe_of(config)
     if recipe is None:
         return []

@@ -1,4 +1,4 @@
-"""The report of a run: what it reached beside what it had to beat, how it went, and what it was."""
+"""The report of a run: its result beside the baselines, its course, and its config."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ _TROUBLE = {
 
 
 class CorpusSection(NamedTuple):
-    """What the page says of a corpus. tables: header rows first. pictures: PNG content by file name."""
+    """One corpus on the page.
+
+    Attributes:
+        tables: header rows first.
+        pictures: PNG content by file name.
+    """
 
     title: str
     tables: list[list[list[str]]]
@@ -34,7 +39,7 @@ class CorpusSection(NamedTuple):
 
 
 def facts(run: RunRecords) -> dict[str, Any]:
-    """The figures of the page, JSON-able."""
+    """Return the figures of the page as plain data."""
     objectives: dict[str, Any] = {}
     measured = run.held_out.get("objectives", {})
     for name in run.config.objectives.active():
@@ -73,7 +78,7 @@ _KIND = {"better": "good", "worse": "bad"}  # a colour only for differences beyo
 
 
 def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """(sentence, good or bad or nothing) per objective and part of its targets, beside the best baseline."""
+    """Compare each objective and part of its targets with the best baseline: (sentence, good or bad or nothing)."""
     found = []
     for name, objective in figures["objectives"].items():
         parts = {part: objective[part] for part in PARTS if objective.get(part) and "loss" in objective[part]}
@@ -110,8 +115,10 @@ def write_report(
     """Write the page to ``out`` and its pictures beside it, in a folder of the same name. Returns the figures.
 
     Args:
-        corpora: of the run, as far as they are still at their places.
+        run: the records.
+        corpora: those of the run that still exist.
         environment: versions of the machine that writes the report, for runs that noted none themselves.
+        out: the HTML file.
     """
     figures, plots = facts(run), plots_of(run)
     pictures = {name: content for corpus in corpora for name, content in corpus.pictures.items()}

@@ -1,1 +1,1 @@
-"""What lies in a run folder: checkpoints, records, where results come from."""
+"""Content of a run folder: checkpoints, records, provenance."""

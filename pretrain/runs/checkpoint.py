@@ -36,7 +36,7 @@ _log = logging.getLogger("polymerase")
 
 
 class DamagedError(Exception):
-    """A checkpoint whose files are not what was written."""
+    """Files of a checkpoint differ from what was written."""
 
 
 class Checkpoints:
@@ -46,15 +46,20 @@ class Checkpoints:
         self.folder = run_dir / "checkpoints"
 
     def steps(self) -> list[int]:
-        """Steps with a published checkpoint, oldest first."""
+        """List the steps with a published checkpoint, oldest first."""
         found = (re.fullmatch(r"step-(\d+)", path.name) for path in self.folder.glob("step-*") if path.is_dir())
         return sorted(int(match[1]) for match in found if match)
 
     def path(self, step: int) -> Path:
+        """Return the folder of a step's checkpoint."""
         return self.folder / f"step-{step}"
 
     def save(self, step: int, weights: dict[str, Tensor], optimizer: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Write and publish. Raises OSError (disk full, read-only) with nothing published and nothing left behind."""
+        """Write and publish a checkpoint.
+
+        Raises:
+            OSError: the disk is full or read-only; nothing is published and nothing is left behind.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(f"{_PARTIAL}*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -94,7 +99,7 @@ class Checkpoints:
                 shutil.rmtree(doomed, ignore_errors=True)
 
     def put_aside(self, step: int) -> Path:
-        """Take a damaged checkpoint out of the row, but keep it for whoever wants to know why."""
+        """Rename a damaged checkpoint, so that it is not resumed from but can be looked at."""
         aside = self.folder / f"damaged-step-{step}"
         shutil.rmtree(aside, ignore_errors=True)
         try:
@@ -103,7 +108,7 @@ class Checkpoints:
             return self.path(step)
 
     def whole(self) -> Iterator[tuple[int, str | None]]:
-        """Steps, newest first, each with what is wrong with it (None: whole)."""
+        """Yield steps, newest first, each with what is wrong with it (None: whole)."""
         for step in reversed(self.steps()):
             try:
                 verify(self.path(step))
@@ -114,7 +119,11 @@ class Checkpoints:
 
 
 def verify(folder: Path) -> None:
-    """Compare every file with the integrity file. Raises DamagedError naming the file."""
+    """Compare every file with the integrity file.
+
+    Raises:
+        DamagedError: names the file that differs.
+    """
     try:
         expected = json.loads((folder / INTEGRITY).read_text(encoding="utf-8"))
         names = {*expected.keys(), WEIGHTS, OPTIMIZER, TRAIN_STATE}
@@ -126,12 +135,12 @@ def verify(folder: Path) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """``train_state.json`` of a verified checkpoint."""
+    """Read ``train_state.json`` of a verified checkpoint."""
     return json.loads((folder / TRAIN_STATE).read_text(encoding="utf-8"))
 
 
 def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file, read as data (safetensors)."""
+    """Read the tensors of a checkpoint file, as data (safetensors)."""
     try:
         return load_file(folder / name)
     except (OSError, SafetensorError) as error:
@@ -139,9 +148,12 @@ def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
 
 
 def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
-    """The newest whole checkpoint of a run, or the one of a step. PolymeraseError if it is not there or damaged.
+    """Return the newest whole checkpoint of a run, or that of a step.
 
     Newer ones that are damaged are named on stderr.
+
+    Raises:
+        PolymeraseError: it is not there, or damaged.
     """
     checkpoints = Checkpoints(run_dir)
     if step is not None:

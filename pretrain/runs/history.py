@@ -1,4 +1,4 @@
-"""Reading what a run has left: its config, its metrics, its environment."""
+"""Reading what a run has recorded: its config, its metrics, its environment."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ HELD_OUT = "held_out.json"  # in run folders
 
 @dataclass(frozen=True)
 class RunRecords:
-    """One run, finished or not.
+    """The records of one run, finished or not.
 
     Attributes:
         numbers: lines of metrics.jsonl in order; those of training have ``loss``, evaluations ``validation/...``.
-        events: (step, text) of what rarely happens.
-        environment: what the run noted about its machine; empty if it noted nothing.
-        held_out: figures of the last evaluation by objective, beside baselines; empty where there was none.
+        events: (step, text) of rare events.
+        environment: facts the run noted about its machine; empty if it noted none.
+        held_out: figures of the last evaluation by objective, beside baselines; empty if there was none.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class RunRecords:
     held_out: dict[str, Any] = field(default_factory=dict)
 
     def until(self, step: int) -> RunRecords:
-        """The records up to a step."""
+        """Return the records up to a step."""
         held_out = self.held_out if self.held_out.get("step", 0) <= step else {}
         return replace(self, numbers=[line for line in self.numbers if line["step"] <= step], held_out=held_out)
 
@@ -52,32 +52,36 @@ class RunRecords:
         return (self.folder / "DONE").is_file()
 
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values of one metric, float64 each (K,)."""
+        """Return steps and values of one metric, float64 each (K,)."""
         points = [(line["step"], line[name]) for line in self.numbers if name in line]
         steps, values = zip(*points, strict=True) if points else ((), ())
         return np.array(steps, np.float64), np.array(values, np.float64)
 
     def names(self, prefix: str = "") -> list[str]:
-        """Names of all metrics that begin so, in order of their first appearance."""
+        """Return the names of all metrics with this prefix, in order of their first appearance."""
         return list(dict.fromkeys(name for line in self.numbers for name in line if name.startswith(prefix)))
 
     def names_ending(self, suffix: str) -> list[str]:
-        """Names of all metrics that end so, in order of their first appearance."""
+        """Return the names of all metrics with this suffix, in order of their first appearance."""
         return [name for name in self.names() if name.endswith(suffix)]
 
     def total(self, name: str) -> float:
-        """A metric of single steps, logged as means of the steps since the last line, summed over all steps."""
+        """Sum a metric over all steps; it is logged as the mean of the steps since the last line."""
         steps, values = self.series(name)
         return float((np.diff(steps, prepend=0.0) * values).sum())
 
     def last(self, name: str) -> float | None:
-        """The newest value of a metric."""
+        """Return the newest value of a metric; None if it was never logged."""
         values = self.series(name)[1]
         return float(values[-1]) if len(values) else None
 
 
 def read_run(folder: Path) -> RunRecords:
-    """PolymeraseError where there is no run, or it has not logged anything yet."""
+    """Read the records of a run folder.
+
+    Raises:
+        PolymeraseError: there is no run, or it has not logged anything yet.
+    """
     if not (folder / "config.yaml").is_file():
         raise PolymeraseError(f"{folder}: no run folder (config.yaml is missing)")
     config = load_config(str(folder / "config.yaml"))
@@ -105,7 +109,7 @@ def read_run(folder: Path) -> RunRecords:
 
 
 def write_held_out(folder: Path, step: int, objectives: dict[str, Any]) -> None:
-    """Keep the figures of an evaluation, in place of those of the last one. OSError where the disk is full."""
+    """Write the figures of an evaluation, in place of those of the last one; OSError if the disk is full."""
     record = {"step": step, "objectives": _finite(objectives)}
     write_atomic(folder / HELD_OUT, json.dumps(record, indent=1, allow_nan=False).encode() + b"\n")
 

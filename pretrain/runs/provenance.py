@@ -1,4 +1,4 @@
-"""The machine and the versions that a result belongs to."""
+"""The machine and the versions that a result was made with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def project_version() -> str:
-    """Version of this project: of the installed distribution, else of the clone's pyproject.toml."""
+    """Return the version of this project: of the installed distribution, else of the clone's pyproject.toml."""
     installed = version_of(DISTRIBUTION)
     if installed is not None:
         return installed
@@ -37,7 +37,10 @@ def project_version() -> str:
 
 
 def commit() -> str | None:
-    """Commit of the clone this code runs from, with ``+changes`` where files differ from it; None outside a clone."""
+    """Return the commit of the clone this code runs from; None outside a clone.
+
+    It ends in ``+changes`` if files differ from it.
+    """
     if not (_ROOT / ".git").exists():
         return None
     words = ["git", "-C", str(_ROOT), "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
@@ -49,13 +52,13 @@ def commit() -> str | None:
 
 
 def describe_version() -> str:
-    """One line: version, commit, Python and the libraries that results depend on. Imports none of them."""
+    """Return one line: version, commit, Python and the libraries that results depend on. Imports none of them."""
     of = ", ".join(f"{name} {version_of(name)}" for name in ("torch", "deepspeed", "transformers"))
     return f"{DISTRIBUTION} {project_version()} (commit {commit() or 'unknown'}), Python {sys.version.split()[0]}, {of}"
 
 
 def version_of(library: str) -> str | None:
-    """Installed version, or None."""
+    """Return the installed version of a library, or None."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
@@ -63,7 +66,7 @@ def version_of(library: str) -> str | None:
 
 
 def describe_environment() -> dict[str, Any]:
-    """JSON-able: Python, libraries, processor, GPUs. Imports torch."""
+    """Return Python, libraries, processor and GPUs as plain data. Imports torch."""
     import torch
 
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -83,5 +86,5 @@ def describe_environment() -> dict[str, Any]:
 
 
 def save_environment(run_dir: Path) -> None:
-    """Note it in a run folder, atomically. A resumed run notes its newest process."""
+    """Write the environment to a run folder, atomically. A resumed run writes that of its newest process."""
     write_atomic(run_dir / FILE_NAME, json.dumps(describe_environment(), indent=1).encode() + b"\n")

@@ -1,8 +1,8 @@
-"""MLflow beside the run: parameters, metrics, artifacts. No step waits for it, and what it misses it gets later.
+"""MLflow beside the run: parameters, metrics, artifacts. No step waits for it, and what it misses is sent later.
 
-A thread sends what the run hands over, in order. While the store does not answer (a server that is away, a lock, the
-migrations of a store that several runs open at once), entries wait and are tried again. What a process could not send
-until its end, the next start of the run fills in from ``metrics.jsonl``.
+A thread sends entries in order. While the store does not answer (a server that is away, a lock, the migrations of a
+store that several runs open at once), entries wait and are tried again. What a process could not send until its end,
+the next start of the run fills in from ``metrics.jsonl``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NOTED = "mlflow_run_id.txt"
 
 
 def tracked_run(run_dir: Path, of_checkpoint: str | None) -> str | None:
-    """The MLflow run of a run folder; a checkpoint may be older than the first answer of a slow store."""
+    """Return the MLflow run of a run folder; a checkpoint may be older than the first answer of a slow store."""
     noted = run_dir / _NOTED
     if of_checkpoint is None and noted.is_file():
         return noted.read_text(encoding="ascii").strip()
@@ -69,7 +69,10 @@ class Tracker:
             threading.Thread(target=self._send, name="tracking", daemon=True).start()
 
     def parameters(self, values: dict[str, Any]) -> None:
-        """Settings, flattened to dotted keys. MLflow keeps the first value of each: see :meth:`tag` for changes."""
+        """Send settings, flattened to dotted keys.
+
+        MLflow keeps the first value of each: see :meth:`tag` for changes.
+        """
         flat = _flatten(values)
 
         def log() -> None:
@@ -83,20 +86,20 @@ class Tracker:
         self._hand_over(log)
 
     def metrics(self, values: dict[str, float], step: int) -> None:
-        """Numbers of one step."""
+        """Send the numbers of one step."""
         now = int(time.time() * 1000)
         self._hand_over(lambda: self._log_metrics([(step, now, values)]))
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """A file, kept in ``folder`` of the run's artifacts."""
+        """Send a file, kept in ``folder`` of the run's artifacts."""
         self._hand_over(lambda: self._client.log_artifact(self.run_id, str(path), folder))
 
     def tag(self, name: str, value: str) -> None:
-        """A note on the run."""
+        """Send a note on the run."""
         self._hand_over(lambda: self._client.set_tag(self.run_id, name, value))
 
     def corpus(self, folder: Path, fingerprint: str, statistics: dict[str, Any]) -> None:
-        """A corpus as an MLflow dataset, named by its content; the same one twice is logged once."""
+        """Send a corpus as an MLflow dataset, named by its content; the same one twice is logged once."""
 
         def log() -> None:
             from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -116,12 +119,12 @@ class Tracker:
         self._hand_over(log)
 
     def end(self, status: str) -> None:
-        """FINISHED, FAILED or KILLED; waits a little for what is not sent yet."""
+        """Close the run as FINISHED, FAILED or KILLED; waits a little for what is not sent yet."""
         self._hand_over(lambda: self._client.set_terminated(self.run_id, status))
         self.flush()
 
     def flush(self) -> None:
-        """Wait until everything is sent, at most some seconds; say what was not."""
+        """Wait until everything is sent, at most some seconds; report what was not."""
         if not self._settings.mlflow:
             return
         self._hurry.set()
@@ -244,7 +247,7 @@ class Tracker:
 
 
 def sqlite_uri(path: Path) -> str:
-    """The address of a SQLite file. Characters that mean something in an address are kept out of it."""
+    """Return the address of a SQLite file. Characters that mean something in an address are kept out of it."""
     path = path.resolve()
     if not re.search(r"[?#%]", str(path)):
         return f"sqlite:///{path}"

@@ -45,7 +45,11 @@ TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {
 
 
 def build_tokenizer(name: str, **options: Any) -> Tokenizer:
-    """The tokenizer of that name; PolymeraseError if there is none, or it has no such option."""
+    """Build the tokenizer of that name.
+
+    Raises:
+        PolymeraseError: there is none of that name, or it has no such option.
+    """
     if name not in TOKENIZERS:
         raise unknown_name("tokenizer", name, TOKENIZERS)
     try:

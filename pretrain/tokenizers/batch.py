@@ -1,4 +1,4 @@
-"""Sequences as token ids: the ragged batch every tokenizer makes, and what a tokenizer offers."""
+"""Sequences as token ids: the ragged batch that every tokenizer returns, and the interface of a tokenizer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """S tokenised sequences of N tokens in all, one after another without padding.
+    """S tokenized sequences of N tokens in all, one after another without padding.
 
     Attributes:
         ids: int32 (N,).
@@ -25,8 +25,8 @@ class TokenBatch:
         maskable: bool (N,): nucleotides and k-mers, unknown ones included; not specials, not label slots.
         label_position: int64 (S,), flat index of each RNA type slot; None in layouts without one.
         leading: special tokens before the first nucleotide of each sequence.
-        advance: nucleotides from the beginning of one token to that of the next: one number, or int64 (V,) by id.
-        skipped: int64 (S,), nucleotides before the first token where the beginning was cut off; None: nothing was.
+        advance: nucleotides from the start of one token to that of the next: one number, or int64 (V,) by id.
+        skipped: int64 (S,), nucleotides that were cropped before the first token; None: none were.
     """
 
     ids: np.ndarray
@@ -41,7 +41,7 @@ class TokenBatch:
     def nucleotide(self) -> np.ndarray:
         """0-based index in its sequence of each token's first nucleotide, -1 where none, int32 (N,).
 
-        Few ask, so it waits.
+        Computed on first use, because few callers need it.
         """
         if isinstance(self.advance, np.ndarray):
             before = np.zeros(len(self.ids) + 1, np.int64)
@@ -58,7 +58,7 @@ class TokenBatch:
 
     @cached_property
     def sequence(self) -> np.ndarray:
-        """The sequence of each token, int64 (N,)."""
+        """Index of the sequence that each token belongs to, int64 (N,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
 
     @property
@@ -67,13 +67,13 @@ class TokenBatch:
         return np.diff(self.offsets)
 
     def per_sequence(self, marked: np.ndarray) -> np.ndarray:
-        """How many marked tokens, bool (N,), each sequence has: int64 (S,)."""
+        """Count the marked tokens, bool (N,), of each sequence: int64 (S,)."""
         running = np.zeros(len(marked) + 1, np.int64)
         np.cumsum(marked, out=running[1:])
         return running[self.offsets[1:]] - running[self.offsets[:-1]]
 
     def first_token_of(self, row: np.ndarray, nucleotide: np.ndarray) -> np.ndarray:
-        """Flat position int64 (R,) of the token that begins at, or else holds, nucleotides (R,) of sequences (R,)."""
+        """Find the tokens that start at, or else contain, nucleotides (R,) of sequences (R,): flat int64 (R,)."""
         if isinstance(self.advance, int) and self.skipped is None:
             return self.offsets[row] + self.leading + nucleotide // self.advance
         where = np.flatnonzero(self.maskable)
@@ -82,7 +82,11 @@ class TokenBatch:
         return where[np.searchsorted(begins, row * stretch + nucleotide, side="right") - 1]
 
     def take(self, rows: np.ndarray) -> tuple[TokenBatch, np.ndarray]:
-        """The batch of some sequences, int64 (S',), without label slots; and where its tokens were, int64 (N',)."""
+        """Select sequences int64 (S',), without label slots.
+
+        Returns:
+            The smaller batch, and the flat positions int64 (N',) that its tokens had here.
+        """
         where = ragged_arange(self.offsets[rows], self.lengths[rows])
         offsets = np.concatenate(([0], np.cumsum(self.lengths[rows])))
         skipped = None if self.skipped is None else self.skipped[rows]
@@ -92,7 +96,7 @@ class TokenBatch:
         ), where  # fmt: skip
 
     def cropped(self, limit: np.ndarray, place: np.ndarray, trailing: int) -> TokenBatch:
-        """Sequences of more than ``limit`` tokens reduced to that many; special tokens at both ends stay.
+        """Shorten sequences of more than ``limit`` tokens to that many; special tokens at both ends stay.
 
         Args:
             limit: int64 (S,), tokens, specials included.
@@ -116,7 +120,7 @@ class TokenBatch:
 
 
 class Tokenizer(Protocol):
-    """Text of nucleotides to the ids of a published vocabulary."""
+    """Encoder of nucleotide text into the ids of a published vocabulary."""
 
     name: str
     vocab: tuple[str, ...]  # token of each id
@@ -136,51 +140,55 @@ class Tokenizer(Protocol):
     has_label_slot: bool  # the layout ends with an RNA type
 
     def token_count(self, lengths: np.ndarray) -> np.ndarray:
-        """``lengths.tokens``: nucleotides (S,) to tokens, specials included, int64 (S,)."""
+        """Return ``lengths.tokens``: nucleotides (S,) to tokens, specials included, int64 (S,)."""
 
     def max_nucleotides(self, max_tokens: int) -> int:
-        """``lengths.nucleotides``: the longest sequence that fits in ``max_tokens``."""
+        """Return ``lengths.nucleotides``: the longest sequence that fits in ``max_tokens``."""
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
-        """ASCII bytes of S sequences to tokens; ``rna_types`` fill the label slots of layouts that have them."""
+        """Encode S sequences of ASCII bytes; ``rna_types`` fill the label slots of layouts that have them."""
 
     def encode_text(self, text: str) -> np.ndarray:
-        """One text to ids int32 (T,), by the rules of the exported tokenizer: blanks are dropped, and special tokens
-        spelled out in the text (``AUG<mask>AUG``) are recognised."""
+        """Encode one text by the rules of the exported tokenizer: ids int32 (T,).
+
+        Blanks are dropped, and special tokens spelled out in the text (``AUG<mask>AUG``) are recognized.
+        """
 
 
 class CountsTokens(Tokenizer, Protocol):
     """A tokenizer whose lengths are measured."""
 
     def count(self, sequences: Ragged) -> np.ndarray:
-        """Tokens of each sequence, specials included, int64 (S,)."""
+        """Count the tokens of each sequence, specials included, int64 (S,)."""
 
 
 class WithLengths:
-    """What every tokenizer says of lengths, from its rule."""
+    """The length methods of every tokenizer, from its length rule."""
 
     lengths: Lengths
     advance: int | np.ndarray = 1
 
     def token_count(self, lengths: np.ndarray) -> np.ndarray:
-        """Nucleotides (S,) to tokens, specials included, int64 (S,); where they are measured, the most there can be."""
+        """Return tokens of nucleotides (S,), specials included, int64 (S,); an upper bound if lengths are measured."""
         return self.lengths.tokens(lengths)
 
     def max_nucleotides(self, max_tokens: int) -> int:
-        """The longest sequence that fits in ``max_tokens``; where they are measured, that certainly does."""
+        """Return the longest sequence that fits in ``max_tokens``; if lengths are measured, whatever its letters."""
         return self.lengths.nucleotides(max_tokens)
 
 
 def join_with_specials(
     units: np.ndarray, starts: np.ndarray, ends: np.ndarray, first: Sequence[int], last: Sequence[int]
 ) -> np.ndarray:
-    """Ids int32 (N,) of sequences laid out as ``*first, units, *last``.
+    """Build ids int32 (N,) of sequences laid out as ``*first, units, *last``.
 
-    Copying stretches of narrow integers is several times faster than scattering int32 by a mask.
+    Copying runs of narrow integers is several times faster than scattering int32 by a mask.
 
     Args:
         units: ids of the letters or k-mers of all sequences, uint8 or uint16.
-        starts, ends: int64 (S,), what is a sequence's own in ``units``; ends may lie before starts: nothing is.
+        starts, ends: int64 (S,), the part of ``units`` that belongs to each sequence; empty if ends lie before starts.
+        first: special ids before each sequence.
+        last: special ids after each sequence.
     """
     data, width = units.tobytes(), units.itemsize
     stretches = [data[a:b] for a, b in zip((starts * width).tolist(), (ends * width).tolist(), strict=True)]
@@ -191,7 +199,7 @@ def join_with_specials(
 
 
 def ragged_arange(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The indices start, start + 1, ... of many spans, one span after another.
+    """Return the indices start, start + 1, ... of many spans, one span after another.
 
     Args:
         starts: int64 (K,).

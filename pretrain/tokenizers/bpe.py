@@ -1,4 +1,4 @@
-"""Byte-pair tokens (DNABERT-2) from a ``tokenizer.json``: the `tokenizers` library does the merging."""
+"""Byte-pair tokens (DNABERT-2) from a ``tokenizer.json``: the `tokenizers` library merges."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MAX_FILE_BYTES = 64 << 20  # a vocabulary of a few thousand tokens takes 200 kB
 
 
 class BpeTokenizer(WithLengths):
-    """``[CLS] tokens [SEP]``: letters are merged by the list of the file; other characters are unknown, each alone.
+    """Byte pairs as ``[CLS] tokens [SEP]``: the file's list merges letters; other characters are unknown, each alone.
 
-    Corpora are upper-cased first, and T read for U (or U for T) where the vocabulary has only the other. Texts are
+    Corpora are upper-cased first, and T is read for U (or U for T) if the vocabulary has only the other. Texts are
     passed to the library as they are.
 
     Args:
@@ -81,6 +81,7 @@ class BpeTokenizer(WithLengths):
         self._table = np.where(folded, folded, plain).astype(np.uint8).tobytes()
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        """Encode S sequences, see ``Tokenizer.encode``; there is no label slot."""
         encoded = self._encoded(sequences)
         counts = np.fromiter(map(len, encoded), np.int64, len(encoded)) + 2
         offsets = np.zeros(len(counts) + 1, np.int64)
@@ -94,15 +95,16 @@ class BpeTokenizer(WithLengths):
         return TokenBatch(ids, offsets, maskable, None, 1, self.advance)
 
     def count(self, sequences: Ragged) -> np.ndarray:
-        """Tokens of each sequence, int64 (S,)."""
+        """Count the tokens of each sequence, specials included, int64 (S,)."""
         encoded = self._encoded(sequences)
         return np.fromiter(map(len, encoded), np.int64, len(encoded)) + 2
 
     def encode_text(self, text: str) -> np.ndarray:
+        """Encode one text with the library, int32 (T,)."""
         return np.array(self._fast.encode(text).ids, np.int32)
 
     def save(self, path: Path) -> None:
-        """Write the file again, as the library writes it."""
+        """Write the tokenizer as the library writes it."""
         self._fast.save(str(path))
 
     def _encoded(self, sequences: Ragged) -> list[Any]:
@@ -114,7 +116,7 @@ class BpeTokenizer(WithLengths):
 
 
 def _checked_text(file: Path) -> str:
-    """The JSON of a BPE file; PolymeraseError that says what the file is instead."""
+    """The JSON of a BPE file; PolymeraseError if the file is anything else."""
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise PolymeraseError(f"{file}: expected a tokenizer.json of at most {MAX_FILE_BYTES >> 20} MiB")
@@ -151,7 +153,7 @@ def _checked_text(file: Path) -> str:
 
 
 def bpe(*, file: str | None = None) -> BpeTokenizer:
-    """The tokenizer of a file, DNABERT-2's released one or one trained by ``python -m data_prep bpe``."""
+    """Load the tokenizer of a file: DNABERT-2's release, or one trained by ``python -m data_prep bpe``."""
     if file is None:
         raise PolymeraseError("tokenizer 'bpe' needs its file: give tokenizer_file, or train one (data_prep bpe)")
     return BpeTokenizer(file)

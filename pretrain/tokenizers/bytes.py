@@ -26,12 +26,12 @@ VOCAB = (
 
 
 class ByteTokenizer(WithLengths):
-    """The end-of-document byte 0, then the bytes of the sequence.
+    """Bytes of the sequence after the end-of-document byte 0.
 
     A vocabulary for causal models: no mask token, no unknown one, nothing at the end.
 
     Args:
-        case_sensitive: lower case of a corpus stays; else corpora are upper-cased and read with T for U.
+        case_sensitive: keep the lower case of a corpus; otherwise corpora are upper-cased and read with T for U.
     """
 
     name = "bytes"
@@ -52,7 +52,9 @@ class ByteTokenizer(WithLengths):
         self._table = table.tobytes()
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        """Encode S sequences, see ``Tokenizer.encode``; there is no label slot."""
         return encode_letters(sequences, self._table, [END], [])
 
     def encode_text(self, text: str) -> np.ndarray:
+        """Encode the bytes of one text as they are, int32 (T,)."""
         return np.concatenate(([END], np.frombuffer(text.encode(), np.uint8))).astype(np.int32)

@@ -14,10 +14,10 @@ STOPS = ("TAA", "TAG", "TGA")
 
 
 class CodonTokenizer(KmerTokenizer):
-    """``<cls> codons <eos>`` from the first letter on; a codon with any letter but A, C, G, T (U) is unknown.
+    """Codons from the first letter on, ``<cls> codons <eos>``; one with any letter but A, C, G, T (U) is unknown.
 
-    One or two letters behind the last codon have no token. Corpora whose sequences are no whole number of codons are
-    refused or cropped, and counted, where they are read (``corpus.partial_codon``).
+    One or two letters after the last codon have no token. Sequences of a corpus that are not a whole number of codons
+    are refused or cropped, and counted, when they are read (``corpus.partial_codon``).
     """
 
     @property
@@ -26,11 +26,12 @@ class CodonTokenizer(KmerTokenizer):
         return np.array([self.vocab.index(codon) for codon in STOPS], np.int32)
 
     def encode_text(self, text: str) -> np.ndarray:
+        """Encode one text, int32 (T,): blanks are dropped, spelled-out special tokens are recognized."""
         return super().encode_text(text.translate(_GAP))
 
 
 def codon(*, order: Literal["product", "sorted"] = "product") -> CodonTokenizer:
-    """The 64 codons and six special tokens.
+    """Build the vocabulary of 64 codons and six special tokens.
 
     Args:
         order: ``product`` of A, T, C, G, the plain ids; ``sorted`` names of all tokens as ASCII, the ids under which

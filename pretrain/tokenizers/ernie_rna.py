@@ -9,10 +9,10 @@ VOCAB = ("<cls>", "<pad>", "<eos>", "<unk>", *_LETTERS, *(f"madeupword{i:04d}" f
 
 
 def ernie_rna(*, ambiguous_as_unk: bool = False) -> LetterTokenizer:
-    """Text of any case, T or U, to the ids ERNIE-RNA was trained on (recipes/ernie_rna.md#tokens).
+    """Build ERNIE-RNA's tokenizer: text of any case, T or U (recipes/ernie_rna.md#tokens).
 
     Args:
-        ambiguous_as_unk: N and the other ambiguity codes become ``<unk>``. The upstream embedding scripts do this,
+        ambiguous_as_unk: encode N and the other ambiguity codes as ``<unk>``. The upstream embedding scripts do this,
             although training gave them ids of their own.
     """
     letters = "GAUC" if ambiguous_as_unk else _LETTERS

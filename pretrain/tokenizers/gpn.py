@@ -8,7 +8,7 @@ VOCAB = ("[PAD]", "[MASK]", "[UNK]", *"acgt")
 
 
 def gpn() -> LetterTokenizer:
-    """Text is lower-cased and everything but a, c, g, t is ``[UNK]``; so is U, in text only.
+    """Build GPN's tokenizer: text is lower-cased, everything but a, c, g, t is ``[UNK]``; so is U, in text only.
 
     N may be selected and is then a target. What was lower case before is soft-masked: that is a weight of the corpus
     (``corpus.soft_mask_weight``), not a letter.

@@ -10,14 +10,14 @@ VOCAB = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"
 
 
 def hyenadna(*, case_sensitive: bool = False, as_released: bool = False) -> LetterTokenizer:
-    """Nothing comes first, ``[SEP]`` last; the tables of the models have 16 rows.
+    """Build HyenaDNA's tokenizer: nothing comes first, ``[SEP]`` last; the tables of the models have 16 rows.
 
-    Corpora and texts are upper-cased and read with T for U, or soft-masked letters would be unknown; blanks in texts
-    are dropped.
+    Corpora and texts are upper-cased and read with T for U, because soft-masked letters would be unknown otherwise;
+    blanks in texts are dropped.
 
     Args:
-        as_released: texts follow the release to the letter: lower case, U, blanks and ambiguity codes are ``[UNK]``.
-        case_sensitive: corpora and texts do, the trap included.
+        as_released: encode texts exactly as the release: lower case, U, blanks and ambiguity codes are ``[UNK]``.
+        case_sensitive: encode corpora and texts like that, too.
     """
     special = ("[PAD]", "[UNK]", None, "[SEP]", "[MASK]")
     others = ("[CLS]", "[BOS]", "[RESERVED]")

@@ -23,7 +23,7 @@ _NOT_A_DIGIT = 4
 class KmerTokenizer(WithLengths):
     """One token per window of k letters between a first and a last token: ``[CLS] k-mers [SEP]``.
 
-    A window's number is read to base 4, first letter most significant, and its id looked up. A window with any other
+    A window is read as a number to base 4, first letter most significant, and its id looked up. A window with any other
     letter is unknown; a sequence shorter than k has no token (recipes/utrbert.md#tokens).
 
     Args:
@@ -33,8 +33,8 @@ class KmerTokenizer(WithLengths):
         before, after: tokens of the vocabulary before and after those of the windows, in the order of their ids.
         special: pad, unknown, first, last and mask token, in this order.
         stride: letters from one window to the next; k for windows side by side.
-        closed: the last token follows the windows; else nothing does.
-        text_folding: what :meth:`encode_text` takes for the same, see ``letter_table``; :meth:`encode` folds all.
+        closed: the last token follows the windows; otherwise nothing does.
+        text_folding: letters that :meth:`encode_text` treats alike, see ``letter_table``; :meth:`encode` folds all.
     """
 
     has_label_slot = False
@@ -69,6 +69,7 @@ class KmerTokenizer(WithLengths):
         self._first_id, self._id_type = len(before), np.min_scalar_type(len(self.vocab))
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        """Encode S sequences, see ``Tokenizer.encode``; there is no label slot."""
         offsets = np.zeros(len(sequences.offsets), np.int64)
         np.cumsum(self.token_count(np.diff(sequences.offsets)), out=offsets[1:])
         starts, ends = offsets[:-1], offsets[1:]
@@ -86,6 +87,8 @@ class KmerTokenizer(WithLengths):
         return TokenBatch(ids, offsets, maskable, None, self.leading, self.stride)
 
     def encode_text(self, text: str) -> np.ndarray:
+        """Encode one text, int32 (T,); words of k overlapping letters are taken for the sequence that they spell."""
+
         def piece(letters: np.ndarray) -> np.ndarray:
             return self._windows(letters, self._text_digits)[:: self.stride]
 
@@ -120,22 +123,22 @@ def _every(
 
 
 def utrbert(k: int) -> KmerTokenizer:
-    """3UTRBERT's k-mers, k from 3 to 6."""
+    """Build 3UTRBERT's tokenizer of k-mers, k from 3 to 6."""
     return KmerTokenizer(f"utrbert_{k}mer", k, "AUCG")
 
 
 def dnabert(k: int) -> KmerTokenizer:
-    """DNABERT's k-mers, k from 3 to 6."""
+    """Build DNABERT's tokenizer of k-mers, k from 3 to 6."""
     return KmerTokenizer(f"dnabert_{k}mer", k, "ATCG")
 
 
 def methylbert(*, as_released: bool = False) -> KmerTokenizer:
-    """MethylBERT's 3-mers, in alphabetical order: ``<sos> 3-mers``.
+    """Build MethylBERT's tokenizer of 3-mers in alphabetical order: ``<sos> 3-mers``.
 
-    Nothing is put behind them: upstream writes ``<eos>`` over the last one, after it was chosen what is hidden.
+    Nothing follows them: upstream overwrites the last one with ``<eos>`` after it has chosen what is hidden.
 
     Args:
-        as_released: texts follow the released tokenizer to the letter, for which lower case and U are unknown.
+        as_released: encode texts exactly as the released tokenizer, for which lower case and U are unknown.
     """
     special = ("<pad>", "<unk>", "<eos>", "<sos>", "<mask>")
     roles = ("<pad>", "<unk>", "<sos>", "<eos>", "<mask>")

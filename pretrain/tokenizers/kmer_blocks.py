@@ -24,10 +24,11 @@ _SPECIAL = {"v1": ("<unk>", "<pad>", "<mask>", "<cls>"), "v2": ("<unk>", "<pad>"
 
 
 class BlockTokenizer(WithLengths):
-    """A sequence is divided at every N; each piece is cut into k-mers from its left, what is left over into letters.
+    """Non-overlapping k-mers: a sequence is split at every N, each piece cut into k-mers from its left.
 
-    A k-mer's id follows the product of A, T, C, G, last letter fastest, behind the special tokens; then come A, T, C, G
-    and N. Every other letter is read as N; upstream stops at them.
+    Letters left over at the end of a piece are tokens of their own. A k-mer's id follows the product of A, T, C, G,
+    last letter fastest, behind the special tokens; then come A, T, C, G and N. Every other letter is read as N;
+    upstream stops at them.
 
     Args:
         name: key in TOKENIZERS.
@@ -59,6 +60,7 @@ class BlockTokenizer(WithLengths):
         self._digits = letter_table({c: i for i, c in enumerate(_LETTERS)}, _N).astype(np.uint8).tobytes()
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        """Encode S sequences, see ``Tokenizer.encode``; there is no label slot."""
         base, end = sequences.offsets[0], sequences.offsets[-1]
         digits = sequences.values[base:end].tobytes().translate(self._digits)
         bounds = sequences.offsets - base
@@ -68,10 +70,12 @@ class BlockTokenizer(WithLengths):
         return TokenBatch(ids, offsets, maskable, None, 1, self.advance)
 
     def count(self, sequences: Ragged) -> np.ndarray:
-        """Tokens of each sequence, int64 (S,)."""
+        """Count the tokens of each sequence, ``<cls>`` included, int64 (S,)."""
         return self.encode(sequences).lengths
 
     def encode_text(self, text: str) -> np.ndarray:
+        """Encode one text, int32 (T,): blanks are dropped, spelled-out special tokens are recognized."""
+
         def piece(letters: np.ndarray) -> np.ndarray:
             digits = letters.tobytes().translate(self._digits)
             return self._blocks(digits, np.array([0, len(digits)]))[0][1:]
@@ -125,6 +129,6 @@ def _stretches(bounds: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def nonoverlapping(k: int, layout: Literal["v1", "v2"] = "v2") -> BlockTokenizer:
-    """Nucleotide Transformer's k-mers (k = 6; 3 for its codon model)."""
+    """Build Nucleotide Transformer's tokenizer (k = 6; 3 for its codon model)."""
     suffix = "" if layout == "v2" else f"_{layout}"
     return BlockTokenizer(f"kmer{k}_nonoverlapping{suffix}", k, layout)

@@ -1,4 +1,4 @@
-"""How many tokens a sequence becomes: a formula of its nucleotides, or a number that must be measured."""
+"""Rules for the number of tokens of a sequence: a formula of its nucleotides, or a count of its letters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PerNucleotide:
-    """Tokens of ``k`` nucleotides, one every ``stride`` nucleotides; what is left over at the end has no token.
+    """Tokens of ``k`` nucleotides, one every ``stride`` nucleotides; a shorter rest at the end has no token.
 
     Attributes:
         k: nucleotides per token.
-        stride: nucleotides from the beginning of a token to that of the next; below k they overlap.
-        specials: special tokens around them.
+        stride: nucleotides from the start of a token to that of the next; below k they overlap.
+        specials: special tokens per sequence.
     """
 
     k: int = 1
@@ -22,12 +22,12 @@ class PerNucleotide:
     specials: int = 2
 
     def tokens(self, nucleotides: np.ndarray) -> np.ndarray:
-        """Nucleotides (S,) to tokens, specials included, int64 (S,)."""
+        """Return tokens of nucleotides (S,), specials included, int64 (S,)."""
         lengths = np.asarray(nucleotides, np.int64)
         return np.maximum((lengths - self.k) // self.stride + 1, 0) + self.specials
 
     def nucleotides(self, tokens: int) -> int:
-        """The longest sequence whose every nucleotide has a place in so many tokens."""
+        """Return the longest sequence that fits in so many tokens without losing a nucleotide."""
         return (tokens - self.specials - 1) * self.stride + self.k
 
 
@@ -36,10 +36,10 @@ class Measured:
     """Tokens that depend on the letters (byte pairs; k-mers that stop at an N): each sequence is counted once.
 
     Attributes:
-        specials: special tokens around them.
+        specials: special tokens per sequence.
         longest: nucleotides of the longest token of the vocabulary.
-        digest: identity of the vocabulary and its rules; counts are kept under it.
-        rest_as_letters: what is too short for a longest token becomes single letters, not one shorter token.
+        digest: identity of the vocabulary and its rules; counts are stored under it.
+        rest_as_letters: whether a piece too short for a longest token becomes single letters, not one shorter token.
     """
 
     specials: int
@@ -48,15 +48,15 @@ class Measured:
     rest_as_letters: bool = False
 
     def tokens(self, nucleotides: np.ndarray) -> np.ndarray:
-        """The most tokens that sequences of so many nucleotides (S,) can become, int64 (S,): one per nucleotide."""
+        """Return the most tokens that sequences of so many nucleotides (S,) can have, int64 (S,): one for each."""
         return np.asarray(nucleotides, np.int64) + self.specials
 
     def nucleotides(self, tokens: int) -> int:
-        """The longest sequence that certainly fits in so many tokens."""
+        """Return the longest sequence that fits in so many tokens whatever its letters."""
         return tokens - self.specials
 
     def fewest(self, nucleotides: np.ndarray) -> np.ndarray:
-        """The fewest tokens that sequences of so many nucleotides (S,) can become, int64 (S,)."""
+        """Return the fewest tokens that sequences of so many nucleotides (S,) can have, int64 (S,)."""
         whole, rest = np.divmod(np.asarray(nucleotides, np.int64), self.longest)
         return whole + (rest if self.rest_as_letters else rest > 0) + self.specials
 

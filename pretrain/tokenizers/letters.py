@@ -24,12 +24,12 @@ class LetterTokenizer(WithLengths):
         name: key in TOKENIZERS.
         vocab: token of each id.
         letters: which tokens are letters of sequences; any other letter is unknown.
-        special: pad, unknown, first, last and mask token, in this order; None where there is none.
+        special: pad, unknown, first, last and mask token, in this order; None for one that does not exist.
         more_special: further special tokens of the vocabulary.
-        text_folding: what :meth:`encode_text` takes for the same: ``all`` lower case for upper case, and T and U for
+        text_folding: letters that :meth:`encode_text` treats alike: ``all`` lower and upper case, and T and U for
             whichever of the two the vocabulary has; ``case`` the former only; ``none``.
-        keep_blanks: blanks of texts are unknown letters; else they are dropped.
-        case_sensitive: :meth:`encode`, which reads corpora, takes lower case for what it is, too. Else it folds all.
+        keep_blanks: encode blanks of texts as unknown letters; otherwise they are dropped.
+        case_sensitive: :meth:`encode`, which reads corpora, distinguishes lower case, too. Otherwise it folds all.
         rna_types: tokens that may stand in the label slot; empty for the plain layout.
         indicator: the token before the label slot.
     """
@@ -75,6 +75,7 @@ class LetterTokenizer(WithLengths):
         self._narrow_table = table.astype(np.uint8).tobytes()  # vocabularies of letters are small
 
     def encode(self, sequences: Ragged, rna_types: Sequence[str | None] | None = None) -> TokenBatch:
+        """Encode S sequences, see ``Tokenizer.encode``; ``rna_types`` fill the label slots, if there are any."""
         tokens = encode_letters(sequences, self._narrow_table, self._head, self._tail)
         if not self.has_label_slot:
             return tokens
@@ -83,17 +84,18 @@ class LetterTokenizer(WithLengths):
         return TokenBatch(tokens.ids, tokens.offsets, tokens.maskable, slots, self.leading)
 
     def rna_type_ids(self, rna_types: Sequence[str | None]) -> np.ndarray:
-        """Ids int32 (S,) of RNA types in RNAcentral's spelling (``pre_miRNA``); unknown or missing: the unknown id."""
+        """Return ids int32 (S,) of RNA types in RNAcentral's spelling (``pre_miRNA``); the unknown id for others."""
         known, unknown = self.rna_types, self.unk_id
         return np.array([known.get((name or "").replace("_", ""), unknown) for name in rna_types], np.int32)
 
     def encode_text(self, text: str) -> np.ndarray:
+        """Encode one text, int32 (T,); spelled-out special tokens are recognized."""
         read = self._text_table.__getitem__
         return encode_text(text, self.special, read, self._head, self._tail[-1:], keep_blanks=self.keep_blanks)
 
 
 def encode_letters(sequences: Ragged, table: bytes, head: Sequence[int], tail: Sequence[int]) -> TokenBatch:
-    """One token per byte, by a table of 256 ids, between ``head`` and ``tail``."""
+    """Encode one token per byte by a table of 256 ids, between ``head`` and ``tail``."""
     offsets = sequences.offsets - sequences.offsets[0] + np.arange(len(sequences.offsets)) * (len(head) + len(tail))
     maskable = np.ones(offsets[-1], bool)
     for place in range(len(head)):

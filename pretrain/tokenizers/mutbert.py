@@ -8,10 +8,10 @@ VOCAB = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGT")
 
 
 def mutbert(*, as_released: bool = False) -> LetterTokenizer:
-    """Corpora, often soft-masked, and texts are upper-cased and read with T for U.
+    """Build MutBERT's tokenizer: corpora, often soft-masked, and texts are upper-cased and read with T for U.
 
     Args:
-        as_released: texts follow the released tokenizer to the letter, which is case-sensitive and takes U for unknown
+        as_released: encode texts exactly as the released tokenizer, which is case-sensitive and does not know U
             (recipes/mutbert.md#tokens).
     """
     special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

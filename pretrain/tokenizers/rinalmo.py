@@ -9,5 +9,8 @@ VOCAB = ("<cls>", "<pad>", "<eos>", "<unk>", "<mask>", *_LETTERS)
 
 
 def rinalmo() -> LetterTokenizer:
-    """Upper case, U read as T; X and whatever else is no code is ``<unk>`` (recipes/rinalmo.md#tokens)."""
+    """Build RiNALMo's tokenizer: upper case, U read as T; X and all letters without a code are ``<unk>``.
+
+    See recipes/rinalmo.md#tokens.
+    """
     return LetterTokenizer("rinalmo", VOCAB, _LETTERS, ("<pad>", "<unk>", "<cls>", "<eos>", "<mask>"))

@@ -17,10 +17,10 @@ RNAERNIE2_VOCAB = ("[PAD]", "[UNK]", "[CLS]", "[EOS]", "[SEP]", "[MASK]", *"AUCG
 
 
 def rnaernie(*, label_slot: bool = False) -> LetterTokenizer:
-    """DNA letters; N and every other letter is ``[UNK]`` (recipes/rnaernie.md#tokens).
+    """Build RNAErnie's tokenizer: DNA letters; N and every other letter is ``[UNK]`` (recipes/rnaernie.md#tokens).
 
     Args:
-        label_slot: corpora are laid out ``[CLS] letters [IND] TYPE [SEP]``, the PROMPT form of pretraining; else
+        label_slot: lay corpora out as ``[CLS] letters [IND] TYPE [SEP]``, the PROMPT form of pretraining; otherwise as
             ``[CLS] letters [SEP]``, the form of inference. Texts always take the latter.
     """
     return LetterTokenizer(
@@ -35,6 +35,6 @@ def rnaernie(*, label_slot: bool = False) -> LetterTokenizer:
 
 
 def rnaernie2() -> LetterTokenizer:
-    """RNA letters, N with an id of its own (recipes/rnaernie.md#tokens)."""
+    """Build RNAErnie2's tokenizer: RNA letters, N with an id of its own (recipes/rnaernie.md#tokens)."""
     special = ("[PAD]", "[UNK]", "[CLS]", "[EOS]", "[MASK]")
     return LetterTokenizer("rnaernie2", RNAERNIE2_VOCAB, "AUCGN", special, ("[SEP]",))

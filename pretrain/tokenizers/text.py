@@ -1,4 +1,4 @@
-"""What all tokenizers do to text before they look it up, and what they recognise in it."""
+"""Rules for text that all tokenizers share: folding of letters, blanks, special tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLANKS = {ord(blank): None for blank in " \t\n\r\x0b\x0c"}
 
 
 def letter_table(ids: dict[str, int], unknown: int, folding: Folding = "all") -> np.ndarray:
-    """Id of every byte, int32 (256,).
+    """Return the id of every byte, int32 (256,).
 
     Args:
         ids: id of each letter of the vocabulary.
@@ -45,14 +45,16 @@ def encode_text(
     keep_blanks: bool = False,
     join: Callable[[str], str] | None = None,
 ) -> np.ndarray:
-    """Ids int32 (T,) of one text: spelled-out special tokens kept, the pieces between them encoded.
+    """Encode one text, int32 (T,): keep spelled-out special tokens and encode the pieces between them.
 
     Args:
-        special: id of each special token recognised in text.
+        text: letters, blanks and special tokens.
+        special: id of each special token recognized in text.
         encode_piece: bytes uint8 (L,) of a piece without special tokens to ids.
-        first, last: ids put around the whole.
-        keep_blanks: blanks are letters; else they are dropped.
-        join: what makes letters of a piece with blanks, instead of dropping them.
+        first: ids before the whole.
+        last: ids after the whole.
+        keep_blanks: encode blanks as letters; otherwise they are dropped.
+        join: replaces a piece with blanks by its letters, instead of dropping the blanks.
     """
     pattern = "(" + "|".join(re.escape(token) for token in special) + ")"
     ids: list[Sequence[int] | np.ndarray] = [first]
@@ -67,11 +69,15 @@ def encode_text(
 
 
 def join_kmers(piece: str, k: int, fold: bytes) -> str:
-    """The letters of a piece of text. Where all its words have k letters they are overlapping k-mers, as releases take
-    them, and give the sequence that they spell; other blanks are dropped.
+    """Return the letters of a piece of text.
+
+    If all its words have k letters, they are overlapping k-mers, as releases take them, and give the sequence that they
+    spell; other blanks are dropped.
 
     Args:
-        fold: table for ``bytes.translate`` under which equal letters are the same.
+        piece: words and blanks.
+        k: letters per k-mer.
+        fold: table for ``bytes.translate`` that maps equal letters to one.
 
     Raises:
         PolymeraseError: words of k letters that do not overlap, which would silently become other k-mers.

@@ -8,5 +8,8 @@ VOCAB = ("<pad>", "<eos>", "<unk>", *"AGCT", "<cls>", "<mask>", "<sep>")
 
 
 def utr_lm() -> LetterTokenizer:
-    """Anything but A, C, G, T (U) is ``<unk>``; upstream stops on such letters (recipes/utr_lm.md#tokens)."""
+    """Build UTR-LM's tokenizer: anything but A, C, G, T (U) is ``<unk>``; upstream stops on such letters.
+
+    See recipes/utr_lm.md#tokens.
+    """
     return LetterTokenizer("utr_lm", VOCAB, "AGCT", ("<pad>", "<unk>", "<cls>", "<eos>", "<mask>"), ("<sep>",))

@@ -1,4 +1,4 @@
-"""Windows of neighbouring letters as numbers: ids of k-mers, cells of motif tables."""
+"""Windows of neighboring letters as numbers: ids of k-mers, cells of motif tables."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import numpy as np
 
 
 def window_numbers(digits: np.ndarray, letters: int, base: int = 4) -> np.ndarray:
-    """Every window of so many digits, uint8 (L,), as a number, the first digit most significant.
+    """Read every window of so many digits, uint8 (L,), as a number, the first digit most significant.
 
-    Halves are put together, most of them in single bytes: a few cheap passes. (numpy multiplies bytes ten times as fast
-    as it shifts them.)
+    Halves are combined, most of them in single bytes: a few cheap passes. (numpy multiplies bytes ten times as fast as
+    it shifts them.)
+
+    Args:
+        digits: below ``base``.
+        letters: digits per window.
+        base: of the number.
 
     Returns:
-        (L - letters + 1,), or none, as narrow as the numbers allow.
+        (L - letters + 1,), or none, in the narrowest type that holds them.
     """
     if letters == 1:
         return digits
