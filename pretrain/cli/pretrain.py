@@ -40,6 +40,11 @@ def parser() -> argparse.ArgumentParser:
         "--ranks", type=positive, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for"
     )
     result.add_argument(
+        "--card",
+        metavar="NAME",
+        help="with --dry-run: does it fit this GPU, and about how fast is it (H100, A100, ...)",
+    )
+    result.add_argument(
         "--resume",
         default="auto",
         metavar="auto|never|PATH",
@@ -60,12 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault(TRACEBACK, "1")  # days of work cannot be repeated to see it
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no C++ stacks around "lost rank 3"; read by import torch
     args = parser().parse_intermixed_args(arguments)
+    if args.card and not args.dry_run:
+        raise PolymeraseError("--card estimates without running; add --dry-run")
     if not args.dry_run:
         exit_on_signal_during_startup()
     try:
         from pretrain.config import load_config
 
         config = load_config(args.config, args.settings)
+        if args.card:
+            from pretrain.planning.counted.cards import find_card
+
+            find_card(args.card)
         if args.dry_run:
             return _plan(config, args)
         return _train(config, args)
@@ -80,7 +91,7 @@ def _plan(config, args: argparse.Namespace) -> int:
     words += ["--resume", args.resume] if args.resume != "auto" else []
     for name in args.allow_change:
         words += ["--allow-change", name]
-    plan = plan_run(config, args.ranks, words, args.resume, args.allow_change)
+    plan = plan_run(config, args.ranks, words, args.resume, args.allow_change, args.card)
     print(plan.text, flush=True)
     if plan.problem is not None:
         raise PolymeraseError(f"the run cannot start: {plan.problem}")

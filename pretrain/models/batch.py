@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pretrain.models.device_kind import kind_of
 from pretrain.models.layout import Layout
 
 # Length groups per kind of device. GPU: fewer, larger kernels are worth some padding. CPU: a group is small enough for
@@ -81,13 +82,13 @@ class PackedBatch:
     def layout(self) -> Layout:
         """Grouping of the sequences by length for attention; computed once per batch and used by every layer."""
         device = self.input_ids.device
-        return Layout.build(self.lengths, device=device, **GROUPING[device.type])
+        return Layout.build(self.lengths, device=device, **GROUPING[kind_of(device)])
 
     @cached_property
     def sequence_layout(self) -> Layout:
         """Grouping for convolutions and FFTs, whose memory does not grow with pairs of tokens: larger groups."""
         device = self.input_ids.device
-        return Layout.build(self.lengths, device=device, padding=GROUPING[device.type]["padding"], pairs=None)
+        return Layout.build(self.lengths, device=device, padding=GROUPING[kind_of(device)]["padding"], pairs=None)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PackedBatch:
         """Copy the batch to another device."""

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pretrain.models.device_kind import counting, kind_of
+
 Masks = Callable[[Tensor], Tensor]
 _STEPS = 1 << 15
 _SAME_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -25,7 +27,7 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     """Zero values at ``rate`` and scale the others while training; return x itself otherwise."""
     if not training or rate == 0.0:
         return x
-    if x.device.type != "cpu":
+    if kind_of(x.device) != "cpu":
         return F.dropout(x, rate)
     return _SeededDropoutFunction.apply(x, SeededDropout.draw(rate))
 
@@ -40,7 +42,9 @@ class SeededDropout:
     @classmethod
     def draw(cls, rate: float) -> SeededDropout:
         """Draw a new seed from torch's host generator if anything is to be dropped; no device is asked."""
-        return cls(rate, int(torch.empty(1, dtype=torch.int64).random_().numpy()[0]) if rate else 0)
+        if not rate:
+            return cls(rate)
+        return cls(rate, 1 if counting() else int(torch.empty(1, dtype=torch.int64).random_().numpy()[0]))
 
     @property
     def scale(self) -> float:
@@ -79,7 +83,7 @@ def _threshold(rate: float) -> int:
 
 def _words(seed: int, device: torch.device) -> Callable[[int], Tensor]:
     """Random int64, a number of them per call; on the host from numpy's generator, twice as fast as torch's."""
-    if device.type == "cpu":
+    if kind_of(device) == "cpu":
         host = np.random.SFC64(seed)
         return lambda count: torch.from_numpy(host.random_raw(count).view(np.int64))
     generator = torch.Generator(device).manual_seed(seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Protocol
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from pretrain.errors import PolymeraseError
 from pretrain.models.batch import PackedBatch
+from pretrain.models.constants import constant
 from pretrain.models.layout import Layout
 
 
@@ -83,12 +83,6 @@ def token_rows(
         return x
     if base_token_ids is None:
         raise PolymeraseError("this model has no token for each single base, so it cannot read allele frequencies")
-    bases = table(_on_device(base_token_ids, x.device)).to(torch.float32)  # (4, D)
+    bases = table(constant(base_token_ids, x.device)).to(torch.float32)  # (4, D)
     positions = soft.positions if layout.inverse_order is None else layout.inverse_order[soft.positions]
     return x.index_copy(0, positions, (soft.freq @ bases).to(x.dtype))
-
-
-@cache
-def _on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
-    """The ids as a tensor; copied once, because the host waits for copies from ordinary memory."""
-    return torch.tensor(ids, device=device)

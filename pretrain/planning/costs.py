@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -54,6 +54,10 @@ class Memory:
     def total(self) -> float:
         """Sum of all parts, in bytes."""
         return self.weights + self.gradients + self.optimizer + self.buffers + self.activations
+
+    def with_activations(self, counted: float) -> Memory:
+        """The same with activations from another count."""
+        return replace(self, activations=counted)
 
 
 def memory_per_rank(config: Config, settings: ModelSettings, parameters: int, ranks: int, lengths: list[int]) -> Memory:

@@ -13,6 +13,7 @@ from pretrain.batches.collate import MicroBatch, MicroBatchBuilder
 from pretrain.batches.plan import Bounds, Plan, Span
 from pretrain.config import Config, dump, notes
 from pretrain.errors import PolymeraseError
+from pretrain.families import Family
 from pretrain.models import ModelSettings
 from pretrain.planning.costs import flops_per_token, memory_per_rank, optimizer_bytes, parameter_count
 from pretrain.planning.starting import launch_command, starting_point, step_notes
@@ -55,7 +56,12 @@ class _Opened:
 
 
 def plan_run(
-    config: Config, ranks: int, words: Sequence[str] = (), resume: str = "auto", allow_change: Sequence[str] = ()
+    config: Config,
+    ranks: int,
+    words: Sequence[str] = (),
+    resume: str = "auto",
+    allow_change: Sequence[str] = (),
+    card: str | None = None,
 ) -> RunPlan:
     """Open everything the run would open, and plan it. Sizes are planned without a corpus too.
 
@@ -65,6 +71,7 @@ def plan_run(
         words: of the command line, for the command that starts the run.
         resume: as the run would be told.
         allow_change: as the run would be told.
+        card: name of a GPU for which the step is counted and its time estimated.
     """
     family, settings, _ = settings_of(config)
     micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
@@ -93,6 +100,7 @@ def plan_run(
         f"steps               {config.train.steps:,} (about {_short(tokens * config.train.steps)} tokens)",
         *([f"epochs              {_epochs(opened, config.train.steps)}"] if opened else []),
         *_costs(config, settings, parameters, ranks, lengths, tokens),
+        *(_on_card(config, family, settings, opened, lengths, card, ranks) if card else []),
         *(f"note                {note}" for note in (opened.components.held_out.notes if opened else ())),
         *(f"note                {note}" for note in hints),
         "",
@@ -106,6 +114,22 @@ def plan_run(
         dump(config).rstrip(),
     ]
     return RunPlan("\n".join(lines), problem)
+
+
+def _on_card(
+    config: Config,
+    family: Family,
+    settings: ModelSettings,
+    opened: _Opened | None,
+    lengths: list[int],
+    card: str,
+    ranks: int,
+) -> list[str]:
+    from pretrain.planning.counted.report import count_config, describe_on_card
+
+    real = (opened.components.objectives, opened.components.context, opened.batch) if opened else None
+    step = count_config(config, family, settings, lengths, real)
+    return describe_on_card(step, config, settings, card, ranks)
 
 
 def _open(components: RunComponents, micro_batches: int, start: str) -> _Opened:

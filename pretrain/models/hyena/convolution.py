@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pretrain.models.device_kind import kind_of
+
 # Values of one FFT call: on a CPU few enough to stay in its cache from the FFT to the product and back, on a GPU few
 # enough for the spectra of a million tokens to take no more memory than the activations themselves
 CHUNK = {"cpu": 1 << 19, "cuda": 1 << 26}
@@ -106,5 +108,5 @@ def _by_size(blocks: Sequence[Tensor]) -> list[tuple[int, int, list[int]]]:
 def _channel_parts(kernel: Tensor, blocks: Sequence[Tensor], members: list[int], size: int) -> list[slice]:
     """Slices of channels, as many at a time as keep one FFT call within ``CHUNK`` values."""
     rows = max(len(blocks[m]) for m in members)
-    step = max(1, CHUNK[kernel.device.type] // (size * rows))
+    step = max(1, CHUNK[kind_of(kernel.device)] // (size * rows))
     return [slice(first, first + step) for first in range(0, kernel.shape[0], step)]

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pretrain.models.device_kind import kind_of
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.bias import AttentionBias
@@ -53,7 +54,7 @@ def choose_backend(
 ) -> str:
     """Return the fastest back-end that can compute this bias; called once per forward pass, logged once."""
     chosen = _choice(bias, device, dtype, dropout, head_size)
-    _log_choice(chosen, kernel_of(device.type)[0] if chosen == "recomputed" else "torch", str(dtype), device.type)
+    _log_choice(chosen, kernel_of(device)[0] if chosen == "recomputed" else "torch", str(dtype), kind_of(device))
     return chosen
 
 
@@ -62,8 +63,8 @@ def _choice(bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float
         return "recomputed"
     if not bias.in_kernels:
         return "grouped"
-    on_gpu, is_sloped = device.type == "cuda", bias.slopes is not None
-    if on_gpu and kernel_of("cuda")[0] != "triton":
+    on_gpu, is_sloped = kind_of(device) == "cuda", bias.slopes is not None
+    if on_gpu and kernel_of(device)[0] != "triton":
         return "grouped"  # SDPA's own kernels draw their dropout inside, too
     if dropout or is_sloped:
         return "recomputed"  # SDPA would want the penalty of every pair of tokens
@@ -100,7 +101,7 @@ def _plain(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout,
 def _recomputed(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:
     if not bias.in_kernels:
         raise ValueError(f"kernels do not know {type(bias).__name__}; choose_backend takes another back-end")
-    return recomputed_attention(q, k, v, bias, layout, SeededDropout.draw(dropout), kernel_of(q.device.type)[1])
+    return recomputed_attention(q, k, v, bias, layout, SeededDropout.draw(dropout), kernel_of(q.device)[1])
 
 
 def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 
+from pretrain.models.constants import constant
 from pretrain.models.transformer.settings import TransformerSettings
 
 
@@ -88,7 +88,7 @@ def alibi_slopes(heads: int) -> list[float]:
 
 
 def _alibi(settings: TransformerSettings, device: torch.device) -> Alibi:
-    return Alibi(_slopes(settings.num_attention_heads, device), settings.causal)
+    return Alibi(constant(tuple(alibi_slopes(settings.num_attention_heads)), device, torch.float32), settings.causal)
 
 
 # position_embedding_type -> bias; other types of positions have none
@@ -103,9 +103,3 @@ def position_bias(settings: TransformerSettings, device: torch.device) -> Attent
     if make is not None:
         return make(settings, device)
     return Causal() if settings.causal else NoBias()
-
-
-@cache
-def _slopes(heads: int, device: torch.device) -> Tensor:
-    """The slopes on a device; copied once, because the host waits for copies from ordinary memory."""
-    return torch.tensor(alibi_slopes(heads), dtype=torch.float32, device=device)

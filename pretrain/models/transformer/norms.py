@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pretrain.models.device_kind import kind_of
 from pretrain.models.dropout import dropout
+from pretrain.models.fused import fuse
 from pretrain.models.transformer.kernels import kernel_of
 
 Formula = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
@@ -64,7 +66,7 @@ class _BehindSum:
         """(N, D), (N, D) -> (N, D)."""
         norm: LayerNorm | RmsNorm = self  # type: ignore[assignment]
         rate = rate if norm.training else 0.0
-        if x.device.type == "cuda" and kernel_of("cuda")[0] == "triton":
+        if kind_of(x.device) == "cuda" and kernel_of(x.device)[0] == "triton":
             return compiled(norm.kind, norm.eps, rate)(x, y, norm.weight, norm.bias)
         return super().forward(x + dropout(y, rate, norm.training))  # type: ignore[misc]
 
@@ -99,6 +101,7 @@ NORMS: dict[str, Norm] = {
 }
 
 
+@cache
 def plain(kind: str, eps: float, rate: float) -> Fused:
     """Return the formula in torch's operations: (x, y, weight, bias) -> norm."""
     formula = NORMS[kind].formula
@@ -109,7 +112,6 @@ def plain(kind: str, eps: float, rate: float) -> Fused:
     return residual_norm
 
 
-@cache
 def compiled(kind: str, eps: float, rate: float) -> Fused:
-    """Return ``plain`` as one kernel for any number of tokens; masks come from torch's generator of the device."""
-    return torch.compile(plain(kind, eps, rate), dynamic=True, fullgraph=True)
+    """The same as one kernel, for any number of tokens; masks are drawn from torch's generator of the device."""
+    return fuse(plain(kind, eps, rate), kept=1)  # the sum

@@ -14,8 +14,10 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from pretrain.models.device_kind import counting, kind_of
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.bias import AttentionBias
@@ -79,14 +81,23 @@ class Kernel(Protocol):
         """
 
 
+def kernel_of(device: torch.device | str) -> tuple[str, Kernel]:
+    """The kernel for a device, with its name."""
+    if (stand_ins := counting()) is not None:
+        from pretrain.models.transformer.kernels.triton_kernel import TritonKernel
+
+        return "triton", TritonKernel(programs=stand_ins.attention_programs)
+    return _of_kind(kind_of(device))
+
+
 @cache
-def kernel_of(device_type: str) -> tuple[str, Kernel]:
+def _of_kind(kind: str) -> tuple[str, Kernel]:
     """Return the kernel for a kind of device, with its name.
 
     Triton comes with torch's builds for GPUs; to launch compiled programs it builds a few lines of C.
     """
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    if device_type == "cuda" and find_spec("triton") is not None and compiler:
+    if kind == "cuda" and find_spec("triton") is not None and compiler:
         from pretrain.models.transformer.kernels.triton_kernel import TritonKernel
 
         return "triton", TritonKernel()

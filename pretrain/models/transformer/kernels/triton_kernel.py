@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.bias import AttentionBias
-from pretrain.models.transformer.kernels import triton_programs as programs
 
 
 class TritonKernel:
@@ -20,10 +18,13 @@ class TritonKernel:
 
     Args:
         tile: queries, and keys, that one program holds.
+        programs: what is launched; by default the module ``triton_programs``.
     """
 
-    def __init__(self, tile: int = 64):
-        self._tile = tile
+    def __init__(self, tile: int = 64, programs: Any = None):
+        if programs is None:
+            from pretrain.models.transformer.kernels import triton_programs as programs
+        self._tile, self._programs = tile, programs
 
     def forward(
         self,
@@ -44,7 +45,7 @@ class TritonKernel:
         grid, tables, sizes = self._launch(q, layout)
         before = q if previous is None else previous  # a pointer that is not read
         after = before if current is None else current
-        programs.forward[grid](
+        self._programs.forward[grid](
             q, k, v, before, after, output, lse, self._slopes(bias, q), *tables, *sizes, drop.seed, drop.rate,
             HAS_BEFORE=previous is not None, WRITE=current is not None, DROP=drop.rate > 0,
             **self._formula(bias), **self._constants(q),
@@ -83,11 +84,11 @@ class TritonKernel:
             **self._constants(q),
         }
         # first the queries, which complete the gradient of the scores; the keys then read it
-        programs.backward_queries[grid](*read, grads[0], *tables, *sizes, drop.seed, drop.rate, **options)
-        programs.backward_keys[grid](*read, grads[1], grads[2], *tables, *sizes, drop.seed, drop.rate, **options)
+        self._programs.backward_queries[grid](*read, grads[0], *tables, *sizes, drop.seed, drop.rate, **options)
+        self._programs.backward_keys[grid](*read, grads[1], grads[2], *tables, *sizes, drop.seed, drop.rate, **options)
         if reverse:
             tokens, numbers = (q, k), (*sizes[:-1], -sizes[-1])
-            programs.add_product[grid](*tokens, scores, *tables, *numbers, **self._constants(q))
+            self._programs.add_product[grid](*tokens, scores, *tables, *numbers, **self._constants(q))
         return grads
 
     def _launch(self, q: Tensor, layout: Layout) -> tuple[tuple[int, int], tuple[Tensor, Tensor], tuple[Any, ...]]:
@@ -105,7 +106,7 @@ class TritonKernel:
 
     def _constants(self, q: Tensor) -> dict[str, Any]:
         return {
-            "SIZE": max(16, triton.next_power_of_2(q.shape[-1])),
+            "SIZE": max(16, 1 << (q.shape[-1] - 1).bit_length()),
             "TILE": self._tile,
             "PRECISION": "ieee" if q.dtype == torch.float32 else "tf32",
         }

@@ -48,7 +48,7 @@ def recurrent_attention(
     if isinstance(below, FactoredScores):
         output, factored = factored_attention(q, k, v, below, layout, drop)
         return output, Recurrent(factored)
-    output, scores = recomputed_attention(q, k, v, below, layout, drop, kernel_of(q.device.type)[1])
+    output, scores = recomputed_attention(q, k, v, below, layout, drop, kernel_of(q.device)[1])
     return output, Recurrent(scores)
 
 

@@ -6,7 +6,6 @@ biased scores of a layer, before the softmax, are the additive bias of the next 
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.models.batch import PackedBatch
+from pretrain.models.constants import constant
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.extras import score_maps
@@ -94,7 +94,9 @@ class PairingBias(nn.Module):
         if "pair_class" not in batch.side:
             raise ValueError('a pairing model needs batch.side["pair_class"] (see pair_classes)')
         classes = batch.layout.to_layout_order(batch.side["pair_class"])
-        table = self.output(F.gelu(self.hidden(_pair_values(classes.device)))).permute(2, 0, 1)  # (H, 6, 6)
+        table = self.output(F.gelu(self.hidden(constant(PAIR_VALUES, classes.device)[..., None]))).permute(
+            2, 0, 1
+        )  # (H, 6, 6)
         if self.memory == "none" and not is_shown:
             return Recurrent(FactoredScores(table, classes))
         seen = again or is_shown
@@ -104,9 +106,3 @@ class PairingBias(nn.Module):
     def extras(self, biases: Sequence[object], layout: Layout) -> dict[str, Any]:
         """Return the ``scores`` of every layer, see ``score_maps``."""
         return score_maps(biases, layout)
-
-
-@cache
-def _pair_values(device: torch.device) -> Tensor:
-    """The pairing values (6, 6, 1); copied once, because the host waits for copies from ordinary memory."""
-    return torch.tensor(PAIR_VALUES, device=device)[..., None]

@@ -1,0 +1,199 @@
+"""What stands in for kernels that no fake tensor knows: ours in Triton, what torch compiles, its dropout and SDPA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from pretrain.models.device_kind import Counting
+from pretrain.planning.counted.ledger import Ledger, size_of
+
+
+def stand_ins(ledger: Ledger) -> Counting:
+    """Everything a model may launch on a GPU that is not an operation of torch."""
+    return Counting("cuda", AttentionPrograms(ledger), lambda formula, kept: fused(ledger, formula, kept))
+
+
+class AttentionPrograms:
+    """The programs of ``kernels/triton_programs.py``: each launch is written down with its bytes and FLOPs.
+
+    Cells are pairs of tokens times heads; tokens are read once, as tiles of keys stay in the cache.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        for name, note in (
+            ("forward", self._forward),
+            ("backward_queries", self._queries),
+            ("backward_keys", self._keys),
+            ("add_product", self._product),
+        ):
+            setattr(self, name, _Program(note))
+
+    def _forward(self, q: Tensor, args: Any, flags: dict[str, Any]) -> None:
+        cells, tokens = self._sizes(q)
+        scores = [args[place].element_size() * cells for place in (3, 4)]
+        read = 3 * tokens + (scores[0] if flags["HAS_BEFORE"] else 0)
+        written = tokens + (scores[1] if flags["WRITE"] else 0)
+        self._add("forward", q, flags, read, written, 2)
+
+    def _queries(self, q: Tensor, args: Any, flags: dict[str, Any]) -> None:
+        cells, tokens = self._sizes(q)
+        scores, grad = (args[place].element_size() * cells for place in (6, 7))
+        stored, handed = flags["HAS_SCORES"], flags["HAS_GRAD"]
+        read = 4 * tokens + (scores if stored else 0) + (grad if handed else 0)
+        self._add("backward_queries", q, flags, read, tokens + (grad if handed else 0), 2 if stored else 3)
+
+    def _keys(self, q: Tensor, args: Any, flags: dict[str, Any]) -> None:
+        cells, tokens = self._sizes(q)
+        scores, grad = (args[place].element_size() * cells for place in (6, 7))
+        stored, handed = flags["HAS_SCORES"], flags["HAS_GRAD"]
+        reverse = flags.get("REVERSE", False)
+        read = 4 * tokens + (scores if stored else 0) + (grad if handed else 0)
+        written = 2 * tokens + (scores if reverse else 0)
+        self._add("backward_keys", q, flags, read, written, 4 if reverse or not stored else 3)
+
+    def _product(self, q: Tensor, args: Any, flags: dict[str, Any]) -> None:
+        cells, tokens = self._sizes(q)
+        scores = args[2].element_size() * cells
+        self._add("add_product", q, flags, 2 * tokens + scores, scores, 1)
+
+    def _sizes(self, q: Tensor) -> tuple[int, int]:
+        return self._ledger.pairs * q.shape[1], size_of([q])
+
+    def _add(self, name: str, q: Tensor, flags: dict[str, Any], read: float, written: float, products: int) -> None:
+        flops = 2.0 * products * self._ledger.pairs * q.shape[1] * q.shape[2]
+        use = "+".join(flag.lower() for flag in ("HAS_BEFORE", "HAS_SCORES", "DROP") if flags.get(flag))
+        dtype = str(q.dtype).removeprefix("torch.")
+        self._ledger.add(
+            f"triton::{name}[{use}]", "attention", read, written, flops=flops, dtype=dtype, heads=q.shape[1]
+        )
+
+
+class _Program:
+    """``program[grid](...)``."""
+
+    def __init__(self, note: Callable[[Tensor, Any, dict[str, Any]], None]) -> None:
+        self._note = note
+
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        return lambda *args, **flags: self._note(args[0], args, flags)
+
+
+def fused(ledger: Ledger, formula: Callable[..., Any], kept: int) -> Callable[..., Any]:
+    """The formula as one kernel forwards; backwards one, and two more where a gradient is summed over tokens."""
+
+    def run(*args: Any) -> Any:
+        return _Fused.apply(ledger, formula, kept, *args)
+
+    return run
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, ledger: Ledger, formula: Callable[..., Any], kept: int, *args: Any) -> Any:
+        ctx.ledger, ctx.formula, ctx.kept, ctx.count = ledger, formula, kept, len(args)
+        ctx.others = [None if isinstance(arg, Tensor) else arg for arg in args]
+        tensors = [arg for arg in args if isinstance(arg, Tensor)]
+        masked = ledger.masked_values
+        with ledger.muted():
+            result = formula(*args)
+            whole = result if isinstance(result, Tensor) else result[0]
+            extra = [torch.empty_like(whole) for _ in range(kept)]
+        outputs = [result] if isinstance(result, Tensor) else list(result)
+        ctx.masked = ledger.masked_values - masked
+        written = size_of([*outputs, *extra]) + ctx.masked
+        kernels = 2 if ctx.masked else 1  # one draws the seed of a mask
+        ledger.add(f"fused::{_name(formula)}", "elementwise", size_of(tensors), written, kernels=kernels)
+        ctx.save_for_backward(*tensors, *extra)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:  # type: ignore[override]
+        saved = list(ctx.saved_tensors)
+        tensors, extra = saved[: len(saved) - ctx.kept], saved[len(saved) - ctx.kept :]
+        wanted = list(ctx.needs_input_grad[3:])
+        rest = iter(tensors)
+        args = [next(rest) if other is None else other for other in ctx.others] if tensors else list(ctx.others)
+        with ctx.ledger.muted():
+            results = [torch.empty_like(arg) if want else None for arg, want in zip(args, wanted, strict=True)]
+        made, above = [r for r in results if r is not None], [g for g in grads if isinstance(g, Tensor)]
+        name, most = f"fused::{_name(ctx.formula)}_backward", max(above[0].numel(), 1)
+        summed = [r for r in made if r.numel() < most // 2]
+        read = size_of([*above, *(extra or [t for t in tensors if t.numel() >= most // 2])])
+        read += ctx.masked
+        ctx.ledger.add(name, "elementwise", read, size_of([r for r in made if r.numel() >= most // 2]))
+        if summed:
+            ctx.ledger.add(f"{name}_sums", "elementwise", read, size_of(summed), kernels=2)
+        return None, None, None, *results
+
+
+def _name(formula: Callable[..., Any]) -> str:
+    return getattr(formula, "__name__", "formula")
+
+
+class TorchKernels(TorchFunctionMode):
+    """Functions of torch that take another way on a GPU than what fake tensors on a CPU would show."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.dropout:
+            return self._dropout(*args, **kwargs)
+        if func is F.scaled_dot_product_attention and not self._ledger.is_muted:
+            return self._sdpa(*args, **kwargs)
+        if func in (Tensor.tolist, Tensor.numpy) and not self._ledger.is_muted:
+            self._ledger.host_reads.append(f"{self._ledger.phase}: {func.__name__}")
+        return func(*args, **kwargs)
+
+    def _dropout(self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        """One kernel each way, and a mask of one byte per value; none within a kernel that does it along."""
+        if not training or not p:
+            return input
+        if self._ledger.is_muted:
+            self._ledger.masked_values += input.numel()
+            return input * 1.0
+        return _Simple.apply(self._ledger, ("native_dropout", "elementwise", 0.0, input.numel(), 1, 1), input)
+
+    def _sdpa(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **_: Any) -> Tensor:
+        """torch's kernels: one forwards (and one for a mask), three backwards."""
+        heads, length, size = query.shape[1], query.shape[2], query.shape[3]
+        flops = 4.0 * query.shape[0] * heads * length * key.shape[2] * size
+        kernels = 1 + (attn_mask is not None)
+        return _Simple.apply(self._ledger, ("sdpa", "attention", flops, 0, kernels, 3), query, key, value)
+
+
+class _Simple(torch.autograd.Function):
+    """Reads its tensors and writes the like of the last one; the other way round for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, ledger: Ledger, what: tuple[str, str, float, int, int, int], *tensors: Tensor) -> Tensor:
+        name, kind, flops, mask, kernels, _ = what
+        ctx.ledger, ctx.what = ledger, what
+        with ledger.muted():
+            result = torch.empty_like(tensors[-1])
+            kept = torch.empty(mask, dtype=torch.uint8, device=result.device)
+        dtype = str(result.dtype).removeprefix("torch.")
+        ledger.add(name, kind, size_of(tensors), size_of([result, kept]), flops=flops, kernels=kernels, dtype=dtype)
+        ctx.save_for_backward(kept) if kind == "elementwise" else ctx.save_for_backward(kept, result, *tensors)
+        ctx.shapes = [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        name, kind, flops, _, _, kernels = ctx.what
+        with ctx.ledger.muted():
+            results = [torch.empty(shape, dtype=dtype, device=device) for shape, dtype, device in ctx.shapes]
+        read, dtype = size_of([grad, *ctx.saved_tensors]), str(grad.dtype).removeprefix("torch.")
+        ctx.ledger.add(
+            f"{name}_backward", kind, read, size_of(results), flops=2.5 * flops, kernels=kernels, dtype=dtype
+        )
+        return None, None, *results

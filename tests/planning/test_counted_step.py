@@ -1,0 +1,106 @@
+"""A step is counted without a GPU, and no layer launches more or waits oftener than is written down here."""
+
+import pytest
+import torch
+
+from pretrain.config import load_config
+from pretrain.errors import PolymeraseError
+from pretrain.models.device_kind import counting
+from pretrain.models.transformer.encoder import EncoderLayer
+from pretrain.planning.costs import flops_per_token
+from pretrain.planning.counted.cards import CARDS, find_card
+from pretrain.planning.counted.estimate import estimate
+from pretrain.training.initial_weights import settings_of
+from tests.planning.counting import SMALL, counted, per_layer
+
+NORMS = {"fused::residual_norm": 4}
+NORMS_BACK = {"fused::residual_norm_backward": 2, "fused::residual_norm_backward_sums": 4}
+MLP, MLP_BACK = {"gelu": 1}, {"gelu": 1, "gelu_backward": 1}
+DELTA = {"_to_copy": 2, "mul": 1}  # its sum is one of seven
+ATTENTION_BACK = {"triton::backward_keys[drop]": 1, "triton::backward_queries[drop]": 1}
+RECURRENT_BACK = {
+    "triton::add_product[]": 1,
+    "triton::backward_keys[has_scores+drop]": 1,
+    "triton::backward_queries[has_scores+drop]": 1,
+}
+# recipe and settings -> kernels of one layer, forward and backward
+LAYERS = {
+    ("rnaernie2.yaml",): (
+        {"addmm": 6, **NORMS, **MLP, "triton::forward[drop]": 1},
+        {"mm": 12, "add": 4, "sum": 7, **NORMS_BACK, **MLP_BACK, **DELTA, **ATTENTION_BACK},
+    ),
+    ("ernie.yaml",): (
+        {"addmm": 6, **NORMS, **MLP, "triton::forward[has_before+drop]": 1},
+        {"mm": 12, "add": 4, "sum": 7, **NORMS_BACK, **MLP_BACK, **DELTA, **RECURRENT_BACK},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", LAYERS)
+@pytest.mark.parametrize("phase", ["forward", "backward"])
+def test_a_layer_launches_what_is_written_down(recipe, phase):
+    """A difference names the operation that came or went; write down what is meant to stay."""
+    assert per_layer(recipe[0], phase, *recipe[1:]) == LAYERS[recipe][phase == "backward"]
+
+
+@pytest.mark.parametrize("recipe", ["rnaernie2.yaml", "ernie.yaml", "mutbert.yaml", "utr_lm.yaml"])
+def test_no_step_reads_a_value_on_the_host(recipe):
+    assert counted(recipe, 3).ledger.host_reads == []
+
+
+def test_one_launch_and_one_read_more_are_seen_with_their_names(monkeypatch):
+    usual = EncoderLayer.forward
+
+    def wasteful(self, x, bias, context):
+        x.sum().item()
+        return usual(self, x.relu(), bias, context)
+
+    monkeypatch.setattr(EncoderLayer, "forward", wasteful)
+    found = counted.__wrapped__("rnaernie2.yaml", 2)
+    assert len(found.ledger.host_reads) == 2
+    assert "_local_scalar_dense" in found.ledger.host_reads[0]
+    names = [launch.name for launch in found.ledger.launches]
+    assert names.count("relu") == 2
+
+
+def test_products_of_the_count_are_those_of_the_formula():
+    """The formula counts matrix products; an output head that reads 15 % of the tokens is a little of both."""
+    step, config = counted("rnaernie2.yaml", 3), load_config("rnaernie2.yaml", [*SMALL, "model.num_hidden_layers=3"])
+    settings = settings_of(config)[1]
+    attention = step.flops_of("attention")  # ours computes scores again twice in the backward pass
+    formula = flops_per_token(settings, 40, 0.15) * step.tokens
+    without_scores = formula - 3 * 3 * 4.0 * 40 * settings.hidden_size * step.tokens
+    assert step.flops_of("gemm") == pytest.approx(without_scores, rel=0.05)
+    assert attention == (4 + 6 + 8) * 3 * 40 * settings.hidden_size * step.tokens
+
+
+def test_memory_of_the_count_grows_with_the_batch_and_is_let_go():
+    small, large = counted("rnaernie2.yaml", 3), counted("rnaernie2.yaml", 3, lengths=(40,) * 12)
+    assert 3 < large.activation_bytes / small.activation_bytes < 4.1
+    made = sum(launch.written for launch in large.ledger.launches if launch.phase == "forward")
+    assert large.activation_bytes < made
+
+
+def test_nothing_stays_behind_after_counting():
+    counted.__wrapped__("ernie.yaml", 2)
+    assert counting() is None
+    from pretrain.models.constants import constant
+    from pretrain.models.transformer.recurrent.pairing import PAIR_VALUES
+
+    assert constant(PAIR_VALUES, torch.device("cpu"))[3, 2] == 3.0
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_an_estimate_is_never_faster_than_the_data_sheet(card):
+    step, config = counted("rnaernie2.yaml", 3), load_config("rnaernie2.yaml")
+    found, sheet = estimate(step, config, CARDS[card]), CARDS[card]
+    moved = sum(launch.read + launch.written for launch in step.ledger.launches)
+    flops = step.flops_of("gemm") + step.flops_of("attention")
+    least = max(moved / (sheet.memory_gb_s * 1e9), flops / (sheet.half_tflops * 1e12))
+    assert step.tokens / found.tokens_s > least
+
+
+def test_a_card_is_found_however_it_is_spelled_and_an_unknown_one_is_one_line():
+    assert find_card("rtx 4090") is CARDS["RTX4090"]
+    with pytest.raises(PolymeraseError, match=r"--card V100: no figures of this card; choose of H100"):
+        find_card("V100")
