@@ -128,7 +128,10 @@ def _on_card(
     from pretrain.planning.counted.report import count_config, describe_on_card
 
     real = (opened.components.objectives, opened.components.context, opened.batch) if opened else None
-    step = count_config(config, family, settings, lengths, real)
+    try:
+        step = count_config(config, family, settings, lengths, real)
+    except PolymeraseError as error:  # what the run itself cannot start without
+        return [f"on {card:<16} not counted: {error}"]
     return describe_on_card(step, config, settings, card, ranks)
 
 
