@@ -177,7 +177,7 @@ def _course(figures: dict[str, Any], run: RunRecords) -> list[tuple[str, str]]:
     for name, share in figures["target_fraction"].items():
         items.append((f"{name}: {share:.2%} of the tokens were targets", ""))
     if figures["tokens_per_second"] is not None:
-        items.append((f"{figures['tokens_per_second']:,.0f} tokens per second on average", ""))
+        items.append((f"{figures['tokens_per_second']:,.0f} tokens per second of training", ""))
     if (wait := figures["data_wait_fraction"]) is not None:
         items.append((f"{wait:.1%} of the time went into waiting for data", "bad" if wait > 0.05 else ""))
     trouble = {name: count for name, count in figures["trouble"].items() if count}

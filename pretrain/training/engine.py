@@ -103,9 +103,13 @@ class Engine:
         elif self._max_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, self._max_norm, self._norm)
 
+    def norm_on_device(self) -> Tensor | float:
+        """Global norm of the last gradient before clipping, without waiting for it."""
+        return self._norm if self._norm is not None else self.deepspeed.get_global_grad_norm()
+
     def gradient_norm(self) -> float:
-        """Global norm of the last gradient before clipping."""
-        return float(self._norm if self._norm is not None else self.deepspeed.get_global_grad_norm())
+        """The same as a number."""
+        return float(self.norm_on_device())
 
     def dropped_updates(self) -> int:
         """Updates since the start of this process that were dropped because their gradient was not finite."""

@@ -63,6 +63,7 @@ class OptimizerStep:
                     loss = loss * torch.nan  # a gradient that is not finite is dropped on all ranks
             self.engine.backward(loss)
             dropped = self.engine.end_micro_batch(self.learning_rate(span.step - 1))
+        self.stability.note_norm(span, self.engine.norm_on_device())
         if dropped:
             self.stability.dropped(span)
         return totals

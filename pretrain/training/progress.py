@@ -10,25 +10,32 @@ from typing import Any
 
 from pretrain.training.loss_reduction import StepTotals
 
+APART = ("data wait", "evaluation", "saving")
+
 
 class Progress:
-    """Throughput, data wait and remaining time, measured between log steps. Prints on rank 0 only.
+    """Throughput, remaining time, and what time went to, measured between log steps. Prints on rank 0 only.
+
+    Speed is that of training alone: evaluations and saves are told apart. On a CPU the cores that this process had
+    while it trained are told too: where a neighbour takes them, they and the speed fall together.
 
     On a terminal one line is kept up to date; elsewhere (SLURM logs) a line is printed per report.
     """
 
-    def __init__(self, steps: int, step: int, is_first: bool):
+    def __init__(self, steps: int, step: int, is_first: bool, on_cpu: bool = False):
         self._steps, self._first_step, self._step = steps, step, step
-        self._is_first = is_first
+        self._is_first, self._on_cpu = is_first, on_cpu
         self._bar = is_first and sys.stderr.isatty()
         self._steps_since, self._tokens, self._sequences = 0, 0, 0
         self._targets: dict[str, int] = {}
-        self._waited = 0.0
-        self._since = time.perf_counter()
-        self._began = self._since
+        self._spent = dict.fromkeys(APART, 0.0)
+        self._busy = 0.0  # seconds of CPU that were spent on what is told apart
+        self._since = self._began = time.perf_counter()
+        self._cpu_since = time.process_time()
 
     def __enter__(self) -> Progress:
         self._since = self._began = time.perf_counter()
+        self._cpu_since = time.process_time()
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -36,11 +43,12 @@ class Progress:
             print(file=sys.stderr)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Time spent in here is time spent waiting for data."""
-        start = time.perf_counter()
+    def apart(self, what: str) -> Iterator[None]:
+        """Time spent in here was spent on one of ``APART``, not on computing steps."""
+        start, busy = time.perf_counter(), time.process_time()
         yield
-        self._waited += time.perf_counter() - start
+        self._spent[what] += time.perf_counter() - start
+        self._busy += time.process_time() - busy
 
     def advance(self, step: int, totals: StepTotals) -> None:
         """A step is done."""
@@ -58,12 +66,17 @@ class Progress:
 
         ``OBJECTIVE/target_fraction``: targets per token, for masked language modelling the share that was masked.
         """
-        now = time.perf_counter()
-        seconds = max(now - self._since, 1e-9)
+        now, cpu, spent = time.perf_counter(), time.process_time(), self._spent
+        training = max(now - self._since - spent["evaluation"] - spent["saving"], 1e-9)
+        compute = max(training - spent["data wait"], 1e-9)
         steps, tokens = max(self._steps_since, 1), max(self._tokens, 1)
         values = {
-            "tokens_per_second": self._tokens / seconds,
-            "data_wait_fraction": self._waited / seconds,
+            "tokens_per_second": self._tokens / training,
+            "data_wait_fraction": spent["data wait"] / training,
+            "compute_seconds": compute,
+            "evaluation_seconds": spent["evaluation"],
+            "saving_seconds": spent["saving"],
+            "cpu_cores": max(cpu - self._cpu_since - self._busy, 0.0) / compute,
             "tokens_per_step": self._tokens / steps,
             "sequences_per_step": self._sequences / steps,
             **{f"{name}/target_fraction": count / tokens for name, count in self._targets.items()},
@@ -75,14 +88,18 @@ class Progress:
         ]
         accuracy = f"  accuracy {means[key]:.3f}" if (key := _first(means, "/accuracy")) else ""
         accuracy = (f" ({', '.join(apart)})" if apart else "") + accuracy
+        cores = f" on {values['cpu_cores']:.1f} cores" if self._on_cpu else ""
+        other = "".join(f", {what} {spent[what]:.1f} s" for what in ("evaluation", "saving") if spent[what])
         went_wrong = "".join(f"  {kind.replace('_', ' ')} {count}" for kind, count in bad.items() if count)
         self.say(
             f"step {self._step}/{self._steps}  loss {loss:.4f}{accuracy}  {values['tokens_per_second']:,.0f} tokens/s  "
-            f"data wait {values['data_wait_fraction']:.1%}  left {_duration(left)}{went_wrong}",
+            f"compute {compute:.1f} s{cores}, data wait {values['data_wait_fraction']:.1%}{other}  "
+            f"left {_duration(left)}{went_wrong}",
             update=True,
         )
         self._steps_since, self._tokens, self._sequences, self._targets = 0, 0, 0, {}
-        self._waited, self._since = 0.0, now
+        self._spent, self._busy = dict.fromkeys(APART, 0.0), 0.0
+        self._since, self._cpu_since = now, cpu
         return values
 
     def say(self, text: str, update: bool = False) -> None:

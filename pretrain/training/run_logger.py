@@ -34,7 +34,8 @@ class RunLogger:
         self._metrics = MetricsFile(run_dir)
         self._tracker: Tracker | None = None
         self._learned: list[str] = []  # at the last evaluation, in words
-        self.progress = Progress(components.config.train.steps, start.step, dist_context.is_first)
+        on_cpu = dist_context.device.type == "cpu"
+        self.progress = Progress(components.config.train.steps, start.step, dist_context.is_first, on_cpu)
 
     @property
     def tracking_run(self) -> str | None:

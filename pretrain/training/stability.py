@@ -56,6 +56,9 @@ class StabilityMonitor:
         self.counts = {"dropped_updates": 0, "nonfinite_losses": 0, "loss_spikes": 0, "roll_backs": 0}
         self._mean, self._variance, self._seen = 0.0, 0.0, 0
         self._noted: list[tuple[StepSpan, Tensor]] = []
+        self._norms: dict[int, Tensor | float] = {}  # step -> norm of its gradient, on the device until read
+        self._usual_norm = math.nan
+        self._max_norm = config.optimizer.max_grad_norm
         self._bad_steps: set[int] = set()
         self._to_undo: list[StepSpan] = []
         self._returns: tuple[int, int] = (-1, 0)  # checkpoint, how often it was gone back to
@@ -72,6 +75,10 @@ class StabilityMonitor:
         """Remember the loss of a step, this rank's share of it, on the device."""
         self._noted.append((span, loss))
 
+    def note_norm(self, span: StepSpan, norm: Tensor | float) -> None:
+        """Remember the norm of a step's gradient before clipping; all ranks have the same."""
+        self._norms[span.step] = norm
+
     def read(self) -> bool:
         """Judge the noted losses. Collective. Returns whether the last one is a spike whose update is to be skipped."""
         if not self._noted:
@@ -80,21 +87,30 @@ class StabilityMonitor:
             torch.stack([loss for _, loss in self._noted]).double(), self._dist_context
         ).tolist()
         noted, self._noted = self._noted, []
-        return [self._judge(span, loss) for (span, _), loss in zip(noted, losses, strict=True)][-1]
+        norms, self._norms = {step: float(norm) for step, norm in self._norms.items()}, {}
+        judged = [
+            self._judge(span, loss, norms.pop(span.step, math.nan))
+            for (span, _), loss in zip(noted, losses, strict=True)
+        ]
+        for norm in norms.values():  # where spikes are skipped, a loss is judged before its gradient is there
+            self._remember_norm(norm)
+        return judged[-1]
 
-    def _judge(self, span: StepSpan, loss: float) -> bool:
-        """Whether the update of this step is to be skipped because its loss is a spike."""
+    def _judge(self, span: StepSpan, loss: float, norm: float) -> bool:
+        """Whether the update of this step is to be skipped because its loss is a spike. norm: of its gradient."""
         policy = self._settings.on_spike
         if not math.isfinite(loss):
             self.counts["nonfinite_losses"] += 1
             self._bad(span, self._settings.on_bad_step, f"the loss is {loss}")
             return False
-        ceiling, usual = self._ceiling(), self._mean
+        ceiling, usual, deviation = self._ceiling(), self._mean, self._deviation()
         self._remember(min(loss, ceiling))
         if loss <= ceiling:
+            self._remember_norm(norm)
             return False
         self.counts["loss_spikes"] += 1
-        self._tell(span.step, loss, usual, policy)
+        far = f"{loss:.4g} where {usual:.4g} is usual, {(loss - usual) / deviation:.0f} deviations above"
+        self._tell(span.step, f"{far}, at {self._circumstances(span.step, norm)}", policy)
         if policy != "count":
             self._bad(span, policy, f"the loss is {loss:.4g} where {usual:.4g} is usual")
         return policy == "skip"
@@ -128,26 +144,36 @@ class StabilityMonitor:
         """Take up the state of the checkpoint of ``step``. What was counted since then did happen: it stays counted."""
         self.restore(state | {"counts": {}})
         self.counts["roll_backs"] += 1
-        self._noted, self._bad_steps = [], set()
+        self._noted, self._norms, self._bad_steps = [], {}, set()
         self._returns = (step, self._returns[1] + 1 if self._returns[0] == step else 1)
         if self._returns[1] > self._settings.bad_steps_in_a_row:
             raise RunError(f"went back to the checkpoint of step {step} {self._returns[1]} times; {_ADVICE}")
 
-    def _tell(self, step: int, loss: float, usual: float, policy: str) -> None:
+    def _circumstances(self, step: int, norm: float) -> str:
+        """Rate and gradient of a step, in words. Where spikes are skipped the gradient is not known yet."""
+        rate = f"a learning rate of {self._learning_rate(step - 1):.3g}"
+        if not math.isfinite(norm):
+            return rate
+        usual = f", {self._usual_norm:.3g} is usual" if math.isfinite(self._usual_norm) else ""
+        clipped = f", clipped to {self._max_norm:.3g}" if 0 < self._max_norm < norm else ""
+        return f"{rate} and a gradient norm of {norm:.3g}{usual}{clipped}"
+
+    def _tell(self, step: int, what: str, policy: str) -> None:
         """Where a spike begins. Those that stop the run or take it back are said by whoever does so."""
         quiet, self._last_spike = step - self._last_spike, step
         if quiet < _QUIET_STEPS or policy not in _SPIKE_ADVICE:
             return
-        rate = self._learning_rate(step - 1)
-        self._untold.append((step, f"the loss jumped to {loss:.4g} where {usual:.4g} is usual, at a learning rate of "
-                                   f"{rate:.3g}{_SPIKE_ADVICE[policy]}"))  # fmt: skip
+        self._untold.append((step, f"the loss jumped to {what}{_SPIKE_ADVICE[policy]}"))
 
     def _ceiling(self) -> float:
         """The highest loss that is no spike."""
         limit = self._settings.spike_deviations
         if not limit or self._seen < _FIRST_STEPS:
             return math.inf
-        return self._mean + limit * max(math.sqrt(self._variance), _LEAST_DEVIATION * abs(self._mean))
+        return self._mean + limit * self._deviation()
+
+    def _deviation(self) -> float:
+        return max(math.sqrt(self._variance), _LEAST_DEVIATION * abs(self._mean), 1e-12)
 
     def _remember(self, loss: float) -> None:
         self._seen += 1
@@ -155,6 +181,12 @@ class StabilityMonitor:
         step = loss - self._mean
         self._mean += weight * step
         self._variance = (1 - weight) * (self._variance + weight * step * step)
+
+    def _remember_norm(self, norm: float) -> None:
+        """Of steps that are no spikes; what is usual is learned anew after a resume, for it changes no decision."""
+        if math.isfinite(norm):
+            usual = self._usual_norm if math.isfinite(self._usual_norm) else norm
+            self._usual_norm = _MEMORY * usual + (1 - _MEMORY) * norm
 
     def _bad(self, span: StepSpan, policy: str, what: str) -> None:
         if span.step in self._bad_steps:

@@ -80,7 +80,7 @@ class Trainer:
         )
         with contextlib.closing(steps):
             while state.step < train.steps and not self.update.asked_to_stop and not self.early_stopping.exhausted:
-                with self.logger.progress.waiting():
+                with self.logger.progress.apart("data wait"):
                     mine = next(steps)
                 span = StepSpan(state.step + 1, state.position, mine.end)
                 totals = self.update(span, mine.micro_batches)
@@ -137,10 +137,12 @@ class Trainer:
         self.logger.numbers(self.state.step, values, batch_digest=totals.digest)
 
     def _evaluate(self) -> None:
-        step = self.state.step
-        values = self.evaluator.run(self.engine)
-        if self.dist_context.is_first:  # baselines are measured by one rank, at its first evaluation
-            figures = self.evaluator.figures(values)
+        step, figures = self.state.step, {}
+        with self.logger.progress.apart("evaluation"):
+            values = self.evaluator.run(self.engine)
+            if self.dist_context.is_first:  # baselines are measured by one rank, at its first evaluation
+                figures = self.evaluator.figures(values)
+        if self.dist_context.is_first:
             self.logger.numbers(step, values | self.evaluator.numbers(figures))
             self.logger.progress.say(self.evaluator.describe(step, figures))
             self.logger.held_out(step, figures)
@@ -152,7 +154,8 @@ class Trainer:
             self.logger.event(step, self.early_stopping.describe())
 
     def _save(self, last: bool = False) -> None:
-        problem = self.saver.save(self.state, self.logger.tracking_run, last)
+        with self.logger.progress.apart("saving"):
+            problem = self.saver.save(self.state, self.logger.tracking_run, last)
         if problem is not None:
             self.logger.event(self.state.step, f"warning: {problem}; going on (train.on_save_failure)")
 

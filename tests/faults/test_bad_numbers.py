@@ -40,6 +40,9 @@ def feed(judge: StabilityMonitor, losses: list[float], first: int = 1, every: in
     """Losses of steps, read every so often."""
     for step, loss in enumerate(losses, first):
         judge.note(stretch(step), torch.tensor(loss))
+        if judge.needs_every_loss:
+            judge.read()
+        judge.note_norm(stretch(step), torch.tensor(1.0 if loss > 3 else 0.5))
         if step % every == 0:
             judge.read()
     judge.read()
@@ -58,12 +61,16 @@ def test_a_spike_is_counted_wherever_it_is_read_and_noise_is_not():
 
 def test_where_a_spike_begins_is_told_with_what_to_do_and_once():
     for policy, advice in (("count", "train.on_spike=roll_back"), ("skip", "its update was skipped")):
-        judge = guard(on_spike=policy, steps=1000)
+        settings = tree(Path("run"), Path("corpus"), train__on_spike=policy, train__steps=1000)
+        settings["optimizer"]["max_grad_norm"] = 0.75
+        judge = StabilityMonitor(check(settings, "test"), ALONE)
         feed(judge, [*NOISY, 4.0, 4.1, *NOISY, 4.0])
         (first, text), (second, _) = judge.to_tell()
         assert (first, second) == (61, 123)
         rate = learning_rate(config_of(steps=1000))(60)
-        assert text.startswith(f"the loss jumped to 4 where 2 is usual, at a learning rate of {rate:.3g}; ")
+        norm = "" if policy == "skip" else " and a gradient norm of 1, 0.5 is usual, clipped to 0.75"
+        said = f"the loss jumped to 4 where 2 is usual, 56 deviations above, at a learning rate of {rate:.3g}{norm}; "
+        assert text[: len(said)] == said
         assert advice in text
         assert judge.to_tell() == []
     judge = guard(on_spike="roll_back")
