@@ -19,7 +19,8 @@ from pretrain.benchmarking.contestants import CONTESTANTS, BenchmarkBatch, Bench
 from pretrain.benchmarking.hardware import Stopwatch, describe, peak_bytes, peak_flops
 from pretrain.benchmarking.profiling import operations
 from pretrain.config import Config
-from pretrain.distributed.context import free_port, init_distributed
+from pretrain.distributed.context import init_distributed
+from pretrain.distributed.launchers import free_port
 from pretrain.errors import PolymeraseError
 from pretrain.training.components import build_components
 from pretrain.training.engine import Engine

@@ -128,8 +128,10 @@ def speaks() -> bool:
     A launcher ends all ranks as soon as one has ended with an error, and the one that speaks may still be importing:
     the others wait to be ended.
     """
-    ranks = (("RANK", "SLURM_PROCID"), ("LOCAL_RANK", "SLURM_LOCALID"))
-    if any(os.environ.get(ours, os.environ.get(slurm, "0")) == "0" for ours, slurm in ranks):
+    from pretrain.distributed.launchers import find_place
+
+    place = find_place()
+    if place.rank == 0 or place.local_rank == 0:
         return True
     time.sleep(_LINGER_S)
     return False

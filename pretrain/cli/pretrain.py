@@ -117,8 +117,8 @@ def _train(config, args: argparse.Namespace) -> int:
         check_device,
         init_distributed,
         raise_on_any_rank,
-        set_rank_environment,
     )
+    from pretrain.distributed.launchers import missing_srun, set_rank_environment
     from pretrain.training.components import RunComponents, build_components
     from pretrain.training.trainer import build_trainer
 
@@ -134,6 +134,8 @@ def _train(config, args: argparse.Namespace) -> int:
         problem = str(error)  # the other ranks may be well, and would wait for this one
         if os.environ["RANK"] == "0":
             _say(f"error: {problem}")  # at once: whoever waits for the others may never get to say it
+        if missing_srun() is not None:
+            return 2  # there are no others
     dist_context = init_distributed(
         engine.timeout_s, engine.require_gpu, engine.lost_rank_s, engine.interface, engine.port
     )

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from pretrain.distributed.heartbeat import HeartbeatMonitor
+from pretrain.distributed.launchers import missing_srun, set_rank_environment
 from pretrain.errors import PolymeraseError, RunError
 
 T = TypeVar("T")
@@ -38,30 +39,6 @@ class DistributedContext:
         return self.rank == 0
 
 
-def set_rank_environment(port: int | None = None) -> None:
-    """Set RANK and its companions if no launcher has: from SLURM, or for a single process.
-
-    ``python launch/pretrain.py`` and ``srun python launch/pretrain.py`` then work like ``deepspeed
-    launch/pretrain.py``; without these variables DeepSpeed looks for MPI (recipes/deepspeed.md#environment-variables).
-
-    Args:
-        port: of the rendezvous; None derives it from the number of the SLURM job, or takes any free one.
-    """
-    env = os.environ
-    if "RANK" not in env:
-        if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
-            env["RANK"], env["WORLD_SIZE"] = env["SLURM_PROCID"], env["SLURM_NTASKS"]
-            env["LOCAL_RANK"] = env.get("SLURM_LOCALID", "0")
-            env.setdefault("MASTER_ADDR", _first_host(env["SLURM_JOB_NODELIST"]))
-            env.setdefault("MASTER_PORT", str(port or 20000 + int(env.get("SLURM_JOB_ID", "0")) % 20000))
-        else:
-            env.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
-            env.setdefault("MASTER_ADDR", "127.0.0.1")
-            env.setdefault("MASTER_PORT", str(port or free_port()))
-    env.setdefault("LOCAL_RANK", "0")
-    env.setdefault("LOCAL_SIZE", env["WORLD_SIZE"])
-
-
 def check_device(precision: str) -> None:
     """Refuse a precision that the devices of this host do not have, before ranks wait for each other.
 
@@ -82,26 +59,12 @@ def check_device(precision: str) -> None:
         raise PolymeraseError(f"engine.precision=bf16: {name} does not compute in bf16; set engine.precision=fp16")
 
 
-_BATCH_STEP = "4294967291"  # number of the batch script among the steps of a SLURM job
 _QUIET_S = 15  # ranks start at different times; nobody wants to hear of a few seconds
-
-
-def _missing_srun() -> str | None:
-    """Advice where SLURM announces several tasks to a process that no srun has started; None elsewhere."""
-    env = os.environ
-    if int(env.get("SLURM_NTASKS", "1")) < 2 or "SLURM_PROCID" not in env:
-        return None
-    if env.get("SLURM_STEP_ID", env.get("SLURM_STEPID", _BATCH_STEP)) != _BATCH_STEP:
-        return None
-    return (
-        f"this is SLURM's batch step, one process of {env['SLURM_NTASKS']}: start all of them with "
-        "srun python launch/pretrain.py ..., or one alone with SLURM_NTASKS=1"
-    )
 
 
 def _say_who_is_waited_for(where: str, rank: int, world_size: int) -> Callable[[], None]:
     """Have rank 0 say when the others take long, at once if they cannot come. Call the result when all are there."""
-    advice = _missing_srun()
+    advice = missing_srun()
 
     def say() -> None:
         line = f"rank {rank} waits for {world_size - 1} more ranks at {where}"
@@ -152,7 +115,7 @@ def init_distributed(
         control = _open_groups(gpu, timeout)
         heartbeat = HeartbeatMonitor(rank, world_size, lost_rank_s) if world_size > 1 else None
     except RuntimeError as error:
-        advice = _missing_srun()
+        advice = missing_srun()
         raise RunError(
             f"not all {world_size} ranks came together at {where}, where one waits {timeout_s} s (engine.timeout_s); "
             f"rank {rank} on {socket.gethostname()} saw: {str(error).splitlines()[0]}"
@@ -235,19 +198,3 @@ def _quiet_cpu_deepspeed() -> None:
     import deepspeed.ops
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-
-
-def free_port() -> int:
-    """Return a port of this machine that no process listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _first_host(nodes: str) -> str:
-    """``n[03-05,09],m1`` -> ``n03``."""
-    head = nodes.split(",", 1)[0]
-    if "[" not in head:
-        return head
-    prefix, inside = head.split("[", 1)
-    return prefix + inside.rstrip("]").split("-", 1)[0]

@@ -69,6 +69,12 @@ class Run:
         command = [str(Path(sys.executable).with_name(launcher)), count, str(ranks), "--master_port", str(free_port())]
         return self._process([*command, script, "--config", str(self.config), *words], 0)
 
+    def start_command(self, launcher: list[str], first_in_path: Path, *words: str) -> subprocess.Popen:
+        """A launcher with its own words, found in that folder or in PATH."""
+        self.starts += 1
+        path = f"{first_in_path}{os.pathsep}{os.environ['PATH']}"
+        return self._process([*launcher, "--config", str(self.config), *words], 0, PATH=path)
+
     def on_host(self, host: list[str], launcher: str, *words: str, **env: str) -> subprocess.Popen:
         """``LAUNCHER WORDS launch/pretrain.py --config ...`` on a host of :class:`tests.multinode.hosts.Hosts`."""
         script = [LAUNCH, "--config", str(self.config)]
