@@ -1,1 +1,1 @@
-"""What a loss has to beat: statistical readers that are told what the model is told, and nothing of what it learned."""
+"""Baselines: statistical readers that are told what the model is told, and nothing of what it learned."""

@@ -17,9 +17,9 @@ class TargetLosses:
 
     Attributes:
         loss: float64 (M,).
-        hits: bool (M,), the likeliest answer is right; None where answers are no classes.
-        weight: float64 (M,), what each counts for.
-        sequence: int64 (M,), which held-out sequence it belongs to: sequences are independent, their targets are not.
+        hits: bool (M,), whether the likeliest answer is right; None if answers are not classes.
+        weight: float64 (M,).
+        sequence: int64 (M,), held-out sequence of each: sequences are independent, their targets are not.
         baselines: name -> loss (M,); the best constant answer first.
     """
 
@@ -30,7 +30,7 @@ class TargetLosses:
     baselines: dict[str, np.ndarray] = field(default_factory=dict)
 
     def figures(self, rows: np.ndarray | None = None) -> dict[str, Any]:
-        """Of all targets, or of some, bool (M,): loss, its standard error, accuracy, baselines, and the best of them.
+        """Summarize all targets, or some, bool (M,): loss, standard error, accuracy, baselines, the best of them.
 
         ``difference`` is the loss minus that of the best baseline, ``constant_difference`` minus that of the constant
         answer, each with a standard error of its own: losses are paired target by target.
@@ -54,10 +54,10 @@ class TargetLosses:
 
 
 def mean_and_error(values: np.ndarray, weight: np.ndarray, sequence: np.ndarray) -> tuple[float, float | None]:
-    """Weighted mean of values (M,) and its standard error over sequences; None where there is only one.
+    """Return the weighted mean of values (M,) and its standard error over sequences; None if there is only one.
 
-    The mean is a ratio of sums over sequences; its error follows from how far each sequence's sum lies from what the
-    mean says (the delta method), so many targets in few sequences claim no more than those few allow.
+    The mean is a ratio of sums over sequences; its error follows from how far each sequence's sum lies from the one the
+    mean predicts (the delta method), so many targets in few sequences claim no more than those few allow.
     """
     _, row = np.unique(sequence, return_inverse=True)
     total = np.bincount(row, weight)
@@ -70,7 +70,7 @@ def mean_and_error(values: np.ndarray, weight: np.ndarray, sequence: np.ndarray)
 
 
 def verdict(figures: dict[str, Any], than: str = "") -> str:
-    """``better`` or ``worse`` than the best baseline beyond two standard errors, ``level``, or ``unknown``."""
+    """Return ``better`` or ``worse`` than the best baseline beyond two standard errors, ``level``, or ``unknown``."""
     difference, error = figures.get(f"{than}difference"), figures.get(f"{than}difference_standard_error")
     if difference is None or error is None:
         return "unknown"

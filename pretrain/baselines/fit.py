@@ -1,4 +1,4 @@
-"""Which readers a loss is compared with, by what one of its targets is."""
+"""The choice of baselines for an objective, by the scope of its targets."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pretrain.objectives.base import TOKEN_SCOPES
 
 
 class Baselines(Protocol):
-    """Readers of one objective's targets, fitted on training samples."""
+    """Baselines of one objective's targets, fitted on training samples."""
 
     def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
-        """Name -> loss (M,) of each target, in the objective's unit; the best constant answer first."""
+        """Return name -> loss (M,) of each target, in the objective's unit; the best constant answer first."""
 
 
 class NoBaselines:
-    """Nothing to compare with."""
+    """No baselines, for targets that none is made for."""
 
     def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
-        """Nothing."""
+        """Return nothing."""
         return {}
 
 
@@ -41,14 +41,14 @@ READERS: dict[str, Callable[..., Baselines]] = {
 def fit_baselines(
     name: str, objectives: dict[str, Objective], train: Iterable[MicroBatch], components: Any, sequences: int
 ) -> Baselines:
-    """The readers of one objective, fitted on training micro-batches.
+    """Fit the baselines of one objective on training micro-batches.
 
     Args:
         name: the objective.
         objectives: all of the run.
-        train: micro-batches; only as many are read as the readers need.
+        train: micro-batches; only as many are read as the baselines need.
         components: of the run: its tokenizer and its context.
-        sequences: held-out sequences they will be asked about.
+        sequences: number of held-out sequences.
     """
     if objectives[name].scope in TOKEN_SCOPES and not objectives[name].is_likelihood:
         return NoBaselines()  # readers give probabilities of tokens, and this loss is not made of them

@@ -1,4 +1,4 @@
-"""Token targets of a micro-batch as letters: what the model sees of them, and what the right answer is."""
+"""Token targets of a micro-batch as letters: what the model sees of them, and the right answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LetterTable:
     Attributes:
         k: letters per token.
         stride: letters from one token to the next; below k tokens overlap.
-        fixed: all nucleotide tokens have k letters; else (byte pairs) letters do not say which token stands there.
+        fixed: whether all nucleotide tokens have k letters; if not (byte pairs), letters do not determine the token.
         codes: uint8 (V, k), 0-3 = A, C, G, U/T.
         length: int64 (V,), letters of a token; 0 for special tokens.
     """
@@ -55,7 +55,7 @@ class LetterTable:
 
     @property
     def overlaps(self) -> bool:
-        """Whether a letter stands in several tokens."""
+        """Whether a letter is part of several tokens."""
         return self.stride < self.k
 
 
@@ -64,15 +64,15 @@ class TokenTargets:
     """M targets among the letters of their sequences; between sequences lie MARGIN symbols OTHER.
 
     Attributes:
-        true: uint8, all letters as they are.
-        seen: uint8, all letters as the model sees them: HIDDEN, or shown (random ones too).
-        first: int64 (M,), where in both each target begins.
-        unknown: bool (M, k), which letters of the target no other visible token shows.
+        true: uint8, the original letters.
+        seen: uint8, the letters as the model sees them: HIDDEN, or shown (random ones too).
+        first: int64 (M,), index in both at which each target begins.
+        unknown: bool (M, k), letters of the target that no other visible token shows.
         token: int64 (M,), the right token; of soft labels the reference.
-        shown: int64 (M,), what the model sees in its place; -1 where it sees the mask token, or nothing.
-        usable: bool (M,), the target is a nucleotide (k-mer).
-        share: float64 (M, 4), how often each letter is the right one, of soft labels; else None.
-        shown_share: float64 (M, 4), the letter shown; a mixture where allele frequencies are.
+        shown: int64 (M,), the token in its place; -1 if that is the mask token, or nothing.
+        usable: bool (M,), whether the target is a nucleotide (k-mer).
+        share: float64 (M, 4), frequency of each letter, of soft labels; otherwise None.
+        shown_share: float64 (M, 4), the letter shown; a mixture of letters for allele frequencies.
         length: int64 (M,), letters of its sequence.
     """
 
@@ -89,12 +89,12 @@ class TokenTargets:
 
     @property
     def is_hidden(self) -> np.ndarray:
-        """bool (M,)."""
+        """Whether each target is hidden, bool (M,)."""
         return self.shown < 0
 
 
 def token_targets(batch: MicroBatch, name: str, objectives: dict[str, Objective], table: LetterTable) -> TokenTargets:
-    """The targets of an objective that asks for tokens, in their order."""
+    """Return the targets of an objective that predicts tokens, in their order."""
     following = objectives[name].scope == "next_tokens"
     shown_ids = batch.packed.input_ids.numpy()
     ids, selected = shown_ids.copy(), np.zeros(len(shown_ids), bool)
@@ -133,7 +133,11 @@ def token_targets(batch: MicroBatch, name: str, objectives: dict[str, Objective]
 
 
 def layout(ids: np.ndarray, offsets: np.ndarray, table: LetterTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All letters with margins between sequences; where each token (N,) begins there; letters per sequence (S,)."""
+    """Lay all letters out with margins between sequences.
+
+    Returns:
+        The letters; the index at which each token (N,) begins there; letters per sequence (S,).
+    """
     length = table.length[ids]
     if table.overlaps:
         length = np.where(length > 0, table.k, 0)

@@ -1,8 +1,8 @@
-"""Markov chains over letters of every order up to 16: what a letter costs a reader of the letters next to it.
+"""Markov chains over letters of every order up to 16: the loss of a reader of neighboring letters.
 
-Counts of training sequences, read twice: as they are, and as the model sees them, where a hidden letter is a symbol of
-its own. An order falls back on the one below where it has seen little, so orders may grow until nothing is gained. Low
-orders are dense tables, high ones sorted lists of the contexts that were seen.
+Training sequences are counted twice: as they are, and as the model sees them, where a hidden letter is a symbol of
+its own. An order falls back on the one below where it has few counts, so orders may grow until nothing is gained. Low
+orders are dense tables, high ones sorted lists of the contexts that occurred.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _CHUNK = 1 << 16  # targets looked at together
 
 
 class MarkovChains:
-    """Chains of order 0 to 16 of one set of sequences; the table of an order is made when it is first asked for.
+    """Chains of order 0 to 16 of one set of sequences; the table of an order is made on first use.
 
     Args:
         true: uint8 symbols of all training sequences, MARGIN symbols OTHER at both ends and between sequences.
         seen: the same as the model sees them. Of this second reading only contexts that differ from the first count.
-        priors: of orders 0 to 16, so many observations the next lower order counts for.
+        priors: for orders 0 to 16, the number of observations that the next lower order counts for.
     """
 
     def __init__(self, true: np.ndarray, seen: np.ndarray, priors: tuple[float, ...] = (_PRIOR,) * (HIGHEST + 1)):
@@ -49,12 +49,12 @@ class MarkovChains:
         self._tables: list[_Table] = []
 
     def log_left(self, before: np.ndarray) -> Iterator[np.ndarray]:
-        """log P(letter) (M, 4) by orders 0, 1, 2, … from the symbols before it, uint8 (M, K), the nearest one first."""
+        """Yield log P(letter) (M, 4) by orders 0, 1, 2, … from the symbols before it, uint8 (M, K), nearest first."""
         for _, shares in self._by_order(before):
             yield np.log(shares)
 
     def log_both(self, seen: np.ndarray, at: np.ndarray, order: int) -> np.ndarray:
-        """log P(letter | what is seen on both sides) by orders 0 to ``order``, (order + 1, M, 4).
+        """Return log P(letter | what is seen on both sides) by orders 0 to ``order``, (order + 1, M, 4).
 
         Proportional to the product of the transitions that the letter takes part in; for a chain that is its exact
         conditional. A hidden letter is equally likely to be hidden whatever stands here, so it is no evidence.
@@ -102,11 +102,14 @@ class MarkovChains:
         return self._tables[order]
 
     def learn_priors(self, seen: np.ndarray, at: np.ndarray, true: np.ndarray) -> None:
-        """Choose how far each order is trusted, from the lowest up, on sequences that were not counted: a letter seen
-        twice behind eleven others is chance in one corpus and a relative in another.
+        """Choose the weight of each order, from the lowest up, on sequences that were not counted.
+
+        A letter seen twice after eleven others is chance in one corpus and a relative in another.
 
         Args:
-            seen: their symbols. at: int64 (M,), letters that are asked for. true: their values (M,).
+            seen: their symbols.
+            at: int64 (M,), letters that are predicted.
+            true: their values (M,).
         """
         self._tables, self.priors = [], self.priors[:1]
         rows, letter = np.arange(len(at)), true.astype(np.int64)
@@ -167,11 +170,13 @@ class _Table:
 
 
 class OrderSearch:
-    """Which orders lose least on letters that were not counted.
+    """The orders with the lowest loss on letters that were not counted.
 
     Args:
         chains: of all but a slice of the training sequences.
-        seen: symbols of the slice. at: int64 (M,), letters of it that are hidden. true: their values (M,).
+        seen: symbols of the slice.
+        at: int64 (M,), letters of it that are hidden.
+        true: their values (M,).
         both: whether both sides are read.
     """
 
@@ -186,7 +191,7 @@ class OrderSearch:
 
     @cached_property
     def both(self) -> int:
-        """Best order from both sides; 0 where they are not read."""
+        """Best order from both sides; 0 if they are not read."""
         if not self._both:
             return 0
         return int(np.argmin([self._loss(log) for log in self._chains.log_both(self._seen, self._at, HIGHEST)]))
@@ -196,7 +201,7 @@ class OrderSearch:
 
 
 def affordable_order(order: int, targets: int) -> int:
-    """The highest order up to this one at which reading from both sides costs a bounded number of look-ups."""
+    """Return the highest order up to this one at which reading both sides costs a bounded number of look-ups."""
     while order > LOWEST and targets * 4 * order * (order + 1) > _WORK:
         order -= 1
     return order

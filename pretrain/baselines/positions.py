@@ -1,4 +1,4 @@
-"""Readers of single places: a class by the letter that stands there, and by the letters next to it."""
+"""Baselines of single positions: a class by the letter there, and by its neighbors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TARGETS = 2_000_000  # training targets that are counted
 
 
 class PositionBaselines:
-    """Counts of classes by what the model sees at a place: nothing, the letter, and its neighbours step by step.
+    """Counts of classes by what the model sees at a position: nothing, the letter, and its neighbors step by step.
 
     Args: see :class:`pretrain.baselines.tokens.TokenBaselines`.
     """
@@ -57,7 +57,7 @@ class PositionBaselines:
         return (counts + _PRIOR * lower) / (counts.sum(axis=1, keepdims=True) + _PRIOR)
 
     def _look_up(self, number: int, around: np.ndarray) -> np.ndarray:
-        """Shares (M, classes) of the widest neighbourhood up to ``number`` that was seen."""
+        """Shares (M, classes) of the widest neighborhood up to ``number`` that occurred."""
         found = np.repeat(self._tables[0][1], len(around), axis=0)
         for width in range(number):
             keys, shares = self._tables[width + 1]
@@ -68,7 +68,7 @@ class PositionBaselines:
         return found
 
     def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
-        """Name -> loss in nats (M,) of each target of a held-out micro-batch. ``constant`` first."""
+        """Return name -> loss in nats (M,) of each target of a held-out micro-batch. ``constant`` first."""
         target = batch.targets[self._name]["target"].numpy()
         around = self._neighbourhoods(batch)
         names = ["constant", "given_letter", *(f"given_{width}_neighbors" for width in range(1, _REACH + 1))]
@@ -92,7 +92,7 @@ class PositionBaselines:
 
 
 def _key(around: np.ndarray, width: int) -> np.ndarray:
-    """The letter and ``width`` neighbours on each side as one number, int64 (M,)."""
+    """The letter and ``width`` neighbors on each side as one number, int64 (M,)."""
     key = np.zeros(len(around), np.int64)
     for column in range(_REACH - width, _REACH + width + 1):
         key = key * SYMBOLS + around[:, column]

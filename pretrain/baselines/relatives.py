@@ -1,8 +1,8 @@
-"""The nearest training relative: copy the letter that stands at the same place in the most similar training sequence.
+"""The nearest training relative: copy the letter at the same place in the most similar training sequence.
 
-The bar for memorised homology. Words of 11 letters that a sequence shares with training sequences give diagonals on
-which both may be laid side by side; each target takes that of the most frequent ones whose letters around agree best.
-How far a copied letter can be trusted follows from that agreement, as counted on a slice of the training sequences.
+The baseline for memorized homology. Words of 11 letters that a sequence shares with training sequences give diagonals
+of possible alignments; each target takes that of the most frequent ones whose letters around agree best. The trust in
+a copied letter follows from that agreement, as counted on a slice of the training sequences.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class NearestRelative:
         """Count how often copied letters are right, by agreement, on sequences that are not in the index.
 
         Args:
-            seen: their symbols as the model sees them. at: int64 (M,), letters asked for. true: their values (M,).
+            seen: their symbols as the model sees them.
+            at: int64 (M,), letters that are predicted.
+            true: their values (M,).
         """
         letter, agreement = self.copy(seen, at)
         found = letter < OTHER
@@ -45,11 +47,11 @@ class NearestRelative:
         self._trust = (right + 0.5) / (asked + 2.0)  # two observations of chance
 
     def trust_as(self, other: NearestRelative) -> None:
-        """Take over what another index has learned of trust."""
+        """Take over the trust that another index has learned."""
         self._trust = other._trust
 
     def log_shares(self, seen: np.ndarray, at: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-        """log P(letter) (M, 4): the copied letter by its trust, the others as ``otherwise`` (log, (M, 4)) has them."""
+        """Return log P(letter) (M, 4): the copied letter by its trust, the others as in ``otherwise`` (log, (M, 4))."""
         letter, agreement = self.copy(seen, at)
         rows = np.flatnonzero(letter < OTHER)
         copied, trust = letter[rows].astype(np.int64), self._trust[agreement[rows]]
@@ -62,8 +64,10 @@ class NearestRelative:
         return result
 
     def copy(self, seen: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The letter of the best relative uint8 (M,), OTHER where there is none, and how many more letters around it
-        agree than differ, int64 (M,)."""
+        """Return the letter of the best relative uint8 (M,), OTHER if there is none, and its agreement int64 (M,).
+
+        The agreement is the number of letters around it that agree minus those that differ.
+        """
         candidates = self._diagonals(seen)[_sequence_of(seen)[at]]  # (M, D)
         letter, agreement = np.full(len(at), OTHER, np.uint8), np.zeros(len(at), np.int64)
         rows = np.flatnonzero((candidates != _NONE).any(axis=1))

@@ -1,4 +1,4 @@
-"""Readers of whole sequences: a number by length and composition, a class by counts of k-mers."""
+"""Baselines of whole sequences: a number by length and composition, a class by counts of k-mers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _K = 4  # longest k-mers whose counts tell classes apart
 
 
 class SequenceBaselines:
-    """Regressions on what can be counted in a sequence as the model sees it.
+    """Regressions on features of a sequence as the model sees it.
 
     Numbers: ridge regression on the length, then on length and counts of letters and pairs. Classes: logistic
     regression on k-mer counts up to k = 4.
@@ -92,7 +92,7 @@ class SequenceBaselines:
         return make_pipeline(StandardScaler(), last).fit(features, self._target)
 
     def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
-        """Name -> loss (M,) of each target of a held-out micro-batch. ``constant`` first."""
+        """Return name -> loss (M,) of each target of a held-out micro-batch. ``constant`` first."""
         target, features = batch.targets[self._name]["target"].numpy(), self._features(batch)
         result = {"constant": self._constant(target)}
         for key, columns in self._readers().items():

@@ -1,7 +1,7 @@
-"""Readers of tokens: letters, letters given what is shown, Markov chains of every order, the nearest training relative.
+"""Baselines of tokens: letters, letters given what is shown, Markov chains of every order, the nearest relative.
 
-Each is told what the model is told. At a hidden target that is what stands around it; at a shown one also the token
-shown there, which is the right one as often as among training targets. So nobody who reads that token alone, without
+Each is told what the model is told. At a hidden target that is its surroundings; at a shown one also the token
+shown there, which is the right one as often as among training targets. So no reader of that token alone, without
 any context, is better than the baselines.
 """
 
@@ -24,7 +24,7 @@ _SLICE_TARGETS = 20_000  # letters of the slice that are asked for
 
 
 class TokenBaselines:
-    """Fitted on training micro-batches, asked about held-out ones.
+    """Baselines fitted on training micro-batches and applied to held-out ones.
 
     Args:
         name: the objective.
@@ -32,7 +32,7 @@ class TokenBaselines:
         tokenizer: of the run.
         context: of the run.
         train: micro-batches of training samples; reading stops after LETTERS letters.
-        sequences: held-out sequences there will be; bounds how far both sides are read.
+        sequences: number of held-out sequences; bounds how far both sides are read.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class TokenBaselines:
             self._relatives.trust_as(trust)
 
     def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
-        """Name -> loss in nats (M,) of each target of a held-out micro-batch. ``letters`` first."""
+        """Return name -> loss in nats (M,) of each target of a held-out micro-batch. ``letters`` first."""
         found = token_targets(batch, self._name, self._objectives, self._table)
         result = {"letters": self._by_tokens(found, told=False)}
         if self._shown:
@@ -134,7 +134,7 @@ class TokenBaselines:
         return self._told(found, shares, self.token_share[found.shown]) if told else -np.log(shares)
 
     def _told(self, found: TokenTargets, right: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        """Loss (M,) where a reader gives the right token this probability and the shown one that (M,)."""
+        """Loss (M,) of a reader that gives the right token this probability and the shown one that (M,)."""
         same = found.shown == found.token
         drawn = self._drawn[found.shown]
         seen = np.where(same, self._kept, (1 - self._kept) * drawn)
@@ -210,8 +210,10 @@ class TokenBaselines:
         return result
 
     def _kmer_shares(self, found: TokenTargets, letters: np.ndarray) -> np.ndarray:
-        """P(token of these letters (M, k)) by order (K + 1, M): each letter that no visible token shows, from the left;
-        0 where a visible token contradicts."""
+        """P(token of these letters (M, k)) by order (K + 1, M), from the letters no visible token shows.
+
+        It is 0 where a visible token contradicts.
+        """
         order, k = self._left, self._table.k
         before = found.seen[found.first[:, None] - np.arange(order, 0, -1)]
         shares = np.ones((order + 1, len(letters)))

@@ -1,4 +1,4 @@
-"""What a figure says, in words: "below" and "above" only where a difference is beyond two standard errors."""
+"""Figures in words: "below" and "above" only for a difference beyond two standard errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ADVICE = (
 
 
 def label(key: str, name: str) -> str:
-    """A baseline of an objective as a reader wants it: ``markov_both_5`` is a Markov chain of order 5, both sides."""
+    """Name a baseline for a reader: ``markov_both_5`` is a Markov chain of order 5, both sides."""
     if key in ("letters", "constant"):
         return OBJECTIVES[name].baseline
     if found := re.fullmatch(r"markov_(left|both)_(\d+)", key):
@@ -37,12 +37,12 @@ def label(key: str, name: str) -> str:
 
 
 def plus_minus(value: float, error: float | None) -> str:
-    """``1.3803 ± 0.0021``, or the value alone."""
+    """Format ``1.3803 ± 0.0021``, or the value alone."""
     return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
 
 
 def compared(figures: dict[str, Any], name: str) -> str:
-    """A difference to the best baseline as a clause, such as ``0.0210 ± 0.0030 below … (1.4013)``."""
+    """Format a difference to the best baseline as a clause, such as ``0.0210 ± 0.0030 below … (1.4013)``."""
     best = figures["best_baseline"]
     against = f"{label(best, name)} ({figures['baselines'][best]:.4f})"
     difference, error = figures["difference"], figures["difference_standard_error"]
@@ -56,7 +56,7 @@ def compared(figures: dict[str, Any], name: str) -> str:
 
 
 def clause(name: str, part: str, figures: dict[str, Any]) -> str:
-    """One part of one objective: its loss, then the best baseline and how far that is."""
+    """Format one part of one objective: its loss, then the best baseline and the difference."""
     where = "" if part == "all" else f" at {part} positions"
     loss = plus_minus(figures["loss"], figures["standard_error"])
     accuracy = f", accuracy {figures['accuracy']:.3f}" if "accuracy" in figures else ""
@@ -68,12 +68,12 @@ def clause(name: str, part: str, figures: dict[str, Any]) -> str:
 
 
 def main_part(figures: dict[str, Any]) -> str:
-    """The part that counts: hidden targets, where there are some, else all."""
+    """Return the part that counts: hidden targets if there are some, else all."""
     return next(part for part in ("hidden", "all") if "loss" in figures.get(part, {}))
 
 
 def conclusion(objectives: dict[str, dict[str, Any]]) -> list[str]:
-    """What a run learned, one sentence per objective; what to try where that is little or nothing."""
+    """Say what a run learned, one sentence per objective, with advice if that is little or nothing."""
     lines = []
     for name, figures in objectives.items():
         part = main_part(figures)

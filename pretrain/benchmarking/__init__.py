@@ -1,5 +1,5 @@
-"""How fast a run is, beside what a user would pick instead: the training step and the way of the data.
+"""Speed of a run beside the common alternatives: the training step, and the data path.
 
 Contestants of a training step live in processes of their own (memory is measured per process) and step in turn, so that
-whatever else the machine does hits all alike. Ratios between contestants of one run are what to trust.
+other load on the machine affects all alike. Trust ratios between contestants of one run.
 """

@@ -1,4 +1,4 @@
-"""How long computing waits for other ranks: the collectives of DeepSpeed, timed where they are called.
+"""Time that computing waits for other ranks: the collectives of DeepSpeed, timed where they are called.
 
 All of them go through the methods of one object, so those are timed and nothing else is touched. DeepSpeed's own
 communication log waits for the device at every call, which would slow down what it measures.
@@ -20,9 +20,9 @@ COLLECTIVES = (
 
 
 def watch_collectives(watch: Stopwatch) -> None:
-    """From now on, time in collectives counts for their own phase, not for the one in which they are called.
+    """Count time in collectives for a phase of its own from now on, not for the one in which they are called.
 
-    On a GPU that is the time the stream that computes waits for them: what overlaps with computing costs nothing.
+    On a GPU that is the time that the computing stream waits for them: communication that overlaps costs nothing.
     """
     from deepspeed.comm import comm
 

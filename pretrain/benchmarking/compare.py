@@ -1,4 +1,4 @@
-"""Steps of several contestants in turn, and what they add up to."""
+"""Steps of several contestants in turn, and their comparison."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ UTILISATION = (
 def compare(
     config: Config, names: list[str], course: BenchmarkPlan, warmup: int, max_seconds: float, profile: bool = False
 ) -> dict[str, Any]:
-    """Run the contestants over the course, one step each in turn, until it ends or time is up (after a whole round).
+    """Run the contestants over the plan, one step each in turn, until it ends or time is up (after a whole round).
 
-    Before, they warm up on its first batches, ``warmup`` steps or as long as time is, whichever is less.
+    Before that, they warm up on its first batches, ``warmup`` steps or as long as time allows, whichever is less.
 
     Returns:
         Per contestant its measurements; ``ratios``: ours divided by each other, in tokens per second of the same rounds
-        and in peak memory of a rank; ``hardware``; ``profile`` of one step of ours, where asked for.
+        and in peak memory of a rank; ``hardware``; ``profile`` of one step of ours, if asked for.
     """
     with ExitStack() as stack:
         remotes = [stack.enter_context(contestant_process(name, config, course)) for name in names]

@@ -1,4 +1,4 @@
-"""Who steps against whom: each contestant makes its batches and computes a loss; one optimiser for all."""
+"""The contestants: each makes its batches and computes a loss; all share one optimizer."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ _MEGABATCH = 50  # batches that transformers' group_by_length sorts together
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """Which samples are run over: the stream from its start, ``sequences`` for each rank in each step. ``rank``: whose
-    course this is."""
+    """The samples of a benchmark: the stream from its start, ``sequences`` for each rank in each step.
+
+    ``rank`` is the rank whose samples these are.
+    """
 
     steps: int
     sequences: int
@@ -36,14 +38,14 @@ class BenchmarkPlan:
     rank: int = 0
 
     def spans(self) -> list[tuple[int, int]]:
-        """The samples of each step of this rank."""
+        """Return the samples of each step of this rank."""
         micro_batches_per_rank = range(self.rank, self.steps * self.ranks, self.ranks)
         return [(n * self.sequences, (n + 1) * self.sequences) for n in micro_batches_per_rank]
 
 
 @dataclass(frozen=True)
 class BenchmarkBatch:
-    """One batch: what ``loss`` reads, real tokens, and tokens that are computed (padding included)."""
+    """One batch: arguments of ``loss``, real tokens, and tokens that are computed (padding included)."""
 
     data: Any
     tokens: int
@@ -52,20 +54,20 @@ class BenchmarkBatch:
 
 
 class Contestant(Protocol):
-    """A model, and the batches it is fed."""
+    """A model, and its batches."""
 
     model: nn.Module
     uses_deepspeed: bool
 
     def loads(self) -> Iterator[BenchmarkBatch]:
-        """The batches of the course, in order; making one counts as waiting for data."""
+        """Yield the batches of the plan, in order; making one counts as waiting for data."""
 
     def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
-        """Forward pass through ``network`` (the model, or the engine around it)."""
+        """Run the forward pass through ``network`` (the model, or the engine around it)."""
 
 
 class Ours:
-    """The packed encoder, fed by the training loader."""
+    """The packed encoder with the training loader."""
 
     uses_deepspeed = True
 
@@ -74,6 +76,7 @@ class Ours:
         self._builder, self._course = components.batches("train"), course
 
     def loads(self) -> Iterator[BenchmarkBatch]:
+        """Yield packed micro-batches."""
         course = self._course
         plan = Plan(self._builder.lengths_at, Bounds(sequences=course.sequences), course.ranks)
         for step in load_steps(plan, 0, self._builder.make, course.rank, course.ranks, 0):
@@ -83,6 +86,7 @@ class Ours:
             yield BenchmarkBatch(batch, batch.tokens, batch.tokens, sum(length * length for length in lengths))
 
     def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
+        """Return the weighted sum of all objectives."""
         batch: MicroBatch = load.data
         packed, targets = to_device(batch, device)
         torch.manual_seed(batch.dropout_seed)
@@ -103,6 +107,7 @@ class HuggingFace:
         self._builder = components.batches("train")
 
     def loads(self) -> Iterator[BenchmarkBatch]:
+        """Yield batches padded to their longest sequence."""
         for rows in self._batches():
             lengths = [len(row.ids) for row in rows]
             s = self._settings
@@ -112,6 +117,7 @@ class HuggingFace:
             )
 
     def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
+        """Return the loss of transformers' class."""
         return network(**{name: value.to(device, non_blocking=True) for name, value in load.data.items()}).loss
 
     def _batches(self) -> Iterator[list[Row]]:
@@ -145,6 +151,7 @@ class MinimalLoop(HuggingFace):
         self._half = components.config.engine.precision != "fp32"
 
     def loss(self, network: Callable[..., Any], load: BenchmarkBatch, device: torch.device) -> Tensor:
+        """Return the loss of the hand-written model."""
         names = ("input_ids", "attention_mask", "labels")
         with torch.autocast(device.type, torch.bfloat16, enabled=self._half):
             return network(*(load.data[name].to(device, non_blocking=True) for name in names))
@@ -159,7 +166,7 @@ CONTESTANTS: dict[str, Callable[[RunComponents, BenchmarkPlan], Contestant]] = {
 
 
 def hugging_face_model(family: Family, settings: Any) -> nn.Module:
-    """The family's masked-LM class with random weights. SDPA, except for pairing models, whose scores it hides."""
+    """Build the family's masked-LM class with random weights; SDPA, except for pairing models."""
     import transformers
 
     form = form_of(family, settings)

@@ -36,8 +36,11 @@ WANTED = {"base": ">= 5 M", "kmer": ">= 5 M", "span": ">= 3 M", "motif": ">= 3 M
 
 
 def data_path_rows(folder: Path, motifs: list[str], scratch: Path) -> list[dict[str, Any]]:
-    """Every strategy that fits the corpus, beside transformers' tokenizer and collator; then the first batch of a large
-    corpus. One row per figure: stage, unit, ours, peer_name, peer, ratio, wanted, skipped."""
+    """Measure every strategy that fits the corpus, beside transformers' tokenizer and collator.
+
+    Then the first batch of a large corpus. One row per figure: stage, unit, ours, peer_name, peer, ratio, wanted,
+    skipped.
+    """
     corpus = open_corpus(folder)
     rows = []
     if corpus.kind == "sequences":
@@ -106,16 +109,18 @@ def _collator_rate(corpus: Corpus, scratch: Path) -> float:
 
 
 class MadeUpTable:
-    """As many sequences as asked for, without a file: lengths are drawn, letters come from one short text."""
+    """A table of any number of sequences, without a file: lengths are drawn, letters come from one short text."""
 
     def __init__(self, count: int):
         self.lengths = draw_lengths(count)
         self._letters = np.frombuffer(random_letters(1 << 16), np.uint8)
 
     def has(self, column: str) -> bool:
+        """Return False: there are no further columns."""
         return False
 
     def gather(self, rows: np.ndarray) -> Ragged:
+        """Return the sequences of rows int64 (S,)."""
         offsets = offsets_of(self.lengths[rows])
         return Ragged(np.take(self._letters, np.arange(offsets[-1]), mode="wrap"), offsets)
 
@@ -144,7 +149,7 @@ def _many_sequence_rows() -> list[dict[str, Any]]:
 
 
 def _measured_row(table: MadeUpTable, count: str, peer: str, shuffle: float) -> dict[str, Any]:
-    """Moving to another place where the tokens of each sequence were counted beforehand."""
+    """Seeking in a corpus whose tokens per sequence were counted beforehand."""
     tokenizer = build_tokenizer("kmer6_nonoverlapping")
     rule = cast(Measured, tokenizer.lengths)
     builder = _builder(table, tokenizer, rule.fewest(table.lengths).astype(np.uint16))  # exact: no N among the letters

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def figure(stage: str, unit: str, ours: float, peer_name: str, peer: float | None, wanted: str) -> dict[str, Any]:
-    """A row of the report: rates (or seconds) in ``unit``, their ratio, what is wanted; peer None: there is none."""
+    """Return a row of the report: rates (or seconds) in ``unit``, their ratio, the target; peer None: there is none."""
     return {
         "stage": stage,
         "unit": unit,

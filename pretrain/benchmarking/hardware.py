@@ -1,4 +1,4 @@
-"""What the measurements run on: device, clock, memory, and the rate that a matrix product reaches."""
+"""The hardware of a measurement: device, clock, memory, and the rate of a matrix product."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PEAK_FLOPS = {
 
 
 def describe(device: torch.device) -> dict[str, str | int]:
-    """Device, threads and versions, for the head of a table."""
+    """Return device, threads and versions, for the head of a table."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {
         "device": name,
@@ -45,7 +45,7 @@ def _cpu_name() -> str:
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> tuple[float, str]:
-    """FLOP/s that utilisation is a share of, and where the number is from: the data sheet, or a matrix product here."""
+    """Return the FLOP/s that utilization refers to, and their source: the data sheet, or a matrix product here."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         for (part, size), flops in PEAK_FLOPS.items():
@@ -76,7 +76,7 @@ class Stopwatch:
         self._marks: list[tuple[str, Any]] = []
 
     def enter(self, phase: str) -> str:
-        """It is this phase from now on, "" for none; returns the one before."""
+        """Start a phase, "" for none; returns the one before."""
         before, self._phase = self._phase, phase
         if self._stream is not None:
             event = torch.cuda.Event(enable_timing=True)
@@ -87,11 +87,11 @@ class Stopwatch:
         return before
 
     def looks_elsewhere(self) -> bool:
-        """Whether this thread now feeds a stream of the GPU that is not the one watched."""
+        """Tell whether this thread now feeds a stream of the GPU that is not the one watched."""
         return self._stream is not None and torch.cuda.current_stream() != self._stream
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of each phase since the last reading."""
+        """Return the seconds of each phase since the last reading."""
         marks, self._marks = self._marks, []
         if self._stream is not None:
             marks[-1][1].synchronize()
@@ -103,10 +103,10 @@ class Stopwatch:
 
 
 def peak_bytes(step: Callable[[], object], device: torch.device) -> int:
-    """Peak of what tensors hold during ``step``, weights and optimiser state included.
+    """Return the peak memory of tensors during ``step``, weights and optimizer state included.
 
-    On a CPU it is counted from the allocations that the profiler sees, and not from the size of the process, because
-    what the C library keeps for later use depends on the order of sizes more than on the need.
+    On a CPU it is counted from the allocations that the profiler sees, not from the size of the process, because what
+    the C library keeps for later use depends on the order of sizes more than on the need.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -125,7 +125,7 @@ _WITH_MEMORY = (torch.Tensor, torch.nn.Parameter)  # other classes stand in for 
 
 
 def live_bytes() -> int:
-    """What the tensors of this process hold on the CPU, each storage once."""
+    """Return the bytes of all tensors of this process on the CPU, each storage once."""
     storages: dict[int, int] = {}
     for thing in gc.get_objects():
         if type(thing) in _WITH_MEMORY and thing.device.type == "cpu":

@@ -1,4 +1,4 @@
-"""A hand-written BERT in plain PyTorch: what the least code costs, without our encoder and without DeepSpeed."""
+"""A hand-written BERT in plain PyTorch: the cost of the least code, without our encoder and without DeepSpeed."""
 
 from __future__ import annotations
 

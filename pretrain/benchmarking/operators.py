@@ -20,7 +20,7 @@ ROUNDS = 5
 
 
 def plain_hyena(operator: HyenaOperator, x: Tensor, sequences: int) -> Tensor:
-    """The operator on sequences of one length, (S * T, D) -> (S * T, D), as the formula says it with torch.fft."""
+    """Apply the operator to sequences of one length, (S * T, D) -> (S * T, D), by its formula with torch.fft."""
     width = x.shape[1]
     z = operator.input(x).view(sequences, -1, 3 * width).transpose(1, 2)  # (S, 3D, T)
     length = z.shape[-1]
@@ -34,7 +34,7 @@ def plain_hyena(operator: HyenaOperator, x: Tensor, sequences: int) -> Tensor:
 
 
 def operator_rows() -> list[dict[str, Any]]:
-    """Thousand tokens per CPU second of each operator and of its plain form, in turn, on one thread from here on."""
+    """Measure thousand tokens per CPU second of each operator and of its plain form, in turn, on one thread."""
     torch.set_num_threads(1)
     rows = []
     for length, sequences, width in HYENA_CASES:
@@ -44,7 +44,7 @@ def operator_rows() -> list[dict[str, Any]]:
 
 
 def hyena_rates(length: int, sequences: int, width: int, rounds: int = ROUNDS) -> tuple[float, float]:
-    """Ours and the plain form's, the best of some rounds after one that does not count."""
+    """Return the rates of ours and the plain form, the best of some rounds after one that does not count."""
     settings = HyenaSettings(16, width, 1, 4 * width, length + 2, pad_token_id=4, mask_token_id=3)
     operator = HyenaOperator(settings)
     tokens = length * sequences

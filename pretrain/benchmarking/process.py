@@ -1,4 +1,4 @@
-"""One contestant in a process of its own, or one for each rank, told step by step what to do."""
+"""One contestant in a process of its own, or one per rank, controlled step by step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PHASES = ("data_wait", "forward", "backward", "optimizer", communication.PHASE)
 
 @dataclass(frozen=True)
 class StepTiming:
-    """One optimiser step: seconds of each phase, the mean over ranks, and how much all of them computed."""
+    """One optimizer step: seconds of each phase, the mean over ranks, and the tokens of all ranks."""
 
     seconds: tuple[float, ...]
     tokens: int
@@ -49,11 +49,11 @@ class ContestantHandle:
         self.facts: dict[str, Any] = {}
 
     def wait(self) -> None:
-        """Until it is ready to step; several are started at once and waited for afterwards."""
+        """Wait until it is ready to step; several are started at once and waited for afterwards."""
         self.facts = self._receive()[0]
 
     def step(self) -> StepTiming:
-        """Compute one step, alone on the machine; returns when it is done."""
+        """Compute one step, alone on the machine."""
         ranks = [StepTiming(**answer) for answer in self.ask("step")]
         phases = zip(*(rank.seconds for rank in ranks), strict=True)
         seconds = tuple(sum(phase) / len(ranks) for phase in phases)
@@ -61,7 +61,7 @@ class ContestantHandle:
         return StepTiming(seconds, tokens, cells, squares)
 
     def ask(self, what: str) -> list[Any]:
-        """What a public method of the far end returns, by rank."""
+        """Call a public method of the far end and return its results, by rank."""
         for connection in self._connections:
             connection.send(what)
         return self._receive()
@@ -79,7 +79,7 @@ class ContestantHandle:
 
 @contextmanager
 def contestant_process(name: str, config: Config, course: BenchmarkPlan) -> Iterator[ContestantHandle]:
-    """Start the ranks of a contestant, which build their model and wait. Ended on leaving."""
+    """Start the ranks of a contestant, which build their model and wait; they end when the context is left."""
     context = multiprocessing.get_context("spawn")
     for variable, quiet in _QUIET_PROFILER.items():
         os.environ.setdefault(variable, quiet)

@@ -1,4 +1,4 @@
-"""Where the time of one step goes, operation by operation, with torch's profiler."""
+"""Time of one step, operation by operation, with torch's profiler."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ KINDS = {  # kind -> names of operations of a CPU and of kernels of a GPU
 
 
 def operations(step: Callable[[], object], device: torch.device) -> list[dict[str, Any]]:
-    """Operations of one step by their own time, the largest first: operation, kind, share, milliseconds, calls.
+    """List operations of one step by their own time, the largest first: operation, kind, share, milliseconds, calls.
 
-    Own time is that without operations called inside: of kernels on a GPU, of the host's operations on a CPU. What has
-    no other kind reads and writes memory, one value after another. The last rows sum up small operations of each kind.
+    Own time excludes operations called inside: it is that of kernels on a GPU and of the host's operations on a CPU.
+    The kind of everything without another one is reading and writing memory. The last rows sum up small operations of
+    each kind.
     """
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
@@ -47,5 +48,5 @@ def operations(step: Callable[[], object], device: torch.device) -> list[dict[st
 
 
 def kind(operation: str) -> str:
-    """Matrix product, attention, communication, or everything else."""
+    """Return the kind of an operation: matrix product, attention, communication, or everything else."""
     return next((name for name, names in KINDS.items() if re.search(names, operation)), "memory")

@@ -1,4 +1,4 @@
-"""The table a person reads."""
+"""The report of a comparison as a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TITLES = {
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report of ``compare`` as text."""
+    """Format the report of ``compare`` as text."""
     hardware = report["hardware"]
     lines = [
         f"{hardware['device']}, ranks: {report['ranks']}, threads: {hardware['threads']}, torch {hardware['torch']}; "

@@ -1,4 +1,4 @@
-"""The same samples in the other form: from our packed micro-batches to padded batches of transformers' classes."""
+"""From our packed micro-batches to padded batches of transformers' classes, with the same samples."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ from pretrain.objectives.base import IGNORE
 
 @dataclass(frozen=True)
 class Row:
-    """One sample: ids int64 (T,) after corruption, labels int64 (T,) with IGNORE where nothing is predicted, and what
-    allele frequencies replace: columns int64 (R,), freq float32 (R, 4)."""
+    """One sample.
+
+    Attributes:
+        ids: int64 (T,) after corruption.
+        labels: int64 (T,), IGNORE where nothing is predicted.
+        columns: int64 (R,), tokens that are allele frequencies.
+        freq: float32 (R, 4), their frequencies.
+    """
 
     ids: Tensor
     labels: Tensor
@@ -27,7 +33,7 @@ class Row:
 
 
 def rows_of(batch: MicroBatch) -> list[Row]:
-    """The samples of a micro-batch with the hidden tokens that objectives ask for."""
+    """Return the samples of a micro-batch with the hidden tokens that objectives predict."""
     packed = batch.packed
     labels = torch.full_like(packed.input_ids, IGNORE)
     for name, count in batch.counts.items():
@@ -46,8 +52,11 @@ def rows_of(batch: MicroBatch) -> list[Row]:
 def padded(
     rows: Sequence[Row], pad_id: int, vocab_size: int, base_ids: Sequence[int] | None, pairing: bool
 ) -> dict[str, Tensor]:
-    """Inputs of a masked-LM class, padded to the longest row: ids (B, T), or rows of probabilities (B, T, V) where
-    there are allele frequencies; ``selected_positions`` for pairing models."""
+    """Build the inputs of a masked-LM class, padded to the longest row.
+
+    Ids (B, T), or rows of probabilities (B, T, V) if there are allele frequencies; ``selected_positions`` for pairing
+    models.
+    """
     longest = max(len(row.ids) for row in rows)
     ids = torch.stack([F.pad(row.ids, (0, longest - len(row.ids)), value=pad_id) for row in rows])
     labels = torch.stack([F.pad(row.labels, (0, longest - len(row.ids)), value=IGNORE) for row in rows])

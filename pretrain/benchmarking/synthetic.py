@@ -9,7 +9,7 @@ MEDIAN_NT, SIGMA, SHORTEST_NT, LONGEST_NT = 121, 0.55, 39, 1022
 
 
 def draw_lengths(count: int, length: int | None = None, seed: int = 0) -> np.ndarray:
-    """int32 (count,): all ``length``, or log-normal like non-coding RNA."""
+    """Draw int32 (count,): all ``length``, or log-normal like non-coding RNA."""
     if length is not None:
         return np.full(count, length, np.int32)
     logs = np.random.default_rng(seed).normal(np.log(MEDIAN_NT), SIGMA, count)
@@ -17,5 +17,5 @@ def draw_lengths(count: int, length: int | None = None, seed: int = 0) -> np.nda
 
 
 def random_letters(count: int, seed: int = 1) -> bytes:
-    """``count`` letters of A, C, G, U."""
+    """Draw ``count`` letters of A, C, G, U."""
     return np.random.default_rng(seed).choice(np.frombuffer(b"ACGU", np.uint8), count).tobytes()

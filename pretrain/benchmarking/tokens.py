@@ -1,4 +1,4 @@
-"""Text to ids: every kind of tokenizer on one core, beside numpy looking bytes up in a table and no more."""
+"""Tokenizing: every kind of tokenizer on one core, beside numpy's look-up of bytes in a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ BPE_TOKENS = 1024
 
 
 def tokenisation_rows(scratch: Path) -> list[dict[str, Any]]:
-    """MB of sequence per CPU second to a whole TokenBatch (ids, offsets, maskable); ``scratch`` takes a BPE file."""
+    """Measure MB of sequence per CPU second to a whole TokenBatch (ids, offsets, maskable).
+
+    A BPE file is written to ``scratch``.
+    """
     letters = np.frombuffer(b"ACGT", np.uint8)[np.random.default_rng(0).integers(0, 4, SEQUENCES * LENGTH_NT)]
     batch = Ragged(letters, np.arange(SEQUENCES + 1) * LENGTH_NT)
     table = np.arange(256, dtype=np.int32)

@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def bench(args: argparse.Namespace) -> dict[str, Any]:
-    """Every task asked for, on every model; without ``--json`` each table is printed when it is done."""
+    """Run every task asked for on every model; without ``--json`` each table is printed when it is done."""
     from pretrain.evaluation.bench.keep import check_head, keep
     from pretrain.evaluation.bench.run import run_task
     from pretrain.evaluation.bench.saved import Saved

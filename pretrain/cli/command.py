@@ -1,4 +1,4 @@
-"""How commands begin and end: wrong use, wrong input, an interruption and a reader who left are one line each."""
+"""Start and end of commands: wrong use, wrong input, an interruption and a closed pipe are one line each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 
 
 class Parser(argparse.ArgumentParser):
-    """Epilogs keep their lines; wrong use is one line."""
+    """An argument parser whose epilogs keep their lines and whose usage errors are one line."""
 
     def __init__(self, prog: str, description: str, epilog: str):
         super().__init__(
@@ -34,25 +34,26 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        """Raise the usage error as PolymeraseError."""
         raise PolymeraseError(f"{message}; see {self.prog} --help")
 
 
 def program(name: str) -> str:
-    """How a command was called: through the console script, or as a script of a clone."""
+    """Return how a command was called: through the console script, or as a script of a clone."""
     if Path(sys.argv[0]).name == "polymerase":
         return f"polymerase {name}"
     return f"{'deepspeed' if name == 'pretrain' else 'python'} launch/{name}.py"
 
 
 def positive(text: str) -> int:
-    """Type of options that count something."""
+    """Parse an option that counts something."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
     return int(text)
 
 
 def as_json(result: Any) -> str:
-    """One JSON object; numbers that are not finite become null, which every reader knows."""
+    """Format one JSON object; numbers that are not finite become null, which every reader knows."""
     return json.dumps(_finite(result), indent=1, allow_nan=False)
 
 
@@ -65,7 +66,7 @@ def _finite(value: Any) -> Any:
 
 
 def command(main: Callable[P, int]) -> Callable[P, int]:
-    """Decorates the main function of a command; what it raises becomes a line on stderr and an exit status.
+    """Decorate the main function of a command: what it raises becomes a line on stderr and an exit status.
 
     2: wrong input or use. 130: interrupted. 1: anything else; the line names where it happened, and with
     POLYMERASE_TRACEBACK=1 it is raised.
@@ -123,9 +124,9 @@ def _complain(line: str, status: int) -> int:
 
 
 def speaks() -> bool:
-    """Whether this rank says what is wrong before the ranks have met: those of one host have the same to say.
+    """Tell whether this rank reports errors before the ranks have met: those of one host have the same to report.
 
-    A launcher ends all ranks as soon as one has ended with an error, and the one that speaks may still be importing:
+    A launcher ends all ranks as soon as one has ended with an error, and the one that reports may still be importing:
     the others wait to be ended.
     """
     from pretrain.distributed.launchers import find_place

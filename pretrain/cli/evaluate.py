@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
-    """Option --fasta."""
+    """Run the option --fasta."""
     from pretrain.evaluation import causal
     from pretrain.evaluation.model import load_model
     from pretrain.evaluation.pseudo_perplexity import pseudo_likelihoods, summary
@@ -111,7 +111,7 @@ def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def embeddings(args: argparse.Namespace) -> dict[str, Any]:
-    """Option --embed."""
+    """Run the option --embed."""
     from pretrain.evaluation.embeddings import check_format, embed, write_embeddings
     from pretrain.evaluation.model import load_model
 
@@ -129,7 +129,7 @@ def embeddings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def variants(args: argparse.Namespace) -> dict[str, Any]:
-    """Option --vcf."""
+    """Run the option --vcf."""
     from data_prep.formats.contig_names import bare_name
     from data_prep.formats.genome import read_contigs
     from data_prep.variants.snvs import read_snvs
@@ -151,7 +151,7 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
-    """Option --pairs."""
+    """Run the option --pairs."""
     from pretrain.evaluation.base_pairs import score_structures, summary
     from pretrain.evaluation.dotbracket import read_structures
     from pretrain.evaluation.model import load_model

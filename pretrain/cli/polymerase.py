@@ -31,7 +31,7 @@ ENDS_HARD = ("pretrain", "find-lr")  # commands that leave process groups behind
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Hand the rest of the command line to the command that is named first."""
+    """Run the command that is named first with the rest of the command line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def probe_all(args: argparse.Namespace) -> dict[str, Any]:
-    """The same probe on every kind of features."""
+    """Run the same probe on every kind of features."""
     from pretrain.evaluation.embeddings import embed
     from pretrain.evaluation.length_limits import fit
     from pretrain.evaluation.model import load_model, random_twin
@@ -145,7 +145,7 @@ def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str], int]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """One row per kind of features."""
+    """Format one row per kind of features."""
     from pretrain.evaluation.tables import other_letters
 
     what = f"{len(result['classes'])} classes" if result["classes"] else "values"

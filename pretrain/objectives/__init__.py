@@ -22,7 +22,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 def default_objective(causal: bool) -> str:
-    """The first objective that asks nothing of a corpus but letters, for a backbone that is causal or is not."""
+    """Return the first objective that needs nothing of a corpus but letters, for a causal backbone or another."""
     return next(
         name
         for name, objective in OBJECTIVES.items()

@@ -1,4 +1,4 @@
-"""What every objective is made of."""
+"""The interface of every objective."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN_SCOPES: tuple[Scope, ...] = ("hidden_tokens", "next_tokens")
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be there before an objective has targets.
+    """Requirements of an objective, without which it has no targets.
 
     Attributes:
         column: of the corpus, that the targets come from.
@@ -43,13 +43,13 @@ class Needs:
     advice: str = ""
 
     def found_in(self, columns: set[str], kinds: set[str]) -> bool:
-        """Whether corpora with these columns and of these kinds hold targets."""
+        """Tell whether corpora with these columns and of these kinds hold targets."""
         return (self.column is None or self.column in columns) and (self.kind is None or self.kind in kinds)
 
 
 @dataclass(frozen=True)
 class ObjectiveContext:
-    """What the run knows that objectives need."""
+    """Facts of the run that objectives need."""
 
     hidden_size: int
     strategies: tuple[str, ...] = ("base",)  # masking strategies, in the order of the mixture
@@ -61,7 +61,7 @@ class ObjectiveContext:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the encoder gives to objectives."""
+    """Output of the encoder, as objectives read it."""
 
     hidden: Tensor  # (N, D)
     token_logits: Callable[[Tensor], Tensor]  # flat positions (M,) -> logits (M, V) of the model's own output head
@@ -72,10 +72,10 @@ class LossSums:
     """A loss summed over its targets, and sums of metrics, all on the device.
 
     Attributes:
-        loss: scalar, what is trained.
+        loss: scalar, which is trained.
         metrics: each float32 (G,) by group of targets, or (1,).
-        losses: float32 (M,), the loss of each target, detached; None where there is only the sum.
-        hits: bool (M,), whether the likeliest answer is right; None where answers are no classes.
+        losses: float32 (M,), the loss of each target, detached; None if only the sum exists.
+        hits: bool (M,), whether the likeliest answer is right; None if answers are not classes.
     """
 
     loss: Tensor
@@ -85,7 +85,7 @@ class LossSums:
 
 
 class Objective:
-    """A loss with its head, its targets and its metrics; it says what it is, and everything else asks it.
+    """A loss with its head, its targets and its metrics; it declares its properties, and all other code reads them.
 
     Registered in ``pretrain/objectives/__init__.py``; its settings are a section of ``objectives:``.
     """
@@ -109,42 +109,42 @@ class Objective:
 
     @classmethod
     def needs_of(cls, settings: Any) -> Needs:
-        """What must be there with these settings; of corpora the same as ``needs``."""
+        """Return the requirements under these settings; the corpus requirements are those of ``needs``."""
         return cls.needs
 
     @classmethod
     def misfit(cls, settings: Any, config: Config) -> str | None:
-        """What is wrong with the settings in this run, as one line; None if nothing."""
+        """Say in one line what is wrong with the settings in this run; None if nothing is."""
         return None
 
     @classmethod
     def card_notes(cls, settings: Any, facts: Mapping[str, Any]) -> list[str]:
-        """Sentences for the card of an exported model. ``facts``: of the checkpoint."""
+        """Return sentences for the card of an exported model. ``facts``: of the checkpoint."""
         return []
 
     def facts(self) -> dict[str, Any]:
-        """What whoever uses the head later must know; kept in the checkpoint."""
+        """Return what users of the head must know; kept in the checkpoint."""
         return {}
 
     def head(self, context: ObjectiveContext) -> nn.Module | None:
-        """The objective's own parameters, or None."""
+        """Build the objective's own parameters; None if it has none."""
         return None
 
     def claims(self, view: SampleView) -> np.ndarray | None:
-        """Which selected positions, bool (M,), are targets of this objective and of no other; None: none."""
+        """Mark the selected positions, bool (M,), that are targets of this objective only; None: none."""
         return None
 
     def targets(self, view: SampleView) -> Targets:
-        """Labels of a micro-batch, on the host."""
+        """Return the labels of a micro-batch, on the host."""
         raise NotImplementedError
 
     def loss(self, outputs: Outputs, head: nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
-        """Sum of the loss over the targets (never a mean)."""
+        """Return the sum of the loss over the targets (never a mean)."""
         raise NotImplementedError
 
 
 def targets_of_all(objectives: Mapping[str, Objective], view: SampleView) -> dict[str, Targets]:
-    """The targets of each objective; a position that one claims is nobody else's."""
+    """Return the targets of each objective; a position that one claims is a target of no other."""
     claimed: dict[str, np.ndarray] = {}
     for name, objective in objectives.items():
         if (claim := objective.claims(view)) is not None:
@@ -163,14 +163,14 @@ def class_targets(
     groups: int = 1,
     weight: np.ndarray | None = None,
 ) -> Targets:
-    """Flat positions int64 (M,) with one class each.
+    """Build targets at flat positions int64 (M,) with one class each.
 
     Args:
-        positions: where the model is asked.
+        positions: flat token positions.
         classes: the right answers (M,).
-        group: which group of targets each belongs to, int64 (M,); None: one group.
+        group: group of each target, int64 (M,); None: one group.
         groups: G, their number.
-        weight: float32 (M,), what each counts for; None: one.
+        weight: float32 (M,), weight of each; None: one.
     """
     group = np.zeros(len(positions), np.int64) if group is None else group
     by_group = np.bincount(group, weight, minlength=groups).astype(np.float64)
@@ -188,7 +188,7 @@ def class_targets(
 
 
 def class_loss(logits: Tensor, targets: dict[str, Tensor], groups: int = 1) -> LossSums:
-    """Cross-entropy in float32, summed, each target by its weight where there are weights. Metrics by group."""
+    """Compute cross-entropy in float32, summed, each target by its weight if there are weights. Metrics by group."""
     target, weight = targets["target"], targets.get("weight")
     log_probability = F.log_softmax(logits.float(), dim=-1)
     losses = F.nll_loss(log_probability.detach(), target, ignore_index=IGNORE, reduction="none")
@@ -201,12 +201,12 @@ def class_loss(logits: Tensor, targets: dict[str, Tensor], groups: int = 1) -> L
 
 
 def metrics_by_group(losses: Tensor, hits: Tensor, targets: dict[str, Tensor], groups: int) -> dict[str, Tensor]:
-    """``accuracy`` (G,) and, where there are several groups, ``loss`` (G,)."""
+    """Return ``accuracy`` (G,) and, if there are several groups, ``loss`` (G,)."""
     found = {"accuracy": sum_by_group(hits.float(), targets, groups)}
     return found | {"loss": sum_by_group(losses, targets, groups)} if groups > 1 else found
 
 
 def sum_by_group(values: Tensor, targets: dict[str, Tensor], groups: int) -> Tensor:
-    """Weighted sums of values (M,) per group, float32 (G,)."""
+    """Sum weighted values (M,) per group, float32 (G,)."""
     values = values if "weight" not in targets else values * targets["weight"]
     return torch.zeros(groups, device=values.device).index_add_(0, targets["group"], values)

@@ -1,4 +1,4 @@
-"""Causal language modelling: the token that follows, at every token of a sequence."""
+"""Causal language modeling: the next token, at every token of a sequence."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CausalLmObjective(Objective):
 
 
 def next_token_positions(view: SampleView) -> np.ndarray:
-    """Flat positions of all tokens that another one of the same sequence follows, int64 (M,)."""
+    """Return the flat positions of all tokens that are followed by another one of the same sequence, int64 (M,)."""
     offsets = view.tokens.offsets
     last = np.zeros(len(view.tokens.ids), bool)
     last[offsets[1:][offsets[1:] > offsets[:-1]] - 1] = True

@@ -33,7 +33,7 @@ CODONS = "codons"
 
 
 class HierarchicalObjective(Objective):
-    """Of selected tokens, or of the next token.
+    """A loss on selected tokens, or on the next token.
 
     ``cross_entropy``: minus the sum, over the edges from a token's leaf to the root, of weight times the log of
     P(child) / P(parent); computed from log-probabilities, so that no term underflows. ``soft_labels``: divergence from
@@ -72,12 +72,12 @@ class HierarchicalObjective(Objective):
 
     @classmethod
     def needs_of(cls, settings: Any) -> Needs:
-        """The next token must be hidden by the backbone."""
+        """Require a causal backbone for the next token."""
         return Needs(causal=settings.predicts == "next")
 
     @classmethod
     def misfit(cls, settings: Any, config: Config) -> str | None:
-        """Selected tokens must be hidden, the next token must not be."""
+        """Require masking for selected tokens, and none for the next token."""
         hides = config.masking.strategy != "none"
         if settings.predicts == "masked" and not hides:
             return "objectives.hierarchical.predicts=masked needs a masking strategy; set masking.strategy, or next"

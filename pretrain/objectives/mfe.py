@@ -40,7 +40,7 @@ class MfeObjective(Objective):
 
     @classmethod
     def card_notes(cls, settings: Mfe, facts: Mapping[str, Any]) -> list[str]:
-        """How to turn what the head gives into kcal/mol."""
+        """Say how to turn the output of the head into kcal/mol."""
         energy = facts["mfe_normalisation"]
         return [
             "The mfe head predicts (energy - mean) / deviation, with mean "
@@ -56,7 +56,7 @@ class MfeObjective(Objective):
         return MfeHead(context.hidden_size)
 
     def targets(self, view: SampleView) -> Targets:
-        """z-scores of the sequences whose energy is known."""
+        """Return the z-scores of the sequences whose energy is known."""
         energy = view.reads.mfe_kcal_per_mol
         rows = np.flatnonzero(~np.isnan(energy))
         count = len(rows)

@@ -1,4 +1,4 @@
-"""Masked language modelling: the original token at every selected position."""
+"""Masked language modeling: the original token at every selected position."""
 
 from __future__ import annotations
 

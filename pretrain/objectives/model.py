@@ -10,7 +10,7 @@ from pretrain.objectives.base import LossSums, Objective, ObjectiveContext, Outp
 
 
 class PretrainingModel(LanguageModel):
-    """A language model with objectives; its forward returns the weighted sum of the losses and what is to be logged.
+    """A language model with objectives; its forward returns the weighted sum of the losses, and sums for the log.
 
     Args:
         model: backbone and output head.
@@ -28,12 +28,12 @@ class PretrainingModel(LanguageModel):
     def forward(  # type: ignore[override]
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
     ) -> tuple[Tensor, dict[str, LossSums]]:
-        """One micro-batch.
+        """Compute the losses of one micro-batch.
 
         Args:
             batch: N packed tokens.
             targets: per objective, its arrays as tensors.
-            coefficients: per objective the number its sum is multiplied with (weight / what the recipe divides by).
+            coefficients: per objective the factor of its sum (weight / divisor of the recipe).
 
         Returns:
             Scalar loss, and per objective the sums before any division.

@@ -55,14 +55,14 @@ class RnaTypeObjective(Objective):
 
     @classmethod
     def misfit(cls, settings: RnaType, config: Config) -> str | None:
-        """A label token can only be asked for where it is sometimes hidden."""
+        """Require that label tokens are sometimes hidden if they are targets."""
         if settings.mode == "label_token" and not (config.corpus.label_slot and config.masking.label_rate):
             return "objectives.rna_type.mode=label_token needs corpus.label_slot=true and masking.label_rate above 0"
         return None
 
     @classmethod
     def card_notes(cls, settings: RnaType, facts: Mapping[str, Any]) -> list[str]:
-        """What the classes are."""
+        """Name the classes."""
         types = facts["rna_types"]
         return [f"Classes of the rna_type head, in order: {', '.join(types)}."] if types else []
 

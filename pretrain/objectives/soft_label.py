@@ -37,11 +37,11 @@ class SoftLabelObjective(Objective):
         self._base_ids = torch.tensor(context.base_ids)
 
     def claims(self, view: SampleView) -> np.ndarray:
-        """Everything selected in samples that come with frequencies."""
+        """Claim everything selected in samples with frequencies."""
         return view.reads.has_alleles[view.sample[view.masked.positions]]
 
     def targets(self, view: SampleView) -> Targets:
-        """Reference tokens, and the frequencies of those that vary."""
+        """Return reference tokens, and the frequencies of those that vary."""
         positions = view.masked.positions
         positions = positions[view.reads.has_alleles[view.sample[positions]]]
         count = len(positions)

@@ -31,7 +31,7 @@ _CLASS[[ord("("), ord("."), ord(")")]] = 0, 1, 2
 
 
 def structure_note(label_shift: int) -> str:
-    """Which token the structure head reads for which nucleotide."""
+    """Say which token the structure head reads for which nucleotide."""
     if label_shift == 0:
         return "The structure head gives the symbol of a nucleotide at that nucleotide's own token."
     return (
@@ -41,7 +41,7 @@ def structure_note(label_shift: int) -> str:
 
 
 class StructureObjective(Objective):
-    """Three classes '(' '.' ')' at every labelled position, or at the selected ones only. Metric ``accuracy`` (1,)."""
+    """Three classes '(' '.' ')' at every labeled position, or at the selected ones only. Metric ``accuracy`` (1,)."""
 
     name = "structure"
     needs = Needs(
@@ -59,7 +59,7 @@ class StructureObjective(Objective):
 
     @classmethod
     def misfit(cls, settings: Structure, config: Config) -> str | None:
-        """Selected positions must exist where only they are asked about."""
+        """Require masking if only selected positions are targets."""
         if settings.positions == "masked" and config.masking.strategy == "none":
             return (
                 "objectives.structure.positions=masked: expected a masking strategy that selects positions, got "
@@ -69,7 +69,7 @@ class StructureObjective(Objective):
 
     @classmethod
     def card_notes(cls, settings: Structure, facts: Mapping[str, Any]) -> list[str]:
-        """Which nucleotide a token's symbol belongs to."""
+        """Say which nucleotide a token's symbol belongs to."""
         return [structure_note(settings.label_shift)]
 
     def head(self, context: ObjectiveContext) -> torch.nn.Module:
@@ -77,6 +77,7 @@ class StructureObjective(Objective):
         return StructureHead(context.hidden_size)
 
     def targets(self, view: SampleView) -> Targets:
+        """Return the symbols of the labeled positions, or of the selected ones only."""
         structure = view.reads.structure
         symbol = self._symbol_of_token(view)
         labelled = np.diff(structure.offsets)[view.sample]
@@ -91,7 +92,7 @@ class StructureObjective(Objective):
         return class_targets(positions[known], classes[known])
 
     def _symbol_of_token(self, view: SampleView) -> np.ndarray:
-        """Which symbol of its sequence each token is trained on, int64 (N,); out of range: none."""
+        """Index of the symbol of its sequence that each token is trained on, int64 (N,); out of range: none."""
         nucleotide = view.tokens.nucleotide.astype(np.int64)
         if self._shift == 0:
             return nucleotide

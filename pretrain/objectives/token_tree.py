@@ -18,7 +18,7 @@ _AMINO_ACIDS = (
 
 
 def codon_parents(vocabulary: Sequence[str]) -> dict[str, str]:
-    """Child -> parent: codons under amino acids, the start codon and the stop codons; special tokens by themselves."""
+    """Return child -> parent: codons under amino acids, the start codon and the stop codons; special tokens alone."""
     letters = "TCAG"
     acids = {a + b + c: _AMINO_ACIDS[16 * i + 4 * j + k]
              for i, a in enumerate(letters) for j, b in enumerate(letters) for k, c in enumerate(letters)}  # fmt: skip
@@ -35,7 +35,7 @@ def codon_parents(vocabulary: Sequence[str]) -> dict[str, str]:
 
 
 def read_parents(path: Path) -> dict[str, str]:
-    """A JSON object of child -> parent.
+    """Read a JSON object of child -> parent.
 
     Raises:
         PolymeraseError: no such file, or another form.
@@ -53,10 +53,12 @@ def read_parents(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class TokenTree:
-    """Attributes:
-    path: int64 (V, D), nodes from each token's own leaf upwards, the root excluded; filled up with the root.
-    depth: int64 (K,), edges from the root to each node. Node 0 is the root.
-    under: bool (K, V), whether each token lies under each node.
+    """A tree whose leaves are tokens, with its nodes numbered from the root, 0.
+
+    Attributes:
+        path: int64 (V, D), nodes from each token's own leaf upwards, without the root; padded with the root.
+        depth: int64 (K,), edges from the root to each node.
+        under: bool (K, V), whether each token lies under each node.
     """
 
     path: np.ndarray
@@ -96,12 +98,15 @@ class TokenTree:
         return cls(path, depth, under)
 
     def edge_weights(self, alpha: float) -> np.ndarray:
-        """exp(-alpha depth) over its sum over all nodes, for each edge of ``path``; float64 (V, D), 0 behind it."""
+        """Return exp(-alpha depth) over its sum over all nodes, for each edge of ``path``; float64 (V, D).
+
+        It is 0 behind the last edge.
+        """
         weight = np.exp(-alpha * self.depth)
         return np.where(self.path > 0, (weight / weight.sum())[self.path], 0.0)
 
     def distances(self) -> np.ndarray:
-        """Depth of the deepest leaf minus that of the lowest node above both, int64 (V, V); 0 to itself."""
+        """Return the depth of the deepest leaf minus that of the lowest common ancestor, int64 (V, V); 0 to itself."""
         lowest = np.zeros(2 * (self.under.shape[1],), np.int64)
         for node in np.argsort(self.depth):
             lowest[np.ix_(self.under[node], self.under[node])] = self.depth[node]

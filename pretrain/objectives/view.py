@@ -1,4 +1,4 @@
-"""What an objective sees of a micro-batch on the host, before anything becomes a tensor."""
+"""A micro-batch on the host as objectives see it, before anything becomes a tensor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class SampleView:
-    """S samples of N tokens: what they are, and which of their positions were selected."""
+    """S samples of N tokens, and the positions of them that were selected."""
 
     reads: RawBatch
     tokens: TokenBatch  # ids before corruption
@@ -31,26 +31,26 @@ class SampleView:
         return self.masked.positions if self.claimed is None else self.masked.positions[~self.claimed]
 
     def weight_at(self, positions: np.ndarray) -> np.ndarray | None:
-        """What targets at flat positions (M,) count for, float32 (M,); None: one each."""
+        """Return the weights of targets at flat positions (M,), float32 (M,); None: one each."""
         return None if self.weight is None else self.weight[positions]
 
     def without(self, claimed: np.ndarray) -> SampleView:
-        """The same view where some selected positions, bool (M,), belong to somebody else."""
+        """Return the view without the selected positions, bool (M,), that another objective claims."""
         return replace(self, claimed=claimed)
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What one objective compares with: ``arrays["index"]`` are flat token positions (M,), the rest is its own.
+    """Targets of one objective: ``arrays["index"]`` are flat token positions (M,), the rest is its own.
 
     An objective without a target in a batch still takes one position with a target that contributes nothing: every rank
     must use every parameter in every step, or collectives stop matching.
 
     Attributes:
         arrays: M rows each, except those whose name begins with ``soft_``.
-        denominator: what its sum is divided by: the number of targets, or the sum of their weights. 0: nothing to
+        denominator: divisor of the sum: the number of targets, or the sum of their weights. 0: nothing to
             learn. Weights are float32, so their float64 sums are exact and do not depend on the order of ranks.
-        by_group: the same for each group of targets, float64 (G,); None: one group.
+        by_group: the denominator of each group of targets, float64 (G,); None: one group.
     """
 
     arrays: Arrays
@@ -59,10 +59,10 @@ class Targets:
 
     @property
     def count(self) -> int:
-        """How many targets there are, whatever they weigh."""
+        """Number of targets, whatever their weights."""
         return len(self.arrays["index"]) if self.denominator else 0
 
     @property
     def denominators(self) -> np.ndarray:
-        """float64 (G,)."""
+        """Denominator of each group, float64 (G,)."""
         return np.array([self.denominator]) if self.by_group is None else self.by_group

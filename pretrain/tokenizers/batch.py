@@ -186,7 +186,8 @@ def join_with_specials(
 
     Args:
         units: ids of the letters or k-mers of all sequences, uint8 or uint16.
-        starts, ends: int64 (S,), the part of ``units`` that belongs to each sequence; empty if ends lie before starts.
+        starts: int64 (S,), start in ``units`` of each sequence.
+        ends: int64 (S,), its end; a sequence whose end lies before its start is empty.
         first: special ids before each sequence.
         last: special ids after each sequence.
     """

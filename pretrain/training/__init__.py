@@ -1,1 +1,1 @@
-"""One run: components, engine, loop, validation, resume."""
+"""Training: components of a run, engine, loop, validation, resume."""

@@ -1,4 +1,4 @@
-"""Held-out targets of a run as its baselines read them, and the figures that follow for a model."""
+"""Baselines on the held-out targets of a run, and a model's figures beside them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BASES = "ACGU"
 
 @dataclass(frozen=True)
 class Answers:
-    """Of a model: loss float64 (M,) and hits bool (M,) of each held-out target, in the order of the samples."""
+    """A model's loss float64 (M,) and hits bool (M,) on each held-out target, in the order of the samples."""
 
     loss: np.ndarray
     hits: np.ndarray | None
@@ -35,16 +35,16 @@ class Answers:
 
 @dataclass(frozen=True)
 class HeldOutReading:
-    """M held-out targets of one objective: what they are, and what each costs the baselines.
+    """M held-out targets of one objective, and the loss of each under the baselines.
 
     Attributes:
         objective: whose targets they are.
-        group: int64 (M,), which group of the objective's targets each belongs to.
-        corpus: names of the corpora, and int64 (M,) which one each target comes from.
+        group: int64 (M,), group of the objective's targets.
+        corpus: names of the corpora, and int64 (M,), the corpus of each target.
         base: int64 (M,), 0-3 = A, C, G, U of single letters (of k-mers the middle one), 4 no letter; None for
-            objectives that do not ask for tokens.
+            objectives that do not predict tokens.
         length: int64 (M,), nucleotides of its sequence.
-        entropy: float64 (M,), of soft labels: no loss can be below; None elsewhere.
+        entropy: float64 (M,), of soft labels, which no loss can be below; None for other objectives.
     """
 
     objective: Objective
@@ -61,11 +61,11 @@ class HeldOutReading:
         return float(np.average(self.losses[name], weights=self.weight))
 
     def of(self, answers: Answers) -> TargetLosses:
-        """The targets with a model's answers."""
+        """Combine the targets with a model's answers."""
         return TargetLosses(answers.loss, answers.hits, self.weight, self.sequence, self.losses)
 
     def figures(self, answers: Answers | None, loss: float) -> dict[str, Any]:
-        """See :meth:`pretrain.training.validation.Evaluator.figures`. ``loss``: the mean, in case that is all."""
+        """Summarize, see :meth:`pretrain.training.validation.Evaluator.figures`. ``loss``: the mean, if that is all."""
         result: dict[str, Any] = {}
         if self.losses:
             result["trivial_loss"] = self._mean(next(iter(self.losses)))
@@ -109,8 +109,10 @@ class HeldOutReading:
         return found
 
     def details(self, answers: Answers) -> dict[str, Any]:
-        """``letters`` (targets that are nucleotides or k-mers), ``by_base`` and ``by_length``; nothing of objectives
-        that do not ask for tokens."""
+        """Return ``letters`` (targets that are nucleotides or k-mers), ``by_base`` and ``by_length``.
+
+        Empty for objectives that do not predict tokens.
+        """
         if self.base is None or self.length is None or not (self.base < 4).any():
             return {}
         targets, known = self.of(answers), self.base < 4
@@ -130,7 +132,7 @@ class HeldOutReading:
 
 
 def read_held_out(components: RunComponents, builder: MicroBatchBuilder, sequences: int) -> dict[str, HeldOutReading]:
-    """Fit the baselines of every objective on training samples, and let them read the held-out ones."""
+    """Fit the baselines of every objective on training samples and apply them to the held-out ones."""
     alone = DistributedContext(0, 0, 1, torch.device("cpu"))
     train = components.batches("train")
     size = min(_SEQUENCES, sum(source.size for source in train.sources))

@@ -1,4 +1,4 @@
-"""What is other than before when a run goes on: nothing of it stops the run, all of it is said and kept."""
+"""Settings that differ when a run continues: none of them stops it, all of them are printed and recorded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _OF_NO_CONSEQUENCE = ("run.dir", "tracking.", "quirks")
 
 
 def former_config(checkpoint: Path) -> Config | None:
-    """The config that the run of a checkpoint was started with last; None where it is gone or no longer readable.
+    """Return the last config that the run of a checkpoint was started with; None if it is gone or unreadable.
 
-    It says everything its model is made of, also what no run said when it was written.
+    It holds every setting of the model, also those that no run recorded when it was written.
     """
     try:
         config = load_config(str(checkpoint.parents[1] / "config.yaml"))
@@ -31,7 +31,7 @@ def former_config(checkpoint: Path) -> Config | None:
 
 
 def changes(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> value before and now."""
+    """Return dotted key -> value before and now."""
     old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
     keys = [*old, *(key for key in new if key not in old)]
     return {
@@ -42,7 +42,7 @@ def changes(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
 
 
 def describe(found: Mapping[str, tuple[Any, Any]], before: Config, now: Config, step: int) -> str:
-    """One line: every key, and where the learning rate jumps."""
+    """Format one line with every key, and the step at which the learning rate jumps."""
     parts = [f"{key} {_short(old)} -> {_short(new)}" for key, (old, new) in found.items()]
     old_rate, new_rate = learning_rate(before)(step), learning_rate(now)(step)
     if abs(old_rate - new_rate) > 1e-3 * max(old_rate, new_rate):

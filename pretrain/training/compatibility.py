@@ -1,4 +1,4 @@
-"""What must not change between the parts of one run."""
+"""Settings that must not change between the parts of one run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OVERRIDABLE = ("family", "vocabulary", "corpus", "reading", "objectives", "batch
 
 
 def run_signature(components: RunComponents) -> dict[str, Any]:
-    """Facts a checkpoint remembers, by the name under which a change can be allowed (or not)."""
+    """Return the facts a checkpoint remembers, by the name under which a change can be allowed (or not)."""
     config = components.config
     return {
         "family": components.family.name,
@@ -45,14 +45,14 @@ def run_signature(components: RunComponents) -> dict[str, Any]:
 
 
 def settings_of_checkpoint(config: Config, signature: Mapping[str, Any]) -> ModelSettings:
-    """Settings of the model in a checkpoint: its signature's, with the dropout of the run's config."""
+    """Return the model settings of a checkpoint: its signature's, with the dropout of the run's config."""
     below = None if config.model.family is None else find_family(config.model.family).settings
     rates = {name: value for name, value in stated(config.model).items() if name.endswith("_prob")}
     return from_record({**signature["model"], **rates}, below)
 
 
 def signature_of_today(signature: dict[str, Any], components: RunComponents) -> dict[str, Any]:
-    """A checkpoint's signature with what did not exist when it was written: settings and keys have their defaults."""
+    """Complete a checkpoint's signature: settings and keys newer than the checkpoint have their defaults."""
     config, result = components.config, dict(signature)
     with contextlib.suppress(PolymeraseError, TypeError):  # of another architecture, or damaged: shown as it is
         result["model"] = _without_rates(to_record(from_record(signature["model"], components.family.settings)))
@@ -87,10 +87,12 @@ def _without_rates(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_compatible(before: dict[str, Any], now: dict[str, Any], allowed: list[str], run_dir: str) -> list[str]:
-    """Compare a checkpoint's identity with the run's. Returns the changes that were allowed, in words.
+    """Compare a checkpoint's signature with the run's. Returns the changes that were allowed, in words.
 
-    Raises PolymeraseError naming what differs, or a name in ``allowed`` that may not be allowed. A corpus may move to
-    another folder: only its content counts.
+    A corpus may move to another folder: only its content counts.
+
+    Raises:
+        PolymeraseError: names what differs, or a name in ``allowed`` that may not be allowed.
     """
     unknown = sorted(set(allowed) - set(OVERRIDABLE))
     if unknown:
@@ -114,7 +116,7 @@ def check_compatible(before: dict[str, Any], now: dict[str, Any], allowed: list[
 
 
 def _vocabulary(tokenizer: Tokenizer) -> str:
-    """Which tokens there are; and, of byte pairs, which merges make them."""
+    """Digest of the tokens and, for byte pairs, of their merges."""
     tokens, rule = tokenizer.vocab, tokenizer.lengths
     digest = rule.digest if isinstance(rule, Measured) else hashlib.sha256(chr(10).join(tokens).encode()).hexdigest()
     return f"{len(tokens)} tokens with the checksum {digest[:16]}"

@@ -1,4 +1,4 @@
-"""From a config to the parts of a run: family, tokenizer, corpora, objectives, model. No process group is needed."""
+"""From a config to the components of a run: family, tokenizer, corpora, objectives, model. Needs no process group."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pretrain.training.initial_weights import check_heads, load_initial, options
 
 @dataclass(frozen=True)
 class RunComponents:
-    """What a run is made of, equal on every rank."""
+    """The components of a run, equal on every rank."""
 
     config: Config  # sizes and run.dir filled in
     family: Family
@@ -43,7 +43,7 @@ class RunComponents:
     initial: dict[str, torch.Tensor] | None  # weights of model.init_from, under our names
 
     def model(self) -> PretrainingModel:
-        """The model before the first step; the same on every rank."""
+        """Build the model before the first step; the same on every rank."""
         torch.manual_seed(derive_seed("initialisation", self.config.run.seed) % 2**63)
         language_model = LanguageModel.build(self.settings, options_of(self.config, self.settings))
         model = PretrainingModel(language_model, self.objectives, self.context)
@@ -52,7 +52,11 @@ class RunComponents:
         return model
 
     def sources(self, split: str) -> list[tuple[int, Source]]:
-        """The corpora that have samples in a split, each with its number. All must have some to train on."""
+        """Open the corpora that have samples in a split, each with its number.
+
+        Raises:
+            PolymeraseError: a corpus has no usable sample to train on.
+        """
         settings = self.config.corpus
         max_tokens = longest_input(self.config, self.family, self.settings)
         found = []
@@ -66,7 +70,7 @@ class RunComponents:
         return found
 
     def samples(self, builder: MicroBatchBuilder) -> list[str]:
-        """What each corpus gives a builder, in words."""
+        """Describe the samples that each corpus gives a builder."""
         said = []
         for number, source in enumerate(builder.sources):
             skipped = {reason: count for reason, count in source.skipped.items() if count}
@@ -75,7 +79,7 @@ class RunComponents:
         return said
 
     def batches(self, split: str) -> MicroBatchBuilder:
-        """Micro-batches of one split of all corpora."""
+        """Return the builder of micro-batches of one split of all corpora."""
         numbers, sources = zip(*self.sources(split), strict=True)
         settings, seed = self.config.corpus, self.config.run.seed
         weights = [settings.weight, *(extra.weight for extra in settings.extra)]
@@ -91,7 +95,11 @@ class RunComponents:
 
 
 def build_components(config: Config) -> RunComponents:
-    """Open and check everything a run needs. PolymeraseError names the key at fault."""
+    """Open and check everything a run needs.
+
+    Raises:
+        PolymeraseError: names the key at fault.
+    """
     family, settings, initial = settings_of(config)
     tokenizer = _tokenizer(config, family)
     if config.corpus.path is None:
@@ -141,7 +149,10 @@ def _tokenizer(config: Config, family: Family) -> Tokenizer:
 
 
 def longest_input(config: Config, family: Family, settings: ModelSettings) -> int:
-    """Tokens of the longest sample, specials included (position tables can hold more than was ever trained)."""
+    """Return the tokens of the longest sample, specials included.
+
+    Position tables may have more rows than that: the published recipe decides.
+    """
     return config.corpus.max_tokens or min(family.max_tokens, settings.max_position_embeddings)
 
 
@@ -157,7 +168,7 @@ def _context(config: Config, settings: ModelSettings, tokenizer: Tokenizer, corp
 
 
 def _misfits(config: Config, settings: ModelSettings, corpora: list[Corpus]) -> Iterator[str]:
-    """What each objective needs and this run lacks."""
+    """Requirements of each objective that this run does not meet."""
     columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
     kinds = {corpus.kind for corpus in corpora}
     folders = " ".join(str(corpus.folder) for corpus in corpora)
@@ -187,7 +198,7 @@ def _misfits(config: Config, settings: ModelSettings, corpora: list[Corpus]) -> 
 def _check_fit(
     config: Config, family: Family, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]
 ) -> None:
-    """What only the corpus, the tokenizer and the objectives together can tell."""
+    """Check what depends on corpus, tokenizer and objectives together."""
     kinds = {corpus.kind for corpus in corpora}
     longest = longest_input(config, family, settings)
     held = architecture_of(settings).longest_input(settings)

@@ -1,4 +1,4 @@
-"""When to stop: the held-out loss has not fallen for a while (``train.patience``)."""
+"""Early stopping: the held-out loss has not fallen for a while (``train.patience``)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class EarlyStopping:
-    """Watches the evaluations of a run; the same on every rank, for all of them know the same means.
+    """Follows the evaluations of a run; the same on every rank, because all of them have the same means.
 
     Args:
-        evaluations: so many in a row may bring no lower loss; 0: any number.
-        weights: objective -> its weight in the loss that is watched.
+        evaluations: how many in a row may bring no lower loss; 0: any number.
+        weights: objective -> its weight in the loss that is followed.
     """
 
     def __init__(self, evaluations: int, weights: dict[str, float]):
@@ -24,7 +24,7 @@ class EarlyStopping:
         return 0 < self._evaluations <= self._since
 
     def note(self, step: int, values: dict[str, float]) -> bool:
-        """Take an evaluation, ``validation/NAME/loss`` -> mean. Returns whether it is to be kept: the best so far."""
+        """Record an evaluation, ``validation/NAME/loss`` -> mean. Returns whether it is the best so far."""
         if not self._evaluations or not values:
             return False
         loss = sum(weight * values.get(f"validation/{name}/loss", 0.0) for name, weight in self._weights.items())
@@ -35,18 +35,18 @@ class EarlyStopping:
         return False
 
     def describe(self) -> str:
-        """What is said when the run stops."""
+        """Format the line that is printed when the run stops."""
         return (
             f"the held-out loss has not fallen for {self._since} evaluations: stopping. Best: {self._best:.4f} at step "
             f"{self.best_step} (python launch/export.py RUN --step {self.best_step})"
         )
 
     def state(self) -> dict[str, Any]:
-        """For the checkpoint."""
+        """Return the state for the checkpoint."""
         best = None if math.isinf(self._best) else self._best
         return {"best": best, "best_step": self.best_step, "since": self._since}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where the checkpoint was written."""
+        """Take over the state of a checkpoint."""
         self._best = math.inf if state["best"] is None else state["best"]
         self.best_step, self._since = state["best_step"], state["since"]

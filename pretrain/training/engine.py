@@ -25,7 +25,7 @@ BUCKET = 500_000_000  # elements of DeepSpeed's bucket for gradients, at most
 
 
 class Engine:
-    """Trains a model with ZeRO.
+    """A model trained by DeepSpeed with ZeRO.
 
     Args:
         config: the run.
@@ -56,13 +56,13 @@ class Engine:
 
     @property
     def holds_weights(self) -> bool:
-        """Whether the optimiser updates the module's own float32 parameters (stage 0), not masters cut up by ZeRO."""
+        """Whether the optimizer updates the module's own float32 parameters (stage 0), not masters cut up by ZeRO."""
         return isinstance(self.deepspeed.optimizer, torch.optim.Optimizer)
 
     def forward(
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
     ) -> tuple[Tensor, dict[str, LossSums]]:
-        """Loss of one micro-batch. The coefficients already hold every division."""
+        """Compute the loss of one micro-batch. The coefficients already contain every division."""
         return self.deepspeed(batch, targets, coefficients)
 
     def backward(self, loss: Tensor) -> None:
@@ -72,7 +72,7 @@ class Engine:
     def evaluate(
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
     ) -> dict[str, LossSums]:
-        """The sums of one micro-batch, without gradients or dropout."""
+        """Return the loss sums of one micro-batch, without gradients or dropout."""
         self.deepspeed.eval()
         with torch.no_grad():
             _, sums = self.deepspeed(batch, targets, coefficients)
@@ -82,8 +82,9 @@ class Engine:
     def end_micro_batch(self, learning_rate: float) -> bool:
         """Tell DeepSpeed that a micro-batch is over; at the last one of a step the parameters are updated.
 
-        Returns whether that update was dropped, on all ranks alike, because its gradient was not finite. DeepSpeed
-        sees to it in its ZeRO stages, where it waits for the norm of the gradient anyway; stage 0 is ours.
+        Returns:
+            Whether that update was dropped, on all ranks alike, because its gradient was not finite. DeepSpeed checks
+            that in its ZeRO stages, where it waits for the norm of the gradient anyway; stage 0 is ours.
         """
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -104,20 +105,20 @@ class Engine:
             torch.nn.utils.clip_grads_with_norm_(parameters, self._max_norm, self._norm)
 
     def norm_on_device(self) -> Tensor | float:
-        """Global norm of the last gradient before clipping, without waiting for it."""
+        """Return the global norm of the last gradient before clipping, without waiting for it."""
         return self._norm if self._norm is not None else self.deepspeed.get_global_grad_norm()
 
     def gradient_norm(self) -> float:
-        """The same as a number."""
+        """Return ``norm_on_device`` as a number, which waits for the device."""
         return float(self.norm_on_device())
 
     def dropped_updates(self) -> int:
-        """Updates since the start of this process that were dropped because their gradient was not finite."""
+        """Number of updates since the start of this process that were dropped because their gradient was not finite."""
         return int(self.deepspeed.skipped_steps) + self._dropped
 
 
 def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: int) -> dict[str, Any]:
-    """DeepSpeed's configuration of a run. What the YAML has no key for comes from ``engine.deepspeed``."""
+    """Build DeepSpeed's configuration of a run. Options without a YAML key come from ``engine.deepspeed``."""
     engine = config.engine
     # DeepSpeed allocates this many elements whatever the model: by default 2 GB in float32. It wants even numbers.
     bucket = min(parameters + parameters % 2, BUCKET)

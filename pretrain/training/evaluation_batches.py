@@ -18,14 +18,14 @@ def evaluation_batches(
     dist_context: DistributedContext,
     label: str | None = None,
 ) -> Generator[MicroBatch]:
-    """This rank's micro-batches of the first ``sequences`` samples; every rank gets equally many, fillers included.
+    """Yield this rank's micro-batches of the first ``sequences`` samples; all ranks get equally many, dummies included.
 
     Args:
         components: of the run.
         builder: of the samples.
-        sequences: how many.
+        sequences: number of samples.
         dist_context: this rank.
-        label: of a bar with the time left, on terminals only; None: no bar.
+        label: of a progress bar, on terminals only; None: no bar.
     """
     from tqdm import tqdm
 

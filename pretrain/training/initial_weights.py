@@ -1,4 +1,4 @@
-"""Where a run's model begins: its settings, and the weights of ``model.init_from`` where there are some."""
+"""The start of a run's model: its settings, and the weights of ``model.init_from`` if it is set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pretrain.rng import derive_seed
 
 
 def settings_of(config: Config) -> tuple[Family, ModelSettings, dict[str, Tensor] | None]:
-    """Family and settings of the model, and its first weights under our names where ``model.init_from`` gives some."""
+    """Return family and settings of the model, and first weights under our names if ``model.init_from`` gives them."""
     model = config.model
     if model.init_from is None:
         return *choose(model), None
@@ -53,13 +53,13 @@ def _over(model: Model, family: Family, settings: ModelSettings) -> ModelSetting
 
 
 def options_of(config: Config, settings: ModelSettings) -> Any:
-    """Memory choices of the run's architecture."""
+    """Return the memory choices of the run's architecture."""
     options = architecture_of(settings).options
     return options(**{field.name: getattr(config.model, field.name) for field in fields(options)})
 
 
 def with_settings(config: Config, family: Family, settings: ModelSettings) -> Config:
-    """The config with everything said that its model is made of, so that it reads back to the same model."""
+    """Return the config with every setting of its model, so that it reads back to the same model."""
     model = config.model
     said = {**to_record(settings), "tokenizer": family.tokenizer}
     if "file" in family.tokenizer_options:  # it may be the one that lies beside model.init_from
@@ -69,7 +69,7 @@ def with_settings(config: Config, family: Family, settings: ModelSettings) -> Co
 
 
 def load_initial(model: PretrainingModel, state: dict[str, Tensor], source: str) -> None:
-    """Every trunk tensor must be there; heads that the source has nothing of start fresh."""
+    """Load the trunk, of which no tensor may be missing; heads that the source does not have start fresh."""
     missing, unexpected = model.load_state_dict(state, strict=False)
     fresh = ("heads.",) if any(name.startswith("mlm_head.") for name in state) else ("heads.", "mlm_head.")
     lost = [name for name in missing if not name.startswith(fresh)]

@@ -1,7 +1,7 @@
-"""What each loss of an optimiser step is divided by.
+"""The divisor of each loss of an optimizer step.
 
 Counts are summed over ranks on the host before the first backward of a step, so every micro-batch gets its final
-coefficient at once, and the result does not depend on how the step was dealt out to ranks.
+coefficient at once, and the result does not depend on how the step was divided among ranks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pretrain.objectives import Objective
 
 
 class StepCounts:
-    """What this rank contributes to one optimiser step, as a flat list that is summed over ranks."""
+    """Counts of this rank in one optimizer step, as a flat list that is summed over ranks."""
 
     values: list[float]  # whole numbers but for weighted targets; exact in float64 whatever the order of ranks
 
@@ -71,9 +71,13 @@ REDUCTIONS: dict[str, Reduction] = {
 def coefficients(
     batch: MicroBatch, totals: StepTotals, objectives: dict[str, Objective], reduction: str, scale: float
 ) -> dict[str, float]:
-    """Per objective, the factor of its summed loss in this micro-batch.
+    """Return, per objective, the factor of its summed loss in this micro-batch.
 
     Args:
+        batch: the micro-batch.
+        totals: of the step.
+        objectives: by name.
+        reduction: ``train.loss_reduction``.
         scale: ranks x turns, because DeepSpeed averages over both.
     """
     return {

@@ -1,4 +1,4 @@
-"""What a run reports: sums collected on the device, read once per log step, written to ``metrics.jsonl``."""
+"""Metrics of a run: sums collected on the device, read once per log step, written to ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Meter:
         self._denominators = np.zeros(sum(len(objective.groups) for objective in self._objectives.values()))
 
     def add(self, batch: MicroBatch, sums: dict[str, LossSums]) -> None:
-        """One micro-batch of this rank. Fillers do not count."""
+        """Add one micro-batch of this rank. Dummies do not count."""
         if batch.filler:
             return
         parts = [
@@ -49,10 +49,10 @@ class Meter:
         self._denominators += np.concatenate([batch.groups[name] for name in self._objectives])
 
     def report(self) -> dict[str, float]:
-        """Means over all ranks since the last report, then start again. Collective; the one place that waits.
+        """Return means over all ranks since the last report, then start again. Collective; the one place that waits.
 
         Returns:
-            ``OBJECTIVE/loss`` and ``OBJECTIVE/METRIC``; where there are groups also ``OBJECTIVE/hidden/METRIC`` and
+            ``OBJECTIVE/loss`` and ``OBJECTIVE/METRIC``; of targets in groups also ``OBJECTIVE/hidden/METRIC`` and
             ``OBJECTIVE/shown/METRIC``, and ``OBJECTIVE/accuracy/STRATEGY`` of a mixture.
         """
         vector = torch.cat([self._sums, torch.from_numpy(self._denominators).to(self._dist_context.device)])
@@ -103,7 +103,7 @@ class MetricsFile:
         self._failed = False
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one line. A number that is not finite is written as text, so every reader can parse the file."""
+        """Write one line. A number that is not finite is written as text, so that every reader can parse the file."""
         clean = {key: repr(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
         size = self._path.stat().st_size if self._path.exists() else 0
         try:
@@ -117,7 +117,7 @@ class MetricsFile:
                 os.truncate(self._path, size)  # no half a line
 
     def cut_after(self, step: int) -> None:
-        """Drop the lines of later steps at the end: a resumed run will write them again. Earlier ones are not read."""
+        """Drop the lines of later steps at the end: a resumed run will write them again. Earlier lines are not read."""
         if not self._path.exists():
             return
         with self._path.open("rb+") as file:

@@ -1,4 +1,4 @@
-"""Optimisers of the published recipes, as plain torch optimisers that DeepSpeed shards."""
+"""Optimizers of the published recipes, as plain torch optimizers that DeepSpeed shards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FairseqAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         published = [group["eps"] for group in self.param_groups]
         for group in self.param_groups:
             group["eps"] /= math.sqrt(1 - group["betas"][1] ** self._next_update(group["params"]))
@@ -35,8 +35,11 @@ class FairseqAdamW(torch.optim.AdamW):
             group["eps"] = eps
 
     def _next_update(self, parameters: list[Tensor]) -> int:
-        """Number t of the update that is coming. Counted along on the host, which would wait for a GPU to read its
-        count; read where somebody put another count there (a resumed run)."""
+        """Number t of the next update.
+
+        It is counted on the host, which would wait for a GPU to read its count; read from the device only if somebody
+        put another count there (a resumed run).
+        """
         parameter = next((p for p in parameters if p.grad is not None), None)
         if parameter is None:
             return 1  # nothing will be updated
@@ -49,8 +52,10 @@ class FairseqAdamW(torch.optim.AdamW):
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """The named optimiser over the model's parameters, in decayed and undecayed groups. Adam's update is one pass over
-    the memory (``fused``), which is what it waits for."""
+    """Build the named optimizer over the model's parameters, in decayed and undecayed groups.
+
+    Adam's update is one pass over the memory (``fused``), which bounds its speed.
+    """
     groups = parameter_groups(model, settings)
     if settings.name == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
@@ -65,10 +70,10 @@ ADAMS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict[str, Any]]:
-    """Decayed and undecayed parameters, by the named rule.
+    """Divide the parameters into decayed and undecayed ones, by the named rule.
 
-    ``no_bias_no_norm``: what has one dimension does not decay. ``all_but_filters``: what belongs to a module with the
-    attribute ``is_filter`` does not.
+    ``no_bias_no_norm``: parameters of one dimension do not decay. ``all_but_filters``: parameters of modules with the
+    attribute ``is_filter`` do not.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     filters = [module for module in model.modules() if getattr(module, "is_filter", False)]
@@ -94,7 +99,7 @@ STATE_KEYS = {  # per optimiser, the tensors it keeps per parameter, shaped like
 
 
 def fresh_state(name: str, parameter: Tensor, step: int = 0) -> dict[str, Tensor]:
-    """State of a parameter after ``step`` updates, with zeros where the history belongs."""
+    """Return the state of a parameter after ``step`` updates, with zeros in place of its history."""
     state = {key: torch.zeros_like(parameter, memory_format=torch.preserve_format) for key in STATE_KEYS[name]}
     if name != "sgd":
         state["step"] = torch.tensor(float(step), device=parameter.device)  # where the fused update wants it

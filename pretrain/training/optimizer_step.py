@@ -1,4 +1,4 @@
-"""One optimizer step: every rank's micro-batches, each loss divided by what the whole step holds."""
+"""One optimizer step: every rank's micro-batches, each loss divided by the totals of the whole step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pretrain.training.stability import StabilityMonitor, StepSpan
 
 @dataclass
 class OptimizerStep:
-    """Computes steps one after another.
+    """The step of a run, called once per step.
 
     Attributes:
         micro_batches_per_rank: that every rank computes per step; ranks without work compute a dummy.

@@ -1,4 +1,4 @@
-"""The progress line: what a person watching a run wants to know, at no cost to the run."""
+"""The progress line of a run: throughput, data wait and remaining time, at no cost to the run."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Progress:
 
     @contextmanager
     def apart(self, what: str) -> Iterator[None]:
-        """Time spent in here was spent on one of ``APART``, not on computing steps."""
+        """Context whose duration counts for one of ``APART``, not for computing steps."""
         start, busy = time.perf_counter(), time.process_time()
         yield
         self._spent[what] += time.perf_counter() - start
         self._busy += time.process_time() - busy
 
     def advance(self, step: int, totals: StepTotals) -> None:
-        """A step is done."""
+        """Count a finished step."""
         if self._step == self._first_step:
             self.say(f"first step done {seconds_since_start():.1f} s after the start of this process")
         self._step = step
@@ -62,9 +62,9 @@ class Progress:
             self._targets[name] = self._targets.get(name, 0) + count
 
     def report(self, means: dict[str, float], loss: float, bad: dict[str, int]) -> dict[str, float]:
-        """Numbers of the interval since the last report, also shown; ``bad`` counts what went wrong so far, by kind.
+        """Show and return numbers of the interval since the last report; ``bad`` counts faults so far, by kind.
 
-        ``OBJECTIVE/target_fraction``: targets per token, for masked language modelling the share that was masked.
+        ``OBJECTIVE/target_fraction``: targets per token, for masked language modeling the share that was masked.
         """
         now, cpu, spent = time.perf_counter(), time.process_time(), self._spent
         training = max(now - self._since - spent["evaluation"] - spent["saving"], 1e-9)
@@ -103,7 +103,7 @@ class Progress:
         return values
 
     def say(self, text: str, update: bool = False) -> None:
-        """A line for the person watching."""
+        """Print a line."""
         if not self._is_first:
             return
         with suppress(OSError):  # nobody reads any more, or the log's disk is full: no reason to stop
@@ -119,7 +119,7 @@ def _first(means: dict[str, float], ending: str) -> str | None:
 
 
 def seconds_since_start() -> float:
-    """How long this process has been running, imports included."""
+    """Return how long this process has been running, imports included."""
     import psutil
 
     return time.time() - psutil.Process().create_time()

@@ -1,4 +1,4 @@
-"""Where a run starts: at the beginning, at its own newest whole checkpoint, or at one that is named."""
+"""The start of a run: step 0, its own newest whole checkpoint, or a named one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pretrain.training.components import RunComponents
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Everything needed to go on. Rank, world size and ZeRO stage are not part of it.
+    """Everything needed to continue. Rank, world size and ZeRO stage are not part of it.
 
     Attributes:
         folder: checkpoint to continue from; None at the very beginning.
@@ -30,11 +30,12 @@ class ResumePoint:
 
     @property
     def step(self) -> int:
+        """Optimizer steps done; 0 at the very beginning."""
         return self.state.get("step", 0)
 
     @property
     def position(self) -> int:
-        """In the stream of samples."""
+        """Position in the stream of samples."""
         return self.state.get("position", 0)
 
 
@@ -54,7 +55,10 @@ def find_resume_point(
     damaged. ``never`` refuses a run folder that has checkpoints. Anything else is a run or checkpoint folder to
     continue from, and an error if it has no whole checkpoint.
 
-    puts_aside: rename damaged checkpoints of the run, so that they are not looked at again.
+    ``puts_aside`` renames damaged checkpoints of the run, so that they are not looked at again.
+
+    Raises:
+        PolymeraseError: the checkpoints do not fit this run, or none of them is whole.
     """
     _check_alike(components, dist_context)
     checkpoints = Checkpoints(run_dir)
@@ -91,7 +95,7 @@ def find_resume_point(
 
 
 def _check_micro_batches(before: int, components: RunComponents, allow_change: list[str], folder: Path) -> list[str]:
-    """Their number stays as it was, so that global batches do, unless another one is asked for by name."""
+    """Keep the checkpoint's micro-batches per step, and so its global batches, without ``--allow-change batch``."""
     now = components.config.batch.micro_batches_per_step
     if now in (None, before):
         return []
@@ -102,7 +106,7 @@ def _check_micro_batches(before: int, components: RunComponents, allow_change: l
 
 
 def _check_alike(components: RunComponents, dist_context: DistributedContext) -> None:
-    """Compare what the ranks have read. Folders and interfaces may have other names on other hosts. Collective."""
+    """Compare the inputs of all ranks. Folders and interfaces may have other names on other hosts. Collective."""
     names = {"run": {"dir"}, "corpus": {"path", "extra"}, "model": {"init_from"}, "engine": {"interface", "deepspeed"}}
     mine = components.config.model_dump(mode="json", exclude=names) | {
         "content of the corpora": [corpus.fingerprint for corpus in components.corpora]

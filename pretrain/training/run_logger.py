@@ -1,4 +1,4 @@
-"""What a run leaves for people to look at: the progress line, ``metrics.jsonl``, MLflow, ``config.yaml``, ``DONE``."""
+"""Records of a run for people: the progress line, ``metrics.jsonl``, MLflow, ``config.yaml``, ``DONE``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOCK_PATIENCE_S = 15  # a killed run may take this long to be gone
 
 
 class RunLogger:
-    """The records of one run. Rank 0 writes them; the other ranks may call everything, and nothing happens."""
+    """The records of one run. Rank 0 writes them; on other ranks every call does nothing."""
 
     def __init__(self, components: RunComponents, dist_context: DistributedContext, run_dir: Path, start: ResumePoint):
         self._components, self._dist_context, self._run_dir, self._start = components, dist_context, run_dir, start
@@ -39,11 +39,11 @@ class RunLogger:
 
     @property
     def tracking_run(self) -> str | None:
-        """Of MLflow, for the checkpoint."""
+        """MLflow's run, for the checkpoint."""
         return self._tracker.run_id if self._tracker else None
 
     def open(self, builder: MicroBatchBuilder) -> None:
-        """Say where the run starts, and cut off what an earlier process wrote beyond that step."""
+        """Print where the run starts, and cut off records of an earlier process beyond that step."""
         if not self._dist_context.is_first:
             return
         config = self._components.config
@@ -75,13 +75,13 @@ class RunLogger:
             self._tracker.tag(f"changed_at_step_{self._start.step}.{key}", f"{old} -> {new}"[:5000])
 
     def numbers(self, step: int, values: dict[str, float], **texts: str) -> None:
-        """Metrics of one step."""
+        """Record the metrics of one step."""
         if self._tracker:
             self._metrics.append({"step": step, **values, **texts})
             self._tracker.metrics(values, step)
 
     def held_out(self, step: int, figures: dict[str, dict[str, Any]]) -> None:
-        """Figures of an evaluation in full, in ``held_out.json``."""
+        """Record the figures of an evaluation in full, in ``held_out.json``."""
         self._learned = conclusion(figures)
         if not self._tracker or not figures:
             return
@@ -91,18 +91,18 @@ class RunLogger:
             self.progress.say(f"warning: {self._run_dir / HELD_OUT}: cannot be written: {error.strerror}; going on")
 
     def event(self, step: int, text: str) -> None:
-        """Something that rarely happens: said, and kept in ``metrics.jsonl``."""
+        """Print a rare event and record it in ``metrics.jsonl``."""
         if self._tracker:
             self.progress.say(f"step {step}: {text}")
             self._metrics.append({"step": step, "event": text})
 
     def failed(self) -> None:
-        """The run ends with an error that will be printed elsewhere."""
+        """Close the records of a run that ends with an error, which is printed elsewhere."""
         if self._tracker:
             self._tracker.end("FAILED")
 
     def close(self, step: int, stopped_by: str | None) -> None:
-        """The run ends well: at its last step, or because it was asked to stop. Collective."""
+        """Close the records of a run that reached its last step or was asked to stop. Collective."""
         if self._tracker:
             self._tracker.artifact(self._run_dir / "config.yaml")
             self._tracker.end("KILLED" if stopped_by else "FINISHED")

@@ -38,7 +38,7 @@ _DECAYS: dict[str, Callable[[int, _Course], float]] = {
 
 
 def learning_rate(config: Config) -> Callable[[int], float]:
-    """The rate of update ``step`` (0 is the first update of the run)."""
+    """Return the function update ``step`` -> learning rate (0 is the first update of the run)."""
     schedule, peak, total = config.schedule, config.optimizer.lr, total_steps(config)
     decay, warmup = _DECAYS[schedule.name], schedule.warmup_steps
     course = _Course(warmup, schedule.decay_steps, total)

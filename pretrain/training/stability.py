@@ -1,9 +1,9 @@
-"""Numbers that go wrong: counted in every step, judged where it costs nothing, answered as the config says.
+"""Steps that go wrong: counted in every step, judged when the loss is read anyway, handled as the config says.
 
 A step is bad when its update was dropped because the gradient was not finite (``Engine.end_micro_batch``), when its
-loss is not finite, or, where ``train.on_spike`` asks for more than counting, when its loss is a spike: more than
-``train.spike_deviations`` running deviations above its running mean. Losses stay on the device until somebody reads
-them: at log steps, before a checkpoint, and in every step only where spikes are to be skipped.
+loss is not finite, or, if ``train.on_spike`` asks for more than counting, when its loss is a spike: more than
+``train.spike_deviations`` running deviations above its running mean. Losses stay on the device until they are read: at
+log steps, before a checkpoint, and in every step only if spikes are to be skipped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SPIKE_ADVICE = {
 
 
 class StepSpan(NamedTuple):
-    """One step: its number, and the part of the stream that it took."""
+    """One step: its number, and its part of the stream."""
 
     step: int
     start: int
@@ -116,32 +116,32 @@ class StabilityMonitor:
         return policy == "skip"
 
     def dropped(self, span: StepSpan) -> None:
-        """The engine dropped the update of this step. In fp16 that is how the scale of the loss is found: no defect."""
+        """Count a dropped update. In fp16 that is how the scale of the loss is found, so it is not a fault there."""
         self.counts["dropped_updates"] += 1
         if not self._scales_loss:
             self._bad(span, self._settings.on_bad_step, "the gradient is not finite; its update was dropped")
 
     def steps_to_roll_back(self) -> list[StepSpan]:
-        """Bad steps that call for the last checkpoint; they are named once."""
+        """Return bad steps that require the last checkpoint; each is returned once."""
         found, self._to_undo = self._to_undo, []
         return found
 
     def to_tell(self) -> list[tuple[int, str]]:
-        """Steps whose loss jumped, and what to do about it; each is told once."""
+        """Return steps whose loss jumped, with advice; each is returned once."""
         told, self._untold = self._untold, []
         return told
 
     def state(self) -> dict[str, Any]:
-        """For the checkpoint, so that a resumed run judges as if it had never stopped."""
+        """Return the state for the checkpoint, so that a resumed run judges as if it had never stopped."""
         return {"counts": dict(self.counts), "mean": self._mean, "variance": self._variance, "seen": self._seen}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state at the start of a process."""
+        """Take over a state at the start of a process."""
         self.counts |= state["counts"]
         self._mean, self._variance, self._seen = state["mean"], state["variance"], state["seen"]
 
     def rolled_back(self, state: dict[str, Any], step: int) -> None:
-        """Take up the state of the checkpoint of ``step``. What was counted since then did happen: it stays counted."""
+        """Take over the state of the checkpoint of ``step``. Events counted since then stay counted."""
         self.restore(state | {"counts": {}})
         self.counts["roll_backs"] += 1
         self._noted, self._norms, self._bad_steps = [], {}, set()

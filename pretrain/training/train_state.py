@@ -1,4 +1,4 @@
-"""Where a run stands, and how that gets into a checkpoint and back."""
+"""The state of a run, and how it is written to a checkpoint and read back."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from pretrain.training.zero_state import gather_optimizer, gather_weights, loss_
 
 @dataclass
 class TrainState:
-    """Attributes:
-    step: optimizer steps done.
-    position: of the sample stream after them.
-    saved_step: newest checkpoint; -1: none yet.
-    untrained: tensors of the model that the checkpoint it came from lacks.
+    """The state of a run between two steps.
+
+    Attributes:
+        step: optimizer steps done.
+        position: of the sample stream after them.
+        saved_step: newest checkpoint; -1: none yet.
+        untrained: tensors of the model that the checkpoint it came from lacks.
     """
 
     step: int = 0
@@ -36,7 +38,7 @@ class TrainState:
 
 @dataclass
 class CheckpointSaver:
-    """Gathers what a checkpoint holds on every rank, writes it on rank 0, and puts it back."""
+    """Gathers the content of a checkpoint from every rank, writes it on rank 0, and restores it."""
 
     components: RunComponents
     dist_context: DistributedContext
@@ -48,17 +50,18 @@ class CheckpointSaver:
     micro_batches_per_step: int
 
     def save(self, state: TrainState, tracking_run: str | None, last: bool) -> str | None:
-        """Write a checkpoint and go on together, whatever happened to the disk. Collective.
+        """Write a checkpoint and continue together, whatever happened to the disk. Collective.
 
         Args:
-            tracking_run: of MLflow, so that a resumed run goes on in the same one.
-            last: nothing comes after, so a checkpoint that cannot be written ends the run.
+            state: of the run.
+            tracking_run: of MLflow, so that a resumed run continues the same one.
+            last: whether the run ends here, so that a checkpoint that cannot be written is an error.
 
         Returns:
             What went wrong, on every rank; None if the checkpoint is whole.
 
         Raises:
-            RunError: not written, and the run may not go on without.
+            RunError: not written, and the run may not go on without it.
         """
         train, problem = self.components.config.train, None
         weights = gather_weights(self.engine, self.dist_context.is_first)
@@ -80,7 +83,7 @@ class CheckpointSaver:
         return problem
 
     def load(self, folder: Path, facts: dict[str, Any], state: TrainState) -> None:
-        """Put weights, optimizer and state of a checkpoint back. Collective."""
+        """Restore weights, optimizer and state of a checkpoint. Collective."""
         weights, optimizer = read_tensors(folder, WEIGHTS), read_tensors(folder, OPTIMIZER)
         state.untrained = restore(self.engine, weights, optimizer, facts["updates"], facts["loss_scale"])
         state.step, state.position, state.saved_step = facts["step"], facts["position"], facts["step"]
@@ -88,7 +91,7 @@ class CheckpointSaver:
         self.early_stopping.restore(facts["patience"])
 
     def roll_back(self, state: TrainState) -> list[str]:
-        """To the newest whole checkpoint. Returns what was found damaged on the way. Collective."""
+        """Restore the newest whole checkpoint. Returns what was found damaged on the way. Collective."""
         warnings: list[str] = []
         folder = newest_whole(self.checkpoints, self.dist_context, warnings)
         facts = read_state(folder)

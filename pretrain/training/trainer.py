@@ -30,7 +30,7 @@ from pretrain.training.validation import Evaluator
 
 @dataclass
 class Trainer:
-    """Runs one pretraining from where it stands to its last step, or until it is asked to stop."""
+    """One pretraining, from its resume point to its last step or until it is asked to stop."""
 
     components: RunComponents
     dist_context: DistributedContext
@@ -73,7 +73,7 @@ class Trainer:
         return done
 
     def _train_until_bad(self) -> list[StepSpan]:
-        """Train to the end, or to a wish to stop, or to steps that call for the last checkpoint: those are returned."""
+        """Train to the end, to a request to stop, or to steps that require the last checkpoint, which are returned."""
         train, ranks, state = self.components.config.train, self.dist_context, self.state
         steps = load_steps(
             self.plan, state.position, self.builder.make, ranks.rank, ranks.world_size, train.loader_workers
@@ -91,10 +91,10 @@ class Trainer:
         return self.stability.steps_to_roll_back()
 
     def _after_step(self, totals: StepTotals) -> list[StepSpan]:
-        """What follows a step, in this order: sign of life, log, judgement, evaluation, checkpoint.
+        """Do what follows a step, in this order: heartbeat, log, judge, evaluate, save.
 
         Returns:
-            Bad steps that call for the last checkpoint.
+            Bad steps that require the last checkpoint.
         """
         train = self.components.config.train
         if self.dist_context.heartbeat:
@@ -160,7 +160,7 @@ class Trainer:
             self.logger.event(self.state.step, f"warning: {problem}; going on (train.on_save_failure)")
 
     def _roll_back(self, bad: list[StepSpan]) -> None:
-        """To the last checkpoint; from there on without the parts of the stream that the bad steps took."""
+        """Go back to the last checkpoint, and from there on leave out the parts of the stream of the bad steps."""
         seen_at = self.state.step
         warnings = self.saver.roll_back(self.state)
         self.plan.skipped_spans |= {span.start: span.end for span in bad}
@@ -173,9 +173,11 @@ class Trainer:
 def build_trainer(
     components: RunComponents, dist_context: DistributedContext, resume: str, allow_change: list[str]
 ) -> Trainer:
-    """A trainer where the run stands. Collective.
+    """Build a trainer at the resume point of the run. Collective.
 
     Args:
+        components: of the run.
+        dist_context: this rank.
         resume: ``auto``, ``never``, or a run or checkpoint folder.
         allow_change: names of :data:`pretrain.training.compatibility.OVERRIDABLE` that may differ from the checkpoint.
 

@@ -22,19 +22,19 @@ _NUMBERS = ("loss", "standard_error", "accuracy", "difference", "difference_stan
 
 
 class SupportsEvaluate(Protocol):
-    """An engine, or a plain model."""
+    """Anything that evaluates a micro-batch: an engine, or a plain model."""
 
     def evaluate(
         self, batch: PackedBatch, targets: dict[str, dict[str, Tensor]], coefficients: dict[str, float]
     ) -> dict[str, LossSums]:
-        """The sums of one micro-batch, without gradients or dropout."""
+        """Return the loss sums of one micro-batch, without gradients or dropout."""
 
 
 class Evaluator:
-    """Evaluates a model on the first validation samples, shared among ranks.
+    """Evaluation of a model on the first validation samples, shared among ranks.
 
-    The samples and masks do not depend on the step, the rank or the number of ranks, so two evaluations differ only by
-    the weights.
+    Samples and masks do not depend on the step, the rank or the number of ranks, so two evaluations differ only by the
+    weights.
     """
 
     def __init__(self, components: RunComponents, dist_context: DistributedContext, shows: bool = False):
@@ -46,7 +46,7 @@ class Evaluator:
         self._answers: dict[str, Answers] = {}
 
     def run(self, engine: SupportsEvaluate) -> dict[str, float]:
-        """``validation/OBJECTIVE/METRIC`` -> mean; nothing where nothing is held out. Collective."""
+        """Return ``validation/OBJECTIVE/METRIC`` -> mean; empty if nothing is held out. Collective."""
         if self._builder is None:
             return {}
         meter = Meter(self._components.objectives, self._dist_context)
@@ -81,17 +81,20 @@ class Evaluator:
 
     @cached_property
     def reading(self) -> dict[str, HeldOutReading]:
-        """What the baselines make of the same held-out targets, by objective. Seconds; only one rank needs it."""
+        """Apply the baselines to the same held-out targets, by objective. Takes seconds; only one rank needs it."""
         if self._builder is None:
             return {}
         return read_held_out(self._components, self._builder, self.sequences)
 
     def figures(self, values: dict[str, float]) -> dict[str, dict[str, Any]]:
-        """Of the last run, by objective: its metrics, then ``hidden``, ``shown`` and ``all``, each with standard errors
-        beside the baselines, and ``by_corpus`` of a mixture. JSON-able.
+        """Summarize the last run by objective, as plain data.
 
         Args:
-            values: what :meth:`run` returned.
+            values: result of :meth:`run`.
+
+        Returns:
+            Metrics of each objective, then ``hidden``, ``shown`` and ``all``, each with standard errors beside the
+            baselines, and ``by_corpus`` of a mixture.
         """
         result = {}
         for name, reading in self.reading.items():
@@ -103,11 +106,11 @@ class Evaluator:
         return result
 
     def details(self, name: str) -> dict[str, Any]:
-        """Of an objective in the last run: ``letters``, ``by_base``, ``by_length``, where it asks for tokens."""
+        """Return ``letters``, ``by_base``, ``by_length`` of an objective in the last run, if it predicts tokens."""
         return self.reading[name].details(self._answers[name]) if name in self._answers else {}
 
     def numbers(self, figures: dict[str, dict[str, Any]]) -> dict[str, float]:
-        """The figures that :meth:`run` did not give, under the names that metrics have."""
+        """Return the figures that :meth:`run` did not give, under the names of metrics."""
         found: dict[str, float] = {}
         for name, objective in figures.items():
             parts = {part: objective[part] for part in PARTS if part in objective}
@@ -120,7 +123,7 @@ class Evaluator:
         return found
 
     def describe(self, step: int, figures: dict[str, dict[str, Any]]) -> str:
-        """One line: each held-out loss beside what it has to beat."""
+        """Format one line: each held-out loss beside its best baseline."""
         if not self.sequences:
             return f"step {step}: nothing is held out, so nothing is evaluated (python -m data_prep split)"
         clauses = []

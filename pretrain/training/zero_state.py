@@ -1,4 +1,4 @@
-"""Weights and optimiser state as whole float32 tensors by name, whatever DeepSpeed has cut them into.
+"""Weights and optimizer state as whole float32 tensors by name, however DeepSpeed has cut them.
 
 DeepSpeed's own checkpoints fit one number of ranks and one ZeRO stage, write a shard per rank and hold pickles. Ours
 hold each tensor whole, so a run continues on any number of ranks and any stage, and reading one executes nothing
@@ -22,12 +22,12 @@ _LOSS_SCALE_KEYS = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteres
 
 
 def gather_weights(engine: Engine, keep: bool) -> Tensors:
-    """Master weights in float32 on the CPU. Collective: every rank calls it, those with ``keep`` get the tensors."""
+    """Gather master weights in float32 on the CPU. Collective; ranks with ``keep`` get the tensors."""
     return dict(_gather(engine, None, keep))
 
 
 def gather_optimizer(engine: Engine, keep: bool) -> tuple[Tensors, int]:
-    """Optimiser state ``NAME/KEY`` -> tensor on the CPU, and the updates it has seen. Collective."""
+    """Gather optimizer state ``NAME/KEY`` -> tensor on the CPU, and the number of its updates. Collective."""
     steps = _updates(engine)
     if not steps and engine.optimizer_name != "sgd":
         return {}, 0
@@ -39,7 +39,7 @@ def gather_optimizer(engine: Engine, keep: bool) -> tuple[Tensors, int]:
 
 
 def loss_scale(engine: Engine) -> dict[str, float] | None:
-    """Where the search for the largest fp16 loss scale stands; None in other precisions."""
+    """Return the state of the search for the largest fp16 loss scale; None in other precisions."""
     scaler = getattr(engine.deepspeed.optimizer, "loss_scaler", None)
     if scaler is None or not scaler.dynamic:
         return None
@@ -49,10 +49,14 @@ def loss_scale(engine: Engine) -> dict[str, float] | None:
 def restore(
     engine: Engine, weights: Tensors, optimizer: Tensors, updates: int, scale: dict[str, float] | None = None
 ) -> list[str]:
-    """Put gathered state back. Every rank calls it with all tensors.
+    """Restore gathered state. Every rank calls it with all tensors.
 
-    Returns the parameters that were not gathered, such as those of an objective that is new; they keep their values. So
-    does state that another optimiser left. PolymeraseError for a tensor of another shape, with nothing changed.
+    Returns:
+        Parameters that were not gathered, such as those of a new objective; they keep their values. So does state that
+        another optimizer left.
+
+    Raises:
+        PolymeraseError: a tensor has another shape; nothing is changed then.
     """
     parameters = _parameters(engine)
     for name, parameter in parameters:
@@ -91,7 +95,7 @@ def _inner(engine: Engine) -> torch.optim.Optimizer:
 
 
 def _masters(engine: Engine) -> list[Tensor]:
-    """What the torch optimiser updates on this rank: whole parameters, or flat float32 partitions."""
+    """Tensors that the torch optimizer updates on this rank: whole parameters, or flat float32 partitions."""
     wrapper = engine.deepspeed.optimizer
     if engine.holds_weights:
         return [p for group in wrapper.param_groups for p in group["params"]]
@@ -133,7 +137,7 @@ def _updates(engine: Engine) -> int:
 
 
 def _prime(engine: Engine, updates: int) -> None:
-    """Create the optimiser state that would only appear with the first update, so that it can be filled."""
+    """Create the optimizer state that would only appear with the first update, so that it can be filled."""
     inner = _inner(engine)
     for master in _masters(engine):
         inner.state[master] = fresh_state(engine.optimizer_name, master, updates)
@@ -141,8 +145,11 @@ def _prime(engine: Engine, updates: int) -> None:
 
 
 def _link_state(engine: Engine) -> None:
-    """Tell DeepSpeed where each parameter's optimiser state lies. It does so itself, but after the first update of the
-    first parameter group, when the other groups have no state yet, and then never again."""
+    """Tell DeepSpeed where each parameter's optimizer state lies.
+
+    It does so itself, but after the first update of the first parameter group, when the other groups have no state yet,
+    and then never again.
+    """
     wrapper = engine.deepspeed.optimizer
     if hasattr(wrapper, "_lazy_init_hp_params_optimizer_state"):
         wrapper._hp_optimizer_states_linked = False

@@ -35,7 +35,9 @@ def attention(
     """Compute softmax(q k^T / sqrt(h) + bias) v inside each sequence.
 
     Args:
-        q, k, v: (N, H, h) in layout order.
+        q: queries (N, H, h) in layout order.
+        k: keys, likewise.
+        v: values, likewise.
         bias: added to the scores.
         layout: the sequences that the tokens belong to.
         dropout: rate, on the probabilities only.

@@ -42,7 +42,9 @@ class Kernel(Protocol):
         """Attend with scores S = q k^T / sqrt(h) + bias; with ``previous``, S = previous + q k^T / sqrt(h).
 
         Args:
-            q, k, v: (N, H, h) in layout order.
+            q: queries (N, H, h) in layout order.
+            k: keys, likewise.
+            v: values, likewise.
             bias: added to the scores.
             layout: the sequences that the tokens belong to.
             drop: dropout of the probabilities.
@@ -71,8 +73,13 @@ class Kernel(Protocol):
         """Compute the gradients of q, k, v.
 
         Args:
-            q, k, v, bias, layout, drop: as in ``forward``.
+            q: as in ``forward``, like the next three.
+            k: keys.
+            v: values.
+            bias: added to the scores.
             kept: second result of ``forward``.
+            layout: as in ``forward``.
+            drop: as in ``forward``: the same masks.
             grad_output: gradient of the output (N, H, h).
             scores: S if it was written; None: it is recomputed.
             grad_scores: the gradient that S received from above; that of the softmax is added in place, so that it

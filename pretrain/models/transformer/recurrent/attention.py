@@ -28,7 +28,9 @@ def recurrent_attention(
     """Attend with scores of the layer below; they are passed on without dropout.
 
     Args:
-        q, k, v: (N, H, h) in layout order.
+        q: queries (N, H, h) in layout order.
+        k: keys, likewise.
+        v: values, likewise.
         bias: scores of the layer below.
         layout: the sequences that the tokens belong to.
         dropout: rate, on the probabilities only.
