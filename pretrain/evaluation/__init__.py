@@ -1,1 +1,1 @@
-"""What a finished model is asked: likelihoods, embeddings, variant scores, base pairs; and its baselines."""
+"""Evaluation of a finished model: likelihoods, embeddings, variant scores, base pairs; and its baselines."""

@@ -1,7 +1,7 @@
-"""Base pairs read off the attention scores of a pairing model, without training (recipes/ernie_rna.md#structure).
+"""Base pairs from the attention scores of a pairing model, without training (recipes/ernie_rna.md#structure).
 
 The scores of one head of the last layer, before the softmax, are made symmetric and turned into a contact map by the
-constrained optimisation that upstream takes over from E2Efold (Chen et al. 2020); pairs are then taken greedily.
+constrained optimization that upstream takes over from E2Efold (Chen et al. 2020); pairs are then taken greedily.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class PairingResult:
-    """F1 of one record by head (H,), and of ViennaRNA's minimum-free-energy structure where it is installed."""
+    """F1 of one record by head (H,), and of ViennaRNA's minimum-free-energy structure if it is installed."""
 
     name: str
     length: int
@@ -58,8 +58,11 @@ def score_structures(model: TrainedModel, records: list[StructureRecord]) -> lis
 
 
 def summary(results: list[PairingResult], head: int | None) -> dict[str, Any]:
-    """Mean F1 over records of one head (default: the published one where the model has it, else the last), of all
-    heads, and of ViennaRNA. A head chosen by looking at these figures must be tested on other structures."""
+    """Return the mean F1 over records of one head, of all heads, and of ViennaRNA.
+
+    The default head is the published one if the model has it, else the last. A head chosen by looking at these figures
+    must be tested on other structures.
+    """
     heads = len(results[0].f1_by_head)
     chosen = min(PUBLISHED_HEAD, heads - 1) if head is None else head
     if not 0 <= chosen < heads:
@@ -86,7 +89,7 @@ def summary(results: list[PairingResult], head: int | None) -> dict[str, Any]:
 
 
 def attention_scores(model: TrainedModel, sequence: str) -> np.ndarray:
-    """float64 (H, L, L): scores of the last layer before the softmax, without special tokens."""
+    """Return the scores of the last layer before the softmax, without special tokens: float64 (H, L, L)."""
     ids = model.tokenizer.encode_text(sequence)
     with torch.no_grad():
         scores = model.network.encoder(pack(model, ids, [len(ids)]), return_extras=True).extras.get("scores")
@@ -95,7 +98,7 @@ def attention_scores(model: TrainedModel, sequence: str) -> np.ndarray:
 
 
 def predict_pairs(scores: np.ndarray, sequence: str) -> Pairs:
-    """Pairs from the scores (L, L) of one head. Only A-U, G-C and G-U pair, and a base pairs once."""
+    """Predict pairs from the scores (L, L) of one head. Only A-U, G-C and G-U pair, and a base pairs once."""
     contacts = contact_map(scores, canonical_pairs(sequence))
     rows, columns = np.nonzero(np.triu(contacts, 1) > _THRESHOLD)
     pairs: Pairs = set()
@@ -109,13 +112,13 @@ def predict_pairs(scores: np.ndarray, sequence: str) -> Pairs:
 
 
 def canonical_pairs(sequence: str) -> np.ndarray:
-    """float64 (L, L): 1 where two letters can pair."""
+    """Return 1 where two letters can pair, float64 (L, L)."""
     letters = np.array(list(sequence))
     return np.isin(np.char.add(letters[:, None], letters[None, :]), _CANONICAL).astype(np.float64)
 
 
 def contact_map(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Scores (L, L) to contacts (L, L) with (softly) one partner per base."""
+    """Turn scores (L, L) into contacts (L, L) with (softly) one partner per base."""
     utility = (scores + scores.T) / 2
     utility = _soft_sign(utility - _OFFSET) * utility
     a = _soft_sign(utility / 2) * _soft_sign(utility - _OFFSET)  # soft_sign(x / 2) is the logistic function

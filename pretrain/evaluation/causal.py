@@ -1,4 +1,4 @@
-"""What a causal model says of whole sequences: likelihood, bits per nucleotide, and samples."""
+"""Whole sequences under a causal model: likelihood, bits per nucleotide, and samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOGETHER = 512  # variants whose windows are in memory at a time
 
 
 def is_causal(model: TrainedModel) -> bool:
-    """Whether each token sees only those before it."""
+    """Tell whether each token sees only those before it."""
     return architecture_of(model.settings).is_causal(model.settings)
 
 
@@ -37,18 +37,19 @@ class Likelihood:
 
     @property
     def bits_per_nucleotide(self) -> float:
-        """2 is what guessing among four letters costs. NaN for an empty sequence."""
+        """Bits per nucleotide; guessing among four letters costs 2. NaN for an empty sequence."""
         return -self.log_likelihood / (math.log(2) * self.nucleotides) if self.nucleotides else math.nan
 
 
 def likelihoods(model: TrainedModel, sequences: Ragged, progress: str | None = None) -> list[Likelihood]:
-    """One forward pass per sequence.
+    """Compute the likelihood of each sequence, in one forward pass per sequence.
 
     A layout without a token in front (HyenaDNA) gives its first token no probability, so it is not counted.
 
     Args:
+        model: a causal model.
         sequences: ASCII, S rows that fit the model.
-        progress: label of a bar, on terminals only.
+        progress: label of a progress bar, on terminals only.
     """
     from tqdm import tqdm
 
@@ -106,14 +107,17 @@ def summary(ids: list[str], found: list[Likelihood]) -> dict[str, Any]:
 def likelihood_ratios(
     model: TrainedModel, contig: bytes, variants: Sequence[Substitution], width: int, strand: Strand = "plus"
 ) -> Iterator[float | None]:
-    """log P(window with alt) - log P(window with ref) of each variant, in nats; insertions and deletions too.
+    """Yield log P(window with alt) - log P(window with ref) of each variant, in nats; insertions and deletions too.
 
-    Both windows have the same letters around the variant, ``width`` of them with the reference allele. None where
-    a window has letters other than A, C, G, T.
+    Both windows have the same letters around the variant, ``width`` of them with the reference allele. None if a window
+    has letters other than A, C, G, T.
 
     Args:
+        model: a causal model.
         contig: upper-case letters of the whole contig.
-        strand: which one the model reads; ``both``: the mean of the two scores.
+        variants: on this contig.
+        width: nucleotides of the reference window.
+        strand: the one the model reads; ``both``: the mean of the two scores.
     """
     sides: tuple[Strand, ...] = ("plus", "minus") if strand == "both" else (strand,)
     for start in range(0, len(variants), _TOGETHER):
@@ -154,12 +158,12 @@ class Sampling:
 
 
 def generate(model: TrainedModel, prompt: bytes, count: int, sampling: Sampling) -> Iterator[str]:
-    """Draw sequences that begin with a prompt, in letters. The whole prefix is computed again for each token.
+    """Draw sequences that begin with a prompt, in letters. The whole prefix is recomputed for each token.
 
-    Special tokens are never drawn, but the one that ends a sequence ends it.
+    Special tokens are never drawn, except the one that ends a sequence.
 
     Raises:
-        PolymeraseError: the model is not causal, or does not hold prompt and tokens.
+        PolymeraseError: the model is not causal, or prompt and tokens are too long for it.
     """
     if not is_causal(model):
         raise PolymeraseError(f"{model.source}: reads both sides of a token, so it draws none; use a causal model")

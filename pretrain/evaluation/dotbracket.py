@@ -1,4 +1,4 @@
-"""Structures in dot-bracket notation: pairs of positions, and how well two sets of them agree."""
+"""Structures in dot-bracket notation: pairs of positions, and the agreement of two sets of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StructureRecord:
 
 
 def read_structures(path: Path) -> list[StructureRecord]:
-    """A file of records ``>name``, sequence, dot-bracket (as RNAfold writes them; an energy behind is not read).
+    """Read records ``>name``, sequence, dot-bracket (as RNAfold writes them; an energy at the end is ignored).
 
     Raises:
         PolymeraseError: names the record at fault.
@@ -53,7 +53,10 @@ def read_structures(path: Path) -> list[StructureRecord]:
 
 
 def parse_dot_bracket(text: str, where: str = "structure") -> Pairs:
-    """Pairs of a dot-bracket string; pseudoknots in further brackets or in letters (``A`` opens, ``a`` closes)."""
+    """Parse a dot-bracket string into pairs.
+
+    Pseudoknots are written in further brackets or in letters (``A`` opens, ``a`` closes).
+    """
     waiting: dict[str, list[int]] = {opening: [] for opening in _OPEN}
     pairs: Pairs = set()
     for position, symbol in enumerate(text):
@@ -73,7 +76,7 @@ def parse_dot_bracket(text: str, where: str = "structure") -> Pairs:
 
 
 def f1(predicted: Pairs, true: Pairs) -> float:
-    """Harmonic mean of precision and recall; 1 where both sets are empty."""
+    """Return the harmonic mean of precision and recall; 1 if both sets are empty."""
     if not predicted and not true:
         return 1.0
     return 2 * len(predicted & true) / (len(predicted) + len(true))

@@ -1,4 +1,4 @@
-"""Embeddings of sequences, and the files they are kept in."""
+"""Embeddings of sequences, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ FORMATS = (".npz", ".safetensors")
 
 @dataclass(frozen=True)
 class Embeddings:
-    """ids: names (S,). values: float32 (S, D), or (sum of tokens, D) for single tokens; offsets int64 (S+1,) then."""
+    """Embeddings of S sequences.
+
+    Attributes:
+        ids: names (S,).
+        values: float32 (S, D), or (sum of tokens, D) for single tokens.
+        offsets: int64 (S+1,) for single tokens, else None.
+    """
 
     ids: list[str]
     values: np.ndarray
@@ -34,9 +40,12 @@ class Embeddings:
 
 
 def embed(model: TrainedModel, ids: list[str], sequences: Ragged, pool: Pool, layer: int = -1) -> Embeddings:
-    """Hidden states of a layer, pooled.
+    """Compute hidden states of a layer, pooled.
 
     Args:
+        model: a trained model.
+        ids: names (S,).
+        sequences: ASCII, S rows that fit the model.
         pool: ``mean`` over the nucleotides (or k-mers), without special tokens; ``cls``: the first token; ``token``:
             every nucleotide (or k-mer), without special tokens.
         layer: 0 after the embeddings, -1 the last one.
@@ -81,7 +90,7 @@ def _embed_batch(model: TrainedModel, sequences: Ragged, pool: Pool, layer: int)
 
 
 def check_format(path: Path) -> None:
-    """PolymeraseError unless the name ends as a file that can be written: asked before the work is done."""
+    """Raise PolymeraseError unless the name ends as a file that can be written; called before the work is done."""
     if path.suffix not in FORMATS:
         raise PolymeraseError(f"{path}: embeddings are written as {' or '.join(FORMATS)}")
     if path.parent.exists() and not path.parent.is_dir():
@@ -89,7 +98,13 @@ def check_format(path: Path) -> None:
 
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:
-    """``.npz`` (arrays ids, embeddings, offsets) or ``.safetensors`` (ids as JSON in its metadata), atomically."""
+    """Write ``.npz`` (arrays ids, embeddings, offsets) or ``.safetensors`` (ids as JSON in its metadata).
+
+    The file is whole or as it was before.
+
+    Raises:
+        PolymeraseError: it cannot be written.
+    """
     check_format(path)
     arrays = {"embeddings": embeddings.values}
     if embeddings.offsets is not None:
@@ -107,7 +122,7 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
 
 
 def _write_npz(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
-    """As ``np.savez``, into a file that cannot seek."""
+    """Write as ``np.savez``, into a file that cannot seek."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:

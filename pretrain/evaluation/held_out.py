@@ -33,7 +33,7 @@ TOKENS_AT_ONCE = 4096  # of models without a recipe
 
 
 class EvalModel:
-    """A model without an engine, as :class:`pretrain.training.validation.Evaluator` wants it."""
+    """A model without an engine, for :class:`pretrain.training.validation.Evaluator`."""
 
     def __init__(self, model: PretrainingModel):
         self._model = model.eval()
@@ -86,7 +86,7 @@ def score(
 def load(
     source: str, corpus: str, settings: list[str], step: int | None = None
 ) -> tuple[RunComponents, PretrainingModel]:
-    """The parts and the trained model of a run folder or a Hugging Face folder, for a corpus it may never have seen."""
+    """Load components and trained model of a run folder or a Hugging Face folder, for any corpus."""
     if checkpoint := checkpoint_of(source, step):
         return _load_run(Path(source), checkpoint, corpus, settings)
     family, encoder, state = load_pretrained_state(source)
@@ -157,10 +157,10 @@ def _load_run(
 
 
 def for_corpus(config: Config, corpus: str, settings: list[str]) -> Config:
-    """The config with this corpus alone, and the objectives that have targets in it.
+    """Return the config with this corpus only, and the objectives that have targets in it.
 
-    What a recipe says of corpora of another kind (windows of genomes, frequencies, strands) is left out; what the
-    caller says (``settings``) is not.
+    Keys that a recipe sets for corpora of another kind (windows of genomes, frequencies, strands) are left out; keys of
+    the caller (``settings``) are not.
     """
     opened = open_checked(corpus)
     columns = set(opened.manifest.get("columns", ()))

@@ -1,4 +1,4 @@
-"""Sequences that a model can read: what is too long or too short is an error, cut, or left out and counted."""
+"""Length limits of a model: what is too long or too short is an error, cut, or left out and counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TooLong = Literal["error", "crop", "skip"]
 def fit(
     model: TrainedModel, source: str, ids: list[str], sequences: Ragged, too_long: TooLong
 ) -> tuple[list[str], Ragged, dict[str, int]]:
-    """Ids and sequences that fit, and how many did not, by reason. ``crop`` keeps the first nucleotides."""
+    """Return ids and sequences that fit, and how many did not, by reason. ``crop`` keeps the first nucleotides."""
     longest, shortest = model.tokenizer.max_nucleotides(model.max_tokens), model.tokenizer.min_nucleotides
     lengths = sequences.lengths
     long, short = lengths > longest, lengths < shortest

@@ -1,4 +1,4 @@
-"""Which tokens must be hidden so that a nucleotide cannot be read off its neighbours."""
+"""The tokens that must be hidden so that a nucleotide cannot be read off its neighbors."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from pretrain.tokenizers import Tokenizer
 
 
 def encode_rows(tokenizer: Tokenizer, sequences: Ragged) -> list[np.ndarray]:
-    """Ids int32 (T,) of each sequence, specials included."""
+    """Encode each sequence, specials included: ids int32 (T,)."""
     tokens = tokenizer.encode(sequences)
     return np.split(tokens.ids, tokens.offsets[1:-1])
 
 
 def nucleotide_query(tokenizer: Tokenizer, ids: np.ndarray, nucleotide: int) -> Query:
-    """Hides one nucleotide and asks for it.
+    """Build the query that hides and predicts one nucleotide.
 
     With single-letter tokens that is one token. A vocabulary of k-mers shows each nucleotide in up to k tokens: all of
     them are hidden, as in contiguous k-mer masking, and the middle one is read. All its other letters can be seen in
-    the tokens around, so the probability of the right k-mer is that of the nucleotide. Where tokens lie side by side
+    the tokens around, so the probability of the right k-mer is that of the nucleotide. If tokens lie side by side
     (codons, byte pairs), the one that holds the nucleotide is hidden with all its letters.
 
     Args:
+        tokenizer: of the model.
         ids: int32 (T,) of the whole sequence.
         nucleotide: 0-based; one behind the last whole token counts to that token.
     """
@@ -39,6 +40,6 @@ def nucleotide_query(tokenizer: Tokenizer, ids: np.ndarray, nucleotide: int) -> 
 
 
 def letters_each(tokenizer: Tokenizer, token: int) -> int:
-    """Nucleotides that hiding a token asks for: all its letters, one where tokens overlap."""
+    """Return how many nucleotides are predicted when a token is hidden: all its letters, one if tokens overlap."""
     advance = tokenizer.advance
     return int(advance[token]) if isinstance(advance, np.ndarray) else advance

@@ -1,4 +1,4 @@
-"""A trained model ready to be asked: from a run folder, or from any Hugging Face folder of our families."""
+"""A trained model ready for evaluation: from a run folder, or from any Hugging Face folder of our families."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pretrain.training.compatibility import settings_of_checkpoint
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Encoder and output head in evaluation mode, on the device they run on, with their tokenizer."""
+    """Encoder and output head in evaluation mode, on their device, with their tokenizer."""
 
     source: str
     family: Family
@@ -37,13 +37,13 @@ class TrainedModel:
         return min(self.family.max_tokens, self.settings.max_position_embeddings)
 
     def require_output_head(self) -> None:
-        """PolymeraseError where only an encoder was found."""
+        """Raise PolymeraseError if only an encoder was found."""
         if not self.has_output_head:
             raise PolymeraseError(f"{self.source}: holds an encoder without output head; likelihoods need the head")
 
 
 def is_run(folder: Path) -> bool:
-    """A run folder of ours (True) or a Hugging Face folder (False). PolymeraseError if neither."""
+    """Tell a run folder of ours (True) from a Hugging Face folder (False); PolymeraseError if it is neither."""
     if (folder / "checkpoints").is_dir():
         if not (folder / "config.yaml").is_file():
             raise PolymeraseError(f"{folder}: a run folder without config.yaml; copy that of the run")
@@ -54,7 +54,7 @@ def is_run(folder: Path) -> bool:
 
 
 def checkpoint_of(source: str, step: int | None) -> Path | None:
-    """The checkpoint of a step of a run, or its newest whole one; None for a Hugging Face folder, which has none."""
+    """Return the checkpoint of a step of a run, or its newest whole one; None for a Hugging Face folder."""
     if is_run(Path(source)):
         return find_checkpoint(Path(source), step)
     if step is not None:
@@ -65,7 +65,7 @@ def checkpoint_of(source: str, step: int | None) -> Path | None:
 
 
 def load_model(source: str, step: int | None = None) -> TrainedModel:
-    """Read the checkpoint of a step of a run, or its newest whole one, or a Hugging Face folder. Dropout is off."""
+    """Load a checkpoint of a run (of a step, or the newest whole one), or a Hugging Face folder. Dropout is off."""
     checkpoint = checkpoint_of(source, step)
     if checkpoint:
         step = read_state(checkpoint)["step"]
@@ -82,7 +82,7 @@ def load_model(source: str, step: int | None = None) -> TrainedModel:
 
 
 def random_twin(model: TrainedModel, seed: int) -> TrainedModel:
-    """The same encoder before any training: what a trained one has to be better than."""
+    """Return the same encoder before any training, for comparison."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = LanguageModel.build(model.settings)

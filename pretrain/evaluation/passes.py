@@ -1,4 +1,4 @@
-"""Running a trained model over sequences, in batches that fit, in the order they are given."""
+"""Forward passes of a trained model over sequences, in batches that fit, in the given order."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _PAIR_CELLS = 1 << 22  # of one batch of a pairing model, whose scores take 4 by
 
 @dataclass(frozen=True)
 class Query:
-    """One question: with these tokens hidden, what stands at ``read``?
+    """One question: with some tokens hidden, what is at ``read``?
 
-    ids: int32 (T,), the whole sequence as it is. hidden: int64 (K,) positions shown as the mask token.
+    Attributes:
+        ids: int32 (T,), the whole sequence as it is.
+        hidden: int64 (K,), positions shown as the mask token.
     """
 
     ids: np.ndarray
@@ -30,7 +32,7 @@ class Query:
 
 
 def log_probabilities(model: TrainedModel, queries: Iterable[Query]) -> Iterator[np.ndarray]:
-    """float32 (V,) natural logarithms at the ``read`` token of each query, in their order."""
+    """Yield natural logarithms float32 (V,) at the ``read`` token of each query, in their order."""
     model.require_output_head()
     for group in _groups(model, queries):
         lengths = [len(query.ids) for query in group]
@@ -45,7 +47,7 @@ def log_probabilities(model: TrainedModel, queries: Iterable[Query]) -> Iterator
 
 
 def pack(model: TrainedModel, ids: np.ndarray, lengths: list[int], hidden: np.ndarray | None = None) -> PackedBatch:
-    """Flat ids (N,) of sequences of these lengths as a batch on the model's device.
+    """Pack flat ids (N,) of sequences of these lengths as a batch on the model's device.
 
     Hidden positions are marked as in pretraining: a pairing model sees -1 in their rows and columns
     (recipes/ernie_rna.md#pairing).
@@ -59,7 +61,7 @@ def pack(model: TrainedModel, ids: np.ndarray, lengths: list[int], hidden: np.nd
 
 
 def batches_of(model: TrainedModel, lengths: np.ndarray) -> list[int]:
-    """Numbers of consecutive sequences of these token counts (S,) that are run together."""
+    """Divide sequences of these token counts (S,) into batches: the number of consecutive sequences in each."""
     return cut(
         lengths,
         Bounds(_TOKENS, None, _PAIR_CELLS if architecture_of(model.settings).keeps_pairs(model.settings) else None),

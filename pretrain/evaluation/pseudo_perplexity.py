@@ -25,14 +25,15 @@ class PseudoLikelihood:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean loss; 4 is what guessing among four letters gives. NaN where nothing could be asked."""
+        """Exponential of the mean loss; guessing among four letters gives 4. NaN if no nucleotide was predicted."""
         return math.exp(-self.log_likelihood / self.nucleotides) if self.nucleotides else math.nan
 
 
 def pseudo_likelihoods(model: TrainedModel, sequences: Ragged) -> list[PseudoLikelihood]:
-    """One forward pass per nucleotide, so about length x length tokens per sequence.
+    """Predict every nucleotide from all others, one forward pass each: about length x length tokens per sequence.
 
     Args:
+        model: a masked model.
         sequences: ASCII, S rows that fit the model.
     """
     from tqdm import tqdm
@@ -61,7 +62,7 @@ def _questions(model: TrainedModel, sequences: Ragged) -> Iterator[tuple[int, Qu
 
 
 def summary(ids: list[str], found: list[PseudoLikelihood]) -> dict[str, Any]:
-    """Per record and over all nucleotides; None where a record has nothing to ask for."""
+    """Summarize per record and over all nucleotides; None for a record without a nucleotide to predict."""
     nucleotides = sum(one.nucleotides for one in found)
     whole = PseudoLikelihood(nucleotides, sum(one.log_likelihood for one in found))
     return {

@@ -1,4 +1,4 @@
-"""Results of an evaluation as text that a person reads."""
+"""Results of an evaluation as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHOWN = 20  # rows of long tables
 
 
 def losses(result: dict[str, Any]) -> str:
-    """Objectives, each by what the model sees of its targets, then by base and length, then every baseline."""
+    """Format objectives, each by what the model sees of its targets, then by base and length, then every baseline."""
     lines = [
         f"{result['model']} ({result['family']}) on {result['sequences']:,} held-out sequences of {result['corpus']}"
     ]
@@ -62,7 +62,7 @@ def _baselines(name: str, figures: dict[str, Any]) -> list[str]:
 
 
 def pseudo_perplexity(result: dict[str, Any]) -> str:
-    """One line per sequence, the first ones, and the whole."""
+    """Format one line per sequence, the first ones, and the total."""
     lines = [f"{'record':<30} {'nucleotides':>11} {'pseudo-perplexity':>18}"]
     for record in result["records"][:_SHOWN]:
         shown = "-" if record["pseudo_perplexity"] is None else f"{record['pseudo_perplexity']:.4f}"
@@ -75,7 +75,7 @@ def pseudo_perplexity(result: dict[str, Any]) -> str:
 
 
 def likelihood(result: dict[str, Any]) -> str:
-    """Of a causal model: one line per sequence, the first ones, and the whole."""
+    """Format the result of a causal model: one line per sequence, the first ones, and the total."""
     lines = [f"{'record':<30} {'nucleotides':>11} {'bits per nucleotide':>20}"]
     for record in [*result["records"][:_SHOWN], result | {"id": "all"}]:
         bits = record["bits_per_nucleotide"]
@@ -87,14 +87,14 @@ def likelihood(result: dict[str, Any]) -> str:
 
 
 def embeddings(result: dict[str, Any]) -> str:
-    """What was written."""
+    """Name the file that was written."""
     what = "rows" if result["pool"] == "token" else f"{result['pool']} of layer {result['layer']}"
     first = f"wrote {result['out']}: {result['sequences']:,} sequences, {what}, {result['width']} numbers each"
     return "\n".join([first, *_left_out(result)])
 
 
 def variants(result: dict[str, Any]) -> str:
-    """The summary."""
+    """Format the summary."""
     spearman = result["spearman_score_frequency"]
     lines = [
         f"variants            {result['variants']:,}",
@@ -112,7 +112,7 @@ def variants(result: dict[str, Any]) -> str:
 
 
 def base_pairs(result: dict[str, Any]) -> str:
-    """F1 by head and by record."""
+    """Format F1 by head and by record."""
     head = result["head"]
     mfe = result["f1_mfe"]
     lines = [
@@ -131,7 +131,7 @@ def base_pairs(result: dict[str, Any]) -> str:
 
 
 def other_letters(result: dict[str, Any]) -> list[str]:
-    """A line where letters were counted that models do not know."""
+    """Format a line if there were letters that models do not know."""
     if not result.get("other_letters"):
         return []
     letters, sequences = result["other_letters"], result["sequences_with_other_letters"]

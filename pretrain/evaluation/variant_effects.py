@@ -1,4 +1,4 @@
-"""Zero-shot scores of single-base variants: how much likelier the model finds the alternative letter."""
+"""Zero-shot scores of single-base variants: how much likelier the alternative letter is under the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOGETHER = 1024  # variants whose windows are in memory at a time
 
 
 class Substitution(NamedTuple):
-    """A base of a contig and what replaces it, as letters."""
+    """A base of a contig and its replacement, as letters."""
 
     pos0: int
     ref: str
@@ -28,14 +28,17 @@ class Substitution(NamedTuple):
 def variant_scores(
     model: TrainedModel, contig: bytes, variants: Sequence[Substitution], width: int, strand: Strand = "plus"
 ) -> Iterator[float | None]:
-    """log P(alt) - log P(ref) of each variant, in nats; above 0 the model prefers the alternative.
+    """Yield log P(alt) - log P(ref) of each variant, in nats; above 0 the model prefers the alternative.
 
     The variant's base is hidden in a window of ``width`` bases around it (shifted at the ends of the contig); one
-    forward pass per variant. None where the window has another letter in the tokens that are compared.
+    forward pass per variant. None if the window has another letter in the tokens that are compared.
 
     Args:
+        model: a masked model.
         contig: upper-case letters of the whole contig.
-        strand: which one the model reads; ``minus``: windows and alleles as they stand in a transcript of a gene there;
+        variants: on this contig.
+        width: bases of the window.
+        strand: the one the model reads; ``minus``: windows and alleles as they stand in a transcript of a gene there;
             ``both``: the mean of the two scores.
     """
     if strand == "both":

@@ -21,33 +21,39 @@ _COLUMNS = ("contig", "pos", "id", "ref", "alt", "frequency", "score")
 
 
 class Variant(Protocol):
-    """What is read off a VCF (``data_prep.variants.snvs.Snv``)."""
+    """A variant of a VCF (``data_prep.variants.snvs.Snv``)."""
 
     @property
-    def contig(self) -> str: ...
+    def contig(self) -> str:
+        """Name of the contig in the VCF."""
 
     @property
-    def pos0(self) -> int: ...
+    def pos0(self) -> int:
+        """0-based position."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Id in the VCF."""
 
     @property
-    def ref(self) -> str: ...
+    def ref(self) -> str:
+        """Reference allele."""
 
     @property
-    def alt(self) -> str: ...
+    def alt(self) -> str:
+        """Alternative allele."""
 
     @property
-    def frequency(self) -> float | None: ...
+    def frequency(self) -> float | None:
+        """Frequency of the alternative allele; None if unknown."""
 
 
 class VariantTable:
-    """Variants (V,) in file order; scores fill contig by contig.
+    """Variants (V,) in file order, scored contig by contig.
 
     Args:
-        dropped: alleles that were no single-base substitutions, by reason.
-        bare_name: contig name -> the name without ``chr``, so that files of both habits fit.
+        dropped: alleles that are not single-base substitutions, by reason.
+        bare_name: contig name -> the name without ``chr``, so that files of both conventions match.
     """
 
     def __init__(self, variants: Sequence[Variant], dropped: Counter[str], bare_name: Callable[[str], str]):
@@ -61,7 +67,7 @@ class VariantTable:
         self._seen: set[str] = set()
 
     def wants(self, contig: str) -> bool:
-        """Whether any variant lies on this contig."""
+        """Tell whether any variant lies on this contig."""
         return self._bare_name(contig) in self._rows
 
     def score(
@@ -98,7 +104,7 @@ class VariantTable:
         return False
 
     def summary(self) -> dict[str, Any]:
-        """Counts, mean score, and how scores go with frequencies (Spearman).
+        """Return counts, mean score, and the correlation of scores with frequencies (Spearman).
 
         Raises:
             PolymeraseError: no variant could be scored, or too many disagree with the genome.
@@ -128,7 +134,7 @@ class VariantTable:
         }
 
     def write(self, path: Path) -> None:
-        """All variants as tab-separated text, scores empty where there are none; atomically."""
+        """Write all variants as tab-separated text, atomically; the score is empty for variants without one."""
         lines = ["\t".join(_COLUMNS)]
         for variant, score in zip(self._variants, self.scores.tolist(), strict=True):
             frequency = "" if variant.frequency is None else f"{variant.frequency:g}"

@@ -22,12 +22,17 @@ from pretrain.tokenizers import Tokenizer
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What only the caller knows about a model.
+    """Facts about a model that only the caller knows.
 
-    origin: one sentence on where the weights come from. licence: a licence id of the hub, ``unknown`` if nobody said.
-    table: rows for the card. notes: sentences a user must know. corpora: name -> fingerprint of what was trained on.
-    sources: what the corpora were made of, one mapping of column to text each. held_out: (dataset, metric, value) for
-    the hub's leaderboards. differences: (key, published, here) where the run differs from the published recipe.
+    Attributes:
+        origin: one sentence on the origin of the weights.
+        licence: a license id of the hub, ``unknown`` if nobody said.
+        table: rows for the card.
+        notes: sentences a user must know.
+        corpora: name -> fingerprint of the training corpora.
+        sources: sources of the corpora, one mapping of column to text each.
+        held_out: (dataset, metric, value) for the hub's leaderboards.
+        differences: (key, published, here) if the run differs from the published recipe.
     """
 
     origin: str
@@ -51,11 +56,17 @@ def model_card(
     verified: Verification,
     tokenizer: Tokenizer | None,
 ) -> str:
-    """The text of the card.
+    """Return the text of the card.
 
     Args:
         name: of the folder; the usage section loads it under this name.
-        remote: does the tokenizer, does the model need ``trust_remote_code``.
+        family: of the model.
+        settings: of the model.
+        kind: ``mlm`` or ``encoder``.
+        tensors: that were exported.
+        remote: whether the tokenizer, and whether the model needs ``trust_remote_code``.
+        facts: from the caller.
+        verified: difference to our model.
         tokenizer: in the folder; None for weights that came without one.
     """
     form = form_of(family, settings)

@@ -33,8 +33,14 @@ AUTO_CLASS = "AutoModelForSequenceClassification"
 
 @dataclass(frozen=True)
 class Classifier:
-    """encoder: float32 tensors ``encoder.…``. dense: weight (D, D) and bias (D,) of tanh(dense(first token)). output:
-    weight (C, D) and bias (C,). labels: of the C outputs; empty for one value."""
+    """A fine-tuned classifier.
+
+    Attributes:
+        encoder: float32 tensors ``encoder.…``.
+        dense: weight (D, D) and bias (D,) of tanh(dense(first token)).
+        output: weight (C, D) and bias (C,).
+        labels: of the C outputs; empty for one value.
+    """
 
     encoder: Mapping[str, Tensor]
     dense: tuple[Tensor, Tensor]
@@ -48,8 +54,11 @@ def export_classifier(
     """Write, verify and publish the folder; returns its class and the largest difference to our own outputs.
 
     Args:
+        model: encoder and head.
+        family: of the encoder.
+        settings: of the encoder.
         folder: must not exist, or be empty.
-        about: paragraphs for the README: task, figures, what to mind.
+        about: paragraphs for the README: task, figures, limits.
 
     Raises:
         PolymeraseError: the folder is taken, or transformers does not give what our model gives; nothing is left.

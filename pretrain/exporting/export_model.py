@@ -28,7 +28,7 @@ REMOTE_CODE = Path(__file__).with_name("remote_code")
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written and how well it agrees with the model."""
+    """The folder that was written, and its agreement with the model."""
 
     folder: Path
     class_name: str
@@ -57,8 +57,11 @@ def export_model(
     """Write, verify and publish a Hugging Face folder.
 
     Args:
-        state: float32 tensors ``encoder.…``, ``mlm_head.…`` and, where there are any, ``heads.…`` and ``unused.…``.
+        state: float32 tensors ``encoder.…``, ``mlm_head.…`` and, if there are any, ``heads.…`` and ``unused.…``.
+        family: of the model.
+        settings: of the model.
         folder: must not exist, or be empty.
+        facts: for the card.
         kind: ``mlm`` for the whole model, ``encoder`` for the base class without output head (native classes only).
         with_tokenizer: False for weights whose rows stand for other tokens than the family's.
 
@@ -99,7 +102,9 @@ def export_model(
 
 
 def longest_input(family: Family, settings: ModelSettings) -> int:
-    """Tokens at which the exported tokenizer truncates when asked to: the published limit for the published table,
-    else the model's own."""
+    """Return the tokens at which the exported tokenizer truncates when asked to.
+
+    That is the published limit for the published table, else the model's own.
+    """
     published = family.settings.max_position_embeddings
     return family.max_tokens if settings.max_position_embeddings == published else settings.max_position_embeddings

@@ -13,7 +13,7 @@ Kind = Literal["mlm", "encoder"]
 
 
 def class_of(form: HuggingFaceForm, settings: ModelSettings, kind: Kind) -> tuple[str, str]:
-    """(class, Auto class that loads it) of a form."""
+    """Return the class of a form and the Auto class that loads it."""
     if kind == "encoder":
         return form.base_class, "AutoModel"
     if architecture_of(settings).is_causal(settings):
@@ -24,9 +24,12 @@ def class_of(form: HuggingFaceForm, settings: ModelSettings, kind: Kind) -> tupl
 def config_json(
     family: Family, settings: ModelSettings, class_name: str, vocab: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
-    """config.json: the class's settings, where its code is, and which family of ours this is.
+    """Build config.json: the class's settings, the place of its code, and its family.
 
     Args:
+        family: of the model.
+        settings: of the model.
+        class_name: class that the folder is for.
         vocab: token of each id, for models that pair them; that of the family's tokenizer by default.
     """
     form = form_of(family, settings)

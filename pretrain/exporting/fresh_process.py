@@ -2,7 +2,7 @@
 
     python -P fresh_process.py FOLDER PROBE.json OUT.safetensors
 
-Reads texts from the probe, tokenises them, puts the mask token at the given places, runs the model, and writes the
+Reads texts from the probe, tokenizes them, puts the mask token at the given places, runs the model, and writes the
 token ids, the attention mask and the model's output.
 """
 
@@ -11,7 +11,7 @@ import sys
 
 
 def main(folder: str, probe_path: str, out_path: str) -> None:
-    """Load an export as its users do, and write what it makes of the probe."""
+    """Load an export as its users do, and write its output for the probe."""
     import torch
     import transformers
     from safetensors.torch import save_file

@@ -12,7 +12,7 @@ _BLANKS = r"[ \t\n\r\x0b\x0c]+"
 
 
 def write_blocks(tokenizer: BlockTokenizer, folder: Path) -> dict[str, Any]:
-    """Write ``tokenizer.json``; returns what ``tokenizer_config.json`` says besides lengths and sides."""
+    """Write ``tokenizer.json``; returns the entries of ``tokenizer_config.json`` besides lengths and sides."""
     from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers, processors
     from tokenizers import Tokenizer as FastTokenizer
     from tokenizers.models import WordLevel
@@ -43,7 +43,7 @@ def write_blocks(tokenizer: BlockTokenizer, folder: Path) -> dict[str, Any]:
 
 
 def write_pairs(tokenizer: BpeTokenizer, folder: Path) -> dict[str, Any]:
-    """The same for the file that the tokenizer was made of."""
+    """Write the file of a byte-pair tokenizer; returns the entries of ``tokenizer_config.json`` likewise."""
     tokenizer.save(folder / "tokenizer.json")
     roles = {f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")}
     return roles | {"tokenizer_class": "PreTrainedTokenizerFast"}

@@ -9,7 +9,7 @@ from pretrain.tokenizers.bytes import ByteTokenizer
 
 
 def write_bytes(tokenizer: ByteTokenizer, folder: Path) -> dict[str, Any]:
-    """Write ``tokenizer.json``; returns what ``tokenizer_config.json`` says besides lengths and sides."""
+    """Write ``tokenizer.json``; returns the entries of ``tokenizer_config.json`` besides lengths and sides."""
     from tokenizers import AddedToken, decoders, processors
     from tokenizers import Tokenizer as FastTokenizer
     from tokenizers.models import BPE

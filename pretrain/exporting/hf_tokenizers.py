@@ -27,11 +27,13 @@ _BLANKS = r"[ \t\n\r\x0b\x0c]+"
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int, token_type_ids: bool = False) -> None:
-    """Write the files ``AutoTokenizer.from_pretrained(folder)`` needs into an existing folder.
+    """Write the files that ``AutoTokenizer.from_pretrained(folder)`` needs into an existing folder.
 
     Args:
+        tokenizer: ours.
+        folder: exists.
         max_length: tokens to which ``truncation=True`` cuts, specials included.
-        token_type_ids: tokenizers of letters give them too, for models like BERT.
+        token_type_ids: whether tokenizers of letters return them too, for models like BERT.
 
     Raises:
         TypeError: a tokenizer without such a form.

@@ -13,10 +13,10 @@ from pretrain.errors import PolymeraseError
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into; it becomes ``path`` when the block ends well and vanishes when it does not.
+    """Yield a folder to write into; it becomes ``path`` when the block ends well and vanishes when it does not.
 
     Raises:
-        PolymeraseError: ``path`` is there already and holds something, or cannot be made.
+        PolymeraseError: ``path`` exists and is not empty, or cannot be made.
     """
     path = path.resolve()
     refuse_existing(path)
@@ -40,7 +40,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """PolymeraseError if ``path`` is a file or a folder with something in it."""
+    """Raise PolymeraseError if ``path`` is a file or a folder that is not empty."""
     if path.is_dir() and any(path.iterdir()):
         raise PolymeraseError(f"{path}: exists and is not empty; name another folder or remove it")
     if path.exists() and not path.is_dir():

@@ -1,4 +1,4 @@
-"""Sentences a model card owes its reader, by family and by what the weights hold."""
+"""Sentences that a model card must have, by family and by content of the weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TERMS = {
 
 
 def source_rows(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[dict[str, str], ...]:
-    """Rows of the card's table of sources. corpora: name -> sources of its manifest."""
+    """Return rows of the card's table of sources. corpora: name -> sources of its manifest."""
     return tuple(
         {
             "corpus": corpus,
@@ -37,12 +37,12 @@ def source_rows(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[dic
 
 
 def terms_of(url: str) -> str:
-    """Under which terms a public file is given away, as far as its address tells."""
+    """Return the terms of use of a public file, as far as its address tells."""
     return next((terms for part, terms in _TERMS.items() if part in url), "not stated: ask whoever gave you the file")
 
 
 def conversion_notes(family: Family, layout: str, names: Collection[str]) -> list[str]:
-    """What a user of converted published weights must know. ``names``: our names of the tensors."""
+    """Return what a user of converted published weights must know. ``names``: our names of the tensors."""
     notes = []
     doubled = any(rule.transform == "double" for rule in family.upstream.rules)
     if doubled and layout == "upstream":

@@ -1,4 +1,4 @@
-"""What the card of converted published weights says."""
+"""Content of the card of converted published weights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _WANTED = ("num_updates", "epoch", "val_loss", "best", "lr", "max_tokens", "upda
 
 
 def published_facts(source: ImportedFile, imported: Imported, licence: str | None = None) -> CardFacts:
-    """Origin, checksum, training facts found in the file, and what a user must know.
+    """Return origin, checksum, training facts found in the file, and what a user must know.
 
     Args:
-        licence: licence id of the hub; by default what the release states for its weights.
+        source: the file.
+        imported: the model in it.
+        licence: license id of the hub; by default what the release states for its weights.
     """
     family = imported.family
     training = {name: value for name, value in sorted(source.facts.items()) if name.split(".")[-1] in _WANTED}

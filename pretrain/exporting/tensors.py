@@ -1,4 +1,4 @@
-"""Our tensors under the names of a Hugging Face class, and what that class has no place for."""
+"""Our tensors under the names of a Hugging Face class, and those that the class has no place for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from pretrain.models import ModelSettings
 
 @dataclass(frozen=True)
 class ExportTensors:
-    """model: float32 under the names of the class. heads: ``heads.…`` and unused: ``unused.…``, under our names."""
+    """Tensors of an export.
+
+    Attributes:
+        model: float32 under the names of the class.
+        heads: ``heads.…``, under our names.
+        unused: ``unused.…``, under our names.
+    """
 
     model: dict[str, Tensor]
     heads: dict[str, Tensor]
@@ -58,8 +64,10 @@ def export_tensors(family: Family, settings: ModelSettings, state: Mapping[str, 
 
 
 def _untrained_parts(form: HuggingFaceForm) -> tuple[str, ...]:
-    """Tensors no objective reads that nevertheless are part of the exported class: the release's pooler travels where
-    AutoModel and classifiers read it."""
+    """Tensors no objective reads that nevertheless are part of the exported class.
+
+    The release's pooler travels where AutoModel and classifiers read it.
+    """
     has_pooler = form.kind == "native" or form.constants.get("pooler_type") == "first_token_transform"
     return ("unused.contact_head.", "unused.pooler.") if has_pooler else ()
 

@@ -1,4 +1,4 @@
-"""What a tokenizer makes of text, found by asking it: the rows of a card and of the table in docs/export.md."""
+"""The text rules of a tokenizer, found by trying it: the rows of a card and of the table in docs/export.md."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _BASES = "ACGACAGGACCAGACGACACCAGGAACC"  # without T and U; long enough for codo
 
 
 def uses_u(tokenizer: Tokenizer) -> bool:
-    """Whether the vocabulary spells RNA."""
+    """Tell whether the vocabulary spells RNA."""
     letters = {letter for i in tokenizer.nucleotide_ids for letter in tokenizer.vocab[i]}
     return "U" in letters and "T" not in letters
 
 
 def in_letters_of(tokenizer: Tokenizer, rna: str) -> str:
-    """RNA in the letters that the vocabulary knows."""
+    """Spell RNA in the letters of the vocabulary."""
     return rna if uses_u(tokenizer) else rna.replace("U", "T")
 
 
 def text_contract(tokenizer: Tokenizer) -> dict[str, str]:
-    """What happens to text, by subject."""
+    """Return what happens to text, by subject."""
     text = _BASES + ("U" if uses_u(tokenizer) else "T") + _BASES
     other = text.replace("U", "T") if "U" in text else text.replace("T", "U")
     rows = {
@@ -73,7 +73,7 @@ def _of_split_kmers(tokenizer: Tokenizer) -> str:
 
 
 def contract_sentence(tokenizer: Tokenizer) -> str:
-    """The contract as one paragraph of a card."""
+    """Return the rules as one paragraph of a card."""
     rows = text_contract(tokenizer)
     said = "; ".join(f"{subject}: {fate}" for subject, fate in rows.items() if fate != "-")
     return f"Text in: {said}. Training, `evaluate` and this folder read text alike."

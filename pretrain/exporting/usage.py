@@ -21,12 +21,16 @@ def usage_blocks(
     *,
     random_pooler: bool = False,
 ) -> list[tuple[str, str]]:
-    """(title, code) of each block.
+    """Return (title, code) of each block.
 
     Args:
-        remote: does the tokenizer, does the model bring its own code.
+        name: of the folder.
+        family: of the model.
+        settings: of the model.
+        kind: ``mlm`` or ``encoder``.
+        remote: whether the tokenizer, and whether the model brings its own code.
         letters: the tokenizer in the folder.
-        random_pooler: AutoModel would draw a pooler that the folder lacks.
+        random_pooler: whether AutoModel would draw a pooler that the folder lacks.
     """
     sequences, masked = (in_letters_of(letters, text) for text in (_RNA, "AUGCAUGCAUGC"))
     pooler = ", add_pooling_layer=False" if random_pooler else ""
@@ -101,7 +105,7 @@ def usage_blocks(
 
 
 def usage_of_ids(name: str, auto_class: str, own_code: bool) -> tuple[str, str]:
-    """(title, code) for a folder without a tokenizer."""
+    """Return (title, code) for a folder without a tokenizer."""
     trust = ", trust_remote_code=True" if own_code else ""
     return (
         "Outputs from ids:",

@@ -1,4 +1,4 @@
-"""Proof that an exported folder is our model: stock transformers, in a fresh process, gives our ids and our numbers."""
+"""Proof that an exported folder is our model: stock transformers, in a fresh process, gives our ids and numbers."""
 
 from __future__ import annotations
 
@@ -82,8 +82,10 @@ def verify(
 
 
 def make_probe(tokenizer: Tokenizer, max_tokens: int) -> Probe:
-    """Sequences of several lengths, with U, T, N and lower case among them; every seventh token masked, if there is a
-    mask token."""
+    """Build sequences of several lengths, with U, T, N and lower case among them.
+
+    Every seventh token is masked, if there is a mask token.
+    """
     rng = np.random.default_rng(20240317)
     longest = min(tokenizer.max_nucleotides(max_tokens), 90)
     lengths = [longest, max(longest // 2, 1), min(longest, 11), min(longest, tokenizer.min_nucleotides)]
@@ -99,7 +101,7 @@ def make_probe(tokenizer: Tokenizer, max_tokens: int) -> Probe:
 
 
 def probe_of_ids(settings: ModelSettings) -> Probe:
-    """Rows of ids of several lengths, for weights without a tokenizer; nothing is masked."""
+    """Build rows of ids of several lengths, for weights without a tokenizer; nothing is masked."""
     rng = np.random.default_rng(20240317)
     longest = min(settings.max_position_embeddings - 4, 90)
     lengths = [longest, max(longest // 2, 1), min(longest, 11), 1]
@@ -111,7 +113,7 @@ def probe_of_ids(settings: ModelSettings) -> Probe:
 def our_output(
     settings: ModelSettings, state: Mapping[str, Tensor], tokenizer: Tokenizer | None, probe: Probe, kind: Kind
 ) -> list[Tensor]:
-    """Per probe sequence what our model gives: logits (T, V), or hidden states (T, D) for an encoder export."""
+    """Return our model's output per probe sequence: logits (T, V), or hidden states (T, D) for an encoder export."""
     model = LanguageModel.build(settings).eval()
     model.load_state_dict(
         {name: tensor for name, tensor in state.items() if name.startswith(("encoder.", "mlm_head."))},
@@ -148,10 +150,14 @@ def run_fresh(
     may_be_left: tuple[str, ...] = (),
     pad_id: int = 0,
 ) -> dict[str, Tensor]:
-    """Token ids, attention mask and first output of a folder, as stock transformers gives them in a process of its own.
+    """Run a folder with stock transformers in a process of its own: token ids, attention mask and first output.
 
     Args:
-        may_be_new: beginnings of tensors that the class may draw. may_be_left: that it may not read.
+        folder: an export.
+        auto_class: class that loads it.
+        probe: texts, or rows of ids.
+        may_be_new: prefixes of tensors that the class may draw.
+        may_be_left: prefixes of tensors that it may leave unread.
         pad_id: of rows of ids, for folders without a tokenizer.
 
     Raises:

@@ -42,7 +42,11 @@ FAMILIES: dict[str, Family] = {
 
 
 def find_family(name: str) -> Family:
-    """The family of that name; PolymeraseError that names the nearest one if there is none."""
+    """Look a family up by name.
+
+    Raises:
+        PolymeraseError: there is none of that name; the message gives the nearest one.
+    """
     if name not in FAMILIES:
         raise unknown_name("family", name, FAMILIES)
     return FAMILIES[name]

@@ -10,7 +10,7 @@ EXAMPLE = "example: python -m pretrain.families --check"
 
 @command
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0 all well, 1 a figure out of bounds, 2 bad use."""
+    """Run the command. Returns the exit status: 0 all well, 1 a figure out of bounds, 2 bad use."""
     parser = Parser("python -m pretrain.families", "List the published models, or measure them.", EXAMPLE)
     parser.add_argument(
         "--check", action="store_true", help="compare parameter counts and logits with the references, print a table"

@@ -30,13 +30,13 @@ BERT_IGNORABLE = ("bert.embeddings.position_ids",)
 
 
 def bert_pooler(settings: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of the pooler that BERT's files hold and no objective trains."""
+    """Return the shapes of the pooler that BERT's files hold and no objective trains."""
     width = settings.hidden_size
     return {"pooler.weight": (width, width), "pooler.bias": (width,)}
 
 
 def bert_head_rules(bias_transform: str = "same") -> tuple[KeyRule, ...]:
-    """The MLM head; ``bias_transform`` for releases that add the output bias twice."""
+    """Return the rules of the MLM head; ``bias_transform`` is for releases that add the output bias twice."""
     return (
         KeyRule("cls.predictions.transform.dense.{wb}", "mlm_head.dense.{wb}"),
         KeyRule("cls.predictions.transform.LayerNorm.{wb}", "mlm_head.norm.{wb}"),
@@ -45,7 +45,7 @@ def bert_head_rules(bias_transform: str = "same") -> tuple[KeyRule, ...]:
 
 
 def under_another_name(layout: KeyLayout, model: str) -> KeyLayout:
-    """The layout of a class of transformers that copies BERT's and calls its base model otherwise."""
+    """Return the layout of a class of transformers that copies BERT's and renames its base model."""
 
     def renamed(key: str) -> str:
         return key.replace("bert.", f"{model}.", 1) if key.startswith("bert.") else key

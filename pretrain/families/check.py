@@ -1,4 +1,4 @@
-"""Measure every family against its reference: upstream's outputs where goldens exist, transformers' class elsewhere."""
+"""Check of every family against its reference: upstream's outputs if goldens exist, otherwise transformers' class."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ TINY = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "in
 
 @dataclass(frozen=True)
 class Measured:
-    """Largest difference of logits on real tokens, what is allowed, and what they were compared with."""
+    """Largest difference of logits on real tokens, its limit, and the reference."""
 
     difference: float
     tolerance: float
@@ -35,7 +35,7 @@ class Measured:
 
 
 def measure(family: Family, golden: Path) -> Measured:
-    """Run the family's small reference case. PolymeraseError where its golden files are not at hand."""
+    """Run the family's small reference case; PolymeraseError if its golden files are not there."""
     if not golden.is_dir():
         raise PolymeraseError(
             f"{golden}: no golden files here; run the check in a clone of the repository, or say --golden"
@@ -48,7 +48,7 @@ def measure(family: Family, golden: Path) -> Measured:
 
 
 def table(golden: Path) -> tuple[str, bool]:
-    """The table of all families as text, and whether every figure is within bounds."""
+    """Return the table of all families as text, and whether every figure is within bounds."""
     rows = [("family", "tokens", "parameters", "difference", "allowed", "reference", "export class")]
     good = True
     for family in FAMILIES.values():

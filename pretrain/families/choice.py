@@ -26,7 +26,7 @@ OF_THE_VOCABULARY = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_
 
 
 def choose(model: Model) -> tuple[Family, ModelSettings]:
-    """Family and settings of a run whose weights begin at random.
+    """Return family and settings of a run whose weights begin at random.
 
     Raises:
         PolymeraseError: settings that contradict each other or the tokenizer, that are missing, or without effect.
@@ -43,7 +43,10 @@ def choose(model: Model) -> tuple[Family, ModelSettings]:
 
 
 def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
-    """The family of a run, with the run's tokenizer. A run without one has a family of its own, of these settings."""
+    """Return the family of a run, with the run's tokenizer.
+
+    A run without one has a family of its own, of these settings.
+    """
     if model.family is None:
         assert settings is not None, "a model without a family is known by its settings"
         return custom_family(settings, _tokenizer_name(model), _tokenizer_options(model))
@@ -56,7 +59,7 @@ def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
 
 
 def with_tokenizer(family: Family, tokenizer: str, options: Mapping[str, Any]) -> Family:
-    """The family over the vocabulary of another tokenizer; itself if that is its own."""
+    """Return the family with the vocabulary of another tokenizer; itself if that is its own."""
     if tokenizer == family.tokenizer and not options:
         return family
     ids = ids_of(build_tokenizer(tokenizer, **options), type(family.settings))
@@ -65,14 +68,14 @@ def with_tokenizer(family: Family, tokenizer: str, options: Mapping[str, Any]) -
 
 
 def options_in_folder(tokenizer: str, folder: Path) -> dict[str, Any]:
-    """What a tokenizer that is read from a file is built with, in an exported folder."""
+    """Return the options of a tokenizer that is read from a file, in an exported folder."""
     if tokenizer not in TOKENIZERS or "file" not in signature(TOKENIZERS[tokenizer]).parameters:
         return {}
     return {"file": str(folder / "tokenizer.json")}
 
 
 def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Mapping[str, Any]) -> Family:
-    """A model of the run's own, of any architecture, as if it were a family."""
+    """Build a family for a model of the run's own, of any architecture."""
     form = OWN_FORMS[architecture_of(settings).name]
     return Family(
         name=CUSTOM,
@@ -87,14 +90,14 @@ def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Ma
 
 
 def stated(model: Model) -> dict[str, Any]:
-    """Fields of the settings that the section gives, as plain data."""
+    """Return the settings that the section gives, as plain data."""
     given = model.model_dump()
     kind = find_architecture(str(model.architecture)).settings
     return {name: given[name] for name in field_types(kind) if given.get(name) is not None}
 
 
 def ids_of(tokenizer: Tokenizer, kind: type) -> dict[str, Any]:
-    """Settings that belong to a vocabulary, as far as this class of settings has them."""
+    """Return the settings that belong to a vocabulary, as far as this class of settings has them."""
     bases = tuple(int(number) for number in tokenizer.nucleotide_ids)
     ids: dict[str, Any] = {
         "vocab_size": len(tokenizer.vocab),

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 
 
 def complete_esm(tensors: dict[str, Tensor], settings: Any) -> None:
-    """A contact head: zeros where there is none, so that loading neither warns nor draws random numbers. And rotary
-    frequencies, which the class keeps in its checkpoints."""
+    """Add the tensors that the class always has: a contact head and rotary frequencies.
+
+    The contact head is zero if there is none, so that loading neither warns nor draws random numbers.
+    """
     import torch
 
     contacts = settings.num_hidden_layers * settings.num_attention_heads

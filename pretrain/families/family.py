@@ -1,4 +1,4 @@
-"""What a published model is, as data."""
+"""The description of a published model, as data."""
 
 from __future__ import annotations
 
@@ -38,13 +38,16 @@ VOCABULARY_FILES = ("tokenizer.json", "vocab.txt")  # what says which id is whic
 
 @dataclass(frozen=True)
 class HuggingFaceForm:
-    """How the model looks as a Hugging Face folder.
+    """The Hugging Face folder of a model.
 
-    native: a class of transformers, no code in the folder. remote: our own code travels with the weights.
-    constants: config keys that settings do not determine. extra_fields: settings that only this model's config has.
-    names: config key -> settings with its value, where the class has another name than we have.
-    complete: adds tensors (their names) that the class always has and no recipe trains.
-    unread: keys of the release's config.json that its code does not read, or that say something else there.
+    Attributes:
+        native: classes of transformers, no code in the folder.
+        remote: our own code, which travels with the weights.
+        constants: config keys that settings do not determine.
+        extra_fields: settings that only this model's config has.
+        names: config key -> settings with its value, if the class uses another name than we do.
+        complete: adds tensors (their names) that the class always has and no recipe trains.
+        unread: keys of the release's config.json that its code does not read, or that mean something else there.
     """
 
     kind: Literal["native", "remote"]
@@ -59,7 +62,7 @@ class HuggingFaceForm:
     unread: tuple[str, ...] = ()
 
     def settings_of_key(self, settings: Any) -> dict[str, tuple[str, ...]]:
-        """Config key -> names of these settings that have its value. Tables of no rows have no key."""
+        """Return config key -> names of these settings that have its value. Tables without rows have no key."""
         own = {each.name for each in fields(settings)}
         plain = {name: (name,) for name in CONFIG_FIELDS + self.extra_fields if name in own}
         named = {key: names for key, names in self.names.items() if own.issuperset(names)}
@@ -70,7 +73,7 @@ class HuggingFaceForm:
         }
 
     def config(self, settings: Any) -> dict[str, Any]:
-        """config.json of these settings."""
+        """Return the config.json of these settings."""
         said = {key: getattr(settings, names[0]) for key, names in self.settings_of_key(settings).items()}
         return {"model_type": self.model_type, **said, **self.constants}
 
@@ -131,7 +134,7 @@ class Family:
     reads_base_probabilities: bool = False
 
     def build_tokenizer(self, **options: Any) -> Tokenizer:
-        """Its tokenizer; PolymeraseError where that has no such option."""
+        """Build its tokenizer; PolymeraseError if that has no such option."""
         from pretrain.tokenizers import build_tokenizer
 
         return build_tokenizer(self.tokenizer, **self.tokenizer_options, **options)
@@ -147,11 +150,11 @@ class Family:
         return architecture_of(self.settings).name
 
     def resized(self, config: Mapping[str, Any]) -> Any:
-        """This family with what a config.json (or ``model.*`` overrides) says of it; other keys are not read."""
+        """Return the settings with the values of a config.json (or ``model.*`` overrides); other keys are not read."""
         return with_fields(architecture_of(self.settings), self.stated(config), self.settings)
 
     def stated(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings that a config.json of this family states, by their names here."""
+        """Return the settings that a config.json of this family states, by their names here."""
         found: dict[str, Any] = {}
         for key, names in self.hugging_face.settings_of_key(self.settings).items():
             for name in names:  # under our own name in configs of our own code

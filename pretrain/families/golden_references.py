@@ -19,14 +19,14 @@ from pretrain.models.record import with_fields
 
 @dataclass(frozen=True)
 class PaddedGolden:
-    """Where a golden lies and what its small model is.
+    """The place of a golden, and its small model.
 
     Attributes:
         folder: under ``tests/golden``.
         sizes: settings that differ from the published ones.
         tolerance: that its origin states.
         prefix: of its names in ``io.safetensors``; weights_prefix: of those in ``weights.safetensors``.
-        ids, mask, logits: names behind the prefix; no mask: padding is told by the family's pad id.
+        ids, mask, logits: names behind the prefix; without a mask, padding is recognized by the family's pad id.
         without: weights that this variant does not have.
     """
 
@@ -41,7 +41,7 @@ class PaddedGolden:
     without: tuple[str, ...] = field(default=())
 
     def difference(self, family: Family, golden: Path) -> float:
-        """Largest difference of logits on real tokens."""
+        """Return the largest difference of logits on real tokens."""
         io, published = load_file(golden / self.folder / "io.safetensors"), self.weights(golden)
         tensors = our_tensors(family.upstream, published)
         told = {**self.sizes, **family.more_sizes(tensors)}
@@ -55,7 +55,7 @@ class PaddedGolden:
         return (model(packed.batch) - packed.pick(expected)).abs().max().item()
 
     def weights(self, golden: Path) -> dict[str, Tensor]:
-        """The published tensors."""
+        """Return the published tensors."""
         tensors = load_file(golden / self.folder / "weights.safetensors")
         return {
             name.removeprefix(self.weights_prefix): tensor

@@ -148,7 +148,7 @@ HYENADNA = (
 
 
 def hub_tensors(settings: HyenaSettings, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our tensors as a published -hf folder has them: its names, the constants it keeps, the head a second time."""
+    """Return our tensors as a published -hf folder has them: its names, its constants, the head a second time."""
     import torch
 
     from pretrain.models.hyena.filters import decay_rates, position_features

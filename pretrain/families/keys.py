@@ -29,7 +29,7 @@ TRANSFORMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tenso
 class KeyRule:
     """One published name pattern and ours. ``{i}`` stands for a layer number, ``{wb}`` for weight or bias.
 
-    Names of ours begin with ``encoder.``, ``mlm_head.`` or ``heads.<objective>.``; ``unused.`` marks tensors that
+    Our names begin with ``encoder.``, ``mlm_head.`` or ``heads.<objective>.``; ``unused.`` marks tensors that
     published files hold and no objective reads (poolers): they belong to no module, converters may carry them.
     ``optional`` rules may be missing from a published file.
 
@@ -47,10 +47,12 @@ class KeyRule:
 class KeyLayout:
     """All names of one published layout.
 
-    duplicates: key -> key, tensors stored a second time that must equal the first (tied weights); may be missing.
-    Both may hold ``{i}``.
-    ignorable: patterns of keys without information (buffers). prefixes: cut off where every key begins with one; the
-    first is what DataParallel and DistributedDataParallel put before every name.
+    Attributes:
+        duplicates: key -> key, tensors stored a second time that must equal the first (tied weights); may be missing.
+            Both may hold ``{i}``.
+        ignorable: patterns of keys without information (buffers).
+        prefixes: cut off if every key begins with one; the first is what DataParallel and DistributedDataParallel put
+            before every name.
     """
 
     rules: tuple[KeyRule, ...]
@@ -59,19 +61,19 @@ class KeyLayout:
     prefixes: tuple[str, ...] = ("module.",)
 
     def to_ours(self, key: str) -> tuple[str, KeyRule] | None:
-        """Our name of a published key and the rule that gave it; None if no rule fits."""
+        """Return our name of a published key and the rule that gave it; None if no rule fits."""
         return next(((name, rule) for rule in self.rules if (name := _rename(rule.theirs, rule.ours, key))), None)
 
     def to_theirs(self, key: str) -> tuple[str, KeyRule] | None:
-        """Published name of one of our keys and the rule that gave it; None if no rule fits."""
+        """Return the published name of one of our keys and the rule that gave it; None if no rule fits."""
         return next(((name, rule) for rule in self.rules if (name := _rename(rule.ours, rule.theirs, key))), None)
 
     def knows(self, key: str) -> bool:
-        """Whether a rule fits a published key, as a whole or in pieces."""
+        """Tell whether a rule fits a published key, as a whole or in pieces."""
         return self.to_ours(key) is not None or self.cut(key) is not None
 
     def cut(self, key: str) -> tuple[int, int] | None:
-        """(axis, pieces) of a published tensor that holds several of ours; None for one that is whole."""
+        """Return (axis, pieces) of a published tensor that holds several of ours; None for one that is whole."""
         for rule in self.rules:
             whole, piece = _piece(rule.theirs)
             if piece is not None and _expression(whole).fullmatch(key):
@@ -79,12 +81,12 @@ class KeyLayout:
         return None
 
     def original_of(self, key: str) -> str | None:
-        """The published key whose tensor this one repeats; None if it is no duplicate."""
+        """Return the published key whose tensor this one repeats; None if it is not a duplicate."""
         pairs = self.duplicates.items()
         return next((name for copy, first in pairs if (name := _rename(copy, first, key))), None)
 
     def is_ignorable(self, key: str) -> bool:
-        """Whether a published key holds nothing we need."""
+        """Tell whether a published key holds nothing we need."""
         return any(_expression(pattern).fullmatch(key) for pattern in self.ignorable)
 
 
@@ -101,7 +103,7 @@ def _piece(theirs: str) -> tuple[str, tuple[int, int, int] | None]:
 
 
 def in_pieces(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Published tensors with those that hold several of ours cut up, under the names that rules give the pieces.
+    """Cut published tensors that hold several of ours, and name the pieces as the rules do.
 
     A tensor that cannot be cut evenly stays whole, for the importer to refuse.
     """
@@ -118,7 +120,7 @@ def in_pieces(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def put_together(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The other way round: pieces become the published tensor that holds them.
+    """Join pieces to the published tensor that holds them; the inverse of ``in_pieces``.
 
     Raises:
         KeyError: a piece is missing.
@@ -138,7 +140,7 @@ def put_together(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def numbers_behind(names: Iterable[str], prefix: str) -> set[int]:
-    """The numbers that follow a prefix (``encoder.layers.``) in any of the names."""
+    """Return the numbers that follow a prefix (``encoder.layers.``) in any of the names."""
     expression = re.compile(re.escape(prefix) + r"(\d+)\.")
     return {int(found[1]) for name in names if (found := expression.match(name))}
 

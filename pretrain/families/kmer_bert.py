@@ -34,7 +34,10 @@ UPSTREAM_KEYS = KeyLayout(
 
 
 def kmer_bert(name: str, k: int, **facts: Any) -> Family:
-    """The family ``name`` over k-mers: 4^k + 5 tokens, everything else BERT-base. facts: licence, paper, molecule."""
+    """Build the family ``name`` over k-mers: 4^k + 5 tokens, everything else BERT-base.
+
+    ``facts``: licence, paper, molecule.
+    """
     return Family(
         name=name,
         settings=TransformerSettings(

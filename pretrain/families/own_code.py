@@ -1,7 +1,7 @@
-"""The form of every model that no class of transformers computes: code of ours travels with its weights.
+"""The form of every model without a class in transformers: our code travels with its weights.
 
-One entry per architecture. The config holds the settings under
-their own names, so that whatever ``model:`` of a run can say comes back from its export.
+There is one entry per architecture. The config holds the settings under their own names, so that whatever ``model:`` of
+a run can say comes back from its export.
 """
 
 from __future__ import annotations
@@ -65,11 +65,13 @@ _STRIPED_HYENA_NAMES = (
 
 
 def own_form(model_type: str, stem: str, names: tuple[str, ...], *, causal: bool = False) -> HuggingFaceForm:
-    """Our code of one architecture. Its classes are called ``stem`` + Model, ForMaskedLM and so on.
+    """Build the form of our code for one architecture. Its classes are called ``stem`` + Model, ForMaskedLM and so on.
 
     Args:
-        names: of the backbone's tensors, ours and the travelling code's alike.
-        causal: there is a ForCausalLM only; else a causal model's class is called so, where there are both.
+        model_type: of its config.json.
+        stem: of its class names.
+        names: of the backbone's tensors, the same in the traveling code.
+        causal: whether there is a ForCausalLM only; else a causal model's class is called so, if there are both.
     """
     rules = (
         *(KeyRule(name, name) for name in (*names, "mlm_head.dense.{wb}", "mlm_head.norm.{wb}")),
@@ -107,7 +109,7 @@ MODEL_TYPES = {form.model_type: name for name, form in OWN_FORMS.items()}
 
 
 def form_of(family: Family, settings: Any) -> HuggingFaceForm:
-    """The family's own form, or our code where these settings are not what the family's class computes."""
+    """Return the family's own form, or our code if these settings are not what the family's class computes."""
     form = family.hugging_face
     if form.kind == "native" and _computes(family, settings):
         return form
@@ -122,7 +124,7 @@ def _own_form_of(settings: Any) -> HuggingFaceForm:
 
 
 def untied(form: HuggingFaceForm) -> HuggingFaceForm:
-    """The form of models whose output matrix is a tensor of its own."""
+    """Return the form of models whose output matrix is a tensor of its own."""
     return replace(form, keys=KeyLayout((*form.keys.rules, KeyRule(_DECODER, _DECODER))))
 
 
@@ -143,7 +145,7 @@ def _computes(family: Family, settings: Any) -> bool:
 
 
 def own_config(settings: Any, vocab: Callable[[], tuple[str, ...]]) -> dict[str, Any]:
-    """The settings as config.json of an export with our code has them; models that pair tokens ask for ``vocab``."""
+    """Return the settings as config.json of an export with our code; models that pair tokens ask for ``vocab``."""
     config = asdict(settings) | {"tie_word_embeddings": architecture_of(settings).head(settings).tied}
     config.pop("head_tied", None)
     if config.get("pairing_bias"):
@@ -152,7 +154,7 @@ def own_config(settings: Any, vocab: Callable[[], tuple[str, ...]]) -> dict[str,
 
 
 def pairing_scores(vocab: tuple[str, ...]) -> list[tuple[int, int, float]]:
-    """Base pairs of a vocabulary as (token id, token id, score); T pairs as U does."""
+    """Return the base pairs of a vocabulary as (token id, token id, score); T pairs as U does."""
     from pretrain.models.transformer.recurrent.pairing import PAIR_VALUES, pair_class_table
 
     classes, size = pair_class_table(vocab), len(vocab)
@@ -161,7 +163,7 @@ def pairing_scores(vocab: tuple[str, ...]) -> list[tuple[int, int, float]]:
 
 
 def settings_of_config(config: Mapping[str, Any], settings: type) -> dict[str, Any]:
-    """Fields of a settings class that a config.json with our code holds; re-saved ones may lack what is a default."""
+    """Return the settings in a config.json with our code; files that were saved again may lack default values."""
     stated = dict(config)
     if "tie_word_embeddings" in config:
         stated["head_tied"] = config["tie_word_embeddings"]
@@ -188,7 +190,7 @@ def _said(hint: Any) -> str:
 
 
 def family_of_config(family: Family, config: Mapping[str, Any]) -> Family:
-    """The family with the settings that a config.json of our code states; itself for any other config."""
+    """Return the family with the settings that a config.json of our code states; itself for any other config."""
     architecture = ARCHITECTURES.get(MODEL_TYPES.get(str(config.get("model_type")), ""))
     if architecture is None:
         return family

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Paper:
-    """Enough of a reference to find the article. authors: surnames, ``and others`` where there are more."""
+    """A reference to an article. authors: surnames, ``and others`` if there are more."""
 
     key: str
     authors: str
@@ -15,7 +15,7 @@ class Paper:
     doi: str
 
     def bibtex(self) -> str:
-        """The entry as BibTeX."""
+        """Return the entry as BibTeX."""
         fields = {
             "author": self.authors,
             "title": f"{{{self.title}}}",

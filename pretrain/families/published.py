@@ -12,16 +12,16 @@ HEADS = {"structure": StructureHead, "mfe": MfeHead}  # heads other than mlm tha
 
 
 def published_model(settings: ModelSettings, heads: tuple[str, ...] = ("mlm",)) -> LanguageModel:
-    """A model of these settings with these heads; its state dict has the names of a pretraining model."""
+    """Build a model of these settings with these heads; its state dict has the names of a pretraining model."""
     model = LanguageModel.build(settings)
     model.heads.update({name: HEADS[name](settings.hidden_size) for name in heads if name != "mlm"})
     return model
 
 
 def our_tensors(layout: KeyLayout, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Published tensors under our names, transforms applied, without the unused ones.
+    """Return published tensors under our names, transforms applied, without the unused ones.
 
-    Keys that no rule knows are left out as well: refusing them is the importer's business.
+    Keys that no rule knows are left out as well: refusing them is the importer's task.
     """
     named: dict[str, Tensor] = {}
     for key, tensor in in_pieces(layout, published).items():
@@ -33,7 +33,7 @@ def our_tensors(layout: KeyLayout, published: Mapping[str, Tensor]) -> dict[str,
 
 
 def parameter_count(settings: ModelSettings, heads: tuple[str, ...] = ("mlm",)) -> int:
-    """Parameters of the encoder with these heads, counted without allocating them."""
+    """Count the parameters of the encoder with these heads without allocating them."""
     with torch.device("meta"):
         model = published_model(settings, heads)
     return sum(parameter.numel() for parameter in model.parameters())

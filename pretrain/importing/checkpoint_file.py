@@ -1,6 +1,6 @@
-"""One checkpoint file from outside: its tensors by name, and what it says about its own training.
+"""One checkpoint file from outside: its tensors by name, and facts about its training.
 
-The container is told by the file's content, never by its name: upstream projects call the same torch container
+The container is recognized by the file's content, never by its name: upstream projects call the same torch container
 ``.pt``, ``.pkl`` and ``.bin``.
 """
 
@@ -28,7 +28,7 @@ _SAFETENSORS_HEADER_LIMIT = 100 * 2**20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds: tensors under the file's own keys, and scalar facts such as ``args.lr`` or ``num_updates``."""
+    """Content of a file: tensors under the file's own keys, and scalar facts such as ``args.lr`` or ``num_updates``."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Fact]

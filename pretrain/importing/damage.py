@@ -1,4 +1,4 @@
-"""A file that cannot be read, said in one line of bounded length."""
+"""Errors of files that cannot be read, in one line of bounded length."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ARCHIVE_ERRORS: tuple[type[Exception], ...] = (
 
 
 def damaged(source: str, why: BaseException) -> PolymeraseError:
-    """The error for a file whose bytes are not what was once written."""
+    """Build the error for a file whose bytes are not what was once written."""
     return PolymeraseError(f"{source}: damaged, cut off, or no checkpoint ({brief(why)}); download or copy it again")
 
 
 def brief(why: BaseException) -> str:
-    """An exception's message on one line, shortened."""
+    """Return an exception's message on one line, shortened."""
     return " ".join(str(why).split())[:120] or type(why).__name__

@@ -21,9 +21,12 @@ _SHOWN = 6  # names listed in an error
 class KeyMatch:
     """Tensors of one source under our names.
 
-    state: float32, names ``encoder.…``, ``mlm_head.…``, ``heads.…``, ``unused.…``. theirs: our name -> the source's.
-    unexpected: names of the source without a place. unequal: (second copy, first copy) that should be the same.
-    not_floating: names of tensors that are no floating point numbers (quantised files).
+    Attributes:
+        state: float32, names ``encoder.…``, ``mlm_head.…``, ``heads.…``, ``unused.…``.
+        theirs: our name -> the source's.
+        unexpected: names of the source without a place.
+        unequal: (second copy, first copy) that should be the same.
+        not_floating: names of tensors that are not floating point numbers (quantized files).
     """
 
     layout: KeyLayout
@@ -34,8 +37,10 @@ class KeyMatch:
     not_floating: list[str] = field(default_factory=list)
 
     def missing(self, family: Family, settings: ModelSettings) -> list[str]:
-        """Names (the source's) of tensors that a model of these settings needs and the source lacks. A head that the
-        source has nothing of is no loss; a head that it has in part is."""
+        """Return names (the source's) of tensors that a model of these settings needs and the source lacks.
+
+        A head that the source does not have at all is not missing; a head that it has in part is.
+        """
         present = {_part(name) for name in self.state} | {"encoder"}
         needed = (name for name in expected_shapes(family, settings) if _part(name) in present)
         return [self._their_name(name) for name in needed if name not in self.state]
@@ -98,7 +103,7 @@ def check(matched: KeyMatch, family: Family, settings: ModelSettings, source: st
 
 
 def expected_shapes(family: Family, settings: ModelSettings) -> dict[str, torch.Size]:
-    """Names and shapes of all that published models come with: encoder, heads, and what no objective reads."""
+    """Return names and shapes of all tensors of published models: encoder, heads, and those no objective reads."""
     with torch.device("meta"):
         model = published_model(settings, ("mlm", *HEADS))
     unused = family.unused_shapes(settings)
@@ -119,7 +124,7 @@ def _without_prefix(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[st
 
 
 def base_prefix(layout: KeyLayout) -> str:
-    """What all encoder names of a layout begin with (``bert.``, ``esm.``, ``encoder.``), or nothing."""
+    """Return the common prefix of all encoder names of a layout (``bert.``, ``esm.``, ``encoder.``), or nothing."""
     first = {rule.theirs.split(".")[0] for rule in layout.rules if rule.ours.startswith("encoder.")}
     return f"{first.pop()}." if len(first) == 1 else ""
 

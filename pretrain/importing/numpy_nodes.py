@@ -1,4 +1,4 @@
-"""Arrays inside a pickle tree: what numpy's pickling of an array looks like, rebuilt from its raw bytes."""
+"""Arrays inside a pickle tree: the shape of numpy's pickling of an array, rebuilt from its raw bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FROM_BUFFER = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuff
 
 
 def is_array(node: Any) -> bool:
-    """Does this node stand for a numpy array?"""
+    """Tell whether this node stands for a numpy array."""
     return isinstance(node, Call) and node.calls(*_RECONSTRUCT, *_FROM_BUFFER)
 
 
 def to_array(node: Call, source: str) -> np.ndarray:
-    """The array a node stands for (a copy). Numbers and booleans only: an object array would need its pickles run.
+    """Build the array a node stands for (a copy). Numbers and booleans only: an object array would run pickles.
 
     Raises:
         PolymeraseError: another element type, or bytes and shape that do not belong together.

@@ -1,9 +1,9 @@
 """Read a pickle as data: nothing it names is imported, nothing it asks to call is called.
 
 A pickle is a program for a small stack machine. `read_pickle` runs that machine symbolically: where the program wants a
-class or function, the result is an inert `Name`; where it wants a call, the result is an inert `Call` that records what
-would have been called with what. What a file means by its tree is decided afterwards by code that knows the handful of
-shapes a checkpoint may have (`torch_file.py`, `numpy_nodes.py`), so a hostile file is merely a tree nobody recognises.
+class or function, the result is an inert `Name`; where it wants a call, the result is an inert `Call` that records
+the function and its arguments. What a file means by its tree is decided afterwards by code that knows the handful of
+shapes a checkpoint may have (`torch_file.py`, `numpy_nodes.py`), so a hostile file is merely a tree of unknown shape.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Call:
     elements: list[Any] = field(default_factory=list)
 
     def calls(self, *names: str) -> bool:
-        """Is the target one of these dotted names?"""
+        """Tell whether the target is one of these dotted names."""
         return isinstance(self.target, Name) and str(self.target) in names
 
 
@@ -197,14 +197,14 @@ def _update(target: Any, items: dict[Any, Any]) -> None:
 
 
 def read_pickle(file: IO[bytes], source: str) -> Any:
-    """The tree of the one pickle that starts at the file's position; leaves the position behind its STOP.
+    """Read the one pickle that starts at the file's position as a tree; leaves the position behind its STOP.
 
     Args:
         file: open binary file.
-        source: what to call the file in errors.
+        source: name of the file in errors.
 
     Raises:
-        PolymeraseError: the bytes are no whole pickle.
+        PolymeraseError: the bytes are not a whole pickle.
     """
     machine = _Machine()
     try:
@@ -226,7 +226,7 @@ def read_pickle(file: IO[bytes], source: str) -> Any:
 
 
 def describe(node: Any) -> str:
-    """A few words for an error message, of bounded size whatever the tree holds."""
+    """Describe a node in a few words for an error message, of bounded size whatever the tree holds."""
     if isinstance(node, (Name, bool, int, float, str, bytes, type(None))):
         return (str(node) if isinstance(node, Name) else repr(node))[:60]
     return type(node).__name__

@@ -1,4 +1,4 @@
-"""A published (or exported) checkpoint as one of our families, or the reason why it is not."""
+"""A published (or exported) checkpoint as one of our families, or the reason why it is none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ from pretrain.models.record import with_fields
 
 @dataclass(frozen=True)
 class Imported:
-    """A checkpoint as ours. state: float32 under our names, with ``heads.…`` it came with and ``unused.…`` tensors."""
+    """A checkpoint as a model of ours.
+
+    Attributes:
+        state: float32 under our names, with its ``heads.…`` and ``unused.…`` tensors.
+    """
 
     family: Family
     settings: ModelSettings
@@ -37,12 +41,14 @@ def import_published(
 ) -> Imported:
     """Read a source as a model of ``family``.
 
-    The release's own layout and the Hugging Face one are told apart by their names; where both have the same names
+    The release's own layout and the Hugging Face one are told apart by their names; if both have the same names
     (BERT), by whether a transformers version is recorded beside the weights.
 
     Args:
+        source: tensors and config.json.
+        family: the family it should be.
         overrides: settings under the names of transformers configs, for what neither shapes nor config.json tell.
-        any_vocabulary: rows may stand for other tokens than the family's; whoever asks keeps their meaning.
+        any_vocabulary: whether rows may stand for other tokens than the family's; the caller then keeps their meaning.
 
     Raises:
         PolymeraseError: names the tensors at fault, the family this looks like instead, or the id that means another
@@ -77,7 +83,7 @@ def import_published(
 
 
 def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
-    """Family, settings and weights (our names, float32) of a Hugging Face folder or a checkpoint file.
+    """Load family, settings and weights (our names, float32) of a Hugging Face folder or a checkpoint file.
 
     Raises:
         PolymeraseError: no family fits, several do, the tensors are not exactly those of a model, or the vocabulary
@@ -89,7 +95,7 @@ def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, di
 
 
 def families_like(source: ImportedFile) -> list[str]:
-    """Families whose names and vocabulary size fit a source exactly."""
+    """List families whose names and vocabulary size fit a source exactly."""
     found = []
     own = MODEL_TYPES.get(str(source.config.get("model_type")))
     candidates = [each for each in FAMILIES.values() if own in (None, each.architecture)]

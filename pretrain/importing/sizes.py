@@ -1,4 +1,4 @@
-"""Settings of an imported model: sizes from the shapes of its tensors, the rest from what somebody stated."""
+"""Settings of an imported model: sizes from the shapes of its tensors, the rest as stated."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ def settings_from(
     overrides: Mapping[str, Any],
     source: str,
 ) -> ModelSettings:
-    """Settings of the model whose tensors (our names) are ``state``.
+    """Return the settings of the model whose tensors (our names) are ``state``.
 
     Args:
+        family: of the model.
+        state: its tensors.
         config: a config.json, as far as there is one. Its keys that no family knows are not read.
         overrides: ``model.key=value`` of the command line; they win over the config.
         source: file name for messages.
 
     Raises:
-        PolymeraseError: a size is stated otherwise than the tensors have it, or is neither stated nor readable.
+        PolymeraseError: a stated size differs from that of the tensors, or a size is neither stated nor readable.
     """
     architecture = architecture_of(family.settings)
     _check_known(family, overrides)
@@ -58,7 +60,7 @@ def settings_from(
 
 
 def sizes_of(family: Family, state: Mapping[str, Tensor]) -> dict[str, int]:
-    """The sizes that shapes tell, by the names of settings."""
+    """Return the sizes that shapes tell, by the names of settings."""
     architecture = architecture_of(family.settings)
     sizes = {
         name: state[tensor].shape[axis]
@@ -72,8 +74,11 @@ def sizes_of(family: Family, state: Mapping[str, Tensor]) -> dict[str, int]:
 def _check_depth(
     family: Family, state: Mapping[str, Tensor], shapes: Mapping[str, int], stated: Mapping[str, Any], source: str
 ) -> None:
-    """A file that lost its last layers looks like a whole model with fewer of them: where nobody states any size, a
-    model as wide as the published one must be as deep, unless tensors of the release tell otherwise."""
+    """Refuse a model that may have lost its last layers, because it looks like a whole one with fewer of them.
+
+    If nobody states any size, a model as wide as the published one must be as deep, unless tensors of the release tell
+    otherwise.
+    """
     architecture, published = architecture_of(family.settings), family.settings
     told = family.more_sizes(state)
     seen = [name for name in architecture.dimensions if name in shapes and name not in told]

@@ -1,4 +1,4 @@
-"""SOURCE of an import: a checkpoint file, or a folder with one (a Hugging Face folder, a release's archive)."""
+"""The SOURCE of an import: a checkpoint file, or a folder with one (a Hugging Face folder, a release's archive)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ _WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_m
 
 @dataclass(frozen=True)
 class ImportedFile:
-    """What was found: tensors under the source's names, its config.json (empty if there is none), and facts.
+    """Content of a source: tensors under the source's names, its config.json (empty if there is none), and facts.
 
-    side: tensors of our exports' side files, under our names. path: the checkpoint file, for messages.
+    Attributes:
+        side: tensors of our exports' side files, under our names.
+        path: the checkpoint file, for messages.
     """
 
     path: Path
@@ -37,7 +39,7 @@ class ImportedFile:
 
     @property
     def is_hugging_face(self) -> bool:
-        """Was this written by transformers (or by our exporter)? Releases made with forks do not say a version."""
+        """Whether transformers (or our exporter) wrote this; releases made with forks do not say a version."""
         return FAMILY_KEY in self.config or "transformers_version" in self.config
 
 

@@ -39,7 +39,7 @@ Storages = Callable[[str, int], bytes]  # (key, bytes needed) -> raw bytes
 
 
 class TorchTensors:
-    """Turns tensor nodes of one file's tree into tensors."""
+    """Reader of the tensors that nodes of one file's tree stand for."""
 
     def __init__(self, source: str, storages: Storages) -> None:
         self._source = source
@@ -47,6 +47,7 @@ class TorchTensors:
 
     @staticmethod
     def is_tensor(node: Any) -> bool:
+        """Tell whether a node stands for a tensor or a parameter."""
         return isinstance(node, Call) and node.calls(
             "torch._utils._rebuild_tensor_v2",
             "torch._utils._rebuild_tensor",
@@ -95,10 +96,10 @@ def _check_inside(offset: Any, size: Any, stride: Any, count: Any) -> None:
 
 
 def read_zip(path: Path) -> tuple[Any, TorchTensors]:
-    """Tree and tensor reader of a zip container.
+    """Read the tree of a zip container, with the reader of its tensors.
 
     Raises:
-        PolymeraseError: the file is cut off or damaged, or no torch checkpoint.
+        PolymeraseError: the file is cut off or damaged, or not a torch checkpoint.
     """
     source = path.name
     try:
@@ -130,7 +131,7 @@ def read_zip(path: Path) -> tuple[Any, TorchTensors]:
 
 
 def read_legacy(path: Path) -> tuple[Any, TorchTensors]:
-    """Tree and tensor reader of the stream container that PyTorch wrote before 1.6.
+    """Read the tree of the stream container that PyTorch wrote before 1.6, with the reader of its tensors.
 
     Raises:
         PolymeraseError: the file is cut off or damaged.

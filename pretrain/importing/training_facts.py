@@ -1,4 +1,4 @@
-"""What a training checkpoint says about its own training: learning rate, updates, arguments.
+"""Facts in a checkpoint about its own training: learning rate, updates, arguments.
 
 The weights of published models circulate without their recipe, but fairseq files carry it (``args``, ``cfg``,
 ``optimizer_history``, ``extra_state``). Only scalars are taken, from records that are data anyway.
@@ -17,7 +17,7 @@ _SKIP = ("last_optimizer_state", "optimizer_state", "optimizer", "optim")  # mom
 
 
 def training_facts(record: dict[Any, Any]) -> dict[str, Fact]:
-    """Scalars of a record as ``args.lr`` → value. Of a list the last entry counts (a history's latest state)."""
+    """Return scalars of a record as ``args.lr`` → value. Of a list the last entry counts (a history's latest state)."""
     facts: dict[str, Fact] = {}
     _collect(record, "", 0, facts)
     return facts

@@ -1,4 +1,4 @@
-"""Vocabularies: is an id here what it was there, and how do rows move when it is not."""
+"""Vocabularies: whether ids mean the same tokens on both sides, and how rows move if they do not."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _IDS = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
 
 
 def vocabulary_beside(folder: Path, files: Sequence[str] = VOCABULARY_FILES) -> tuple[str, ...] | None:
-    """Tokens by id of the first of these files in a folder; None where there is none.
+    """Return tokens by id of the first of these files in a folder; None if there is none.
 
-    ``tokenizer.json`` goes first, as in transformers: a ``vocab.txt`` beside it is read by nobody.
+    ``tokenizer.json`` goes first, as in transformers: a ``vocab.txt`` beside it is not read by anyone.
 
     Raises:
-        PolymeraseError: the file is no vocabulary.
+        PolymeraseError: the file is not a vocabulary.
     """
     path = next((folder / name for name in files if (folder / name).is_file()), None)
     if path is None:
@@ -49,7 +49,7 @@ def _by_id(tokenizer: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def with_tokenizer_beside(family: Family, folder: Path) -> Family:
-    """A family whose tokenizer is a file (byte pairs), with the one that lies beside its weights.
+    """Return a family whose tokenizer is a file (byte pairs) with the file that lies beside its weights.
 
     Raises:
         PolymeraseError: there is none.
@@ -91,7 +91,7 @@ def check_vocabulary(source: str, family: Family, folder: Path) -> None:
 def extend_vocabulary(
     state: Mapping[str, Tensor], old: Family, old_settings: ModelSettings, new: Family, seed: int
 ) -> dict[str, Tensor]:
-    """Weights of a model of ``old`` as those of ``new``, whose vocabulary holds all its tokens and some more.
+    """Return weights of a model of ``old`` as those of ``new``, whose vocabulary holds all its tokens and more.
 
     Rows follow their tokens, wherever these stand in the new vocabulary; rows of new tokens are the mean of the old
     ones with a little noise, so that they begin in the middle; every other tensor stays as it is.

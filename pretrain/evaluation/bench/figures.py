@@ -35,7 +35,7 @@ class Figures:
         return {name: float(value.mean()) for name, value in self.plain.items()}
 
     def intervals(self) -> dict[str, dict[str, float]]:
-        """metric -> standard error, and mean minus and plus two of them."""
+        """Return, by metric, the standard error, and the mean minus and plus two of them."""
         found = {}
         for name, value in self.plain.items():
             mean, error = float(value.mean()), standard_error(self.resampled[name], value)

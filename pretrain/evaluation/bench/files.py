@@ -25,9 +25,14 @@ TOGETHER = ("sequence", "relatives")  # besides the name of a column
 
 @dataclass(frozen=True)
 class Columns:
-    """sequence, label: columns of a table; of a FASTA, ``label`` is the header's word (2, 3, …) or ``last``.
-    keep: column -> value; other rows are left. log: values are learned and measured as their natural logarithm.
-    predictions: column with the values that others predict, or None."""
+    """Columns of a table and how they are read.
+
+    Attributes:
+        sequence, label: their names; of a FASTA, ``label`` is the header's word (2, 3, …) or ``last``.
+        keep: column -> value; other rows are left out.
+        log: whether values are learned and measured as their natural logarithm.
+        predictions: column with the values that others predict, or None.
+    """
 
     sequence: str = "sequence"
     label: str = "label"
@@ -38,8 +43,12 @@ class Columns:
 
 @dataclass(frozen=True)
 class Split:
-    """How rows are drawn. together: rows with equal ``sequence``, ``relatives`` (they share 25 letters, directly or
-    through others), or equal values of a column stay in one split."""
+    """How rows are divided into splits.
+
+    Attributes:
+        together: rows that stay in one split: those with equal ``sequence``, ``relatives`` (they share 25 letters,
+            directly or through others), or equal values of a column.
+    """
 
     dev: float = DEV_SHARE
     test: float = 0.1
@@ -63,10 +72,16 @@ def read_task(
     metric: str | None = None,
     predictions_of: tuple[str, str] = ("", ""),
 ) -> Task:
-    """A task from ``train``, ``test`` and perhaps ``dev`` files, or from one ``table`` that is split here.
+    """Read a task from ``train``, ``test`` and perhaps ``dev`` files, or from one ``table`` that is split here.
 
     Args:
-        predictions_of: name and source of what column ``columns.predictions`` holds.
+        name: of the task, for messages and tables.
+        files: role -> file.
+        columns: what to read.
+        split: how a table is split.
+        kind: ``classification``, ``regression`` or ``auto``, see :func:`make_task`.
+        metric: models are compared by it; None for the default of the kind.
+        predictions_of: name and source of the values in column ``columns.predictions``.
 
     Raises:
         PolymeraseError: what :func:`make_task` refuses, and files that cannot be read.

@@ -21,8 +21,13 @@ IDENTITIES = (1.0, 0.9, 0.8)
 
 @dataclass(frozen=True)
 class Leak:
-    """counts: for ``--json``. leaked: bool (test rows,), stands letter by letter in training or dev rows. related: has
-    a relative there at the lowest identity; None where nobody looked."""
+    """Test rows with a copy or a relative among training or dev rows.
+
+    Attributes:
+        counts: for ``--json``.
+        leaked: bool (test rows,), whether the sequence stands letter by letter in training or dev rows.
+        related: whether it has a relative there at the lowest identity; None if relatives were not searched.
+    """
 
     counts: dict[str, Any]
     leaked: np.ndarray

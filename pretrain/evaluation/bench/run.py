@@ -21,8 +21,14 @@ from pretrain.evaluation.probing.windows import mean_of_windows, windows_of
 
 @dataclass(frozen=True)
 class Options:
-    """pool, layer: of frozen features. seeds: how many random encoders and fine-tunings. tuning: None for frozen
-    features only; an empty head stands for that of the model's family. nearest: finds relatives of test sequences."""
+    """Choices of a bench.
+
+    Attributes:
+        pool, layer: of frozen features.
+        seeds: number of random encoders and fine-tunings.
+        tuning: None for frozen features only; an empty head stands for that of the model's family.
+        nearest: finds relatives of test sequences.
+    """
 
     pool: Pool = "mean"
     layer: int = -1

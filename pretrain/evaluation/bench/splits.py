@@ -44,11 +44,12 @@ def same(keys: list[bytes] | list[str]) -> np.ndarray:
 
 
 def draw(groups: np.ndarray, shares: dict[str, float], seed: int) -> dict[str, np.ndarray]:
-    """Rows (sorted) of ``train`` and of each named split, whole groups only.
+    """Draw the rows (sorted) of ``train`` and of each named split, whole groups only.
 
     Args:
         groups: int64 (S,) group of each row.
         shares: split -> share of the rows, reached as nearly as whole groups allow.
+        seed: equal seeds give equal splits.
     """
     number = np.unique(groups, return_inverse=True)[1]
     order = np.random.default_rng(seed).permutation(number.max() + 1)

@@ -39,8 +39,14 @@ class PublishedFigure:
 
 @dataclass(frozen=True)
 class Task:
-    """rows: split -> int64 rows of ``table``. metric: the one that models are compared by. facts: counts that are shown
-    with the result. about: source and license."""
+    """One task with its rows.
+
+    Attributes:
+        rows: split -> int64 rows of ``table``.
+        metric: the one that models are compared by.
+        facts: counts that are shown with the result.
+        about: source and license.
+    """
 
     name: str
     table: LabelledSequences
@@ -82,9 +88,11 @@ class Task:
 
 
 def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: str | None = None) -> Task:
-    """Put splits together; what cannot be a task is one line.
+    """Build a task from its splits.
 
     Args:
+        name: of the task, for messages and tables.
+        parts: rows by split.
         kind: ``classification``, ``regression`` or ``auto``: by the labels.
         metric: of :mod:`probing.metrics`; accuracy of classes and Spearman of values by default.
 

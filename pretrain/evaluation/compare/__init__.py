@@ -1,4 +1,4 @@
-"""Is this model that model? Tokens, sizes, weights, hidden states and losses of two models side by side."""
+"""Comparison of two models: tokens, sizes, weights, hidden states and losses side by side."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pretrain.evaluation.model import TrainedModel
 def compare(
     ours: TrainedModel, published: TrainedModel, corpus: str | None, settings: list[str], sequences: int
 ) -> dict[str, Any]:
-    """Everything that can be compared, JSON-able; a part that cannot be is None.
+    """Compare everything that can be compared, as plain data; a part that cannot be is None.
 
     Args:
+        ours: a model.
+        published: the model it is compared with.
         corpus: folder whose held-out records both models read with the same masks; None: no losses, and hidden states
             on made-up sequences.
         settings: overrides of the config that masks and batches follow (that of ``ours``).

@@ -1,4 +1,4 @@
-"""What two models are: their vocabularies, their sizes, their tensors key by key."""
+"""Vocabularies, sizes and tensors of two models, key by key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pretrain.evaluation.model import TrainedModel
 
 
 def compare_tokens(ours: TrainedModel, published: TrainedModel) -> dict[str, Any]:
-    """Is every id the same token?"""
+    """Tell whether every id is the same token."""
     a, b = ours.tokenizer.vocab, published.tokenizer.vocab
     first = next((number for number, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
     return {"ours": len(a), "published": len(b), "same": a == b, "first_difference": first}

@@ -18,7 +18,7 @@ _TOKENS = 4000  # that similarities are computed on
 
 
 def probe_sequences(model: TrainedModel, corpus: str | None) -> Ragged:
-    """The first held-out records of a corpus (training records where nothing is held out), or made-up sequences."""
+    """Return the first held-out records of a corpus (training records if nothing is held out), or made-up sequences."""
     longest = min(_LONGEST, model.tokenizer.max_nucleotides(model.max_tokens))
     opened = open_checked(corpus) if corpus else None
     if opened is None or opened.kind != "sequences":
@@ -33,9 +33,12 @@ def probe_sequences(model: TrainedModel, corpus: str | None) -> Ragged:
 
 
 def compare_states(ours: TrainedModel, published: TrainedModel, sequences: Ragged) -> dict[str, Any]:
-    """Per layer (0 after the embeddings): largest and relative difference where the widths are equal, and linear CKA
-    (Kornblith et al. 2019; 1 where one is a rotation of the other), which independently trained models share in part.
-    Models of different depth are compared at their last layers only."""
+    """Compare hidden states per layer (0 after the embeddings).
+
+    Largest and relative difference if the widths are equal, and linear CKA (Kornblith et al. 2019; 1 if one is a
+    rotation of the other), of which independently trained models share a part. Models of different depth are compared
+    at their last layers only.
+    """
     a, b = _states(ours, sequences), _states(published, sequences)
     pairs = list(zip(a, b, strict=True)) if len(a) == len(b) else [(a[-1], b[-1])]
     return {

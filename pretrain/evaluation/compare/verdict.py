@@ -1,4 +1,4 @@
-"""The page of verdicts."""
+"""The verdicts of a comparison as text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _SHOWN = 8
 
 
 def verdicts(result: dict[str, Any], tolerance: float) -> list[tuple[str, bool | None, str]]:
-    """(question, answer, why). None: could not be asked.
+    """Answer the questions of a comparison: (question, answer, why). None: could not be answered.
 
     Args:
+        result: of :func:`compare`.
         tolerance: nats by which the loss may be higher than the published one and still be called as good.
     """
     tokens, sizes, weights = result["tokens"], result["sizes"], result["weights"]

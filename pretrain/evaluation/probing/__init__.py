@@ -1,1 +1,1 @@
-"""Did pretraining help? Linear probes and fine-tuned heads, beside random weights and k-mer counts."""
+"""Probing: linear probes and fine-tuned heads, beside random weights and k-mer counts."""

@@ -1,4 +1,4 @@
-"""What a probe can see of sequences without a model: counts of k-mers."""
+"""Features of sequences without a model: counts of k-mers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ for _number, _pair in enumerate(("Aa", "Cc", "Gg", "UuTt")):
 
 
 def kmer_shares(sequences: Ragged, k: int) -> np.ndarray:
-    """float32 (S, 4^k): share of each k-mer among the k-mers of a sequence; those with other letters do not count."""
+    """Return the share of each k-mer in a sequence, float32 (S, 4^k); k-mers with other letters do not count."""
     counts = _counted(sequences, k)
     return (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
 
 
 def kmer_counts(sequences: Ragged, k: int) -> np.ndarray:
-    """float32 (S, 4^k): how often each k-mer of the four letters occurs; unlike shares they tell of the length."""
+    """Count each k-mer of the four letters, float32 (S, 4^k); unlike shares, counts depend on the length."""
     return _counted(sequences, k).astype(np.float32)
 
 
@@ -38,7 +38,7 @@ def _counted(sequences: Ragged, k: int) -> np.ndarray:
 
 
 def letters_at_ends(sequences: Ragged, reach: int) -> np.ndarray:
-    """float32 (S, 8 reach): which letter stands at the first and last ``reach`` places, counted from that end."""
+    """One-hot encode the first and last ``reach`` letters, counted from each end: float32 (S, 8 reach)."""
     codes, lengths = _CODE[sequences.values], sequences.lengths
     place = np.arange(reach)
     ends = []

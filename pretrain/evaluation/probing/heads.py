@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Head(nn.Module):
-    """What stands on a pooled state. pool: ``cls`` (the first token) or ``mean`` (over letters)."""
+    """A head on a pooled state. pool: ``cls`` (the first token) or ``mean`` (over letters)."""
 
     pool = "cls"
 
@@ -54,7 +54,7 @@ HEADS: dict[str, Callable[[int, int], Head]] = {
 
 
 def pooled(states: Tensor, lengths: list[int], maskable: Tensor, pool: str) -> Tensor:
-    """Hidden states (N, D) of sequences of these token counts -> (S, D). maskable: bool (N,), the letters."""
+    """Pool hidden states (N, D) of sequences of these token counts: (S, D). maskable: bool (N,), the letters."""
     if pool == "cls":
         first = torch.tensor([0, *lengths[:-1]], device=states.device).cumsum(0)
         return states[first]

@@ -1,4 +1,4 @@
-"""Linear models on standardised features: logistic for classes, ridge for values."""
+"""Linear models on standardized features: logistic for classes, ridge for values."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Fitted:
 
 
 def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """Each minus the mean and over the deviation of ``train``; columns without spread stay 0."""
+    """Standardize each by mean and deviation of ``train``; columns without spread become 0."""
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1.0)
     return [(x - mean) / scale for x in (train, *others)]
 
 
 def logistic(inverse_strength: float, x: np.ndarray, y: np.ndarray) -> Any:
-    """A fitted logistic regression. One that has not quite converged is a probe like any other."""
+    """Fit a logistic regression. One that has not quite converged is a probe like any other."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -41,7 +41,7 @@ def logistic(inverse_strength: float, x: np.ndarray, y: np.ndarray) -> Any:
 
 
 def probabilities(model: Any, x: np.ndarray, classes: int) -> np.ndarray:
-    """(S, C); classes that the model has not seen have 0."""
+    """Return probabilities (S, C); classes that the model has not seen have 0."""
     result = np.zeros((len(x), classes))
     result[:, model.classes_] = model.predict_proba(x)
     return result
@@ -53,9 +53,11 @@ def fit_by_dev(
     """Fit on training rows, choose the strength by ``metric`` on dev rows, answer for test rows.
 
     Args:
-        features: float (S, F), as they are; standardised by the training rows here.
-        classes: how many; 0 for values.
+        features: float (S, F), as they are; standardized by the training rows here.
+        labels: int64 (S,) classes, or float64 (S,) values.
+        classes: number of classes; 0 for values.
         rows: training, dev and test rows. Of equally good strengths the strongest penalty is taken.
+        metric: of :mod:`probing.metrics`.
     """
     from sklearn.linear_model import Ridge
 

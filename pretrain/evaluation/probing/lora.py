@@ -10,10 +10,10 @@ from pretrain.errors import PolymeraseError
 
 
 def add_lora(encoder: nn.Module, rank: int) -> None:
-    """Put adapters of this rank beside every plain linear layer; they are what is trained, the weights stay.
+    """Add adapters of this rank beside every plain linear layer; they are trained, the weights stay.
 
-    Layers that do more than a product (an activation before it) are left: an adapter beside them would read what comes
-    before the activation.
+    Layers that do more than a product (an activation before it) are left: an adapter beside them would read the input
+    of the activation.
 
     Raises:
         PolymeraseError: ``peft`` is not installed, or the encoder has no plain linear layer.
@@ -34,7 +34,7 @@ def add_lora(encoder: nn.Module, rank: int) -> None:
 
 
 def merged_state(encoder: nn.Module) -> dict[str, Tensor]:
-    """The encoder's tensors under their own names, with what adapters have learned added to the weights beside them."""
+    """Return the encoder's tensors under their own names, with the adapters added to the weights beside them."""
     merged = copy.deepcopy(encoder)
     for part in merged.modules():
         merge = getattr(part, "merge", None) if hasattr(part, "base_layer") else None

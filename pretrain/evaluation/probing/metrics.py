@@ -14,17 +14,18 @@ LOWER_IS_BETTER = frozenset({"rmse"})
 
 
 def measure(true: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Every metric of the task, float64 (B,) each.
+    """Compute every metric of the task, float64 (B,) each.
 
     Args:
         true: int64 (S,) classes, or float64 (S,) values.
-        scores: (S, C), the largest of a row is the class that is said; or (S,) values.
+        scores: (S, C), the largest of a row is the predicted class; or (S,) values.
         weights: (B, S), whole numbers; one row of ones by default.
 
     Returns:
-        classes: accuracy, macro_f1 (over classes that occur or are said), mcc (Matthews), auroc and aupr (average
+        Classes: accuracy, macro_f1 (over classes that occur or are predicted), mcc (Matthews), auroc and aupr (average
         precision; of two classes that of the second, of more the mean over classes that occur, each against the rest).
-        values: spearman, pearson, r2, rmse. What a weighting leaves undefined (one class only, no spread) is NaN,
+        Values: spearman, pearson, r2, rmse. Metrics that a weighting leaves undefined (one class only, no spread) are
+            NaN,
         except correlations, MCC and F1 of constant answers, which are 0.
     """
     weights = np.ones((1, len(true))) if weights is None else np.asarray(weights, np.float64)

@@ -21,10 +21,13 @@ _MIDDLE = 1.0  # inverse strength where there are too few rows to choose one
 
 
 def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int) -> dict[str, Any]:
-    """Mean and deviation over folds of each metric.
+    """Return mean and deviation over folds of each metric.
 
     Args:
-        features: float (S, F), standardised within the training folds.
+        features: float (S, F), standardized within the training folds.
+        table: labels (S,).
+        folds: number of folds.
+        seed: equal seeds give equal folds.
 
     Returns:
         The metrics of :func:`probing.metrics.measure`, each {"mean", "std"}.
@@ -41,7 +44,7 @@ def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int)
 
 
 def folds_of(table: LabelledSequences, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Training and test rows of each fold; classes are spread evenly over folds."""
+    """Yield training and test rows of each fold; classes are spread evenly over folds."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
     splitter = (StratifiedKFold if table.is_classification else KFold)(folds, shuffle=True, random_state=seed)

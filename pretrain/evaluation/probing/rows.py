@@ -20,14 +20,19 @@ _FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".fas")
 
 @dataclass(frozen=True)
 class TableRows:
-    """rows: line number -> its columns. without_label: rows that were left out, because nothing stands there."""
+    """Rows of a table.
+
+    Attributes:
+        rows: line number -> its columns.
+        without_label: number of rows that were left out because their label is empty.
+    """
 
     rows: dict[int, dict[str, str]]
     without_label: int
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file holds a table; otherwise it is FASTA: by its first line, and of an empty file by its name."""
+    """Tell a table from a FASTA: by its first line, and of an empty file by its name."""
     first = next((line for _, line in numbered_lines(path) if line.strip()), b"")
     if first.startswith((b">", b";")):
         return False
@@ -35,14 +40,15 @@ def is_table(path: Path) -> bool:
 
 
 def read_rows(path: Path, needed: tuple[str, ...], label: str) -> TableRows:
-    """Rows of a table with a header line; columns are parted by tabs where it has one, else by commas or semicolons.
+    """Read a table with a header line; columns are separated by tabs if it has one, else by commas or semicolons.
 
-    Blank lines are passed over. A column is found by its name without spaces around it; where no name is equal, also in
-    other case.
+    Blank lines are skipped. A column is found by its name without spaces around it; if no name is equal, regardless of
+    case.
 
     Args:
+        path: the file.
         needed: columns that every row must fill.
-        label: column whose rows are left out where it is empty or says that the value is missing (nan, NA, null).
+        label: column whose rows are left out if it is empty or says that the value is missing (nan, NA, null).
 
     Raises:
         PolymeraseError: no such column, a row with more fields than the header has, or one without a needed value.

@@ -20,7 +20,10 @@ _FEW = 20  # different whole numbers that may still be classes
 
 @dataclass(frozen=True)
 class LabelledSequences:
-    """labels: int64 (S,) classes in the order of ``classes``, or float64 (S,) where ``classes`` is empty."""
+    """Sequences with labels.
+
+    Labels are int64 (S,) classes in the order of ``classes``, or float64 (S,) values if that is empty.
+    """
 
     ids: list[str]
     sequences: Ragged
@@ -29,11 +32,12 @@ class LabelledSequences:
 
     @property
     def is_classification(self) -> bool:
+        """Whether labels are classes."""
         return bool(self.classes)
 
 
 def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list[bytes], list[str], int]:
-    """Ids (line numbers), sequences and label texts of a table, and how many rows were left out without a label.
+    """Read ids (line numbers), sequences and label texts of a table, and the number of rows without a label.
 
     Raises:
         PolymeraseError: what :func:`probing.rows.read_rows` refuses.
@@ -45,7 +49,7 @@ def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list
 
 
 def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:
-    """Word number ``field`` (1 is the id) of each FASTA header, or its ``last`` one."""
+    """Return word number ``field`` (1 is the id) of each FASTA header, or its ``last`` one."""
     if field == "last":
         field_of_header = -1
     elif field.isdigit() and int(field) >= 2:
@@ -64,13 +68,18 @@ def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:
 def as_task(
     source: str, ids: list[str], sequences: Ragged, texts: list[str], task: str, folds: int
 ) -> LabelledSequences:
-    """Labels as numbers, enough of each for cross-validation.
+    """Turn labels into numbers, and check that there are enough of each for cross-validation.
 
     Args:
+        source: file name for messages.
+        ids: names (S,).
+        sequences: S rows.
+        texts: label of each.
         task: ``classification``, ``regression``, or ``auto``, see :func:`with_labels`.
+        folds: number of folds.
 
     Raises:
-        PolymeraseError: a label that is no number, a class with fewer rows than folds, or one class only.
+        PolymeraseError: a label that is not a number, a class with fewer rows than folds, or one class only.
     """
     if len(texts) < folds:
         raise PolymeraseError(f"{source}: {len(texts)} rows, fewer than {folds} folds; lower --folds")
@@ -93,10 +102,14 @@ def as_task(
 
 
 def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str], task: str) -> LabelledSequences:
-    """Labels as numbers: classes, or values.
+    """Turn labels into numbers: classes, or values.
 
     Args:
-        task: ``classification``, ``regression``, or ``auto``: values where every label is a finite number and either
+        source: file name for messages.
+        ids: names (S,).
+        sequences: S rows.
+        texts: label of each.
+        task: ``classification``, ``regression``, or ``auto``: values if every label is a finite number and either
             one has a fraction or there are more than 20 different ones.
 
     Raises:
@@ -122,10 +135,10 @@ def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str]
 
 
 def odd_letters(source: str, sequences: Ragged) -> dict[str, int]:
-    """Counts of letters other than A, C, G, U and T, which models read as unknown.
+    """Count letters other than A, C, G, U and T, which models read as unknown.
 
     Raises:
-        PolymeraseError: most letters are no nucleotides (N may be one).
+        PolymeraseError: most letters are not nucleotides (N may be one).
     """
     strange = ~_NUCLEOTIDES[sequences.values]
     foreign = int(strange.sum() - np.isin(sequences.values, np.frombuffer(b"Nn", np.uint8)).sum())

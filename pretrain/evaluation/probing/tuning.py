@@ -1,4 +1,4 @@
-"""Fine-tuning: a published head on the encoder, which is kept as it is, trained along, or trained by LoRA."""
+"""Fine-tuning: a published head on the encoder, which is frozen, trained along, or trained by LoRA."""
 
 from __future__ import annotations
 
@@ -25,10 +25,15 @@ from pretrain.evaluation.probing.windows import windows_of
 
 @dataclass(frozen=True)
 class Tuning:
-    """head: of :data:`probing.heads.HEADS`. lr: peak, after a warm-up of a tenth, decaying linearly;
-    a head on a frozen encoder takes ten times as much. frozen: only the head is trained. lora: rank of the adapters
-    that are trained instead of the encoder's weights, 0 for none. patience: epochs without gain on dev rows after
-    which training ends."""
+    """How to fine-tune.
+
+    Attributes:
+        head: of :data:`probing.heads.HEADS`.
+        lr: peak, after a warm-up of a tenth, decaying linearly; a head on a frozen encoder takes ten times as much.
+        frozen: whether only the head is trained.
+        lora: rank of the adapters that are trained instead of the encoder's weights, 0 for none.
+        patience: epochs without gain on dev rows after which training ends.
+    """
 
     head: str
     epochs: int
@@ -41,16 +46,16 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Dev:
-    """Rows that say when to stop, and the metric they are judged by."""
+    """Rows that decide when to stop, and their metric."""
 
     rows: np.ndarray
     metric: str
 
 
 def tune(model: TrainedModel, table: LabelledSequences, tuning: Tuning, folds: int, seed: int) -> dict[str, Any]:
-    """Mean and deviation over folds of the metrics of :func:`probing.probe.probe`, with the same folds.
+    """Return mean and deviation over folds of the metrics of :func:`probing.probe.probe`, with the same folds.
 
-    Each fold starts from the model's weights. Values are standardised within the training folds.
+    Each fold starts from the model's weights. Values are standardized within the training folds.
     """
     results = []
     for number, (train, test) in enumerate(folds_of(table, folds, seed)):
@@ -62,7 +67,7 @@ def tune(model: TrainedModel, table: LabelledSequences, tuning: Tuning, folds: i
 def tuned_on(
     model: TrainedModel, table: LabelledSequences, tuning: Tuning, train: np.ndarray, seed: int, dev: Dev | None = None
 ) -> Tuned:
-    """A copy of the model fine-tuned on rows of a table; with ``dev`` the best of its epochs, and no more than needed.
+    """Fine-tune a copy of the model on rows of a table; with ``dev`` keep the best epoch and stop early.
 
     Equal seeds give equal trainings on one machine.
     """
@@ -144,7 +149,7 @@ class Tuned:
 
     @property
     def unit(self) -> tuple[float, float]:
-        """What the head's answers are multiplied by, and what is added then, to be values; 1 and 0 of classes."""
+        """Factor and offset that turn the head's output into values; 1 and 0 for classes."""
         return self._deviation, self._mean
 
     def _quality(self, dev: Dev) -> float:

@@ -1,4 +1,4 @@
-"""Sequences longer than a model reads: cut into windows, whose states are averaged."""
+"""Sequences too long for a model: cut into windows, whose states are averaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pretrain.data.ragged import slices, take
 
 
 def windows_of(sequences: Ragged, longest: int) -> tuple[Ragged, np.ndarray]:
-    """Windows side by side, as few as cover each sequence, of nearly equal length.
+    """Cut sequences into windows side by side, as few as cover each, of nearly equal length.
 
     Args:
         sequences: S rows.
@@ -28,7 +28,7 @@ def windows_of(sequences: Ragged, longest: int) -> tuple[Ragged, np.ndarray]:
 
 
 def mean_of_windows(values: np.ndarray, windows: Ragged, row: np.ndarray) -> np.ndarray:
-    """Figures of windows (W, D) -> of sequences (S, D), each window by its share of the nucleotides."""
+    """Average values of windows (W, D) by sequence (S, D), each window by its share of the nucleotides."""
     if row[-1] + 1 == len(row):
         return values
     lengths = windows.lengths.astype(np.float64)

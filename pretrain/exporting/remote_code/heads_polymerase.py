@@ -27,9 +27,12 @@ class Float32Linear(nn.Linear):
 
 @dataclass
 class EncoderOutput(ModelOutput):
-    """hidden_states: L+1 tensors [B, T, D]. pooler_output: [B, D], where the model has a pooler. scores: pairing models
+    """Output of the encoder.
+
+    hidden_states: L+1 tensors [B, T, D]. pooler_output: [B, D], if the model has a pooler. scores: pairing models
     only, L+1 tensors [B, H, T, T]: the pairing bias, then the attention scores of each layer before the softmax (minus
-    infinity where the key is padding)."""
+    infinity where the key is padding).
+    """
 
     last_hidden_state: torch.FloatTensor | None = None
     pooler_output: torch.FloatTensor | None = None
@@ -172,8 +175,11 @@ class LanguageModelHead:
         self.mlm_head.decoder = new_embeddings
 
     def predict(self, encoded, labels, selected, num_items_in_batch, return_dict):
-        """Logits, and the loss where there are labels: [B, T] with -100 where nothing is predicted, or rows of
-        probabilities [B, T, V] that count at ``selected``."""
+        """Logits, and the loss if there are labels.
+
+        labels: [B, T] with -100 where nothing is predicted, or rows of probabilities [B, T, V] that count at
+        ``selected``.
+        """
         logits, loss = self.mlm_head(encoded.last_hidden_state), None
         if labels is not None and labels.is_floating_point():
             loss = soft_loss(logits, labels, selected, num_items_in_batch)
@@ -216,8 +222,11 @@ class Classifier:
         return_dict=None,
         **inputs,
     ):
-        """labels: of every sequence, or of every token with -100 where there is none. inputs: what else the encoder
-        takes; it refuses what it does not know."""
+        """Classify every sequence or every token.
+
+        labels: of every sequence, or of every token with -100 where there is none. inputs: further inputs of the
+        encoder, which refuses those it does not know.
+        """
         encoded = self.encoder(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -22,7 +22,7 @@ def norm_of(config):
 
 
 def sinusoids(positions, width):
-    """fairseq's sinusoid table at the given rows: [B, T] -> float32 [B, T, width], sines then cosines."""
+    """Return fairseq's sinusoid table at the given rows: [B, T] -> float32 [B, T, width], sines then cosines."""
     half = width // 2
     rates = torch.exp(torch.arange(half, dtype=torch.float, device=positions.device) * -(math.log(10000) / (half - 1)))
     angles = positions.to(torch.float)[..., None] * rates
@@ -152,7 +152,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width, bias=bias)
 
     def forward(self, x, angles, bias, want_scores, want_attentions):
-        """x [B, T, D]; bias: None, bool (what may be seen) or float (added) [B, 1 or H, 1 or T, T].
+        """Attend: x [B, T, D]; bias: None, bool (what may be seen) or float (added) [B, 1 or H, 1 or T, T].
 
         Returns the output [B, T, D], scores or None, attention probabilities or None.
         """

@@ -70,7 +70,7 @@ class PolymeraseModel(PolymerasePreTrainedModel):
         self.embeddings.word = value
 
     def real_tokens(self, input_ids, attention_mask, inputs_embeds=None):
-        """bool [B, T]: what is no padding. Without a mask everything but <pad>."""
+        """Which tokens are not padding, bool [B, T]. Without a mask all but <pad>."""
         if attention_mask is not None:
             return attention_mask.to(torch.bool)
         if input_ids is not None and input_ids.dim() == 2:
@@ -165,8 +165,11 @@ class PolymeraseModel(PolymerasePreTrainedModel):
 
 
 class PolymeraseForMaskedLM(LanguageModelHead, PolymerasePreTrainedModel):
-    """Encoder and output head. labels: [B, T] with -100 where nothing is predicted, or rows of probabilities [B, T, V]
-    scored at masked_indices (bool [B, T]; everywhere by default). The rest as in PolymeraseModel."""
+    """Encoder and output head.
+
+    labels: [B, T] with -100 where nothing is predicted, or rows of probabilities [B, T, V] scored at masked_indices
+    (bool [B, T]; everywhere by default). The rest as in PolymeraseModel.
+    """
 
     encoder_class = PolymeraseModel
 
@@ -204,8 +207,11 @@ class PolymeraseForMaskedLM(LanguageModelHead, PolymerasePreTrainedModel):
 
 
 class PolymeraseForCausalLM(LanguageModelHead, PolymerasePreTrainedModel, GenerationMixin):
-    """Encoder with causal attention and output head. labels: [B, T], usually the ids themselves, -100 where nothing is
-    predicted; the token before predicts. ``generate`` reads the whole sequence again for each new token."""
+    """Encoder with causal attention and output head.
+
+    labels: [B, T], usually the ids themselves, -100 where nothing is predicted; the token before predicts. ``generate``
+    reads the whole sequence again for each new token.
+    """
 
     encoder_class = PolymeraseModel
     labels_shift = 1

@@ -61,7 +61,7 @@ class ShortConvolution(nn.Conv1d):
 
 
 def long_convolution(x, kernel, skip):
-    """sum over j <= t of kernel[j] x[t - j], plus skip x[t]: [B, D, T], [D, T], [D] -> float32 [B, D, T]."""
+    """Return the sum over j <= t of kernel[j] x[t - j], plus skip x[t]: [B, D, T], [D, T], [D] -> float32 [B, D, T]."""
     size = 2 * x.shape[-1]
     x = x.float()
     y = torch.fft.irfft(torch.fft.rfft(x, n=size) * torch.fft.rfft(kernel, n=size), n=size)
@@ -69,8 +69,10 @@ def long_convolution(x, kernel, skip):
 
 
 class StackModel:
-    """Mixin of the encoders: embedding, layers, final norm, pooler. A class names its parts in ``build_parts`` and
-    what all layers are given in ``shared_inputs``."""
+    """Mixin of the encoders: embedding, layers, final norm, pooler.
+
+    A class names its parts in ``build_parts`` and the input of all layers in ``shared_inputs``.
+    """
 
     _keys_to_ignore_on_load_unexpected = [r"mlm_head\..*"]  # noqa: RUF012
 
@@ -88,7 +90,7 @@ class StackModel:
         self.embeddings.word = value
 
     def real_tokens(self, input_ids, attention_mask, inputs_embeds=None):
-        """bool [B, T]: what is no padding. Without a mask everything but <pad>."""
+        """Which tokens are not padding, bool [B, T]. Without a mask all but <pad>."""
         if attention_mask is not None:
             return attention_mask.to(torch.bool)
         if input_ids is not None and input_ids.dim() == 2:
@@ -150,9 +152,12 @@ class StackModel:
 
 
 class StackLanguageModel(LanguageModelHead):
-    """Mixin of the classes with an output head. labels: [B, T] with -100 where nothing is predicted, or rows of
-    probabilities [B, T, V] scored at masked_indices (bool [B, T]; everywhere by default). Causal classes predict each
-    label from the token before, and ``generate`` reads the whole sequence again for each new token."""
+    """Mixin of the classes with an output head.
+
+    labels: [B, T] with -100 where nothing is predicted, or rows of probabilities [B, T, V] scored at masked_indices
+    (bool [B, T]; everywhere by default). Causal classes predict each label from the token before, and ``generate``
+    reads the whole sequence again for each new token.
+    """
 
     def forward(
         self,

@@ -170,7 +170,7 @@ class KmerTokenizer(PreTrainedTokenizer):
         return self._encode_all(texts, one=isinstance(text, str), **options)
 
     def _batch_encode_plus(self, batch_text_or_text_pairs, is_split_into_words=False, **options):
-        """transformers 4 calls this for batches, transformers 5 ``_encode_plus``."""
+        """Encode a batch: transformers 4 calls this, transformers 5 ``_encode_plus``."""
         rows = batch_text_or_text_pairs
         if rows and (is_split_into_words or all(isinstance(row, str) for row in rows)):
             return self._encode_plus(list(rows), is_split_into_words=is_split_into_words, **options)
@@ -260,8 +260,10 @@ class KmerTokenizer(PreTrainedTokenizer):
         return self._tokens[index] if 0 <= index < len(self._tokens) else str(self.unk_token)
 
     def convert_tokens_to_string(self, tokens):
-        """The sequence that the k-mers spell: the first whole, then the last letter of each that overlaps the one
-        before. Encoded again it gives the same k-mers, masks between them included."""
+        """The sequence that the k-mers spell: the first whole, then the last letter of each overlapping one.
+
+        Encoded again it gives the same k-mers, masks between them included.
+        """
         pieces, before = [], None
         added = self.added_tokens_encoder
         for token in tokens:
