@@ -1,4 +1,4 @@
-"""The sequences of a corpus as text, one after another, the same ones each time it is asked for."""
+"""The sequences of a corpus as text, one after another, the same ones on every iteration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

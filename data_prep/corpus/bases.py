@@ -16,7 +16,7 @@ class Bases(Protocol):
     """Bases of a contig, or of the contigs of an assembly one after another."""
 
     def read(self, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Codes uint8 (L,) of windows [start, start + length), int64 (S,), one after another."""
+        """Return the codes uint8 (L,) of windows [start, start + length), int64 (S,), one after another."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class ByteBases:
     codes: np.ndarray
 
     def read(self, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Copy the windows, see ``Bases.read``."""
         return _slices(self.codes, starts, lengths)
 
 
@@ -37,6 +38,7 @@ class PackedBases:
     other: Spans
 
     def read(self, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Unpack the windows and mark other letters, see ``Bases.read``."""
         first = starts >> 2
         size = ((starts + lengths + 3) >> 2) - first
         if _one_width(lengths):  # bytes of one width too, then: one more where the window ends in its first quarter
@@ -64,7 +66,7 @@ def _slices(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
 
 
 def pack(codes: np.ndarray) -> np.ndarray:
-    """Codes uint8 (bases,) to uint8 (ceil(bases / 4),); OTHER is written as 0."""
+    """Pack codes uint8 (bases,) into uint8 (ceil(bases / 4),); OTHER is written as 0."""
     padded = np.zeros(-(-len(codes) // 4) * 4, np.uint8)
     padded[: len(codes)] = np.where(codes < OTHER, codes, 0)
     quads = padded.reshape(-1, 4)

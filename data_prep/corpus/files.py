@@ -37,12 +37,12 @@ def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], Any]) -> dict[st
 
 
 def digest(data: bytes | Callable[[BinaryIO], Any]) -> dict[str, Any]:
-    """What `write_atomic` would return, without writing anything."""
+    """Return what `write_atomic` would return, without writing anything."""
     return _DigestingFile(None).take(data)
 
 
 class _DigestingFile:
-    """A file for writing that remembers the digest, so that large content is neither copied nor read again."""
+    """A file for writing that computes the digest, so that large content is neither copied nor read again."""
 
     closed = False
 
@@ -81,23 +81,27 @@ def sync_folder(path: Path) -> None:
 
 
 def canonical_json(value: Any) -> bytes:
-    """One spelling for one value, so that equal content has equal bytes."""
+    """Encode a value in one spelling, so that equal content has equal bytes."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def pretty_json(value: Any) -> bytes:
-    """For files a person reads; keys keep their order."""
+    """Encode a value for readers; keys keep their order."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Return the hex digest of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file; a damaged one is one clear line."""
+    """Read a JSON file.
+
+    Raises:
+        DataPrepError: the file is damaged.
+    """
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:

@@ -41,8 +41,10 @@ SUM_TOLERANCE = 1e-3  # of a row of frequencies, which are float32
 class Windows(NamedTuple):
     """A batch of windows of one width: base codes, and the sparse rows that are not the plain reference.
 
-    codes uint8 (S, width), 0-3 = A, C, G, T, 4 = other; row int64 (R,) and column int64 (R,), sorted by row then
-    column; freq float32 (R, 4) in A, C, G, T order, reference included, each sums to 1.
+    Attributes:
+        codes: uint8 (S, width), 0-3 = A, C, G, T, 4 = other.
+        row, column: int64 (R,), places of the sparse rows, sorted by row then column.
+        freq: float32 (R, 4) in A, C, G, T order, reference included, each sums to 1.
     """
 
     codes: NDArray[np.uint8]
@@ -52,7 +54,10 @@ class Windows(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """The same of windows of any widths, codes Ragged; and which bases are soft-masked, bool (L,), if asked for."""
+    """A batch of windows of any widths, like ``Windows`` but with ragged codes.
+
+    Also the soft-masked bases, bool (L,), if asked for.
+    """
 
     codes: Ragged
     row: NDArray[np.int64]
@@ -71,7 +76,7 @@ class Variants(NamedTuple):
     def inside(
         self, starts: NDArray[np.int64], lengths: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Index into `starts` (R,), column (R,) and frequencies (R, 4) of the variants inside windows (S,)."""
+        """Return index into `starts` (R,), column (R,) and frequencies (R, 4) of the variants inside windows (S,)."""
         # In the type of pos0: another one would convert the whole table for each search.
         first, last = self.pos0.searchsorted(np.stack([starts, starts + lengths]).astype(np.int32))
         counts = last - first
@@ -82,7 +87,7 @@ class Variants(NamedTuple):
 
 @dataclass(frozen=True)
 class Store:
-    """What lies in one folder, opened."""
+    """The open content of one folder."""
 
     bases: Bases
     variants: Variants | None
@@ -90,6 +95,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
+        """Map the arrays of a folder."""
         variants = None
         if (folder / ARRAYS["pos0"]).exists():
             variants = Variants(*(_map(folder / ARRAYS[name]) for name in Variants._fields))
@@ -109,7 +115,7 @@ def _spans(folder: Path, name: str) -> Spans:
 
 
 def open_split(folder: Path, manifest: dict[str, Any], split: str) -> "GenomeTable":
-    """What `Corpus.split` calls for kinds `genome` and `allele_frequencies`."""
+    """Open a split of kinds `genome` and `allele_frequencies`, for `Corpus.split`."""
     facts = manifest["splits"][split]
     intervals = np.load(folder / facts["intervals"], allow_pickle=False)
     if manifest["kind"] == "allele_frequencies":
@@ -132,7 +138,7 @@ def _one_folder_each(bases: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class GenomeTable:
-    """The intervals of one split, and what lies in them.
+    """The intervals of one split, and their bases.
 
     Windows of one width start at every base of an interval except the last width - 1; numbered interval after interval,
     `window_count(width)` = sum over intervals of max(0, length - width + 1): the numbering replaces upstream's 23 GB
@@ -176,7 +182,7 @@ class GenomeTable:
         return all((folder / "soft_mask_first.npy").exists() for folder in self._origin[0])
 
     def region_intervals(self, name: str) -> NDArray[np.int64]:
-        """The intervals (K, 3) of this split under a name. DataPrepError if there are none of that name."""
+        """Return the intervals (K, 3) of this split under a name; DataPrepError if there are none of that name."""
         if name not in self.regions:
             known = ", ".join(self.regions) or "none; see python -m data_prep genomes --help"
             raise DataPrepError(
@@ -190,9 +196,10 @@ class GenomeTable:
         return int(ends[-1]) if len(ends) else 0
 
     def locate(self, index: NDArray[np.int64], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Contig number (S,) and 0-based start (S,) of windows numbered in [0, window_count(width)).
+        """Return contig number (S,) and 0-based start (S,) of windows numbered in [0, window_count(width)).
 
-        IndexError if a number lies outside.
+        Raises:
+            IndexError: a number lies outside.
         """
         index = np.asarray(index, dtype=np.int64)
         ends = self._window_ends(width)
@@ -204,7 +211,7 @@ class GenomeTable:
         return self.intervals[interval, 0], start
 
     def gather(self, index: NDArray[np.int64], width: int) -> Windows:
-        """Windows numbered `index` int64 (S,)."""
+        """Return the windows numbered `index` int64 (S,)."""
         contig, start = self.locate(index, width)
         pieces = self.read(contig, start, np.full(len(contig), width, np.int64))
         return Windows(pieces.codes.values.reshape(-1, width), pieces.row, pieces.column, pieces.freq)
@@ -217,9 +224,9 @@ class GenomeTable:
         *,
         soft_mask: bool = False,
     ) -> Pieces:
-        """Windows [start, start + length) of contigs, int64 (S,) each, inside the contigs.
+        """Return windows [start, start + length) of contigs, int64 (S,) each, inside the contigs.
 
-        Vectorised over the batch: the only loop is over the stores that the batch touches.
+        Vectorized over the batch: the only loop is over the stores that the batch touches.
         """
         store, first = self.contigs[contig, 0], self.contigs[contig, 1] + start
         if len(store) and (store == store[0]).all():
@@ -254,7 +261,7 @@ class GenomeTable:
         return Pieces(codes, *store.variants.inside(first, length), masked)
 
     def check(self) -> None:
-        """DataPrepError if a row of frequencies is no distribution (negative, NaN, or a sum other than 1)."""
+        """Raise DataPrepError if a row of frequencies is not a distribution (negative, NaN, or a sum other than 1)."""
         folders = self._origin[0]
         for number in np.unique(self.contigs[self.intervals[:, 0], 0]).tolist():
             variants = self._store(number).variants

@@ -1,4 +1,4 @@
-"""What a corpus says about itself.
+"""The manifest: what a corpus records about itself.
 
 `manifest.json` holds no time, host or absolute path: the same input and parameters give the same bytes. Keys, in order:
 format, version, kind, fingerprint, recipe, alphabet, columns, sources, tools, stages (each with its parameters and its
@@ -19,7 +19,7 @@ FILE_NAME = "manifest.json"
 
 
 def describe_source(path: str | Path, **known: Any) -> dict[str, Any]:
-    """How a raw file is named in recipes and manifests: name, bytes, sha256, and what is `known` (url, release)."""
+    """Describe a raw file for recipes and manifests: name, bytes, sha256, and what is `known` (url, release)."""
     path = Path(path)
     try:
         return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of_file(path), **known}
@@ -28,23 +28,23 @@ def describe_source(path: str | Path, **known: Any) -> dict[str, Any]:
 
 
 def tool_versions(*packages: str) -> dict[str, str]:
-    """Versions of the distributions that shaped the data; pyarrow always."""
+    """Return the versions of the distributions that shaped the data; pyarrow always."""
     return {name: metadata.version(name) for name in sorted({"pyarrow", *packages})}
 
 
 def fingerprint_of(kind: str, files: dict[str, dict[str, Any]]) -> str:
-    """Identity of the content: equal data give equal fingerprints, whatever tool versions are noted beside them."""
+    """Return the identity of the content: equal data give equal fingerprints, whatever tool versions are noted."""
     content = {"version": VERSION, "kind": kind, "files": {name: facts["sha256"] for name, facts in files.items()}}
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
 def recipe_digest(recipe: dict[str, Any]) -> str:
-    """Identity of what was asked for: stage, parameters and sources."""
+    """Return the identity of a request: stage, parameters and sources."""
     return hashlib.sha256(canonical_json(recipe)).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder, if the folder is a corpus that this version reads."""
+    """Read the manifest of a folder; DataPrepError if it is not a corpus that this version reads."""
     if folder.is_file():
         raise DataPrepError(
             f"{folder}: expected the folder of a corpus, got a file; a FASTA becomes one by "

@@ -31,7 +31,7 @@ class Ragged:
 
     @classmethod
     def from_arrow(cls, column: pa.StringArray) -> "Ragged":
-        """The rows of a text column, letters not copied; rows without value are empty."""
+        """View the rows of a text column without copying letters; rows without value are empty."""
         _, offsets, values = column.buffers()
         if values is None or len(column) == 0:
             return cls(np.empty(0, np.uint8), np.zeros(len(column) + 1, np.int64))
@@ -48,28 +48,28 @@ class Ragged:
 
     @cached_property
     def letter_counts(self) -> np.ndarray:
-        """int64 (256,): how often each byte occurs."""
+        """Count of each byte, int64 (256,)."""
         return letter_counts(self.values)
 
     @classmethod
     def from_slices(cls, text: bytes | np.ndarray, starts: np.ndarray, stops: np.ndarray) -> "Ragged":
-        """Row s is text[starts[s]:stops[s]] of bytes; starts and stops int64 (S,), empty where stop is before start."""
+        """Copy the rows text[starts[s]:stops[s]] of bytes; starts and stops int64 (S,), empty if stop < start."""
         view = memoryview(text)  # type: ignore[arg-type]  # arrays are buffers
         flat = b"".join([view[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)])
         return cls(np.frombuffer(flat, np.uint8), offsets_of(np.maximum(stops - starts, 0)))
 
     def slices(self) -> list[memoryview]:
-        """The S rows, nothing copied."""
+        """Return the S rows, nothing copied."""
         flat = memoryview(self.values)  # type: ignore[arg-type]  # arrays are buffers
         return [flat[start:stop] for start, stop in pairwise(self.offsets.tolist())]
 
     def part(self, first: int, last: int) -> "Ragged":
-        """Rows first to last - 1, letters not copied."""
+        """Return rows first to last - 1, letters not copied."""
         start, stop = self.offsets[first], self.offsets[last]
         return Ragged(self.values[start:stop], self.offsets[first : last + 1] - start)
 
     def where(self, mask: np.ndarray) -> "Ragged":
-        """The rows whose mask bool (S,) is True. Neighbours are copied together."""
+        """Return the rows whose mask bool (S,) is True. Neighbors are copied together."""
         kept = self._copied(mask)
         if "letter_counts" in vars(self) and len(kept.values) > len(self.values) // 2:  # less to count in the others
             vars(kept)["letter_counts"] = self.letter_counts - self._copied(~mask).letter_counts
@@ -84,21 +84,21 @@ class Ragged:
         return Ragged(np.frombuffer(flat, np.uint8), offsets_of(self.lengths[mask]))
 
     def rows(self) -> list[bytes]:
-        """The S rows as byte strings (copies)."""
+        """Return the S rows as byte strings (copies)."""
         flat = self.values.tobytes()
         bounds = self.offsets.tolist()
         return [flat[start:stop] for start, stop in pairwise(bounds)]
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """Lengths (S,) to int64 offsets (S+1,)."""
+    """Return int64 offsets (S+1,) of lengths (S,)."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
 def letter_counts(letters: np.ndarray) -> np.ndarray:
-    """int64 (256,): how often each byte occurs in uint8 (n,)."""
+    """Count each byte in uint8 (n,): int64 (256,)."""
     counts = np.zeros(256, np.int64)
     # Comparing with the few common letters is many times faster than a histogram of all bytes.
     for start in range(0, len(letters), CACHED):

@@ -1,4 +1,4 @@
-"""Opening a corpus: is it whole, and what kind is it?"""
+"""Opening a corpus: checks that it is whole, and of a known kind."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +41,7 @@ class Corpus:
         return tuple(self.manifest["splits"])
 
     def split(self, name: str) -> Any:
-        """The rows of a split: `SequenceTable` for sequences, `GenomeTable` for genomes."""
+        """Open the rows of a split: `SequenceTable` for sequences, `GenomeTable` for genomes."""
         if name not in self.splits:
             raise DataPrepError(f"{self.folder}: no split {name!r}; it has {', '.join(self.splits)}")
         return import_module(KINDS[self.kind]).open_split(self.folder, self.manifest, name)
@@ -51,7 +51,9 @@ def open_corpus(path: str | Path, *, verify: bool = False) -> Corpus:
     """Open a corpus folder.
 
     Every file of the manifest must be there with its size; `verify` also reads them all and compares checksums.
-    Errors: DataPrepError naming the folder or file.
+
+    Raises:
+        DataPrepError: names the folder or file that is wrong.
     """
     folder = Path(path)
     manifest = read_manifest(folder)

@@ -13,7 +13,7 @@ from data_prep.errors import DataPrepError
 
 
 def open_split(folder: Path, manifest: dict[str, Any], split: str) -> "SequenceTable":
-    """What `Corpus.split` calls for kind `sequences`."""
+    """Open a split of kind `sequences`, for `Corpus.split`."""
     return SequenceTable(folder, [shard["file"] for shard in manifest["splits"][split]["shards"]])
 
 
@@ -34,12 +34,12 @@ class SequenceTable:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """int32 (rows,): nucleotides per row."""
+        """Nucleotides of each row, int32 (rows,)."""
         columns = [batch.column("length").to_numpy() for batch in self._batches]
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
     def has(self, column: str) -> bool:
-        """Whether the corpus carries an optional column (`rna_type`, `structure`, `mfe_kcal_per_mol`, `source`, …)."""
+        """Tell whether the corpus has an optional column (`rna_type`, `structure`, `mfe_kcal_per_mol`, `source`, …)."""
         return column in self.columns
 
     @property
@@ -48,11 +48,11 @@ class SequenceTable:
         return self._batches[0].schema.names
 
     def gather(self, indices: np.ndarray) -> Ragged:
-        """The sequences of rows `indices` int64 (S,), in that order, as ASCII bytes."""
+        """Return the sequences of rows `indices` int64 (S,), in that order, as ASCII bytes."""
         return self.gather_text("sequence", indices)
 
     def gather_text(self, column: str, indices: np.ndarray) -> Ragged:
-        """Any text column of rows `indices` (S,); rows without a value have length 0."""
+        """Return any text column of rows `indices` (S,); rows without a value have length 0."""
         shard, row = self._locate(indices)
         starts, stops = np.empty(len(row), np.int64), np.empty(len(row), np.int64)
         buffers: dict[int, memoryview] = {}
@@ -70,7 +70,7 @@ class SequenceTable:
         return Ragged(np.frombuffer(flat, np.uint8), offsets_of(stops - starts))
 
     def mfe_kcal_per_mol(self, indices: np.ndarray) -> np.ndarray:
-        """float32 (S,): minimum free energy, NaN where there is no label (or no such column)."""
+        """Return minimum free energies, float32 (S,), NaN if there is no label (or no such column)."""
         if not self.has("mfe_kcal_per_mol"):
             return np.full(len(indices), np.nan, np.float32)
         shard, row = self._locate(indices)
@@ -82,21 +82,21 @@ class SequenceTable:
         return energies
 
     def rna_type(self, indices: np.ndarray) -> list[str | None]:
-        """The type label of each row (S,), None where there is none."""
+        """Return the type label of each row (S,), None if there is none."""
         if not self.has("rna_type"):
             return [None] * len(indices)
         return [text.decode() or None for text in self.gather_text("rna_type", indices).rows()]
 
     def ids(self, indices: np.ndarray) -> list[str]:
-        """The id of each row (S,)."""
+        """Return the id of each row (S,)."""
         return [text.decode() for text in self.gather_text("id", indices).rows()]
 
     def batches(self) -> list[pa.RecordBatch]:
-        """The shards in order, memory-mapped: for stages that walk the whole corpus."""
+        """Return the shards in order, memory-mapped: for stages that read the whole corpus."""
         return self._batches
 
     def check(self) -> None:
-        """DataPrepError if a structure is not as long as its sequence: its symbols would be taken for others'."""
+        """Raise DataPrepError if a structure is not as long as its sequence."""
         folder, names = self._origin
         for name, batch in zip(names, self._batches, strict=True):
             check_structures(batch, str(folder / name))
@@ -111,7 +111,7 @@ class SequenceTable:
 
 
 def check_structures(batch: pa.RecordBatch, place: str) -> None:
-    """DataPrepError that names `place` and the first row whose structure has another length than its sequence.
+    """Raise DataPrepError, naming `place`, for the first row whose structure is not as long as its sequence.
 
     Rows without a structure (null or empty) are fine.
     """

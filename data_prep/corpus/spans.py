@@ -18,8 +18,9 @@ BLOCK = 1 << 16
 class Spans:
     """Disjoint half-open intervals, ascending.
 
-    first: uint32 (blocks + 1,), number of the first interval of each block. within: uint16 (K, 2), beginning in the
-    block and length - 1.
+    Attributes:
+        first: uint32 (blocks + 1,), number of the first interval of each block.
+        within: uint16 (K, 2), start in the block and length - 1.
     """
 
     first: np.ndarray
@@ -27,7 +28,7 @@ class Spans:
 
     @classmethod
     def of(cls, intervals: np.ndarray, size: int) -> "Spans":
-        """From int64 (K, 2) starts and ends, disjoint and ascending, of positions below `size`."""
+        """Build from int64 (K, 2) starts and ends, disjoint and ascending, of positions below `size`."""
         start, end = intervals[:, 0], intervals[:, 1]
         pieces = np.maximum((end - 1) // BLOCK - start // BLOCK + 1, 0)
         number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
@@ -39,7 +40,7 @@ class Spans:
         return cls(first.astype(np.uint32), within)
 
     def inside(self, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The intervals in windows [start, start + length), int64 (S,): window (R,), beginning and end in it (R,)."""
+        """Return the intervals in windows [start, start + length), int64 (S,): window, start and end in it, (R,)."""
         first_block, last_block = starts // BLOCK, np.maximum(starts + lengths - 1, starts) // BLOCK
         blocks = last_block - first_block + 1
         window = np.repeat(np.arange(len(starts)), blocks)
@@ -69,14 +70,14 @@ class Spans:
 
 
 def runs(mask: np.ndarray) -> np.ndarray:
-    """The stretches where bool (L,) is True: int64 (K, 2) of starts and ends."""
+    """Return the stretches where bool (L,) is True: int64 (K, 2) of starts and ends."""
     padded = np.zeros(len(mask) + 2, bool)
     padded[1:-1] = mask
     return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
 
 
 def soft_mask_column(mask: Ragged) -> list[bytes]:
-    """Rows (S,) of 0 and 1 as the column `soft_mask`: uint32 pairs start, end of the ones in each row."""
+    """Encode rows (S,) of 0 and 1 as the column `soft_mask`: uint32 pairs start, end of the ones in each row."""
     rows = len(mask)
     apart = np.zeros(len(mask.values) + rows, bool)  # a zero behind each row, so that no stretch goes on in the next
     apart[np.arange(len(mask.values)) + np.repeat(np.arange(rows), mask.lengths)] = mask.values != 0

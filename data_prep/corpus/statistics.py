@@ -1,4 +1,4 @@
-"""Numbers about sequences that add up: computed per shard, merged over shards, summarised for the manifest."""
+"""Statistics of sequences that add up: computed per shard, merged over shards, summarized for the manifest."""
 
 from collections import Counter
 from typing import Any
@@ -12,7 +12,7 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
 def shard_statistics(batch: pa.RecordBatch, letter_counts: np.ndarray) -> dict[str, Any]:
-    """Counts of one shard, JSON-able, whole numbers (energies in 0.01 kcal/mol), so that merging them is exact.
+    """Count one shard, as plain data in whole numbers (energies in 0.01 kcal/mol), so that merging is exact.
 
     letter_counts int64 (256,): of its sequences.
     """
@@ -36,7 +36,7 @@ def shard_statistics(batch: pa.RecordBatch, letter_counts: np.ndarray) -> dict[s
 
 
 def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sum of the counts of several shards."""
+    """Add the counts of several shards."""
     merged: dict[str, Counter[str]] = {}
     for part in parts:
         for name, counts in part.items():
@@ -45,7 +45,7 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def summarise(statistics: dict[str, Any]) -> dict[str, Any]:
-    """What the manifest shows of a split: lengths, composition, types, structure, energies (kcal/mol)."""
+    """Summarize a split for the manifest: lengths, composition, types, structure, energies (kcal/mol)."""
     counts = sorted((int(length), rows) for length, rows in statistics["length"].items())
     lengths, rows = (np.array(column, np.int64) for column in (zip(*counts, strict=True) if counts else ((), ())))
     summary: dict[str, Any] = {

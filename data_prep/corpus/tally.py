@@ -5,7 +5,7 @@ from typing import Any
 
 
 class Tally:
-    """Filters in the order they were first named."""
+    """Counts by filter and reason, in the order in which filters were first named."""
 
     def __init__(self) -> None:
         self._kept: Counter[str] = Counter()
@@ -13,26 +13,26 @@ class Tally:
         self._changed: dict[str, Counter[str]] = {}
 
     def keep(self, filter_name: str, count: int = 1) -> None:
-        """`count` records passed the filter."""
+        """Count `count` records that passed the filter."""
         self._dropped.setdefault(filter_name, Counter())
         self._kept[filter_name] += count
 
     def drop(self, filter_name: str, reason: str, count: int = 1) -> None:
-        """`count` records were dropped for `reason`; a count of 0 only declares the filter."""
+        """Count `count` records that were dropped for `reason`; a count of 0 only declares the filter."""
         reasons = self._dropped.setdefault(filter_name, Counter())
         if count:
             reasons[reason] += count
 
     def change(self, filter_name: str, what: str, count: int = 1) -> None:
-        """`count` records were kept but altered."""
+        """Count `count` records that were kept but altered."""
         self._changed.setdefault(filter_name, Counter())[what] += count
 
     def dropped(self) -> Counter[str]:
-        """All dropped records by reason."""
+        """Return all dropped records by reason."""
         return sum(self._dropped.values(), Counter())
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The `filters` of a stage in the manifest."""
+        """Return the `filters` of a stage in the manifest."""
         filters = []
         for name, reasons in self._dropped.items():
             entry = {"filter": name, "kept": self._kept[name], "dropped": dict(sorted(reasons.items()))}

@@ -38,14 +38,24 @@ SHARD_ROWS = 1 << 17
 
 
 class SequenceWriter:
-    """Streaming writer; use as a context manager, then `finish`.
+    """A streaming writer of sequences; use as a context manager, then `finish`.
 
-    stage, parameters, sources: what makes the corpus; a rerun with the same three keeps shards that are finished.
-    columns: optional columns beside id, sequence, length (names of COLUMNS).
-    parent: the corpus this one was made from; its sources and stages are carried on.
-    repeatable: False where the sources do not identify the input (standard input): nothing earlier is kept.
-    complete: the output folder already holds exactly this; do nothing.
-    Errors: DataPrepError (see StagedFolder).
+    Args:
+        out: the folder to make.
+        stage: name of the stage that makes the corpus.
+        parameters: of the stage; a rerun with equal stage, parameters and sources keeps shards that are finished.
+        sources: of the corpus, see `describe_source`.
+        columns: optional columns beside id, sequence, length (names of COLUMNS).
+        alphabet: ``rna`` or ``dna``.
+        parent: the corpus this one was made from; its sources and stages are carried on.
+        overwrite: replace a corpus of other input.
+        repeatable: False if the sources do not identify the input (standard input): nothing earlier is kept.
+
+    Attributes:
+        complete: the output folder already holds exactly this; do nothing.
+
+    Raises:
+        DataPrepError: see StagedFolder.
     """
 
     def __init__(
@@ -109,7 +119,7 @@ class SequenceWriter:
             first = last
 
     def shard_is_finished(self, split: str, number: int) -> bool:
-        """Whether an earlier run of the same recipe left this shard; then `keep_shard` instead of making it again."""
+        """Tell whether an earlier run of the same recipe left this shard; then call `keep_shard` for it."""
         return _shard_name(split, number) in self._folder.finished
 
     def keep_shard(self, split: str, number: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Is there a network at all? Said in a second, before tries and waits that a passing trouble deserves."""
+"""A quick check that a server can be reached, before the tries and waits for passing faults."""
 
 import socket
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 def refuse_unreachable(url: str, target: str) -> None:
-    """DataPrepError if the server of a URL cannot be connected to; a proxy, where one is set, is not looked behind."""
+    """Raise DataPrepError if the server of a URL cannot be connected to; servers behind a proxy are not checked."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme in getproxies() and not proxy_bypass(host):

@@ -1,1 +1,1 @@
-"""What may enter a corpus, one filter one file; each counts what it drops, by reason."""
+"""Filters of a corpus, one per file; each counts what it drops, by reason."""

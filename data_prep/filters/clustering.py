@@ -3,8 +3,8 @@
 One definition for all programs: a sequence is dropped only if it is, letter by letter and on its own strand, part of
 the representative of its cluster (RNA has a direction). CD-HIT-EST (Fu et al. 2012) with `-r 0` decides so itself.
 MMseqs2's linclust (Steinegger and Soeding 2018) is faster on huge sets and clusters reverse complements too; its table
-is gone through, and what is not part of its representative stays. Linclust compares sequences that share k-mers it
-chose, so it may leave some that CD-HIT drops. Where no program is installed, only equal sequences are found.
+is checked, and members that are not part of their representative stay. Linclust compares sequences that share k-mers it
+chose, so it may leave some that CD-HIT drops. If no program is installed, only equal sequences are found.
 """
 
 import re

@@ -23,6 +23,7 @@ class CodingFilter:
     place: str  # how an error calls the input
 
     def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
+        """Return the records of whole codons without a stop inside; others are counted, or an error, as `policy` says."""
         partial = records.lengths % 3 != 0
         if partial.any() and self.policy == "error":
             row = int(np.argmax(partial))
@@ -49,7 +50,7 @@ class CodingFilter:
 
     @staticmethod
     def _stop_inside(sequences: Ragged) -> np.ndarray:
-        """bool (R,): a stop codon in frame, not at the end."""
+        """Whether a stop codon in frame comes before the end, bool (R,)."""
         letters = np.where(sequences.values == ord("U"), ord("T"), sequences.values)
         if len(letters) < 3:
             return np.zeros(len(sequences), bool)

@@ -13,12 +13,12 @@ MERGE_RANGES = 256  # parts of the key space that are merged one after the other
 
 
 def sequence_keys(sequences: Sequence[bytes | memoryview]) -> list[bytes]:
-    """XXH3-128 of each sequence as stored, 16 bytes: the same on every machine, six times as fast as SHA-256."""
+    """Return XXH3-128 of each sequence as stored, 16 bytes: the same on every machine, six times as fast as SHA-256."""
     return list(map(xxh3_128_digest, sequences))
 
 
 class SeenKeys:
-    """Which keys were seen before, in memory that does not grow with their number.
+    """Memory of keys that were seen before, which does not grow with their number.
 
     The newest keys are a set. When it is full it becomes a sorted file in `folder`, and files of equal size are merged,
     so that there are few. A Bloom filter (Bloom 1970) tells which keys can be in a file at all.
@@ -32,7 +32,7 @@ class SeenKeys:
         self._filter = np.zeros(0, np.uint8)
 
     def first_seen(self, keys: Sequence[bytes]) -> np.ndarray:
-        """bool (S,): True where a key occurs for the first time, in this call and all before it."""
+        """Return True where a key occurs for the first time, in this call and all before it, bool (S,)."""
         known, before = self.known(keys), len(self._young)
         new = ~known
         self._young.update(keys)
@@ -46,7 +46,7 @@ class SeenKeys:
         return new
 
     def known(self, keys: Sequence[bytes]) -> np.ndarray:
-        """bool (S,): True where a key was seen in an earlier call of `first_seen`."""
+        """Return True where a key was seen in an earlier call of `first_seen`, bool (S,)."""
         known = np.zeros(len(keys), bool)
         if not self._young.isdisjoint(keys):
             known[:] = [key in self._young for key in keys]
@@ -60,7 +60,7 @@ class SeenKeys:
         return known
 
     def _in_files(self, keys: np.ndarray) -> np.ndarray:
-        """bool (S,): which of the keys uint64 (S, 2) are in a file."""
+        """Which of the keys uint64 (S, 2) are in a file, bool (S,)."""
         found = np.zeros(len(keys), bool)
         for path in self._files if len(keys) else ():
             known = np.memmap(path, np.uint64, "r").reshape(-1, 2)
@@ -87,7 +87,7 @@ class SeenKeys:
 
 
 class RepeatedIds:
-    """Counts ids that were seen before, in memory that does not grow with their number."""
+    """Counter of ids that were seen before, in memory that does not grow with their number."""
 
     def __init__(self, folder: Path, young_keys: int = YOUNG_KEYS):
         (folder / "ids").mkdir(exist_ok=True)
@@ -96,7 +96,7 @@ class RepeatedIds:
         self.first = b""
 
     def look_at(self, ids: Sequence[bytes]) -> None:
-        """Take in the ids of further records."""
+        """Record the ids of further records."""
         again = np.flatnonzero(~self._seen.first_seen(sequence_keys(ids)))
         if len(again):
             self.first = self.first or ids[again[0]]
@@ -125,5 +125,5 @@ def _as_array(keys: Sequence[bytes]) -> np.ndarray:
 
 
 def _filter_bit(keys: np.ndarray, number: int) -> np.ndarray:
-    """int64 (S,): the bit of each key for a hash function, a sum of its two words (Kirsch and Mitzenmacher 2006)."""
+    """Bit of each key for a hash function, a sum of its two words (Kirsch and Mitzenmacher 2006): int64 (S,)."""
     return ((keys[:, 0] + np.uint64(number) * keys[:, 1]) & np.uint64(FILTER_BITS - 1)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What may enter a corpus: letters, length, duplicates. Each policy counts what it drops, by reason."""
+"""Filters of records: letters, length, duplicates. Each counts what it drops, by reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class RecordBatch:
         return len(self.ids)
 
     def where(self, mask: np.ndarray) -> "RecordBatch":
-        """The records whose mask bool (R,) is True."""
+        """Return the records whose mask bool (R,) is True."""
         if mask.all():
             return self
         keep = mask.tolist()
@@ -47,7 +47,7 @@ class RecordBatch:
         return RecordBatch(list(compress(self.ids, keep)), self.sequences.where(mask), columns, soft_mask)
 
     def sliced(self, starts: np.ndarray, stops: np.ndarray) -> "RecordBatch":
-        """The same records with letters [start, stop) of all letters, int64 (R,)."""
+        """Return the records with only their letters [start, stop), indices into all letters, int64 (R,)."""
         parts = [
             None if part is None else Ragged.from_slices(part.values, starts, stops)
             for part in (self.sequences, self.soft_mask)
@@ -68,6 +68,7 @@ class LetterFilter:
     gaps: str = "drop"  # or "remove"
 
     def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
+        """Return the records of nucleotides, without gaps if they are removed; the others are counted by reason."""
         if self.gaps == "remove":
             records = self._without_gaps(records, tally)
         foreign = count_foreign(self.alphabet, records.sequences)
@@ -105,6 +106,7 @@ class AmbiguityFilter:
     max_ambiguous: float
 
     def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
+        """Return the records with few enough ambiguity codes."""
         keep = count_ambiguous(self.alphabet, records.sequences) <= self.max_ambiguous * records.lengths
         tally.drop("ambiguity", "too_many_ambiguous_letters", int((~keep).sum()))
         tally.keep("ambiguity", int(keep.sum()))
@@ -123,6 +125,7 @@ class LengthFilter:
     long: str  # "drop" | "crop" | "pieces"
 
     def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
+        """Return the records of allowed length, cropped or cut if asked for."""
         if self.max_nt is not None and self.long != "drop" and (records.lengths > self.max_nt).any():
             shorten = self._crop if self.long == "crop" else self._cut
             records = shorten(records, self.max_nt, tally)
@@ -159,7 +162,7 @@ class LengthFilter:
 
 
 def drop_duplicates(records: RecordBatch, keys: Sequence[bytes], seen: SeenKeys, tally: Tally) -> np.ndarray:
-    """bool (R,): the first record of each sequence is kept."""
+    """Return the mask of records to keep, bool (R,): the first one of each sequence."""
     first = seen.first_seen(keys)
     tally.drop("duplicates", "same_sequence", int((~first).sum()))
     tally.keep("duplicates", int(first.sum()))

@@ -35,8 +35,10 @@ class RegionOptions:
 
 
 def balanced_regions(assembly: Assembly, annotation: Path, options: RegionOptions) -> tuple[np.ndarray, dict[str, int]]:
-    """Regions int64 (K, 3) of an assembly, contig, start, end; and counts: exons, promoters, regions, random windows,
-    rows on contigs that are not in the corpus."""
+    """Find the balanced regions of an assembly, int64 (K, 3): contig, start, end.
+
+    Also returns counts: exons, promoters, regions, random windows, rows on contigs that are not in the corpus.
+    """
     exons, promoters, counts = _features(assembly, annotation, options.promoter)
     draw = np.random.default_rng(options.seed)
     known = np.array(assembly.intervals, np.int64).reshape(-1, 3)

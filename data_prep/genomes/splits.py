@@ -67,7 +67,10 @@ def store_split(
 
 
 def _belongs(named: np.ndarray, labels: np.ndarray, split: str, intervals: np.ndarray) -> np.ndarray:
-    """bool (K,): by label, else those that lie between the first and the last base of the split on their contig."""
+    """Which intervals belong to the split, bool (K,).
+
+    By label; otherwise those between the first and the last base of the split on their contig.
+    """
     contigs = np.unique(intervals[:, 0])
     place = np.searchsorted(contigs, named[:, 0]).clip(max=max(len(contigs) - 1, 0))
     if not len(contigs):

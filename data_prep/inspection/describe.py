@@ -1,4 +1,4 @@
-"""The numbers of a corpus, from its manifest, and what stands out in it."""
+"""The numbers of a corpus, from its manifest, and the findings."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ from data_prep.inspection.findings import findings_of
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
-    """JSON-able: kind, fingerprint, findings, statistics of splits, contigs, filters of all stages, sources, tools."""
+    """Return kind, fingerprint, findings, statistics of splits, contigs, filters of all stages, sources, tools."""
     manifest = corpus.manifest
     splits = {name: _without_files(split) for name, split in manifest["splits"].items()}
     for split in splits.values():
@@ -29,7 +29,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
 
 
 def unigram_entropy(composition: dict[str, int]) -> float | None:
-    """Nats per letter: the loss of a model that knows the letter frequencies and nothing else."""
+    """Return nats per letter: the loss of a model that knows only the letter frequencies."""
     total = sum(composition.values())
     if not total:
         return None

@@ -1,4 +1,4 @@
-"""What stands out in a corpus, in sentences: what a reader of the pictures should see, and what no picture shows."""
+"""Findings about a corpus, in sentences: what a reader of the plots should see, and what no plot shows."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ UNEVEN = 3.0  # times the median density of variants
 
 
 def findings_of(corpus: Corpus) -> list[str]:
-    """Sentences, the gravest kinds first; one that says so where nothing stands out."""
+    """Return sentences, the gravest kinds first; if there is nothing to say, one that says so."""
     found = [sentence for find in FINDERS.get(corpus.kind, (_drops,)) for sentence in find(corpus)]
     return found or ["Nothing stands out."]
 

@@ -17,10 +17,12 @@ NUCLEOTIDES = ALPHABETS["rna"].letters + ALPHABETS["dna"].letters + AMBIGUOUS
 
 
 def leakage_of(corpus: Corpus, against: str | None = None) -> Leakage:
-    """How many sequences of `against` (default: the validation split) have a relative in the train split.
+    """Count the sequences of `against` (default: the validation split) with a relative in the train split.
 
-    against: a corpus (all its splits), FASTA, Stockholm, or a table with a header, commas or tabs.
-    Raises DataPrepError, naming the corpus or the file.
+    ``against``: a corpus (all its splits), FASTA, Stockholm, or a table with a header, commas or tabs.
+
+    Raises:
+        DataPrepError: names the corpus or the file.
     """
     if corpus.kind != "sequences":
         raise DataPrepError(f"{corpus.folder}: leakage: expected a corpus of sequences, got one of {corpus.kind}")

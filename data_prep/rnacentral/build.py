@@ -45,7 +45,7 @@ PRESETS = {
 def find_contained(
     file: str, policy: RnaPolicy, program: Clusterer, writer: SequenceWriter, threads: int
 ) -> np.ndarray:
-    """bool (R,): which of the records that pass the letter filter lie in no other one; runs the program."""
+    """Run the program and return which records that pass the letter filter lie in no other one, bool (R,)."""
     fasta = writer.scratch / "clusterable.fa"
     shortest, rows = program.shortest_nt, 0
     keep: list[np.ndarray] = [np.empty(0, bool)]

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, write, and say what came out; exit status."""
+    """Train, write, and report; exit status."""
     out = Path(args.out)
     if args.vocab_size <= len(SPECIAL) + 4:
         raise DataPrepError(

@@ -1,4 +1,4 @@
-"""What a command line of `python -m data_prep STAGE …` means, and running it."""
+"""Parsing and running the command line `python -m data_prep STAGE …`."""
 
 import argparse
 import difflib
@@ -51,7 +51,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def parse_command(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
-    """The module of the stage that the first word names, and its options; DataPrepError if they make no sense."""
+    """Return the module of the stage that the first word names, and its options; DataPrepError if they are wrong."""
     name = arguments[0]
     if name not in STAGES:
         nearest = difflib.get_close_matches(name, STAGES, n=1, cutoff=0.4)

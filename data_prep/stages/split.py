@@ -149,7 +149,7 @@ def _keys(
 
 
 def _choose(keys: np.ndarray, args: argparse.Namespace, most_share: float) -> tuple[np.ndarray, dict[str, int]]:
-    """bool (R,): held out, as the hash of its group says; and counts of groups and records for the manifest.
+    """Mask bool (R,): held out, as the hash of its group says; and counts of groups and records for the manifest.
 
     A group of more than `most_share` of all records is never held out.
     """

@@ -7,8 +7,11 @@ STOP_CODONS = frozenset({b"TAA", b"TAG", b"TGA"})
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """`sequence` is the UTR in DNA letters, 5' to 3', case as in the source; `offset` its 0-based start in the
-    transcript. Codons are upper case."""
+    """One candidate.
+
+    `sequence` is the UTR in DNA letters, 5' to 3', case as in the source; `offset` its 0-based start in the transcript.
+    Codons are upper case.
+    """
 
     transcript_id: str
     gene_id: str

@@ -29,6 +29,7 @@ class UtrChunk:
 
     @property
     def id(self) -> str:
+        """Transcript id and number of the piece."""
         return f"{self.candidate.transcript_id}:{self.number}"
 
     @property

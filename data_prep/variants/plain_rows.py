@@ -102,7 +102,7 @@ def _eight_digits(letters: np.ndarray, stop: np.ndarray, count: np.ndarray) -> t
 
 
 def _passes(letters: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """bool (N,): whether letters[start:stop] are PASS or a dot."""
+    """Whether letters[start:stop] are PASS or a dot, bool (N,)."""
     named = (sliding_window_view(letters, 4)[start] == np.frombuffer(b"PASS", np.uint8)).all(axis=1)
     return np.where(stop - start == 4, named, (stop - start == 1) & (letters[start] == DOT))
 

@@ -22,12 +22,15 @@ class Snv(NamedTuple):
 
 
 def read_snvs(path: str | Path, af_field: str = "AF", *, indels: bool = False) -> tuple[list[Snv], Counter[str]]:
-    """All substitutions in file order, and how many alleles were left out, by reason.
+    """Read all substitutions in file order, and count the alleles that were left out, by reason.
 
     Args:
-        indels: insertions, deletions and longer substitutions too, as the record spells them.
+        path: a VCF or BCF.
+        af_field: INFO key of the allele frequency.
+        indels: whether to read insertions, deletions and longer substitutions too, as the record spells them.
 
-    Errors: DataPrepError with file and line for what is not a VCF record.
+    Raises:
+        DataPrepError: names file and line of what is not a VCF record.
     """
     found: list[Snv] = []
     dropped: Counter[str] = Counter()

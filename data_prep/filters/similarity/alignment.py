@@ -88,5 +88,5 @@ def _diagonal(cells: np.ndarray, ours: np.ndarray, theirs: np.ndarray, add: np.n
 
 
 def align_batches(batches: list[Batch]) -> list[np.ndarray]:
-    """What a worker does."""
+    """Align batches, as a worker does."""
     return [align(batch) for batch in batches]

@@ -28,9 +28,12 @@ SLICE_SEEDS = 1 << 16
 
 @dataclass(frozen=True)
 class Leakage:
-    """Of `held_out` sequences: so many are in `training` letter by letter (on either strand, if both are looked at).
+    """Counts of held-out sequences that are in training.
 
-    relatives: identity -> held-out sequences with a training sequence at least so alike.
+    Attributes:
+        held_out: all of them.
+        training: those in training letter by letter (on either strand, if both are searched).
+        relatives: identity -> held-out sequences with a training sequence at least so alike.
     """
 
     training: int
@@ -99,8 +102,13 @@ def leakage(
 def best_identities(
     train: Ragged, held_out: Ragged, relation: Relation, *, workers: Workers | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each held-out sequence (H,): float64, the identity of its closest relative (0: none found); bool, whether it
-    is in training letter by letter. The identity of `relation` sets how far the band reaches.
+    """Find the closest training relative of each held-out sequence (H,).
+
+    The identity of `relation` sets how wide the band is.
+
+    Returns:
+        float64, the identity of the relative (0: none found); bool, whether the sequence is in training letter by
+        letter.
     """
     known, asked = to_codes(train), to_codes(held_out)
     same = np.isin(sequence_hashes(asked, relation.both_strands), sequence_hashes(known, relation.both_strands))

@@ -34,7 +34,7 @@ def cluster_keys(corpus: Corpus, relation: Relation, scratch: Path, workers: Wor
 
 
 def sequences_of(corpus: Corpus, *splits: str) -> Ragged:
-    """The letters of some splits, in memory."""
+    """Read the letters of some splits into memory."""
     parts = [_sequences(batch) for split in splits for batch in corpus.split(split).batches()]
     values = [np.empty(0, np.uint8), *(part.values for part in parts)]
     return Ragged(

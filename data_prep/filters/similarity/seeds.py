@@ -75,7 +75,7 @@ def words(codes: Ragged, pattern: np.ndarray, both_strands: bool) -> tuple[np.nd
 
 
 def minimisers(found: np.ndarray, window: int) -> np.ndarray:
-    """bool (n,): words uint32 (n,) that are the smallest of some `window` (a power of 2) words in a row."""
+    """Return the words uint32 (n,) that are the smallest of some `window` (a power of 2) words in a row, bool (n,)."""
     padded = np.concatenate([np.full(window - 1, NONE), found, np.full(window - 1, NONE)])
     lowest = _sliding(np.minimum, padded, window)
     return (_sliding(np.maximum, lowest, window) == found) & (found != NONE)

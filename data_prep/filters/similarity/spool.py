@@ -34,7 +34,7 @@ class SeedSpool:
     """Files of seeds, each with the words of one range, 8 bytes a seed."""
 
     def __init__(self, folder: Path, codes: Ragged, pattern: np.ndarray, both_strands: bool, kept: np.ndarray):
-        """kept bool (S,): the sequences whose seeds are taken."""
+        """Write the seeds of the sequences marked in `kept`, bool (S,)."""
         self.span = int(pattern[-1]) + 1
         self._codes = codes
         self._bits = 0 if len(codes.values) <= FEW_LETTERS else MANY_PARTS_BITS
@@ -58,7 +58,7 @@ class SeedSpool:
                     file.write(keys[start:stop].data)
 
     def runs(self) -> Iterator[SeedRuns]:
-        """A part at a time."""
+        """Yield the seeds, a part at a time."""
         for path in self._files:
             keys = np.fromfile(path, np.uint64)
             keys.sort()
