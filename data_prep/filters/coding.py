@@ -23,7 +23,7 @@ class CodingFilter:
     place: str  # how an error calls the input
 
     def __call__(self, records: RecordBatch, tally: Tally) -> RecordBatch:
-        """Return the records of whole codons without a stop inside; others are counted, or an error, as `policy` says."""
+        """Return records of whole codons without a stop inside; others are counted, or an error, by `policy`."""
         partial = records.lengths % 3 != 0
         if partial.any() and self.policy == "error":
             row = int(np.argmax(partial))
