@@ -102,6 +102,7 @@ class Ledger(TorchDispatchMode):
 
     @property
     def is_muted(self) -> bool:
+        """Whether operations are left uncounted now."""
         return self._muted > 0
 
     def add(

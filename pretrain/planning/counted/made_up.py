@@ -35,9 +35,11 @@ class MadeUpSource:
         self.size, self.skipped, self.index_bytes = len(lengths), dict[str, int](), 0
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
+        """Return the tokens of samples, see ``Source.token_counts``."""
         return self._lengths[index]
 
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
+        """Draw random letters for samples, see ``Source.read``."""
         limit, rule = self._lengths[index], self._rule
         if isinstance(rule, Measured):
             sizes = (limit - rule.specials) * rule.longest

@@ -24,11 +24,14 @@ def count_config(
     lengths: list[int],
     real: tuple[dict[str, Objective], ObjectiveContext, MicroBatch] | None = None,
 ) -> CountedStep:
-    """The step of a config.
+    """Count the step of a config.
 
     Args:
-        lengths: tokens of the sequences of a micro-batch, where there is no corpus.
-        real: objectives, their context and the first micro-batch of the corpus, where there is one.
+        config: of the run.
+        family: of its model.
+        settings: of its model.
+        lengths: tokens of the sequences of a micro-batch, if there is no corpus.
+        real: objectives, their context and the first micro-batch of the corpus, if there is one.
     """
     if real is None:
         builder, objectives, context = made_up_builder(config, settings, family.build_tokenizer(), lengths)

@@ -164,7 +164,7 @@ class TorchKernels(TorchFunctionMode):
         return _Simple.apply(self._ledger, ("native_dropout", "elementwise", 0.0, input.numel(), 1, 1), input)
 
     def _sdpa(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **_: Any) -> Tensor:
-        """torch's kernels: one forwards (and one for a mask), three backwards."""
+        """Count torch's kernels: one forwards (and one for a mask), three backwards."""
         heads, length, size = query.shape[1], query.shape[2], query.shape[3]
         flops = 4.0 * query.shape[0] * heads * length * key.shape[2] * size
         kernels = 1 + (attn_mask is not None)

@@ -44,6 +44,7 @@ class CountedStep:
 
     @property
     def tokens(self) -> int:
+        """Tokens of the micro-batch."""
         return sum(self.lengths)
 
     def kernels(self, phase: str) -> int:
