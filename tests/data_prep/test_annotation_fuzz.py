@@ -4,13 +4,14 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import read_annotation
+from tests.data_prep.fuzz_support import fuzz
 
-SETTINGS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SETTINGS = fuzz(150)
 UTR_NAMES = ("UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_UTR", "5'-UTR", "3'UTR", "UTR5")
 OTHER_NAMES = ("start_codon", "intron", "tss", "match", "five_prime_UTR_intron", "neutral")
 IDS = st.sampled_from(["t1", "t2", "x.1", "MSTRG.1.2", "a b", "ü"])

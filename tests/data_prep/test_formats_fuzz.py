@@ -1,12 +1,8 @@
-"""Whatever a file holds: one clear line, or what an independent slow reader finds in it.
-
-FUZZ_EXAMPLES=100000 makes a long run of it.
-"""
+"""Whatever a file holds: one clear line, or what an independent slow reader finds in it."""
 
 import bz2
 import gzip
 import lzma
-import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data_prep.__main__ import main
@@ -27,10 +23,10 @@ from data_prep.formats.genome import read_contigs
 from data_prep.formats.text import as_text, numbered_lines
 from data_prep.motifs.read import read_motifs
 from data_prep.variants.vcf import VcfReader
+from tests.data_prep.fuzz_support import fuzz
 from tests.data_prep.variants_support import COLUMNS, bgzip, dense_contig
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
-SETTINGS = settings(max_examples=EXAMPLES, deadline=None)
+SETTINGS = fuzz(60)
 LONGEST_MESSAGE = 700
 PACKERS = {
     "plain": lambda data: data, "gzip": gzip.compress, "bgzip": bgzip, "bzip2": bz2.compress, "xz": lzma.compress,
@@ -146,7 +142,7 @@ def test_a_fasta_is_what_a_slow_reader_finds(place, data, proper):
 
 
 @given(FASTA_SOUP, st.sampled_from([(), ("--long", "pieces"), ("--long", "crop")]), st.sampled_from(["0", "0.3", "1"]))
-@settings(max_examples=EXAMPLES // 2, deadline=None)
+@fuzz(30)
 def test_what_a_corpus_stores_is_in_its_file_and_all_else_is_counted(data, long, ambiguous):
     data = b">first\nACGTACGTAC\n" + data
     with TemporaryDirectory() as folder:

@@ -1,7 +1,6 @@
 """What is read from VCF records, in every layout and compression, and what is dropped under which name."""
 
 import gzip
-import os
 import random
 import re
 from itertools import pairwise
@@ -10,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data_prep.__main__ import main
@@ -19,6 +18,7 @@ from data_prep.formats.tab_lines import first_columns, located_lines
 from data_prep.variants import vcf
 from data_prep.variants.frequency import FrequencyField
 from data_prep.variants.vcf import VcfOptions, VcfReader
+from tests.data_prep.fuzz_support import fuzz
 from tests.data_prep.variants_support import (
     HEADER,
     arguments,
@@ -31,7 +31,6 @@ from tests.data_prep.variants_support import (
     write_vcf,
 )
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 SEQUENCE = "ACGT" * 200  # position p has letter ACGT[(p - 1) % 4]
 OPTIONS = ("--window", 100, "--validation", 0)
 
@@ -269,7 +268,7 @@ ANY_OPTIONS = st.builds(VcfOptions, st.sampled_from(["AF", "EUR_AF"]), st.boolea
 AF_TWICE = ["\t".join(["chr1", "7", ".", "A", "G", ".", "PASS", f"AF={value};AF=0.2"]) for value in ("0.1,0.2", "0.1")]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@fuzz(300)
 @given(ANY_OPTIONS, st.lists(any_record(), min_size=1, max_size=6))
 @example(VcfOptions(), [AF_TWICE[0]])
 @example(VcfOptions(), [AF_TWICE[0], "chr2\t7\t.\tA\tG\t.\tPASS\tAF=0"])
@@ -303,7 +302,7 @@ DECIMALS = st.one_of(
 )
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@fuzz(200)
 @given(st.data())
 def test_a_megabyte_at_a_time_gives_what_line_by_line_gives(data):
     """Frequencies bit for bit, order, counts and line numbers, wherever the text is cut."""
@@ -347,7 +346,7 @@ def test_a_megabyte_at_a_time_gives_what_line_by_line_gives(data):
 
 
 @given(st.lists(st.integers(0, 12_000), max_size=6), st.sampled_from([b"", b"\n"]))
-@settings(max_examples=60, deadline=None)
+@fuzz(60)
 def test_columns_do_not_depend_on_where_blocks_are_cut(cuts, ending):
     lines = [
         b"##short",
