@@ -11,9 +11,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from data_prep.corpus.ragged import Ragged
 from data_prep.errors import DataPrepError, shown_name
-from data_prep.formats.fasta_text import NO_LETTERS, STOCKHOLM, FastaText, first_word
+from data_prep.formats.fasta_text import CONVERTED, NO_LETTERS, STOCKHOLM, FastaText, first_word
 from data_prep.formats.stockholm import stockholm_as_fasta
 from data_prep.formats.text import HEAD_BYTES, chunks
+from data_prep.formats.two_bit import is_two_bit
 from data_prep.nucleotides import upper_case
 
 MAX_RECORD_BYTES = 1 << 30  # a record is held in memory whole, and Arrow text offsets have 31 bits
@@ -52,9 +53,10 @@ class FastaBlock:
 
 
 def read_fasta(path: str | Path, spell: Callable[[np.ndarray], np.ndarray] = upper_case) -> Iterator[FastaBlock]:
-    """Blocks of records of a FASTA or Stockholm file, compressed or not; `-` is standard input.
+    """Blocks of records of a file of sequences, compressed or not; `-` is standard input.
 
-    What counts as FASTA: `data_prep.formats.fasta_text`. Of a Stockholm alignment the sequences are read, gaps removed.
+    What counts as FASTA, and what is read as one: `data_prep.formats.fasta_text`. Of a Stockholm alignment the
+    sequences are read, gaps removed.
     spell: what is done to the letters of the sequences, uint8 (n,) to uint8 (n,) (upper case, T to U, …).
     Errors: DataPrepError naming the file if it is empty, binary, cut off or not FASTA.
     """
@@ -73,9 +75,18 @@ def read_fasta(path: str | Path, spell: Callable[[np.ndarray], np.ndarray] = upp
         raise DataPrepError(f"{text.file}: empty, no FASTA record in it")
 
 
+def is_sequence_file(path: str | Path) -> bool:
+    """Whether a file, not standard input, begins as one that `read_fasta` takes."""
+    if is_two_bit(path):
+        return True
+    head = next(chunks(path, HEAD_BYTES), b"")
+    begins = [STOCKHOLM, *CONVERTED]
+    return head.lstrip().startswith((b">", b";")) or any(pattern.match(head) for pattern in begins)
+
+
 def is_stockholm(path: str | Path) -> bool:
     """Whether `read_fasta` will read alignments; False for standard input, whose beginning can be read only once."""
-    return str(path) != "-" and bool(STOCKHOLM.match(next(chunks(path, HEAD_BYTES), b"")))
+    return str(path) != "-" and not is_two_bit(path) and bool(STOCKHOLM.match(next(chunks(path, HEAD_BYTES), b"")))
 
 
 def _whole_records(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:

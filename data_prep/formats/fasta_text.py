@@ -3,21 +3,31 @@
 Before the first `>` only blank and comment lines may stand; anything else is another format and is named. Lines that
 begin with `;` or `#` are comments wherever they stand, and never letters. The id of a record is the first word of its
 header, blanks after `>` left out. Line ends, blanks and tabs are no letters; every other byte is one, and the readers
-see to it that it is a nucleotide.
+see to it that it is a nucleotide. FASTQ, GenBank, EMBL and 2bit come as the FASTA that they hold.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
+from data_prep.formats.fastq import fastq_as_fasta
+from data_prep.formats.flat_file import flat_file_as_fasta
 from data_prep.formats.known import known_text, unexpected
 from data_prep.formats.text import HEAD_BYTES, chunks
+from data_prep.formats.two_bit import is_two_bit, two_bit_as_fasta
 
 COMMENT_LINE = re.compile(rb"^[;#][^\n]*\n?", re.MULTILINE)
 BLANK_LINES = re.compile(rb"\A(?:[ \t]*\n)+")
 FIRST_WORD = re.compile(rb"[ \t]*([^ \t\n]*)")
 NO_LETTERS = b"\n \t"
 STOCKHOLM = re.compile(rb"\s*# ?STOCKHOLM")
+# how a text begins -> what makes FASTA of it
+CONVERTED: dict[re.Pattern[bytes], Callable[[Iterable[bytes], str], Iterator[bytes]]] = {
+    re.compile(rb"\s*@(?!(?:HD|SQ|RG|PG|CO)\t)"): fastq_as_fasta,  # but for SAM
+    re.compile(rb"\s*LOCUS\s"): flat_file_as_fasta,
+    re.compile(rb"\s*ID   \S"): flat_file_as_fasta,
+}
 
 
 class FastaText:
@@ -31,7 +41,7 @@ class FastaText:
         self.file = "standard input" if str(path) == "-" else str(path)
         self.comment_lines = 0
         self.is_stockholm = False
-        self._source = chunks(path, size)
+        self._source = two_bit_as_fasta(path) if is_two_bit(path) else chunks(path, size)
 
     def __iter__(self) -> Iterator[bytes]:
         head = b""
@@ -43,6 +53,9 @@ class FastaText:
             self.is_stockholm = True
             yield head
             yield from self._source
+            return
+        if convert := next((convert for begin, convert in CONVERTED.items() if begin.match(head)), None):
+            yield from convert(chain([head], self._source), self.file)
             return
         if head.lstrip().startswith(b"#") and known_text(head.lstrip()):  # its first line is no comment
             raise unexpected(self.file, head.lstrip(), "FASTA")

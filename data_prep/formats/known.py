@@ -28,7 +28,7 @@ BINARY = (
     _known(
         "compressed twice", rb"\x1f\x8b|BZh\d1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "decompress it once, then give it"
     ),
-    _known("2bit", rb"\x43\x27\x41\x1a|\x1a\x41\x27\x43", "convert it to FASTA (UCSC's twoBitToFa IN.2bit OUT.fa)"),
+    _known("2bit", rb"\x43\x27\x41\x1a|\x1a\x41\x27\x43", "give the file itself, unpacked, where a FASTA is expected"),
     _known("BCF", rb"BCF[\x01\x02]", "convert it to VCF (bcftools view -G -Oz -o OUT.vcf.gz IN.bcf)"),
     _known("BAM", rb"BAM\x01", "convert it (samtools fasta IN.bam > OUT.fa)"),
     _known("CRAM", rb"CRAM[\x01-\x04]", "convert it (samtools fasta IN.cram > OUT.fa)"),
@@ -43,10 +43,10 @@ BINARY = (
 # Text. The first that matches is named; readers that take one of these never ask.
 TEXT = (
     _known("FASTA", rb">", "give the FASTA where a FASTA is expected"),
-    _known("FASTQ", rb"@[^\n]*\n[^\n]+\n\+", "convert it to FASTA (seqtk seq -A IN.fq > OUT.fa)"),
+    _known("FASTQ", rb"@[^\n]*\n[^\n]+\n\+", "give it where a FASTA is expected"),
     _known("SAM", rb"@(HD|SQ|RG|PG|CO)\t", "convert it to FASTA (samtools fasta IN.sam > OUT.fa)"),
-    _known("GenBank", rb"LOCUS\s", "convert it to FASTA (seqret -sequence IN.gb -outseq OUT.fa, or Biopython)"),
-    _known("EMBL", rb"ID   \S", "convert it to FASTA (seqret -sequence IN.embl -outseq OUT.fa, or Biopython)"),
+    _known("GenBank", rb"LOCUS\s", "give it where a FASTA is expected"),
+    _known("EMBL", rb"ID   \S", "give it where a FASTA is expected"),
     _known("Stockholm", rb"# ?STOCKHOLM", "give it to the stage fasta, or convert it (esl-reformat fasta IN.sto)"),
     _known("Clustal", rb"CLUSTAL|MUSCLE|PROBCONS", "convert it to FASTA (seqret or Biopython)"),
     _known("GCG/MSF", rb"!!\w\w_|PileUp|MSF:", "convert it to FASTA (seqret)"),

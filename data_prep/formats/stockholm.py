@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from data_prep.errors import DataPrepError, shown
+from data_prep.formats.text import number_lines
 from data_prep.nucleotides import GAPS
 
 
@@ -13,7 +14,7 @@ def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
     """
     family: dict[bytes, bytes] = {}
     rows: dict[bytes, list[bytes]] = {}  # a name that comes again continues its sequence
-    for number, line in enumerate(_lines(pieces), 1):
+    for number, line in number_lines(pieces):
         if line.startswith(b"#=GF "):
             key, _, value = line[5:].strip().partition(b" ")
             family.setdefault(key, value.strip().replace(b" ", b"_"))
@@ -27,17 +28,8 @@ def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
             rows.clear()
         elif line.strip() and not line.startswith(b"#"):
             words = line.split()
-            if len(words) != 2:
+            if len(words) != 2 or b">" in words[1]:  # a letter that would begin another record
                 raise DataPrepError(f"{file}: line {number}: expected a name and aligned letters, got {shown(line)}")
             rows.setdefault(words[0], []).append(words[1])
     if rows:
         raise DataPrepError(f"{file}: the last alignment has no end (//); the file is cut off, fetch it again")
-
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest

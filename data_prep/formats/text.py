@@ -45,8 +45,13 @@ def chunks(path: str | Path, size: int = 0) -> Pieces:
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
     """Lines with their number from 1, without line ends; errors as `chunks`."""
+    return number_lines(chunks(path))
+
+
+def number_lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The same of a text in pieces, cut anywhere."""
     number, rest = 1, list[bytes]()
-    for chunk in chunks(path):
+    for chunk in pieces:
         first, *lines = chunk.split(b"\n")
         rest.append(first)
         if not lines:

@@ -8,7 +8,7 @@ from data_prep.corpus import Corpus, Ragged, open_corpus
 from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.filters.similarity import Leakage, leakage
 from data_prep.filters.similarity.of_corpus import sequences_of
-from data_prep.formats.fasta import is_stockholm, read_fasta
+from data_prep.formats.fasta import is_sequence_file, read_fasta
 from data_prep.formats.text import numbered_lines
 from data_prep.nucleotides import ALPHABETS, AMBIGUOUS
 
@@ -40,12 +40,12 @@ def read_sequences(path: str) -> Ragged:
         if corpus.kind != "sequences":
             raise DataPrepError(f"{path}: expected a corpus of sequences, got one of {corpus.kind}")
         return sequences_of(corpus, *corpus.splits)
+    if is_sequence_file(path):
+        return Ragged.from_rows([row for block in read_fasta(path) for row in block.sequences.rows()])
     lines = ((number, line) for number, line in numbered_lines(path) if line.strip())
     first = next(lines, None)
     if first is None:
-        raise DataPrepError(f"{path}: empty, expected FASTA or a table with a column sequence")
-    if first[1].startswith((b">", b";")) or is_stockholm(path):
-        return Ragged.from_rows([row for block in read_fasta(path) for row in block.sequences.rows()])
+        raise DataPrepError(f"{path}: empty, expected sequences or a table with a column sequence")
     rows = list(_of_table(path, first, lines))
     if not rows:
         raise DataPrepError(f"{path}: no sequence below the header")

@@ -1,9 +1,15 @@
-"""How long fuzz tests run: FUZZ_EXAMPLES=100000 makes a long run of them, `--hypothesis-seed N` another one."""
+"""What fuzz tests share.
+
+FUZZ_EXAMPLES=100000 makes a long run of them, `--hypothesis-seed N` another one.
+"""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
+from data_prep.errors import DataPrepError
+
+LONGEST_MESSAGE = 700
 ASKED = os.environ.get("FUZZ_EXAMPLES")
 
 
@@ -12,3 +18,14 @@ def fuzz(usually: int) -> settings:
     return settings(
         max_examples=int(ASKED or usually), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
+
+
+def outcome(call):
+    """(result, None) or (None, message of one line)."""
+    try:
+        return call(), None
+    except DataPrepError as error:
+        message = str(error)
+        assert "\n" not in message
+        assert len(message) < LONGEST_MESSAGE
+        return None, message

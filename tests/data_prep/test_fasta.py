@@ -18,6 +18,7 @@ from data_prep.corpus import open_corpus
 from data_prep.formats import fasta, fasta_text
 from data_prep.formats import text as text_layer
 from data_prep.formats.fasta import read_fasta
+from tests.data_prep.sequence_files import two_bit
 
 
 def build(out, *arguments):
@@ -244,7 +245,9 @@ BROKEN = {
     "damaged gzip": (gzip_damaged, [], "damaged"),
     "truncated bgzip": (bgzip_cut, [], "cut off"),
     "sequence without header": (b"ACGT\nACGT\n", [], "sequence without header"),
-    "FASTQ": (b"@r\nACGT\n+\nIIII\n", [], "FASTQ"),
+    "FASTQ cut off": (b"@r\nACGT\n+\nIIII\n@s\nAC\n", [], "line 5: expected a FASTQ record of four lines"),
+    "FASTQ of two lines of letters": (b"@r\nAC\nGT\n+\nII\nII\n", [], "got '@r'; fetch it again"),
+    "FASTQ with fewer qualities": (b"@r\nACGT\n+\nIII\n", [], "as many qualities"),
     "record without sequence": (b">a\nACGT\n>b\n>c\nACGT\n", [], "record 2 (b): record without sequence"),
     "last record without sequence": (b">a\nACGT\n>b\n", [], "record 2 (b): record without sequence"),
     "record without name": (b">a\nACGT\n>\nACGT\n", [], "record 2 (without name): record without name"),
@@ -262,10 +265,28 @@ BROKEN = {
     "bzip2 damaged": (b"BZh9" + bytes(99), [], "damaged bzip2 data"),
     "xz cut off": (lzma.compress(random_fasta(200))[:-99], [], "cut off"),
     "xz damaged": (lzma.compress(b">a")[:7] + bytes(99), [], "damaged xz data"),
-    "2bit": (b"\x43\x27\x41\x1a" + bytes(99), [], "this is 2bit; convert it to FASTA"),
+    "2bit without contigs": (b"\x43\x27\x41\x1a" + bytes(99), [], "empty, no FASTA record"),
+    "2bit cut off": (two_bit({"a": "ACGTN"})[:-1], [], "damaged 2bit, or cut off"),
+    "2bit of counts beyond its end": (b"\x43\x27\x41\x1a" + bytes(4) + b"\xff" * 99, [], "damaged 2bit"),
+    "2bit of another version": (b"\x43\x27\x41\x1a\2" + bytes(99), [], "2bit of version 2, expected 0 or 1"),
+    "2bit in gzip": (gzip.compress(two_bit({"a": "ACGT"})), [], "this is 2bit; give the file itself, unpacked"),
     "BAM": (gzip.compress(b"BAM\1" + bytes(99)), [], "this is BAM; convert it"),
-    "GenBank": (b"LOCUS       X 20 bp DNA\nORIGIN\n", [], "this is GenBank, expected FASTA"),
-    "EMBL": (b"ID   X; SV 1;\nSQ   Sequence 10 BP;\n", [], "this is EMBL, expected FASTA"),
+    "GenBank cut off": (b"LOCUS       X 20 bp DNA\nORIGIN\n", [], "record X has no end (//)"),
+    "GenBank without letters": (
+        b"LOCUS  X 20 bp DNA\nVERSION  X.2\nCONTIG  j\n//\n",
+        [],
+        "this is GenBank, expected whole records: record X.2: 0 letters where it tells of 20",
+    ),
+    "EMBL without a length": (
+        b"ID   X; SV 1;\nSQ   Sequence 10 BP;\n",
+        [],
+        "this is EMBL, expected whole records: line 1: ",
+    ),
+    "EMBL with a header inside": (
+        b"ID   X; SV 1; 2 BP.\nSQ   S\n>a\n//\n",
+        [],
+        "line 3: '>a' where letters of a sequence were expected",
+    ),
     "Clustal": (b"CLUSTAL W (1.83)\n\na ACGT\n", [], "this is Clustal, expected FASTA"),
     "VCF": (b"##fileformat=VCFv4.2\n#CHROM\n", [], "this is VCF, expected FASTA"),
     "GFF3": (b"##gff-version 3\n", [], "this is GFF3, expected FASTA"),

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from data_prep.errors import DataPrepError
 from data_prep.formats.cluster_table import ClusterTable
 from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.fasta import read_fasta
@@ -23,11 +22,10 @@ from data_prep.formats.genome import read_contigs
 from data_prep.formats.text import as_text, numbered_lines
 from data_prep.motifs.read import read_motifs
 from data_prep.variants.vcf import VcfReader
-from tests.data_prep.fuzz_support import fuzz
+from tests.data_prep.fuzz_support import fuzz, outcome
 from tests.data_prep.variants_support import COLUMNS, bgzip, dense_contig
 
 SETTINGS = fuzz(60)
-LONGEST_MESSAGE = 700
 PACKERS = {
     "plain": lambda data: data, "gzip": gzip.compress, "bgzip": bgzip, "bzip2": bz2.compress, "xz": lzma.compress,
 }  # fmt: skip
@@ -36,17 +34,6 @@ PACKERS = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz") / "x"
-
-
-def outcome(call):
-    """(result, None) or (None, message of one line)."""
-    try:
-        return call(), None
-    except DataPrepError as error:
-        message = str(error)
-        assert "\n" not in message
-        assert len(message) < LONGEST_MESSAGE
-        return None, message
 
 
 # Pieces of files, so that odd ones meet.
