@@ -29,7 +29,10 @@ def in_turn(
 
 
 def row(stage: str, unit: str, ours: float, peer_name: str, peer: float | None, wanted: str) -> dict[str, Any]:
-    """One line of the report: rates in `unit`, their ratio, what issue 4 asks for. peer None: not installed."""
+    """Return a line of the report: rates (or seconds) in `unit`, their ratio, and what is wanted.
+
+    peer None: the peer is not installed, or with an empty name there is none.
+    """
     return {
         "stage": stage,
         "unit": unit,
@@ -38,7 +41,7 @@ def row(stage: str, unit: str, ours: float, peer_name: str, peer: float | None, 
         "peer": None if peer is None else round(peer, 3),
         "ratio": None if peer is None else round(ours / peer, 3),
         "wanted": wanted,
-        "skipped": f"{peer_name} is not installed" if peer is None else None,
+        "skipped": None if peer is not None else f"{peer_name} is not installed" if peer_name else "no peer",
     }
 
 

@@ -71,8 +71,8 @@ class _DigestingFile:
         pass
 
 
-def sync_folder(path: Path) -> None:
-    """Make the renames inside a folder durable."""
+def flush_to_disk(path: Path) -> None:
+    """Make the content of a file, or the renames inside a folder, outlast a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from data_prep.corpus import manifest as manifests
-from data_prep.corpus.files import canonical_json, digest, pretty_json, sync_folder, write_atomic
+from data_prep.corpus.files import canonical_json, digest, flush_to_disk, pretty_json, write_atomic
 from data_prep.errors import DataPrepError
 
 JOURNAL = "journal.jsonl"
@@ -94,13 +94,13 @@ class StagedFolder:
         self._remove_strangers(files)
         (self.path / LOCK).unlink()
         write_atomic(self.path / manifests.FILE_NAME, pretty_json(manifest))
-        sync_folder(self.path)
+        flush_to_disk(self.path)
         old = self.out.with_name(f".{self.out.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if self.out.exists() and any(self.out.iterdir()):
             os.rename(self.out, old)
         os.rename(self.path, self.out)
-        sync_folder(self.out.parent)
+        flush_to_disk(self.out.parent)
         shutil.rmtree(old, ignore_errors=True)
         self._published = True
         return manifest

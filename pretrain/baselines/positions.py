@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pretrain.baselines.fitting import read_targets
 from pretrain.baselines.letters import MARGIN, OTHER, SYMBOLS, LetterTable, layout
 from pretrain.batches.collate import MicroBatch
 from pretrain.objectives import Objective, ObjectiveContext
@@ -32,14 +33,7 @@ class PositionBaselines:
         sequences: int,
     ):
         self._name, self._table = name, LetterTable(tokenizer)
-        classes, seen, count = [], [], 0
-        for batch in train:
-            if batch.counts[name]:
-                classes.append(batch.targets[name]["target"].numpy())
-                seen.append(self._neighbourhoods(batch))
-                count += len(classes[-1])
-                if count >= _TARGETS:
-                    break
+        seen, classes = read_targets(name, train, self._neighbourhoods, _TARGETS)
         target = np.concatenate(classes) if classes else np.zeros(0, np.int64)
         around = np.concatenate(seen) if seen else np.zeros((0, 2 * _REACH + 1), np.uint8)
         self._size = int(target.max(initial=0)) + 1

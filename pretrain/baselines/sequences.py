@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pretrain.baselines.fitting import read_targets
 from pretrain.baselines.letters import OTHER, LetterTable, layout
 from pretrain.batches.collate import MicroBatch
 from pretrain.objectives import Objective, ObjectiveContext
@@ -34,14 +35,7 @@ class SequenceBaselines:
         sequences: int,
     ):
         self._name, self._table = name, LetterTable(tokenizer)
-        found, targets, count = [], [], 0
-        for batch in train:
-            if batch.counts[name]:
-                found.append(self._features(batch))
-                targets.append(batch.targets[name]["target"].numpy())
-                count += len(targets[-1])
-                if count >= _SEQUENCES:
-                    break
+        found, targets = read_targets(name, train, self._features, _SEQUENCES)
         self._target = np.concatenate(targets) if targets else np.zeros(0, np.float32)
         self._is_number = np.issubdtype(self._target.dtype, np.floating)
         features = np.concatenate(found) if found else np.zeros((0, self._width()))

@@ -14,11 +14,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from data_prep.benchmarks.rows import row
 from data_prep.corpus import Corpus, Ragged, open_corpus
 from data_prep.corpus.ragged import offsets_of
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.batches.plan import Bounds, Plan
-from pretrain.benchmarking.figure import figure
 from pretrain.benchmarking.synthetic import draw_lengths, random_letters
 from pretrain.config import Config, load_config
 from pretrain.config.sections import Corpus as CorpusSettings
@@ -48,12 +48,10 @@ def data_path_rows(folder: Path, motifs: list[str], scratch: Path) -> list[dict[
         name = "transformers fast tokenizer + DataCollatorForLanguageModeling"
         for strategy, config in _configs(folder, motifs):
             ours = _rate(config)
-            rows.append(
-                figure(f"batches, {strategy}", "M tokens/CPU s", ours / 1e6, name, peer / 1e6, WANTED[strategy])
-            )
+            rows.append(row(f"batches, {strategy}", "M tokens/CPU s", ours / 1e6, name, peer / 1e6, WANTED[strategy]))
         return rows + _many_sequence_rows()
     config = _with(load_config("mutbert.yaml"), folder)
-    return [figure("batches, windows", "M tokens/CPU s", _rate(config) / 1e6, "none", None, "no wait for data")]
+    return [row("batches, windows", "M tokens/CPU s", _rate(config) / 1e6, "", None, "no wait for data")]
 
 
 def _configs(folder: Path, motifs: list[str]) -> Iterator[tuple[str, Config]]:
@@ -142,8 +140,8 @@ def _many_sequence_rows() -> list[dict[str, Any]]:
     shuffle = _seconds(lambda: torch.randperm(MANY_SEQUENCES).tolist(), rounds=1)
     peer = "torch RandomSampler: randperm(n).tolist()"
     return [
-        figure(f"first batch, {count}", "CPU s", _seconds(open_and_make), peer, shuffle, "< 2 s"),
-        figure(f"seek, {count}", "CPU s", _seconds(lambda: _batch_at(builder, next(places))), peer, shuffle, "< 0.1 s"),
+        row(f"first batch, {count}", "CPU s", _seconds(open_and_make), peer, shuffle, "< 2 s"),
+        row(f"seek, {count}", "CPU s", _seconds(lambda: _batch_at(builder, next(places))), peer, shuffle, "< 0.1 s"),
         _measured_row(table, count, peer, shuffle),
     ]
 
@@ -155,7 +153,7 @@ def _measured_row(table: MadeUpTable, count: str, peer: str, shuffle: float) -> 
     builder = _builder(table, tokenizer, rule.fewest(table.lengths).astype(np.uint16))  # exact: no N among the letters
     places = iter(range(10**6, 10**9, 10**8))
     seconds = _seconds(lambda: _batch_at(builder, next(places)))
-    return figure(f"seek, {count}, measured lengths", "CPU s", seconds, peer, shuffle, "< 0.1 s")
+    return row(f"seek, {count}, measured lengths", "CPU s", seconds, peer, shuffle, "< 0.1 s")
 
 
 def _builder(table: MadeUpTable, tokenizer: Tokenizer, counts: np.ndarray | None = None) -> MicroBatchBuilder:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pretrain.benchmarking.figure import figure
+from data_prep.benchmarks.rows import row
 from pretrain.models.batch import PackedBatch
 from pretrain.models.hyena.operator import HyenaOperator
 from pretrain.models.hyena.settings import HyenaSettings
@@ -39,7 +39,7 @@ def operator_rows() -> list[dict[str, Any]]:
     rows = []
     for length, sequences, width in HYENA_CASES:
         ours, peer = hyena_rates(length, sequences, width)
-        rows.append(figure(f"hyena operator, {length} tokens", "k tokens/CPU s", ours, "torch.fft", peer, ">= 0.9 x"))
+        rows.append(row(f"hyena operator, {length} tokens", "k tokens/CPU s", ours, "torch.fft", peer, ">= 0.9 x"))
     return rows
 
 

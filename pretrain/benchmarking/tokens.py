@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.benchmarks.rows import row
 from data_prep.corpus import Ragged
-from pretrain.benchmarking.figure import figure
 from pretrain.tokenizers import build_tokenizer
 
 SEQUENCES, LENGTH_NT, ROUNDS = 200, 1000, 15
@@ -36,7 +36,7 @@ def tokenisation_rows(scratch: Path) -> list[dict[str, Any]]:
             tokenizer = build_tokenizer(name)
             ours = _rate(partial(tokenizer.encode, batch))
             peer = _rate(lambda: table[letters])
-            rows.append(figure(f"tokens {name}", "MB/CPU s", ours, "numpy table look-up", peer, wanted))
+            rows.append(row(f"tokens {name}", "MB/CPU s", ours, "numpy table look-up", peer, wanted))
     return [*rows, _byte_pair_row(batch, scratch)]
 
 
@@ -58,7 +58,7 @@ def _byte_pair_row(batch: Ragged, scratch: Path) -> dict[str, Any]:
     fast.save(str(scratch / "tokenizer.json"))
     ours = _rate(partial(build_tokenizer("bpe", file=str(scratch / "tokenizer.json")).encode, batch))
     peer = _rate(lambda: fast.encode_batch(texts))
-    return figure("tokens bpe", "MB/CPU s", ours, "tokenizers, encode_batch", peer, ">= 1")
+    return row("tokens bpe", "MB/CPU s", ours, "tokenizers, encode_batch", peer, ">= 1")
 
 
 def _rate(encode: Callable[[], object]) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from data_prep.corpus.files import flush_to_disk
 from pretrain.errors import PolymeraseError
 
 
@@ -29,10 +30,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield partial
         for file in partial.rglob("*"):
-            _flush(file)
-        _flush(partial)
+            flush_to_disk(file)
+        flush_to_disk(partial)
         os.rename(partial, path)  # an empty folder of that name is replaced
-        _flush(path.parent)
+        flush_to_disk(path.parent)
     except OSError as why:
         raise PolymeraseError(f"{path}: cannot be written: {why.strerror or why}") from None
     finally:
@@ -45,11 +46,3 @@ def refuse_existing(path: Path) -> None:
         raise PolymeraseError(f"{path}: exists and is not empty; name another folder or remove it")
     if path.exists() and not path.is_dir():
         raise PolymeraseError(f"{path}: is a file; name another folder")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

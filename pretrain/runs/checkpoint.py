@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from data_prep.corpus.files import write_atomic
+from data_prep.corpus.files import flush_to_disk, write_atomic
 from pretrain.errors import PolymeraseError
 
 WEIGHTS, OPTIMIZER, TRAIN_STATE, INTEGRITY = (
@@ -71,8 +70,8 @@ class Checkpoints:
             _write_json(partial / TRAIN_STATE, state)
             _write_json(partial / INTEGRITY, {f.name: _facts(f) for f in sorted(partial.iterdir())})
             for file in partial.iterdir():
-                _flush(file)
-            _flush(partial)
+                flush_to_disk(file)
+            flush_to_disk(partial)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -84,12 +83,12 @@ class Checkpoints:
         if final.exists():  # the same step again, after going back to an older checkpoint
             final.rename(replaced)
         partial.rename(final)
-        _flush(self.folder)
+        flush_to_disk(self.folder)
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _point_latest(self, step: int) -> None:
         write_atomic(self.folder / "latest", f"step-{step}\n".encode())
-        _flush(self.folder)
+        flush_to_disk(self.folder)
 
     def retain(self, keep_last: int, keep_every: int, best: int = -1) -> None:
         """Delete all but the newest ``keep_last``, the multiples of ``keep_every`` (0: none of those) and ``best``."""
@@ -192,12 +191,3 @@ def _facts(path: Path) -> dict[str, Any]:
         while block := file.read(1 << 22):
             digest.update(block)
     return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _flush(path: Path) -> None:
-    """To the disk, not only to the page cache: a power cut must not undo what was announced."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

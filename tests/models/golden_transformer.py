@@ -11,8 +11,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pretrain.models import LanguageModel
+from pretrain.families import FAMILIES
+from pretrain.families.golden_references import PADDED_GOLDENS
+from pretrain.families.published import our_tensors
+from pretrain.models import LanguageModel, architecture_of
 from pretrain.models.padded import Unpadded, unpad
+from pretrain.models.record import with_fields
 from pretrain.models.transformer.settings import TransformerSettings
 
 Tensors = dict[str, Tensor]
@@ -38,16 +42,15 @@ def under(prefix: str, tensors: Tensors) -> Tensors:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def norm(theirs: str, ours: str, tensors: Tensors) -> Tensors:
-    """weight and, where there is one, bias of a module under our name."""
-    return {
-        f"{ours}.{part}": tensors[f"{theirs}.{part}"] for part in ("weight", "bias") if f"{theirs}.{part}" in tensors
-    }
+def small(family: str) -> TransformerSettings:
+    """Settings of a family in the small size of its golden."""
+    whole = FAMILIES[family]
+    return with_fields(architecture_of(whole.settings), PADDED_GOLDENS[family].sizes, whole.settings)
 
 
-def chunks(theirs: str, ours: tuple[str, ...], tensors: Tensors) -> Tensors:
-    """A fused tensor in equal parts along its rows."""
-    return dict(zip(ours, tensors[theirs].chunk(len(ours)), strict=True))
+def ours(family: str, theirs: Tensors) -> Tensors:
+    """Published tensors, or their gradients, under our names."""
+    return our_tensors(FAMILIES[family].upstream, theirs)
 
 
 def build(settings: TransformerSettings, ours: Tensors) -> LanguageModel:

@@ -1,65 +1,16 @@
 """DNABERT-2 on the outputs of its original code (tests/golden/dnabert2), within the tolerances stated there."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pretrain.models.transformer.bias import alibi_slopes
-from pretrain.models.transformer.settings import TransformerSettings
-from tests.models.golden_transformer import (
-    Golden,
-    Tensors,
-    build,
-    check_loss_and_gradients,
-    chunks,
-    mean_loss,
-    norm,
-    packed,
-)
+from tests.models.golden_transformer import Golden, build, check_loss_and_gradients, mean_loss, ours, packed, small
 
-SETTINGS = TransformerSettings(
-    vocab_size=64,
-    hidden_size=24,
-    num_hidden_layers=2,
-    num_attention_heads=6,
-    intermediate_size=40,
-    max_position_embeddings=512,
-    pad_token_id=0,  # of the model: the row that looked-up ids do not train. The tokenizer pads with 3
-    mask_token_id=4,
-    hidden_dropout_prob=0.1,
-    attention_probs_dropout_prob=0.0,
-    layer_norm_eps=1e-12,
-    position_embedding_type="alibi",
-    segment_rows=2,
-    mlp="geglu",
-    mlp_up_bias=False,
-    mlp_dropout="inner",
-)
+# of the model: the row that looked-up ids do not train. The tokenizer pads with 3
+SETTINGS = replace(small("dnabert2"), pad_token_id=0)
 CLOSE = {"atol": 2e-5, "rtol": 0.0}
-
-
-def ours(theirs: Tensors) -> Tensors:
-    """Published names to ours; the gate is the first half of `gated_layers`."""
-    named = {
-        "encoder.embeddings.word.weight": theirs["bert.embeddings.word_embeddings.weight"],
-        "encoder.embeddings.segment.weight": theirs["bert.embeddings.token_type_embeddings.weight"],
-        **norm("bert.embeddings.LayerNorm", "encoder.embeddings.norm", theirs),
-        **norm("cls.predictions.transform.dense", "mlm_head.dense", theirs),
-        **norm("cls.predictions.transform.LayerNorm", "mlm_head.norm", theirs),
-        "mlm_head.bias": theirs["cls.predictions.decoder.bias"],
-    }
-    for i in range(SETTINGS.num_hidden_layers):
-        block, layer = f"bert.encoder.layer.{i}", f"encoder.layers.{i}"
-        for part in ("weight", "bias"):
-            qkv = tuple(f"{layer}.attention.{name}.{part}" for name in ("query", "key", "value"))
-            named |= chunks(f"{block}.attention.self.Wqkv.{part}", qkv, theirs)
-        named |= norm(f"{block}.attention.output.dense", f"{layer}.attention.output", theirs)
-        named |= norm(f"{block}.attention.output.LayerNorm", f"{layer}.attention_norm", theirs)
-        named |= chunks(
-            f"{block}.mlp.gated_layers.weight", (f"{layer}.mlp.gate.weight", f"{layer}.mlp.up.weight"), theirs
-        )
-        named |= norm(f"{block}.mlp.wo", f"{layer}.mlp.down", theirs)
-        named |= norm(f"{block}.mlp.layernorm", f"{layer}.mlp_norm", theirs)
-    return named
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +20,7 @@ def files(golden):
 
 @pytest.fixture
 def model(files):
-    return build(SETTINGS, ours(files.weights))
+    return build(SETTINGS, ours("dnabert2", files.weights))
 
 
 @pytest.fixture(scope="module")
@@ -94,4 +45,4 @@ def test_loss_and_every_gradient_equal_upstream(files, model, batch):
     labels = files.io["labels"].long()
     labels = labels.where(labels > 0, -100)
     assert int((batch.pick(labels) != -100).sum()) == files.meta["n_targets"]
-    check_loss_and_gradients(model, mean_loss(model, batch, labels), files.meta["loss"], ours(files.grads))
+    check_loss_and_gradients(model, mean_loss(model, batch, labels), files.meta["loss"], ours("dnabert2", files.grads))

@@ -15,34 +15,13 @@ from tests.models.golden_transformer import (
     build,
     check_loss_and_gradients,
     mean_loss,
-    norm,
+    ours,
     packed,
+    small,
     under,
 )
 
-MASKED = TransformerSettings(
-    vocab_size=70,
-    hidden_size=48,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    intermediate_size=96,
-    max_position_embeddings=64,
-    pad_token_id=1,
-    mask_token_id=68,
-    hidden_dropout_prob=0.0,
-    attention_probs_dropout_prob=0.0,
-    layer_norm_eps=1e-5,
-    position_embedding_type="none",
-    embedding_norm=False,
-    norm_placement="pre",
-    final_norm=True,
-    mlp="gelu_tanh",
-    head_transform="none",
-    head_tied=False,
-    head_bias=False,
-    initialization="gpt2",
-    zero_pad_row=False,
-)
+MASKED = replace(small("helm_mlm"), position_embedding_type="none", max_position_embeddings=64)
 HXE_PAD = 4  # of the sorted ids
 VARIANTS = {  # name -> settings, pad id of the attention mask (None: pads are tokens like any other)
     "mlm_xe_nopos_bidirectional": (MASKED, 1),
@@ -55,33 +34,13 @@ CAUSAL = replace(MASKED, causal=True)
 CLOSE = {"atol": 2e-5, "rtol": 0.0}
 
 
-def ours(theirs: Tensors, has_positions: bool) -> Tensors:
-    """Released names to ours; Linear weights turned, queries, keys and values side by side."""
-    named = {
-        "encoder.embeddings.word.weight": theirs["model.wte.weight"],
-        **norm("model.ln_f", "encoder.final_norm", theirs),
-        "mlm_head.decoder.weight": theirs["lm_head.weight"],
-    }
-    if has_positions:
-        named["encoder.embeddings.position.weight"] = theirs["model.wpe.weight"]
-    turned = {name: value.t() if ".c_" in name else value for name, value in theirs.items()}
-    for i in range(MASKED.num_hidden_layers):
-        block, layer = f"model.h.{i}", f"encoder.layers.{i}"
-        for part in ("weight", "bias"):
-            for name, value in zip(
-                ("query", "key", "value"), turned[f"{block}.attn.c_attn.{part}"].chunk(3), strict=True
-            ):
-                named[f"{layer}.attention.{name}.{part}"] = value
-        named |= norm(f"{block}.ln_1", f"{layer}.attention_norm", turned)
-        named |= norm(f"{block}.ln_2", f"{layer}.mlp_norm", turned)
-        named |= norm(f"{block}.attn.c_proj", f"{layer}.attention.output", turned)
-        named |= norm(f"{block}.mlp.c_fc", f"{layer}.mlp.up", turned)
-        named |= norm(f"{block}.mlp.c_proj", f"{layer}.mlp.down", turned)
-    return named
+def ours_of(theirs: Tensors, has_positions: bool) -> Tensors:
+    """Released tensors under our names, for a model with or without positions."""
+    return ours("helm_mlm", {name: x for name, x in theirs.items() if has_positions or name != "model.wpe.weight"})
 
 
 def model_of(settings: TransformerSettings, files: Golden) -> LanguageModel:
-    return build(settings, ours(files.weights, settings.position_embedding_type == "learned"))
+    return build(settings, ours_of(files.weights, settings.position_embedding_type == "learned"))
 
 
 def batch_of(ids: Tensor, pad: int | None) -> Unpadded:
@@ -99,7 +58,7 @@ def check_gradient_norms(model: LanguageModel, loss: Tensor, weights: Tensors, e
     assert loss.item() == pytest.approx(expected["loss"], rel=1e-5)
     names = list(weights)
     marked = {name: torch.full_like(weights[name], number) for number, name in enumerate(names)}
-    released = {name: names[int(value.flatten()[0])] for name, value in ours(marked, True).items()}
+    released = {name: names[int(value.flatten()[0])] for name, value in ours_of(marked, True).items()}
     squares = dict.fromkeys(expected["grad_l2"], 0.0)
     for name, parameter in model.named_parameters():
         squares[released[name]] += float(parameter.grad.square().sum())
@@ -134,7 +93,7 @@ def test_every_gradient_of_the_masked_model_equals_upstream(files):
     name, model = "mlm_xe_nopos_bidirectional", model_of(MASKED, files)
     labels = files.io["xe.target"].where(files.io["xe.input"] == MASKED.mask_token_id, -100)
     loss = mean_loss(model, batch_of(files.io["xe.input"], 1), labels)
-    gradients = ours(under(f"{name}.", files.grads), has_positions=False)
+    gradients = ours_of(under(f"{name}.", files.grads), has_positions=False)
     check_loss_and_gradients(model, loss, files.meta["models"][name]["loss"], gradients)
 
 
