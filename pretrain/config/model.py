@@ -61,10 +61,22 @@ def keys_of(architecture: str) -> set[str]:
     return set(field_types(entry.settings)) | set(field_types(entry.options))
 
 
+class _SentConfig(Config):
+    """A config that another process, to which its class means nothing, can be sent."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send plain data, from which the class of the architecture is made again and the config checked."""
+        return _received, (self.model.architecture, self.model_dump(exclude_unset=True))
+
+
+def _received(architecture: str, tree: dict[str, Any]) -> Config:
+    return config_class(architecture).model_validate(tree)
+
+
 @cache
 def _config_class(architecture: str) -> type[Config]:
     model = _model_section(architecture)
-    return create_model("Config", __base__=Config, __doc__=Config.__doc__, model=(model, model()))  # type: ignore[no-any-return, call-overload]
+    return create_model("Config", __base__=_SentConfig, __doc__=Config.__doc__, model=(model, model()))  # type: ignore[no-any-return, call-overload]
 
 
 def _model_section(architecture: str) -> type[Model]:

@@ -6,7 +6,7 @@ module tree: ``masking:`` is read by ``pretrain/masking``, ``objectives:`` by ``
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -286,13 +286,3 @@ class Config(Section):
     engine: Engine = Engine()
     train: Train
     tracking: Tracking = Tracking()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Another process makes the class of the architecture again, and checks what it is sent."""
-        return _received, (self.model.architecture, self.model_dump(exclude_unset=True))
-
-
-def _received(architecture: str, tree: dict[str, Any]) -> Config:
-    from pretrain.config.model import config_class
-
-    return config_class(architecture).model_validate(tree)
