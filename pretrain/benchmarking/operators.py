@@ -12,10 +12,13 @@ from torch import Tensor
 
 from data_prep.benchmarks.rows import row
 from pretrain.models.batch import PackedBatch
+from pretrain.models.convnet.convolution import DilatedConv
+from pretrain.models.convnet.settings import ConvNetSettings
 from pretrain.models.hyena.operator import HyenaOperator
 from pretrain.models.hyena.settings import HyenaSettings
 
 HYENA_CASES = ((1024, 8, 128), (32768, 1, 128))  # tokens of a sequence, sequences, channels
+CONVOLUTION_CASES = ((192, 8), (512, 32))  # channels, dilation; kernels of 5
 ROUNDS = 5
 
 
@@ -40,6 +43,10 @@ def operator_rows() -> list[dict[str, Any]]:
     for length, sequences, width in HYENA_CASES:
         ours, peer = hyena_rates(length, sequences, width)
         rows.append(row(f"hyena operator, {length} tokens", "k tokens/CPU s", ours, "torch.fft", peer, ">= 0.9 x"))
+    for width, dilation in CONVOLUTION_CASES:
+        ours, peer = convolution_rates(width, dilation)
+        name = f"convolution, {width} channels, dilation {dilation}, bf16"
+        rows.append(row(name, "k tokens/CPU s", ours, "padded conv1d", peer, ">= 1 x"))
     return rows
 
 
@@ -50,12 +57,38 @@ def hyena_rates(length: int, sequences: int, width: int, rounds: int = ROUNDS) -
     tokens = length * sequences
     x, above = torch.randn(tokens, width, requires_grad=True), torch.randn(tokens, width)
     layout = PackedBatch.pack(torch.zeros(tokens, dtype=torch.int64), [length] * sequences).sequence_layout
-    forms: list[Callable[[], Tensor]] = [lambda: operator(x, layout), lambda: plain_hyena(operator, x, sequences)]
+    return _rates(lambda: operator(x, layout), lambda: plain_hyena(operator, x, sequences), above, rounds)
+
+
+def convolution_rates(width: int, dilation: int, rounds: int = ROUNDS) -> tuple[float, float]:
+    """Ours and the rates of torch's convolution on one padded block, 16 bits, RNAs of 60 to 200 nt."""
+    lengths = torch.randint(60, 201, (32,), generator=torch.Generator().manual_seed(0)).tolist()
+    settings = ConvNetSettings(
+        7, width, 1, 0, 1, intermediate_size=width, first_kernel_size=5, dilation_base=dilation, dilation_cycle=2
+    )
+    conv = DilatedConv(width, settings, layer=1).bfloat16()
+    layout = PackedBatch.pack(torch.zeros(sum(lengths), dtype=torch.int64), lengths).sequence_layout
+    x = torch.randn(sum(lengths), width, dtype=torch.bfloat16, requires_grad=True)
+    above = torch.randn_like(x)
+    real = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).reshape(-1).nonzero()[:, 0]
+
+    def padded() -> Tensor:
+        block = x.new_zeros(len(lengths) * max(lengths), width).index_copy(0, real, x)
+        y = F.conv1d(
+            block.view(len(lengths), -1, width).transpose(1, 2), conv.weight, None, 1, conv.padding, conv.dilation
+        )
+        return y.transpose(1, 2).reshape(-1, width).index_select(0, real)
+
+    return _rates(lambda: conv(x, layout), padded, above, rounds)
+
+
+def _rates(ours: Callable[[], Tensor], peer: Callable[[], Tensor], above: Tensor, rounds: int) -> tuple[float, float]:
+    """Thousand rows of ``above`` per CPU second of both."""
     seconds: list[list[float]] = [[], []]
     for _ in range(rounds + 1):
-        for form, measured in zip(forms, seconds, strict=True):
+        for form, measured in zip((ours, peer), seconds, strict=True):
             start = time.process_time()
             form().backward(above)
             measured.append(time.process_time() - start)
-    ours, peer = (tokens / 1e3 / min(measured[1:]) for measured in seconds)
-    return ours, peer
+    first, second = (len(above) / 1e3 / min(measured[1:]) for measured in seconds)
+    return first, second

@@ -5,6 +5,7 @@ import torch
 
 from pretrain.errors import PolymeraseError
 from pretrain.models import LanguageModel, PackedBatch, SoftRows
+from pretrain.models.convnet.convolution import DilatedConv
 from pretrain.models.convnet.settings import ConvNetOptions, ConvNetSettings
 
 IDS = {"vocab_size": 7, "pad_token_id": 0, "mask_token_id": 1, "base_token_ids": (3, 4, 5, 6), "hidden_size": 16}
@@ -99,3 +100,25 @@ def test_weights_in_bfloat16_compute(settings):
 def test_contradictions_are_one_line(changes, message):
     with pytest.raises(PolymeraseError, match=message):
         ConvNetSettings(**{**vars(SETTINGS["pre_norm"]), **changes})
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (5, 4), (9, 128)])
+def test_one_product_of_gathered_neighbors_is_torchs_convolution(kernel, dilation):
+    lengths = [40, 1, 7, 90, 3, 40]
+    layout = mixture(lengths).sequence_layout
+    torch.manual_seed(1)
+    settings = ConvNetSettings(
+        **IDS, num_hidden_layers=2, intermediate_size=24, bias=True, kernel_size=kernel, dilation_base=dilation
+    )
+    conv = DilatedConv(5, settings, layer=1).double()
+    assert (conv.kernel_size, conv.dilation) == ((kernel,), (dilation,))
+    x = torch.randn(sum(lengths), 5, dtype=torch.float64, requires_grad=True)
+    above = torch.randn_like(x)
+    results = []
+    for form in (conv.gathered, conv.blocks):
+        y = form(x, layout)
+        results.append((y, *torch.autograd.grad(y, (x, conv.weight, conv.bias), above)))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+    conv, x = conv.bfloat16(), x.bfloat16()
+    assert torch.equal(conv(x, layout), conv.gathered(x, layout))  # the form for 16 bits

@@ -13,36 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pretrain.models.convnet.convolution import DilatedConv
 from pretrain.models.convnet.settings import ConvNetSettings
 from pretrain.models.dropout import dropout
 from pretrain.models.layout import Layout
-
-Activation = Callable[[Tensor], Tensor]
-
-
-class DilatedConv(nn.Conv1d):
-    """A dilated convolution over the tokens of each sequence, with zeros beyond both ends."""
-
-    def __init__(self, width: int, settings: ConvNetSettings, layer: int) -> None:
-        kernel, dilation = settings.kernel_of(layer), settings.dilation_of(layer)
-        padding = dilation * (kernel - 1) // 2
-        super().__init__(width, width, kernel, padding=padding, dilation=dilation, bias=settings.bias)
-
-    def forward(self, x: Tensor, layout: Layout, act: Activation = lambda y: y) -> Tensor:  # type: ignore[override]
-        """Convolve x (N, C) in layout order -> (N, C), then apply ``act``.
-
-        Padded cells of a block hold zeros, like the cells beyond a sequence. ``act`` is applied to the transposed view,
-        as upstream does: on a contiguous tensor a CPU's GELU takes another path, which rounds differently.
-        """
-        parts = []
-        for group, rows in zip(layout.groups, layout.split(x), strict=True):
-            block = group.to_blocks(rows, pad=0.0).transpose(1, 2)  # (B, C, T)
-            parts.append(group.from_blocks(act(super().forward(block).transpose(1, 2))))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class Block(nn.Module):
