@@ -123,6 +123,9 @@ FILES: dict[str, PublicFile] = {
     "rnacentral_types": PublicFile(
         RNACENTRAL + "id_mapping/id_mapping.tsv.gz", "RNAcentral ids with databases, taxa and RNA types", "22.0"
     ),
+    "rfam_seeds": PublicFile(
+        EBI + "/Rfam/{release}/Rfam.seed.gz", "Rfam: seed alignments of all families, Stockholm", "14.2"
+    ),
     "gencode_genome": PublicFile(
         GENCODE + "GRCh38.primary_assembly.genome.fa.gz", "human genome GRCh38", "40", md5_list=GENCODE + "MD5SUMS"
     ),

@@ -18,7 +18,7 @@ def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
         if line.startswith(b"#=GF "):
             key, _, value = line[5:].strip().partition(b" ")
             family.setdefault(key, value.strip().replace(b" ", b"_"))
-        elif line.strip() == b"//":
+        elif line.strip() == b"//" or line.startswith(b"//# STOCKHOLM"):  # joined without a line end between them
             label = b"|".join(family[key] for key in (b"AC", b"ID") if family.get(key))
             yield b"".join(
                 b">%s %s\n%s\n" % (name, label, b"".join(letters).translate(None, GAPS))

@@ -15,6 +15,7 @@ STAGES = {
     "fold": "add secondary structure and minimum free energy to a corpus",
     "motifs": "validate, normalise or mine motif lists",
     "split": "divide a corpus into train and validation anew (hash, column or clusters)",
+    "select": "take a part of a corpus: by values, one row of a cluster, one split",
     "sample": "a small made-up corpus of structured RNAs",
     "inspect": "what is in a corpus: table, plots, one HTML page",
     "fetch": "download public raw files by name and release",

@@ -358,6 +358,11 @@ MENDED = {
         {"a": b"ACUGGG", "b": b"GGC"},
         {},
     ),
+    "Stockholm files joined without a line end": (
+        b"# STOCKHOLM 1.0\na ACGU\n//# STOCKHOLM 1.0\nb GG\n//\n",
+        {"a": b"ACGU", "b": b"GG"},
+        {},
+    ),
     "control characters": (b">a\nACGT\n>b\nAC\x07GT\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
     "a star at the end": (b">a\nACGT\n>b\nACGT*\n", {"a": b"ACGU"}, {"letters_of_proteins": 1}),
     "letters not UTF-8": (b">a\nACGT\n>b\nAC\xe9T\n", {"a": b"ACGU"}, {"letters_not_nucleotides": 1}),
