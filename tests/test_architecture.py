@@ -19,7 +19,7 @@ PACKAGES = ("data_prep", "pretrain", "launch")
 # Rooms of `pretrain`, lowest first. A room may import itself and rooms below it; rooms on one line are level.
 LEVELS = [
     ["errors"],
-    ["rng", "distributed"],
+    ["rng", "distributed", "plugins"],
     ["tokenizers"],
     ["masking"],
     ["models"],
@@ -32,7 +32,7 @@ LEVELS = [
     ["baselines"],
     ["training"],
     ["evaluation", "planning", "reporting", "doctor"],
-    ["benchmarking"],
+    ["benchmarking", "api"],
     ["cli"],
     ["__main__"],
 ]

@@ -3,6 +3,9 @@
 The module's docstring is the help text; its last paragraph is an example.
 """
 
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
 # stage name -> what the overview says of it; the module is data_prep.stages.<name with underscores>
 STAGES = {
     "fasta": "any FASTA or Stockholm file, compressed or not, to a corpus",
@@ -21,3 +24,9 @@ STAGES = {
     "fetch": "download public raw files by name and release",
     "build": "run a recipe: the stages of a published corpus, in order",
 }
+
+
+@cache
+def stages_of_plugins() -> dict[str, EntryPoint]:
+    """Stages that other packages bring: entry points of the group ``polymerase.stages``, name -> module."""
+    return {point.name: point for point in entry_points(group="polymerase.stages") if point.name not in STAGES}

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from data_prep.errors import DataPrepError
 from data_prep.runtime.console import refuse_old_options
-from data_prep.stages import STAGES
+from data_prep.stages import STAGES, stages_of_plugins
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000  # stages make millions of rows and hardly a cycle; Python's 700 costs them 4 %
 EXAMPLE = "example:\n  python -m data_prep fasta rnas.fa.gz --out corpora/rnas\n  python -m data_prep STAGE --help"
@@ -53,12 +53,12 @@ def _run(arguments: list[str]) -> int:
 def parse_command(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     """Return the module of the stage that the first word names, and its options; DataPrepError if they are wrong."""
     name = arguments[0]
-    if name not in STAGES:
+    if name not in STAGES and name not in stages_of_plugins():
         nearest = difflib.get_close_matches(name, STAGES, n=1, cutoff=0.4)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"stages: {', '.join(STAGES)}"
         raise DataPrepError(f"unknown stage {name!r}; {hint}")
     # Only the chosen stage is imported: `--help` stays fast however heavy the others are.
-    module = import_module(f"data_prep.stages.{name.replace('-', '_')}")
+    module = _module_of(name)
     parser = _OneLineParser(
         prog=f"python -m data_prep {name}",
         description=inspect.cleandoc(module.__doc__ or ""),
@@ -69,7 +69,23 @@ def parse_command(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namesp
     return module, parser.parse_args(arguments[1:])
 
 
+def _module_of(name: str) -> ModuleType:
+    if name in STAGES:
+        return import_module(f"data_prep.stages.{name.replace('-', '_')}")
+    point = stages_of_plugins()[name]
+    try:
+        module = point.load()
+    except Exception as error:  # code of another package
+        reason = " ".join(str(error).split())[:200]
+        raise DataPrepError(
+            f"stage {name!r} of a plug-in ({point.value}) cannot be loaded: {type(error).__name__}: {reason}; mend it"
+        ) from None
+    assert isinstance(module, ModuleType), f"the entry point of stage {name} names a module"
+    return module
+
+
 def _overview() -> str:
-    width = max(map(len, STAGES))
-    lines = [f"  {name:<{width}}  {summary}" for name, summary in STAGES.items()]
+    stages = STAGES | {name: f"of a plug-in ({point.value})" for name, point in stages_of_plugins().items()}
+    width = max(map(len, stages))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in stages.items()]
     return "\n".join(["usage: python -m data_prep STAGE …", "", "stages:", *lines, "", EXAMPLE])

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec
@@ -50,6 +50,26 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
     return int(text)
+
+
+def refuse_idle(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, mode: str, used_by: Mapping[str, str]
+) -> None:
+    """PolymeraseError for an option that was given and would change nothing.
+
+    Args:
+        parser: knows the values of options that were not given.
+        args: what it has read.
+        mode: the option that says what is done, without its dashes.
+        used_by: attribute of ``args`` -> the modes that make use of it, separated by blanks.
+    """
+    for name, modes in used_by.items():
+        if getattr(args, name) != parser.get_default(name) and mode not in modes.split():
+            options = " or ".join(f"--{one}" for one in modes.split())
+            raise PolymeraseError(
+                f"--{name.replace('_', '-')} has no effect with --{mode.replace('_', '-')}, only with "
+                f"{options.replace('_', '-')}; leave it out"
+            )
 
 
 def as_json(result: Any) -> str:

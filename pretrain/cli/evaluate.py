@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pretrain.cli.command import Parser, as_json, command, positive, program
+from pretrain.cli.command import Parser, as_json, command, positive, program, refuse_idle
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -17,10 +17,20 @@ EXAMPLE = """examples:
   python launch/evaluate.py exports/mine --fasta my.fa.gz                         pseudo-perplexity of each record
   python launch/evaluate.py exports/mine --embed my.fa.gz --out my.npz --pool mean
   python launch/evaluate.py exports/mutbert --vcf clinvar.vcf.gz --genome hg38.fa --out scores.tsv
+  python launch/evaluate.py exports/mine --embed long.fa --too-long windows --out long.npz
+  python launch/evaluate.py exports/mine --mutate my.fa --out mutated            every substitution: table, pictures
   python launch/evaluate.py exports/ernie --pairs known.dbn                       zero-shot base pairs, F1
 
 exit status: 0 evaluated, 2 wrong input
 """
+
+
+USED_BY = {  # option -> what is asked for where it has an effect
+    "out": "embed vcf mutate", "too_long": "fasta embed", "stride": "fasta embed",
+    "window": "vcf mutate fasta embed", "pool": "embed", "layer": "embed", "genome": "vcf", "strand": "vcf",
+    "af_field": "vcf", "head": "pairs",
+}  # fmt: skip
+MODES = ("corpus", "fasta", "embed", "vcf", "mutate", "pairs")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="log P(alt) - log P(ref) of variants, with --genome",
     )
+    what.add_argument(
+        "--mutate",
+        metavar="FILE",
+        help="log P(new letter) - log P(letter) of every substitution in this FASTA: table and pictures in --out",
+    )
     what.add_argument("--pairs", metavar="FILE", help="base pairs from attention scores, against dot-bracket records")
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
@@ -47,15 +62,21 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--step", type=int, metavar="N", help="checkpoint of a run (default: the newest whole one)")
     result.add_argument("--sequences", type=positive, metavar="N", help="at most this many (--corpus: 2048, else all)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    result.add_argument("--out", metavar="FILE", help="--embed: .npz or .safetensors; --vcf: table of all scores")
-    result.add_argument("--too-long", choices=("error", "crop", "skip"), default="error",
-                        help="--fasta, --embed: records that the model does not hold (default: error)")  # fmt: skip
+    result.add_argument("--out", metavar="FILE",
+                        help="--embed: .npz or .safetensors; --vcf: table of all scores; --mutate: folder")  # fmt: skip
+    result.add_argument("--too-long", choices=("error", "crop", "skip", "windows"), default="error",
+                        help="--fasta, --embed: records that the model does not hold (default: error); windows: each "
+                        "nucleotide is read in the middle of a window")  # fmt: skip
+    result.add_argument("--window", type=positive, metavar="NT",
+                        help="--vcf, --mutate: bases around a variant (default: at most 512); --too-long windows: "
+                        "bases of a window (default: what the model holds)")  # fmt: skip
+    result.add_argument("--stride", type=positive, metavar="NT",
+                        help="--too-long windows: from one window to the next (default: half a window)")  # fmt: skip
     embed = result.add_argument_group("--embed")
     embed.add_argument("--pool", choices=("mean", "cls", "token"), default="mean", help="default: mean over letters")
     embed.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
     variants = result.add_argument_group("--vcf")
     variants.add_argument("--genome", metavar="FASTA", help="reference sequence of the VCF")
-    variants.add_argument("--window", type=positive, metavar="NT", help="bases around a variant (default: at most 512)")
     variants.add_argument("--strand", choices=("plus", "minus", "both"), default="plus",
                           help="that the model reads; both: the mean of two scores (default: plus)")  # fmt: skip
     variants.add_argument("--af-field", default="AF", metavar="KEY", help="INFO key of the frequency (default: AF)")
@@ -67,7 +88,14 @@ def parser() -> argparse.ArgumentParser:
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate; the exit status is in the help."""
-    args = parser().parse_intermixed_args(arguments)
+    line = parser()
+    args = line.parse_intermixed_args(arguments)
+    mode = next(name for name in MODES if getattr(args, name))
+    if args.settings and mode != "corpus":
+        raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
+    refuse_idle(line, args, mode, USED_BY)
+    if (args.window or args.stride) and mode in ("fasta", "embed") and args.too_long != "windows":
+        raise PolymeraseError(f"--window and --stride have no effect with --{mode}, unless --too-long windows is said")
     from pretrain.evaluation import tables
 
     if args.corpus:
@@ -75,8 +103,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         result = score(args.model, args.corpus, args.settings, args.sequences or 2048, step=args.step)
         text = tables.losses(result)
-    elif args.settings:
-        raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
     elif args.fasta:
         result = pseudo_perplexity(args)
         text = tables.likelihood(result) if "bits_per_nucleotide" in result else tables.pseudo_perplexity(result)
@@ -86,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif args.vcf:
         result = variants(args)
         text = tables.variants(result)
+    elif args.mutate:
+        result = mutagenesis(args)
+        text = tables.mutagenesis(result)
     else:
         result = base_pairs(args)
         text = tables.base_pairs(result)
@@ -103,7 +132,8 @@ def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
 
     model = load_model(args.model, args.step)
     model.require_output_head()
-    ids, sequences, counts = _fitting(args, args.fasta, model)
+    owner = "first" if causal.is_causal(model) else "middle"
+    ids, sequences, counts = _fitting(args, args.fasta, model, owner)
     about = {"model": args.model, "fasta": args.fasta, **counts}
     if causal.is_causal(model):
         return about | causal.summary(ids, causal.likelihoods(model, sequences, "sequences"))
@@ -150,6 +180,34 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
     return {"model": args.model, "vcf": args.vcf, "genome": args.genome, "out": args.out} | table.summary()
 
 
+def mutagenesis(args: argparse.Namespace) -> dict[str, Any]:
+    """Option --mutate."""
+    from data_prep.corpus.files import write_atomic
+    from data_prep.records import read_records
+    from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.mutagenesis import mutate_all, summary, table
+    from pretrain.reporting.mutagenesis import LONGEST, picture_of_mutagenesis
+    from pretrain.reporting.picture import file_stems
+
+    if not args.out:
+        raise PolymeraseError("--mutate needs --out FOLDER, for a table and a picture of each record")
+    out = Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise PolymeraseError(f"--out {out}: expected a folder, got a file; choose another one")
+    model = load_model(args.model, args.step)
+    ids, _, sequences = read_records(args.mutate, args.sequences)
+    found = mutate_all(model, ids, sequences, args.window)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "scores.tsv", table(found).encode())
+    drawn = [one for one in found if len(one.sequence) <= LONGEST]
+    for stem, one in zip(file_stems([one.name for one in drawn]), drawn, strict=True):
+        picture_of_mutagenesis(one).write(out, stem)
+    return {
+        "model": args.model, "fasta": args.mutate, "out": args.out, "pictures": len(drawn), "records": summary(found),
+        "left_out": {f"longer than {LONGEST:,} nt: scored, not drawn": n} if (n := len(found) - len(drawn)) else {},
+    }  # fmt: skip
+
+
 def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
     """Run the option --pairs."""
     from pretrain.evaluation.base_pairs import score_structures, summary
@@ -161,13 +219,19 @@ def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
     return {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
 
 
-def _fitting(args: argparse.Namespace, path: str, model: Any) -> tuple[list[str], Any, dict[str, Any]]:
-    """Ids and sequences that the model holds; what was left out or cut, by reason, and odd letters."""
+def _fitting(
+    args: argparse.Namespace, path: str, model: Any, owner: Any = "middle"
+) -> tuple[list[str], Any, dict[str, Any]]:
+    """Ids and sequences that the model holds, or windows; what was left out or cut, by reason, and odd letters."""
     from data_prep.records import read_records
     from pretrain.evaluation.length_limits import fit
     from pretrain.evaluation.probing.table import odd_letters
+    from pretrain.evaluation.sliding import sliding_windows
 
     ids, _, sequences = read_records(path, args.sequences)
     letters = odd_letters(path, sequences)
     ids, sequences, left_out = fit(model, path, ids, sequences, args.too_long)
+    if args.too_long == "windows":
+        windows = sliding_windows(model, sequences, args.window, args.stride, owner)
+        return ids, windows, {"left_out": left_out, "windows": len(windows.row), **letters}
     return ids, sequences, {"left_out": left_out, **letters}

@@ -1,4 +1,4 @@
-"""python launch/report.py RUN: one HTML page about a run, and its plots as PNG files."""
+"""python launch/report.py RUN: one HTML page about a run or several, and its plots as PNG, SVG and numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pretrain.errors import PolymeraseError
 EXAMPLE = """examples:
   python launch/report.py runs/mine
   python launch/report.py runs/mine --out mine.html --json
+  python launch/report.py runs/a runs/b runs/c --out abc.html     curves over each other, and what differs
 
 The page holds its pictures and can be sent alone. Baselines are those that the run measured at its evaluations.
 
@@ -29,8 +30,10 @@ def parser() -> argparse.ArgumentParser:
         description="Write what a run did on one page: curves, baselines, corpus, differences to the recipe.",
         epilog=EXAMPLE,
     )
-    result.add_argument("run_dir", metavar="RUN", help="run folder, finished or not")
-    result.add_argument("--out", metavar="FILE.html", help="default: RUN/report.html")
+    result.add_argument("run_dir", nargs="+", metavar="RUN", help="run folder, finished or not; several are compared")
+    result.add_argument(
+        "--out", metavar="FILE.html", help="default: RUN/report.html; of several runs comparison.html beside the first"
+    )
     result.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     return result
 
@@ -43,16 +46,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pretrain.runs.history import read_run
     from pretrain.runs.provenance import describe_environment
 
-    run = read_run(Path(args.run_dir))
-    out = Path(args.out or Path(args.run_dir) / "report.html")
+    run, *others = [read_run(Path(folder)) for folder in args.run_dir]
+    out = Path(args.out or (run.folder.parent / "comparison.html" if others else run.folder / "report.html"))
     if out.suffix != ".html":
         raise PolymeraseError(f"--out {out}: the report is an .html file")
+    if others:
+        return _compare([run, *others], out, args.json)
     figures = write_report(run, _corpora(run), describe_environment(), out)
     _add_to_mlflow(run, out)
     if args.json:
         print(as_json(figures))
     else:
         print("\n".join([*(text for text, _ in verdicts(figures)), f"wrote {out}"]))
+    return 0
+
+
+def _compare(runs: list[Any], out: Path, as_object: bool) -> int:
+    """Several runs on one page."""
+    from pretrain.reporting.overlay import write_comparison
+
+    found = write_comparison(runs, out)
+    if as_object:
+        print(as_json(found))
+        return 0
+    for row in found["reached"]:
+        loss, best = ("-" if row[key] is None else f"{row[key]:.4f}" for key in ("held-out loss", "best baseline"))
+        print(f"{row['run']}, step {row['step']}: {row['objective']} {loss} (best baseline {best})")
+    print(f"differ in {', '.join(found['differing_keys']) or 'nothing but places of files'}")
+    print(f"wrote {out}")
     return 0
 
 

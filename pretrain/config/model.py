@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Field, create_model
 
-from pretrain.config.sections import Config, Count, Fraction, Model, NonNegative, Section
+from pretrain.config.sections import Config, Count, Fraction, Model, NonNegative, Objectives, Section
 from pretrain.errors import PolymeraseError, unknown_name
+from pretrain.masking.settings import MaskingSettings
 from pretrain.models.architecture import ARCHITECTURES
 from pretrain.models.record import field_types, nested_dataclass
+from pretrain.plugins import plugins
 
 DEFAULT_FAMILY = "ernie_rna"
 
@@ -76,7 +78,21 @@ def _received(architecture: str, tree: dict[str, Any]) -> Config:
 @cache
 def _config_class(architecture: str) -> type[Config]:
     model = _model_section(architecture)
-    return create_model("Config", __base__=_SentConfig, __doc__=Config.__doc__, model=(model, model()))  # type: ignore[no-any-return, call-overload]
+    sections: dict[str, Any] = {"model": (model, model()), **_sections_of_plugins()}
+    return create_model("Config", __base__=_SentConfig, __doc__=Config.__doc__, **sections)  # type: ignore[no-any-return, call-overload]
+
+
+def _sections_of_plugins() -> dict[str, Any]:
+    """``objectives`` and ``masking`` with the settings that plug-ins bring; nothing where there is none."""
+    found: dict[str, Any] = {}
+    if objectives := plugins("objective_settings", Objectives.model_fields):
+        keys: dict[str, Any] = {name: (section | None, None) for name, section in objectives.items()}
+        found["objectives"] = (create_model("Objectives", __base__=Objectives, __doc__=Objectives.__doc__, **keys), ...)
+    if maskings := plugins("masking_settings"):
+        known = get_args(get_args(MaskingSettings)[0])
+        every: Any = Union[(*known, *maskings.values())]
+        found["masking"] = (Annotated[every, Field(discriminator="strategy")], ...)
+    return found
 
 
 def _model_section(architecture: str) -> type[Model]:

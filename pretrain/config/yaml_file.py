@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from pretrain.errors import PolymeraseError
+from pretrain.plugins import config_folders
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # of a clone, or of an installed wheel
@@ -36,10 +37,13 @@ _Loader.add_implicit_resolver(
 
 def find_config(name: str) -> Path:
     """Find a config file: as given, or of that name under ``configs/`` (with or without ``.yaml``)."""
-    tried = [Path(name), CONFIG_FOLDER / name, CONFIG_FOLDER / f"{name}.yaml"]
-    for path in tried:
+    for path in (Path(name), CONFIG_FOLDER / name, CONFIG_FOLDER / f"{name}.yaml"):
         if path.is_file():
             return path
+    for folder in config_folders():
+        for path in (folder / name, folder / f"{name}.yaml"):
+            if path.is_file():
+                return path
     known = ", ".join(
         sorted(str(p.relative_to(CONFIG_FOLDER)) for p in CONFIG_FOLDER.rglob("*.yaml") if "corpora" not in p.parts)
     )

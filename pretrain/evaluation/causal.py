@@ -16,8 +16,10 @@ from pretrain.errors import PolymeraseError
 from pretrain.evaluation.masked_queries import encode_rows
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import batches_of, pack
+from pretrain.evaluation.sliding import Windows, letters_and_windows
 from pretrain.evaluation.variant_effects import Strand, Substitution
 from pretrain.models import architecture_of
+from pretrain.tokenizers.batch import TokenBatch
 
 _TOGETHER = 512  # variants whose windows are in memory at a time
 
@@ -41,34 +43,51 @@ class Likelihood:
         return -self.log_likelihood / (math.log(2) * self.nucleotides) if self.nucleotides else math.nan
 
 
-def likelihoods(model: TrainedModel, sequences: Ragged, progress: str | None = None) -> list[Likelihood]:
-    """Compute the likelihood of each sequence, in one forward pass per sequence.
+def likelihoods(model: TrainedModel, sequences: Ragged | Windows, progress: str | None = None) -> list[Likelihood]:
+    """Compute the likelihood of each sequence, in one forward pass per sequence or window.
 
     A layout without a token in front (HyenaDNA) gives its first token no probability, so it is not counted.
 
     Args:
         model: a causal model.
-        sequences: ASCII, S rows that fit the model.
-        progress: label of a progress bar, on terminals only.
+        sequences: ASCII, S rows that fit the model, or windows over S sequences of any length (``owner="first"``): a
+            token then counts in the first window that has it, given what stands before it there.
+        progress: label of a bar, on terminals only.
     """
     from tqdm import tqdm
 
     model.require_output_head()
-    rows = encode_rows(model.tokenizer, sequences)
-    lengths, found, start = np.array([len(ids) for ids in rows]), [], 0
-    nucleotides = sequences.lengths.tolist()
+    letters, windows = letters_and_windows(sequences)
+    tokens = model.tokenizer.encode(letters)
+    rows, counted = np.split(tokens.ids, tokens.offsets[1:-1]), _counted(tokens, windows)
+    lengths, found, start = tokens.lengths, np.zeros(len(rows)), 0
     with tqdm(total=len(rows), desc=progress, disable=None if progress else True) as bar:
         for count in batches_of(model, lengths):
-            group = rows[start : start + count]
-            for row, total in enumerate(_summed(model, group), start):
-                found.append(Likelihood(nucleotides[row], max(0, len(rows[row]) - 1), total))
+            part = slice(start, start + count)
+            found[part] = _summed(model, rows[part], counted[part])
             start += count
             bar.update(count)
-    return found
+    numbers = np.array([one[1:].sum() for one in counted], np.int64)
+    nucleotides = windows.stop - windows.first if windows else letters.lengths
+    row = windows.row if windows else np.arange(len(rows))
+    sums = (np.bincount(row, one) for one in (nucleotides, numbers, found))
+    return [Likelihood(int(n), int(t), total) for n, t, total in zip(*(one.tolist() for one in sums), strict=True)]
 
 
-def _summed(model: TrainedModel, rows: list[np.ndarray]) -> list[float]:
-    """Log-probability of each row, given its first token."""
+def _counted(tokens: TokenBatch, windows: Windows | None) -> list[np.ndarray]:
+    """Which tokens of each sequence count, bool (T,); a special token at the end counts with the last letter."""
+    if windows is None:
+        return [np.ones(length, bool) for length in tokens.lengths.tolist()]
+    first, stop = (np.repeat(bound, tokens.lengths) for bound in (windows.first, windows.stop))
+    is_last = np.append(windows.row[1:] != windows.row[:-1], True)
+    ends = np.zeros(len(tokens.ids), bool)
+    ends[tokens.offsets[1:][is_last] - 1] = True
+    inner = tokens.maskable & (tokens.nucleotide >= first) & (tokens.nucleotide < stop)
+    return np.split(inner | (ends & ~tokens.maskable), tokens.offsets[1:-1])
+
+
+def _summed(model: TrainedModel, rows: list[np.ndarray], counted: list[np.ndarray]) -> np.ndarray:
+    """Log-probability of the tokens of each row that count, but for its first token, float64 (S,)."""
     lengths = [len(ids) for ids in rows]
     ids = np.concatenate(rows).astype(np.int64)
     ends = np.cumsum(lengths)
@@ -81,7 +100,8 @@ def _summed(model: TrainedModel, rows: list[np.ndarray]) -> list[float]:
         following = torch.from_numpy(ids).to(model.device)[places + 1]
         picked = logits.log_softmax(dim=-1).gather(1, following[:, None])[:, 0].double().cpu().numpy()
     row = np.repeat(np.arange(len(rows)), lengths)[asked]
-    return np.bincount(row, picked, minlength=len(rows)).tolist()
+    follows = np.concatenate(counted)[np.flatnonzero(asked) + 1]
+    return np.bincount(row, np.where(follows, picked, 0.0), minlength=len(rows))
 
 
 def summary(ids: list[str], found: list[Likelihood]) -> dict[str, Any]:

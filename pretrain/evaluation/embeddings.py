@@ -18,6 +18,7 @@ from pretrain.data.ragged import take
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import batches_of, pack
+from pretrain.evaluation.sliding import Windows, letters_and_windows
 from pretrain.models import architecture_of
 
 Pool = Literal["mean", "cls", "token"]
@@ -39,13 +40,14 @@ class Embeddings:
     offsets: np.ndarray | None = None
 
 
-def embed(model: TrainedModel, ids: list[str], sequences: Ragged, pool: Pool, layer: int = -1) -> Embeddings:
+def embed(model: TrainedModel, ids: list[str], sequences: Ragged | Windows, pool: Pool, layer: int = -1) -> Embeddings:
     """Compute hidden states of a layer, pooled.
 
     Args:
         model: a trained model.
         ids: names (S,).
-        sequences: ASCII, S rows that fit the model.
+        sequences: S rows that fit the model, or windows over S sequences of any length. Of these each nucleotide (or
+            k-mer) is taken from the window that answers for it; ``cls`` is the mean of the windows' first tokens.
         pool: ``mean`` over the nucleotides (or k-mers), without special tokens; ``cls``: the first token; ``token``:
             every nucleotide (or k-mer), without special tokens.
         layer: 0 after the embeddings, -1 the last one.
@@ -56,25 +58,43 @@ def embed(model: TrainedModel, ids: list[str], sequences: Ragged, pool: Pool, la
     layers = architecture_of(model.settings).layers(model.settings)
     if not -layers - 1 <= layer <= layers:
         raise PolymeraseError(f"{model.source} has layers 0 (embeddings) to {layers}, not {layer}")
-    lengths = model.tokenizer.token_count(sequences.lengths)
+    letters, windows = letters_and_windows(sequences)
+    lengths = model.tokenizer.token_count(letters.lengths)
     order = np.argsort(lengths, kind="stable")  # of similar length together
     pieces: list[np.ndarray] = [np.zeros(0)] * len(order)
+    weights = np.zeros(len(order))
     from tqdm import tqdm
 
     with tqdm(total=len(order), desc="sequences", disable=None) as bar:
         start = 0
         for count in batches_of(model, lengths[order]):
             rows = order[start : start + count]
-            for row, piece in zip(rows.tolist(), _embed_batch(model, take(sequences, rows), pool, layer), strict=True):
-                pieces[row] = piece
+            owned = (windows.first[rows], windows.stop[rows]) if windows else None
+            found = _embed_batch(model, take(letters, rows), pool, layer, owned)
+            for row, (piece, count_of_tokens) in zip(rows.tolist(), found, strict=True):
+                pieces[row], weights[row] = piece, count_of_tokens
             start += count
             bar.update(count)
+    row = windows.row if windows else np.arange(len(pieces))
     if pool != "token":
-        return Embeddings(ids, np.stack(pieces))
-    return Embeddings(ids, np.concatenate(pieces), offsets_of(np.array([len(piece) for piece in pieces])))
+        return Embeddings(ids, _weighted_means(np.stack(pieces), weights, row))
+    counts = np.bincount(row, [len(piece) for piece in pieces]).astype(np.int64)
+    return Embeddings(ids, np.concatenate(pieces), offsets_of(counts))
 
 
-def _embed_batch(model: TrainedModel, sequences: Ragged, pool: Pool, layer: int) -> list[np.ndarray]:
+def _weighted_means(values: np.ndarray, weights: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Rows (W, D) of windows -> of sequences float32 (S, D)."""
+    if len(values) == row[-1] + 1:
+        return values
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    share = weights / np.add.reduceat(weights, first)[row]
+    return np.add.reduceat(values * share[:, None], first, axis=0).astype(np.float32)
+
+
+def _embed_batch(
+    model: TrainedModel, sequences: Ragged, pool: Pool, layer: int, owned: tuple[np.ndarray, np.ndarray] | None
+) -> list[tuple[np.ndarray, int]]:
+    """What each sequence is embedded as, and how many tokens it stands for; ``owned``: first and stop, int64 (S,)."""
     tokens = model.tokenizer.encode(sequences)
     batch = pack(model, tokens.ids, tokens.lengths.tolist())
     with torch.no_grad():
@@ -83,10 +103,16 @@ def _embed_batch(model: TrainedModel, sequences: Ragged, pool: Pool, layer: int)
     values = states[layer].float().cpu().numpy()
     pieces = np.split(values, tokens.offsets[1:-1])
     if pool == "cls":
-        return [piece[0] for piece in pieces]
-    letters = np.split(tokens.maskable, tokens.offsets[1:-1])
+        return [(piece[0], 1) for piece in pieces]
+    kept = tokens.maskable
+    if owned is not None:
+        first, stop = (np.repeat(bound, tokens.lengths) for bound in owned)
+        kept = kept & (tokens.nucleotide >= first) & (tokens.nucleotide < stop)
+    letters = np.split(kept, tokens.offsets[1:-1])
     inner = [piece[keep] for piece, keep in zip(pieces, letters, strict=True)]
-    return inner if pool == "token" else [piece.mean(axis=0) for piece in inner]
+    if pool == "token":
+        return [(piece, len(piece)) for piece in inner]
+    return [(piece.mean(axis=0) if len(piece) else np.zeros_like(values[0]), len(piece)) for piece in inner]
 
 
 def check_format(path: Path) -> None:

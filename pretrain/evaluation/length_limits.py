@@ -1,4 +1,7 @@
-"""Length limits of a model: what is too long or too short is an error, cut, or left out and counted."""
+"""Length limits of a model: what is too long or too short is an error, cut, or left out and counted.
+
+Cutting into windows (``windows``) is done by the caller, so nothing is too long.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pretrain.evaluation.model import TrainedModel
 from pretrain.tokenizers import Measured
 from pretrain.tokenizers.batch import CountsTokens
 
-TooLong = Literal["error", "crop", "skip"]
+TooLong = Literal["error", "crop", "skip", "windows"]
 
 
 def fit(
@@ -22,14 +25,14 @@ def fit(
     """Return ids and sequences that fit, and how many did not, by reason. ``crop`` keeps the first nucleotides."""
     longest, shortest = model.tokenizer.max_nucleotides(model.max_tokens), model.tokenizer.min_nucleotides
     lengths = sequences.lengths
-    long, short = lengths > longest, lengths < shortest
+    long, short = (lengths > longest) & (too_long != "windows"), lengths < shortest
     if isinstance(model.tokenizer.lengths, Measured):  # longer ones may fit, too
         long &= cast(CountsTokens, model.tokenizer).count(sequences) > model.max_tokens
     if long.any() and too_long == "error":
         row = int(np.flatnonzero(long)[0])
         raise PolymeraseError(
             f"{source}: {ids[row]} has {lengths[row]:,} nt, the model holds {longest:,} ({int(long.sum()):,} records "
-            "are longer); say --too-long crop or --too-long skip"
+            "are longer); say --too-long crop, skip or windows"
         )
     left_out = {
         f"shorter than {shortest} nt": int(short.sum()),

@@ -111,6 +111,21 @@ def variants(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def mutagenesis(result: dict[str, Any]) -> str:
+    """One line per sequence, the first ones, and where everything lies."""
+    lines = [f"{'record':<30} {'nt':>6} {'mean score':>11}  {'least liked':<18} most liked"]
+    for record in result["records"][:_SHOWN]:
+        mean = f"{record['mean_score_nats']:.4f}" if record["substitutions"] else "-"
+        lines.append(
+            f"{record['id'][:30]:<30} {record['nucleotides']:>6,} {mean:>11}  {record.get('least_liked', '-'):<18} "
+            f"{record.get('most_liked', '-')}"
+        )
+    if len(result["records"]) > _SHOWN:
+        lines.append(f"… {len(result['records']) - _SHOWN:,} more (--json has all)")
+    lines.append(f"wrote {result['out']}/scores.tsv, and {result['pictures']:,} pictures beside it (.png, .svg, .tsv)")
+    return "\n".join([*lines, *_left_out(result)])
+
+
 def base_pairs(result: dict[str, Any]) -> str:
     """Format F1 by head and by record."""
     head = result["head"]

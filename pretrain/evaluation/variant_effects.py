@@ -9,11 +9,13 @@ import numpy as np
 
 from data_prep.corpus import Ragged
 from data_prep.formats.genome import COMPLEMENT
+from pretrain.errors import PolymeraseError
 from pretrain.evaluation.masked_queries import encode_rows, nucleotide_query
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import Query, log_probabilities
 
 Strand = Literal["plus", "minus", "both"]
+_LONGEST_WINDOW = 512  # unless asked otherwise: more context costs more than it tells
 _TOGETHER = 1024  # variants whose windows are in memory at a time
 
 
@@ -57,6 +59,35 @@ def variant_scores(
                 yield float(log_probability[question.alt] - log_probability[question.ref])
             else:
                 yield None
+
+
+def substitution_scores(model: TrainedModel, contig: bytes, width: int) -> Iterator[np.ndarray]:
+    """The same of A, C, G and T at every position, float32 (4,), NaN where there is none; one pass per position.
+
+    A score depends on nothing but the letters around the position, so the letter that is there gets 0.
+
+    Args:
+        model: that hides tokens.
+        contig: upper-case letters, T for U.
+        width: as of :func:`variant_scores`.
+    """
+    for start in range(0, len(contig), _TOGETHER):
+        questions = [
+            [_question(model, contig, Substitution(pos0, chr(contig[pos0]), alt), width, "plus") for alt in "ACGT"]
+            for pos0 in range(start, min(start + _TOGETHER, len(contig)))
+        ]
+        answers = log_probabilities(model, [four[0].query for four in questions])  # nothing in it is of the alleles
+        for four, answer in zip(questions, answers, strict=True):
+            yield np.array([answer[one.alt] - answer[one.ref] if one.known else np.nan for one in four], np.float32)
+
+
+def window_width(model: TrainedModel, asked: int | None) -> int:
+    """Bases around a variant that the model reads: as asked, or at most 512. PolymeraseError where it cannot."""
+    holds = model.tokenizer.max_nucleotides(model.max_tokens)
+    width = asked or min(holds, _LONGEST_WINDOW)
+    if not model.tokenizer.min_nucleotides <= width <= holds:
+        raise PolymeraseError(f"--window {width}: the model reads {model.tokenizer.min_nucleotides} to {holds} nt")
+    return width
 
 
 class _Question(NamedTuple):

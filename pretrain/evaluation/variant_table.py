@@ -13,9 +13,8 @@ from data_prep.corpus.files import write_atomic
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.causal import is_causal, likelihood_ratios
 from pretrain.evaluation.model import TrainedModel
-from pretrain.evaluation.variant_effects import Strand, Substitution, variant_scores
+from pretrain.evaluation.variant_effects import Strand, Substitution, variant_scores, window_width
 
-_LONGEST_WINDOW = 512  # unless asked otherwise: more context costs more than it tells
 _MOST_MISMATCHES = 0.1  # of the variants of the file: more means another assembly
 _COLUMNS = ("contig", "pos", "id", "ref", "alt", "frequency", "score")
 
@@ -74,10 +73,7 @@ class VariantTable:
         self, model: TrainedModel, contig: str, sequence: bytes, window: int | None, strand: Strand = "plus"
     ) -> None:
         """Score the variants of one contig, given by its upper-case letters."""
-        holds = model.tokenizer.max_nucleotides(model.max_tokens)
-        width = window or min(holds, _LONGEST_WINDOW)
-        if not model.tokenizer.min_nucleotides <= width <= holds:
-            raise PolymeraseError(f"--window {width}: the model reads {model.tokenizer.min_nucleotides} to {holds} nt")
+        width = window_width(model, window)
         name = self._bare_name(contig)
         self._seen.add(name)
         rows = [row for row in self._rows[name] if self._agrees(self._variants[row], sequence)]

@@ -1,6 +1,6 @@
 """Published models, one file each: sizes and switches, tokenizer, tensor names, Hugging Face form, known oddities."""
 
-from pretrain.errors import unknown_name
+from pretrain.errors import PolymeraseError, unknown_name
 from pretrain.families.dnabert import DNABERT
 from pretrain.families.dnabert2 import DNABERT2
 from pretrain.families.ernie_rna import ERNIE_RNA
@@ -18,6 +18,7 @@ from pretrain.families.rnaernie import RNAERNIE
 from pretrain.families.rnaernie2 import RNAERNIE2
 from pretrain.families.utr_lm import UTR_LM
 from pretrain.families.utrbert import UTRBERT
+from pretrain.plugins import plugins
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -39,6 +40,11 @@ FAMILIES: dict[str, Family] = {
         *EVO1,
     )
 }
+for _found in plugins("families").values():
+    for _family in (_found,) if isinstance(_found, Family) else _found:
+        if _family.name in FAMILIES:
+            raise PolymeraseError(f"a plug-in brings the family {_family.name!r}, which there is already; rename it")
+        FAMILIES[_family.name] = _family
 
 
 def find_family(name: str) -> Family:

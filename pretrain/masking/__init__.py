@@ -14,6 +14,7 @@ from pretrain.masking.none import NoMasking
 from pretrain.masking.settings import MaskingSettings, MixtureSettings
 from pretrain.masking.span import SpanMasking
 from pretrain.masking.variant_first import VariantFirstMasking
+from pretrain.plugins import plugins
 from pretrain.tokenizers.batch import Tokenizer
 
 STRATEGIES: dict[str, Any] = {
@@ -24,6 +25,7 @@ STRATEGIES: dict[str, Any] = {
     "variant_first": VariantFirstMasking,
     "none": NoMasking,
 }
+STRATEGIES |= plugins("maskings", STRATEGIES)
 
 
 def build_strategy(settings: MaskingSettings, tokenizer: Tokenizer) -> MaskingStrategy:

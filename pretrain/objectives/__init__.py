@@ -9,6 +9,7 @@ from pretrain.objectives.rna_type import RnaTypeObjective
 from pretrain.objectives.soft_label import SoftLabelObjective
 from pretrain.objectives.structure import StructureObjective
 from pretrain.objectives.view import SampleView, Targets
+from pretrain.plugins import plugins
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "mlm": MlmObjective,
@@ -19,6 +20,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "mfe": MfeObjective,
     "rna_type": RnaTypeObjective,
 }
+OBJECTIVES |= plugins("objectives", OBJECTIVES)
 
 
 def default_objective(causal: bool) -> str:

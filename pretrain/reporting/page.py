@@ -57,9 +57,9 @@ class Page:
         self._components.append(f'<div class="table"><table>{rows_}</table></div>')
 
     def pictures(self, plots: dict[str, bytes]) -> None:
-        """Add pictures: PNG content by file name."""
+        """Add pictures: PNG content by name of the file, which is also what is read to those who do not see it."""
         images = (
-            f'<img alt="{html.escape(name.removesuffix(".png"))}" '
+            f'<img alt="{html.escape(name.removesuffix(".png").replace("-", " "))}" '
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
             for name, content in plots.items()
         )

@@ -1,8 +1,7 @@
-"""The curves of a run, as PNG files."""
+"""The curves of a run."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from pretrain.baselines.words import label
 from pretrain.objectives import OBJECTIVES
+from pretrain.reporting.picture import Picture, picture_of
 from pretrain.runs.history import RunRecords
 
 TRAIN, HELD_OUT, BASELINE = "#33658a", "#f26419", "#666666"
@@ -17,30 +17,30 @@ _PALETTE = ("#33658a", "#2a9d4a", "#8a4fa3", "#b08900")  # without the colour of
 _TROUBLE = ("dropped_updates", "nonfinite_losses", "loss_spikes", "roll_backs")
 
 
-def plots_of(run: RunRecords) -> dict[str, bytes]:
-    """Draw the plots of a run: PNG content by file name."""
+def plots_of(run: RunRecords) -> dict[str, Picture]:
+    """Draw the plots of a run: pictures by the name of their file, without its ending."""
     objectives = list(run.config.objectives.active())
     plots = {
-        f"loss-{name}.png": _picture(_loss, run, name)
+        f"loss-{name}": _picture(_loss, run, name)
         for name in objectives
         if run.names(f"{name}/loss") or run.names(f"validation/{name}/loss")
     }
     for name in objectives:
         if run.names(f"{name}/accuracy"):
-            plots[f"accuracy-{name}.png"] = _picture(_accuracy, run, name)
-    plots["learning-rate.png"] = _picture(_line, run, "learning_rate", "Learning rate", "rate")
+            plots[f"accuracy-{name}"] = _picture(_accuracy, run, name)
+    plots["learning-rate"] = _picture(_line, run, "learning_rate", "Learning rate", "rate")
     if run.names("gradient_norm"):
-        plots["gradient-norm.png"] = _picture(_gradient, run)
-    plots["throughput.png"] = _picture(_line, run, "tokens_per_second", "Throughput", "tokens per second", True)
-    plots["data-wait.png"] = _picture(_wait, run)
+        plots["gradient-norm"] = _picture(_gradient, run)
+    plots["throughput"] = _picture(_line, run, "tokens_per_second", "Throughput", "tokens per second", True)
+    plots["data-wait"] = _picture(_wait, run)
     if run.names_ending("/target_fraction"):
-        plots["targets.png"] = _picture(_targets, run)
+        plots["targets"] = _picture(_targets, run)
     if any(run.last(name) for name in _TROUBLE):
-        plots["trouble.png"] = _picture(_trouble, run)
+        plots["trouble"] = _picture(_trouble, run)
     return plots
 
 
-def _picture(draw: Callable[..., None], *arguments: Any) -> bytes:
+def _picture(draw: Callable[..., None], *arguments: Any) -> Picture:
     # The figure is made without pyplot: no window system, no global state.
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -53,9 +53,7 @@ def _picture(draw: Callable[..., None], *arguments: Any) -> bytes:
     draw(axes, *arguments)
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=130, metadata={"Software": None})
-    return content.getvalue()
+    return picture_of(figure)
 
 
 def _bars(run: RunRecords, name: str, part: str) -> dict[str, float]:
@@ -76,7 +74,7 @@ def _loss(axes: Any, run: RunRecords, name: str) -> None:
         label="training",
     )  # fmt: skip
     if not few:
-        axes.plot(steps, _smooth(losses), color=TRAIN, linewidth=1.8, label="training, smoothed")
+        axes.plot(steps, smooth(losses), color=TRAIN, linewidth=1.8, label="training, smoothed")
     held_steps, held = run.series(f"validation/{key}")
     axes.plot(held_steps, held, "o-", color=HELD_OUT, markersize=4, linewidth=1.4, label="held out")
     for bar, loss in baselines.items():
@@ -116,7 +114,7 @@ def _accuracy(axes: Any, run: RunRecords, name: str) -> None:
         steps, values = run.series(metric)
         strategy = metric.removeprefix(f"{name}/accuracy").strip("/")
         axes.plot(
-            steps, _smooth(values), color=_PALETTE[number % len(_PALETTE)], linewidth=1.6,
+            steps, smooth(values), color=_PALETTE[number % len(_PALETTE)], linewidth=1.6,
             label=f"training, {strategy}" if strategy else "training",
         )  # fmt: skip
     steps, values = run.series(f"validation/{name}/accuracy")
@@ -177,7 +175,7 @@ def _trouble(axes: Any, run: RunRecords) -> None:
     _legend(axes)
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
+def smooth(values: np.ndarray) -> np.ndarray:
     """Centred running mean over about a thirtieth of the run; shorter at both ends, so nothing is made up."""
     half = len(values) // 60
     total = np.concatenate([[0.0], np.cumsum(values)])

@@ -45,13 +45,23 @@ def differences(config: Config) -> list[Difference]:
     ours = _filled(config)
     # the recipe is read with the run's tokenizer file: the one it names need not be on this machine
     file = f"model.tokenizer_file={json.dumps(ours.model.tokenizer_file)}"
-    published, here = _flat(_filled(load_config(f"{recipe}.yaml", [file]))), _flat(ours)
+    published, here = flat_config(load_config(f"{recipe}.yaml", [file])), _flat(ours)
     keys = dict.fromkeys([*here, *published])
     return [
         Difference(key, published.get(key), here.get(key))
         for key in keys
-        if published.get(key) != here.get(key) and not any(key == p or key.startswith(f"{p}.") for p in _PLACES)
+        if published.get(key) != here.get(key) and not is_place(key)
     ]
+
+
+def is_place(key: str) -> bool:
+    """Whether a key says where things are, not what they are."""
+    return any(key == place or key.startswith(f"{place}.") for place in _PLACES)
+
+
+def flat_config(config: Config) -> dict[str, Any]:
+    """Dotted key -> value of everything that a config decides, the sizes that its family gives included."""
+    return _flat(_filled(config))
 
 
 def _filled(config: Config) -> Config:

@@ -12,6 +12,7 @@ from pretrain.families.choice import choose
 from pretrain.families.published import parameter_count
 from pretrain.objectives import OBJECTIVES
 from pretrain.reporting.page import Page
+from pretrain.reporting.picture import Picture
 from pretrain.reporting.plots import plots_of
 from pretrain.reporting.recipe_diff import Difference, differences, plain, recipe_of
 from pretrain.runs.history import RunRecords
@@ -124,16 +125,17 @@ def write_report(
     pictures = {name: content for corpus in corpora for name, content in corpus.pictures.items()}
     folder = out.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (plots | pictures).items():
+    files = [path for name, plot in plots.items() for path in plot.write(folder, name)]
+    for name, content in pictures.items():
         write_atomic(folder / name, content)
     write_atomic(out, _page(run, figures, plots, corpora, environment).text().encode())
-    return figures | {"report": str(out), "plots": sorted(str(folder / name) for name in plots | pictures)}
+    return figures | {"report": str(out), "plots": sorted(map(str, [*files, *(folder / name for name in pictures)]))}
 
 
 def _page(
     run: RunRecords,
     figures: dict[str, Any],
-    plots: dict[str, bytes],
+    plots: dict[str, Picture],
     corpora: list[CorpusSection],
     environment: dict[str, Any],
 ) -> Page:
@@ -149,10 +151,10 @@ def _page(
     page.bullets(verdicts(figures))
     for name, objective in figures["objectives"].items():
         page.table(_baseline_rows(name, objective))
-    page.pictures({name: plot for name, plot in plots.items() if name.startswith(("loss-", "accuracy-"))})
+    page.pictures({name: plot.png for name, plot in plots.items() if name.startswith(("loss-", "accuracy-"))})
     page.heading("How it went")
     page.bullets(_course(figures, run))
-    page.pictures({name: plot for name, plot in plots.items() if not name.startswith(("loss-", "accuracy-"))})
+    page.pictures({name: plot.png for name, plot in plots.items() if not name.startswith(("loss-", "accuracy-"))})
     page.heading(f"What differs from the published recipe (configs/{recipe_of(run.config)}.yaml)")
     _differences(page, differences(run.config))
     for corpus in corpora:

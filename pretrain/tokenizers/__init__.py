@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from pretrain.errors import PolymeraseError, unknown_name
+from pretrain.plugins import plugins
 from pretrain.tokenizers.batch import TokenBatch, Tokenizer
 from pretrain.tokenizers.bpe import bpe
 from pretrain.tokenizers.bytes import ByteTokenizer
@@ -42,6 +43,7 @@ TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {
     "hyenadna": hyenadna,
     "bytes": ByteTokenizer,
 }
+TOKENIZERS |= plugins("tokenizers", TOKENIZERS)
 
 
 def build_tokenizer(name: str, **options: Any) -> Tokenizer:

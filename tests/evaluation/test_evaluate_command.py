@@ -123,8 +123,13 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
         (["RUN", "--fasta", "few.fa", "--sequences", "0"], "'0' is no number from 1 up"),
         (["RUN", "--embed", "few.fa", "--out", "few.fa/e.npz"], "few.fa/e.npz: few.fa is a file"),
         (["RUN", "--corpus", "few.fa"], "few.fa: expected the folder of a corpus, got a file"),
-        (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --pairs is required"),
+        (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --mutate --pairs is required"),
         (["few.fa", "--fasta", "few.fa"], "neither a run folder"),
+        (["RUN", "--fasta", "few.fa", "--out", "x"], "--out has no effect with --fasta, only with --embed or --vcf"),
+        (["RUN", "--pairs", "few.fa", "--strand", "both"], "--strand has no effect with --pairs, only with --vcf"),
+        (["RUN", "--fasta", "few.fa", "--window", "20"], "unless --too-long windows is said"),
+        (["RUN", "--mutate", "few.fa"], "--mutate needs --out FOLDER"),
+        (["RUN", "--mutate", "few.fa", "--out", "few.fa"], "--out few.fa: expected a folder, got a file"),
     ],
 )
 def test_wrong_input_is_one_line_that_says_what_to_do(tiny_run, tmp_path, monkeypatch, arguments, problem):
@@ -138,8 +143,8 @@ def test_wrong_input_is_one_line_that_says_what_to_do(tiny_run, tmp_path, monkey
 
 def test_proteins_are_refused_and_letters_that_models_do_not_know_are_counted(tiny_run, tmp_path):
     (tmp_path / "protein.fa").write_text(">one\nMKVLWQESPH\n")
-    for option in ("--fasta", "--embed"):
-        line = error_line("evaluate.py", tiny_run, option, tmp_path / "protein.fa", "--out", tmp_path / "out.npz")
+    for words in (["--fasta"], ["--out", tmp_path / "out.npz", "--embed"]):
+        line = error_line("evaluate.py", tiny_run, *words, tmp_path / "protein.fa")
         assert "protein.fa: 10 of 10 letters are no nucleotides" in line
     (tmp_path / "some.fa").write_text(">one\nACGURYACGU\n>two\nACGU\n")
     status, out, err = in_process("evaluate.py", tiny_run, "--fasta", tmp_path / "some.fa")

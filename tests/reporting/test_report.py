@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pretrain.config import check, load_config, save
-from pretrain.reporting.plots import _smooth, plots_of
+from pretrain.reporting.plots import plots_of, smooth
 from pretrain.reporting.recipe_diff import differences
 from pretrain.reporting.report import facts, verdicts
 from pretrain.runs.history import read_run, write_held_out
@@ -93,10 +93,10 @@ def test_a_run_without_baselines_gets_no_verdict_and_no_colour(written_run):
 def test_pictures_are_png_files_of_what_there_is(written_run):
     plots = plots_of(read_run(written_run))
     assert set(plots) == {
-        "loss-mlm.png", "accuracy-mlm.png", "learning-rate.png", "gradient-norm.png", "throughput.png", "data-wait.png",
-        "trouble.png",
+        "loss-mlm", "accuracy-mlm", "learning-rate", "gradient-norm", "throughput", "data-wait", "trouble"
     }  # fmt: skip
-    for content in plots.values():
+    for picture in plots.values():
+        content = picture.png
         assert content.startswith(b"\x89PNG")
         width, height = struct.unpack(">II", content[16:24])
         assert width > 800
@@ -150,10 +150,10 @@ def test_smoothing_keeps_the_mean_and_the_ends():
     import numpy as np
 
     values = np.random.default_rng(1).normal(size=240)
-    smooth = _smooth(values)
-    assert smooth[0] == pytest.approx(values[0])
-    assert smooth[-1] == pytest.approx(values[-1])
-    assert smooth[120] == pytest.approx(values[116:125].mean())
+    curve = smooth(values)
+    assert curve[0] == pytest.approx(values[0])
+    assert curve[-1] == pytest.approx(values[-1])
+    assert curve[120] == pytest.approx(values[116:125].mean())
 
 
 def test_a_folder_without_a_run_or_without_numbers_is_refused(tmp_path, written_run):
