@@ -31,7 +31,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory) -> dict[str, Path]:
-    """Small corpora of synthetic sequences: plain, other (another seed), single (one sequence), labelled, alleles,
+    """Small corpora of synthetic sequences: plain, other (another seed), single (one sequence), labeled, alleles,
     genome."""
     from tests.training import corpora as build
 
@@ -40,7 +40,7 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
         "plain": build.build_plain(folder),
         "other": build.build_plain(folder, seed=2, count=70),
         "single": build.build_plain(folder, seed=3, count=1, validation=0.0),
-        "labelled": build.build_labelled(folder),
+        "labelled": build.build_labeled(folder),
         "alleles": build.build_alleles(folder),
         "genome": build.build_genome(folder),
     }

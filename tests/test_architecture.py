@@ -79,7 +79,7 @@ def imports(path: Path) -> set[str]:
 
 MODULES = modules()
 IMPORTS = {module: imports(path) for module, path in MODULES}
-# travels in exported folders and imports its neighbours and transformers only
+# travels in exported folders and imports its neighbors and transformers only
 REMOTE = {module for module in IMPORTS if ".remote_code." in module}
 
 

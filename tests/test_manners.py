@@ -139,7 +139,7 @@ def test_what_nobody_foresaw_is_a_line_too_and_a_traceback_where_asked_for(capsy
         main()
 
 
-def test_colours_go_off_when_asked(monkeypatch):
+def test_colors_go_off_when_asked(monkeypatch):
     findings = [Finding("gpu", "ok", "one"), Finding("disk", "missing", "none", "buy one")]
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[" in render(findings, color=True)
@@ -148,7 +148,7 @@ def test_colours_go_off_when_asked(monkeypatch):
     assert "\x1b[" not in render(findings, color=True)
 
 
-def test_the_option_that_takes_colours_off_is_known():
+def test_the_option_that_takes_colors_off_is_known():
     words = [sys.executable, "-m", "pretrain", "doctor", "--no-color", "--help"]
     done = subprocess.run(
         words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=HANG_S, check=False

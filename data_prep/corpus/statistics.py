@@ -44,7 +44,7 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: dict(counts) for name, counts in merged.items()}
 
 
-def summarise(statistics: dict[str, Any]) -> dict[str, Any]:
+def summarize(statistics: dict[str, Any]) -> dict[str, Any]:
     """Summarize a split for the manifest: lengths, composition, types, structure, energies (kcal/mol)."""
     counts = sorted((int(length), rows) for length, rows in statistics["length"].items())
     lengths, rows = (np.array(column, np.int64) for column in (zip(*counts, strict=True) if counts else ((), ())))

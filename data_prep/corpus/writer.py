@@ -13,7 +13,7 @@ from data_prep.corpus.ragged import Ragged
 from data_prep.corpus.reader import Corpus
 from data_prep.corpus.sequences import check_structures
 from data_prep.corpus.staging import StagedFolder
-from data_prep.corpus.statistics import merge_statistics, shard_statistics, summarise
+from data_prep.corpus.statistics import merge_statistics, shard_statistics, summarize
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 
@@ -197,7 +197,7 @@ class SequenceWriter:
 
     def _describe(self, split: str) -> dict[str, Any]:
         shards = self._shards[split]
-        summary = summarise(merge_statistics([shard["statistics"] for shard in shards]))
+        summary = summarize(merge_statistics([shard["statistics"] for shard in shards]))
         return {**summary, "shards": [{key: shard[key] for key in ("file", "rows", "nucleotides")} for shard in shards]}
 
     def _column_types(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS fold (key BLOB PRIMARY KEY, mfe INTEGER, st
 
 
 class FoldCache:
-    """key: SHA-256 of parameters and normalised sequence. Use as a context manager.
+    """key: SHA-256 of parameters and normalized sequence. Use as a context manager.
 
     path: None for a cache that lives as long as the process.
     """

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from data_prep.errors import DataPrepError
 from data_prep.folding.cache import FoldCache
-from data_prep.folding.vienna import Fold, fold_chunk, is_foldable, normalise
+from data_prep.folding.vienna import Fold, fold_chunk, is_foldable, normalize
 from data_prep.runtime.executor import Workers
 
 CHUNK_SECONDS = 0.3  # short enough to be lost without regret, long enough to hide the traffic
@@ -49,13 +49,13 @@ def fold_shard(
         elif not is_foldable(sequence):
             counts["not_letters"] += 1
         else:
-            wanted[normalise(sequence)] = None
+            wanted[normalize(sequence)] = None
     advance(counts.total())
     folds = fold_distinct(list(wanted), workers, cache, advance)
     advance(len(sequences) - counts.total() - len(wanted))
 
-    # Rows that were not wanted have normalised forms that are no keys of `folds`.
-    labels = [folds.get(normalise(sequence)) for sequence in sequences]
+    # Rows that were not wanted have normalized forms that are no keys of `folds`.
+    labels = [folds.get(normalize(sequence)) for sequence in sequences]
     counts["folded"] = sum(label is not None for label in labels)
     if died := len(sequences) - counts.total():
         if died > 1 and not folds:  # no record kills alike: it is the workers that do not work
@@ -79,7 +79,7 @@ def fold_shard(
 def fold_distinct(
     sequences: list[bytes], workers: Workers, cache: FoldCache, advance: Callable[[int], object]
 ) -> dict[bytes, Fold]:
-    """Folds of distinct normalised sequences; those that killed their worker are absent."""
+    """Folds of distinct normalized sequences; those that killed their worker are absent."""
     known = cache.get(sequences)
     folds = {sequence: fold for sequence, fold in zip(sequences, known, strict=True) if fold}
     advance(len(folds))

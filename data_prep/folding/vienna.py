@@ -30,7 +30,7 @@ def parameters() -> dict[str, Any]:
     }
 
 
-def normalise(sequence: bytes) -> bytes:
+def normalize(sequence: bytes) -> bytes:
     """Upper case, T to U: the text that is folded and hashed."""
     return sequence.upper().replace(b"T", b"U")
 
@@ -41,7 +41,7 @@ def is_foldable(sequence: bytes) -> bool:
 
 
 def fold_chunk(sequences: list[bytes]) -> list[Fold]:
-    """Fold normalised sequences (runs in a worker)."""
+    """Fold normalized sequences (runs in a worker)."""
     import RNA
 
     folds = []

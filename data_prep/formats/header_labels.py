@@ -1,8 +1,8 @@
 """Labels in the headers of UTR-LM's training FASTA (recipes/utr_lm.md#headers).
 
-A header is `MFE|dot-bracket|source|species|normalised MFE`.
+A header is `MFE|dot-bracket|source|species|normalized MFE`.
 
-The normalised energy is not kept: objectives normalise by the statistics of the corpus. Its value 1e-9 says that the
+The normalized energy is not kept: objectives normalize by the statistics of the corpus. Its value 1e-9 says that the
 record has no energy.
 """
 
@@ -30,14 +30,14 @@ def utr_lm_labels(block: FastaBlock) -> HeaderLabels:
     lengths = block.sequences.lengths.tolist()
     for row, header in enumerate(block.headers.rows()):
         fields = header.strip().split(b"|")
-        energy, normalised = _number(fields[0]), _number(fields[-1])
-        if len(fields) != FIELDS or energy is None or normalised is None:
+        energy, normalized = _number(fields[0]), _number(fields[-1])
+        if len(fields) != FIELDS or energy is None or normalized is None:
             defects["header without the labels of UTR-LM"].append(row)
             fields = [b""] * FIELDS
         elif not _is_structure(fields[1], lengths[row]):
             defects["structure is not of this sequence"].append(row)
         columns["structure"].append(fields[1])
-        columns["mfe_kcal_per_mol"].append(None if normalised == NO_ENERGY else energy)
+        columns["mfe_kcal_per_mol"].append(None if normalized == NO_ENERGY else energy)
         columns["source"].append(b"|".join(fields[2:4]))
     return HeaderLabels(columns, {reason: rows for reason, rows in defects.items() if rows})
 

@@ -1,4 +1,4 @@
-"""Leakage of a corpus: of its own validation split, or of a labelled set in a file."""
+"""Leakage of a corpus: of its own validation split, or of a labeled set in a file."""
 
 import csv
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from data_prep.inspection.variants import density_of, spectrum_of
 
 POINTS = 20_000  # of a scatter plot
 STRIPS = 40  # contigs that are shown
-COLOURS = ("#33658a", "#f26419")  # train, validation
+COLORS = ("#33658a", "#f26419")  # train, validation
 
 
 def plots_of(corpus: Corpus) -> dict[str, bytes]:
@@ -49,10 +49,10 @@ def _lengths(axes: Any, corpus: Corpus) -> None:
     lengths = {split: corpus.split(split).lengths for split in corpus.splits}
     longest = max(int(values.max(initial=1)) for values in lengths.values())
     bins = np.geomspace(1, longest + 1, 60) if longest > 5000 else np.linspace(0, longest + 1, 60)
-    for (split, values), colour in zip(lengths.items(), COLOURS, strict=False):
+    for (split, values), color in zip(lengths.items(), COLORS, strict=False):
         if len(values):
             share = np.full(len(values), 1 / len(values))
-            axes.hist(values, bins, weights=share, histtype="step", color=colour, label=f"{split} ({len(values):,})")
+            axes.hist(values, bins, weights=share, histtype="step", color=color, label=f"{split} ({len(values):,})")
     if longest > 5000:
         axes.set_xscale("log")
     axes.set(xlabel="length (nt)", ylabel="share of sequences")
@@ -76,10 +76,10 @@ def _bars(axes: Any, corpus: Corpus, statistic: str, what: str, title: str) -> N
     counts = {split: corpus.manifest["splits"][split][statistic] for split in corpus.splits}
     names = list(dict.fromkeys(name for values in counts.values() for name in values))[:20]
     width = 0.8 / len(counts)
-    for number, ((split, values), colour) in enumerate(zip(counts.items(), COLOURS, strict=False)):
+    for number, ((split, values), color) in enumerate(zip(counts.items(), COLORS, strict=False)):
         total = sum(values.values()) or 1
         shares = [values.get(name, 0) / total for name in names]
-        axes.bar(np.arange(len(names)) + number * width, shares, width, label=split, color=colour)
+        axes.bar(np.arange(len(names)) + number * width, shares, width, label=split, color=color)
     axes.set_xticks(np.arange(len(names)) + 0.4 - width / 2, names)
     axes.set_ylabel(what)
     axes.set_title(title, loc="left")
@@ -93,25 +93,25 @@ def _legend(axes: Any) -> None:
 def _energies(axes: Any, corpus: Corpus) -> None:
     table = corpus.split("train")
     rows = np.unique(np.linspace(0, len(table) - 1, min(POINTS, len(table))).astype(np.int64))
-    axes.plot(table.lengths[rows], table.mfe_kcal_per_mol(rows), ".", markersize=2, alpha=0.4, color=COLOURS[0])
+    axes.plot(table.lengths[rows], table.mfe_kcal_per_mol(rows), ".", markersize=2, alpha=0.4, color=COLORS[0])
     axes.set(xlabel="length (nt)", ylabel="MFE (kcal/mol)", title=f"Minimum free energy ({len(rows):,} of train)")
 
 
 def _contigs(axes: Any, corpus: Corpus) -> None:
     contigs = corpus.manifest["contigs"][:STRIPS]
     density = [1000 * contig["variants"] / max(1, contig["bases"]) for contig in contigs]
-    axes.bar([contig["name"] for contig in contigs], density, color=COLOURS[0])
+    axes.bar([contig["name"] for contig in contigs], density, color=COLORS[0])
     axes.tick_params(axis="x", rotation=90)
     axes.set(ylabel="variants per 1,000 bases", title="Variant density by contig")
 
 
 def _density(axes: Any, corpus: Corpus) -> None:
-    """Variants per 1,000 known bases along the contigs: a line for one, a strip of colour for each of several."""
+    """Variants per 1,000 known bases along the contigs: a line for one, a strip of color for each of several."""
     found = density_of(corpus)[:STRIPS]
     megabases = found[0].width / 1e6
     if len(found) == 1:
         per_kb = 1000 * found[0].counts / np.maximum(1, found[0].known)
-        axes.step((np.arange(len(per_kb)) + 0.5) * megabases, per_kb, where="mid", color=COLOURS[0])
+        axes.step((np.arange(len(per_kb)) + 0.5) * megabases, per_kb, where="mid", color=COLORS[0])
         axes.set(ylabel="variants per 1,000 bases", ylim=(0, None))
     else:
         strips = np.full((len(found), max(len(density.counts) for density in found)), np.nan)
@@ -130,7 +130,7 @@ def _density(axes: Any, corpus: Corpus) -> None:
 
 def _spectrum(axes: Any, corpus: Corpus) -> None:
     frequencies = spectrum_of(corpus)
-    axes.hist(frequencies, np.linspace(0, 1, 51), color=COLOURS[0])
+    axes.hist(frequencies, np.linspace(0, 1, 51), color=COLORS[0])
     axes.set_yscale("log", nonpositive="clip")
     axes.set(xlabel="frequency of the alleles that are not the reference", ylabel="variants")
     axes.set_title(f"Frequency spectrum ({len(frequencies):,} variants)", loc="left")

@@ -5,12 +5,12 @@ from itertools import groupby
 
 from data_prep.corpus.tally import Tally
 from data_prep.errors import shown
-from data_prep.motifs.normalise import expand, spellings
+from data_prep.motifs.normalize import expand, spellings
 from data_prep.motifs.read import SOURCE_LINE, RawMotif
 from data_prep.runtime.console import warn
 
 
-def normalised_motifs(
+def normalized_motifs(
     raw: Iterable[RawMotif], tally: Tally, *, min_length: int, max_length: int | None, max_expansion: int
 ) -> dict[str, list[str]]:
     """Distinct motifs with the sources that have them, in the order of the sources' first motif.
@@ -49,9 +49,9 @@ def normalised_motifs(
 
 def list_text(motifs: dict[str, list[str]], comments: Iterable[str] = ()) -> str:
     """Motifs below the name of their source (`A+B` for those of both), by length, then by letters."""
-    labelled = sorted(("+".join(names), len(motif), motif) for motif, names in motifs.items())
+    labeled = sorted(("+".join(names), len(motif), motif) for motif, names in motifs.items())
     lines = [f"# {comment}" for comment in comments]
-    for label, group in groupby(labelled, key=lambda entry: entry[0]):
+    for label, group in groupby(labeled, key=lambda entry: entry[0]):
         lines.append(f"{SOURCE_LINE}{label}")
         lines += [motif for _, _, motif in group]
     return "\n".join(lines) + "\n"

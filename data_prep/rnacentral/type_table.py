@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.filters.dedup import sequence_keys
 from data_prep.formats.text import numbered_lines
-from data_prep.rnacentral.types import normalised_type
+from data_prep.rnacentral.types import normalized_type
 from data_prep.runtime.console import progress
 
 URS = re.compile(rb"URS([0-9A-F]{10})(?:[_/](\d{1,8}))?")
@@ -185,7 +185,7 @@ def _empty() -> _Votes:
 
 def _number(kind: bytes, names: list[str], path: str | Path) -> int:
     """The number of a type; types that differ in underscores only are one."""
-    name = normalised_type(kind.decode("utf-8", "replace"))
+    name = normalized_type(kind.decode("utf-8", "replace"))
     if name in names:
         return names.index(name)
     if len(names) == MOST_TYPES:

@@ -21,7 +21,7 @@ URS = re.compile(rb"URS[0-9A-F]{10}(?:[_/](\d+))?")
 COUNTED = re.compile(r"(.+?) (?:found )?(?:from|in) [\d,]+ species")
 
 
-def normalised_type(name: str) -> str:
+def normalized_type(name: str) -> str:
     """`SRP_RNA` and `SRP RNA` to `SRPRNA`."""
     return re.sub(r"[\s_]", "", name)
 
@@ -56,7 +56,7 @@ def type_in_words(description: str) -> str | None:
 
 
 def _known(name: str) -> str | None:
-    return KNOWN.get(normalised_type(name).lower())
+    return KNOWN.get(normalized_type(name).lower())
 
 
 def _known_word(word: str) -> str | None:

@@ -35,7 +35,7 @@ SHARE_WITH_N = 0.03  # of the molecules, as low-quality reads would have
 
 def sample_molecule(seed: int, index: int) -> tuple[str, RnaSegment]:
     """Molecule `index` of the sample `seed`: its type and its piece. A pure function of the two numbers."""
-    # A text seed is hashed by `random`, so neighbouring indices share nothing; its draws are stable across versions.
+    # A text seed is hashed by `random`, so neighboring indices share nothing; its draws are stable across versions.
     rng = random.Random(f"{seed}/{index}")
     name = rng.choice(list(TYPES))
     molecule = TYPES[name](rng)

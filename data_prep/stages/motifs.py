@@ -1,4 +1,4 @@
-"""Validate and normalise motif lists, tell how much of a corpus they cover, or mine over-represented k-mers.
+"""Validate and normalize motif lists, tell how much of a corpus they cover, or mine over-represented k-mers.
 
 Reads ATtRACT's table (any table with a column Motif or Sequence), matrices (MEME, STREME, JASPAR, CISBP, HOMER,
 TRANSFAC), FASTA of motifs, and plain lists (SpliceAid, Statistics, lists of this program). A matrix becomes its
@@ -23,7 +23,7 @@ from data_prep.corpus.files import write_atomic
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.motifs.coverage import coverage
-from data_prep.motifs.listing import list_text, normalised_motifs
+from data_prep.motifs.listing import list_text, normalized_motifs
 from data_prep.motifs.mining import LONGEST, MinedMotif, mine
 from data_prep.motifs.read import read_motifs
 from data_prep.runtime.console import print_filters
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataPrepError("give motif files, or a corpus to --mine")
     tally = Tally()
     raw = chain.from_iterable(read_motifs(file, args.min_probability) for file in args.files)
-    motifs = normalised_motifs(
+    motifs = normalized_motifs(
         raw, tally, min_length=args.min_length, max_length=args.max_length, max_expansion=args.max_expansion
     )
     comments = []

@@ -3,7 +3,7 @@
 Structured RNAs (--kind sequences): six types with their own architecture and short motifs; `structure` is the planted
 one. More than half of the nucleotides are paired, nearly all with a partner farther away than any chain of counts sees,
 at the same place in all molecules of a type; letters are drawn anew for each, so no two are relatives. What there is to
-learn is pairing: a model that has learned it predicts hidden letters that neither neighbours nor relatives tell.
+learn is pairing: a model that has learned it predicts hidden letters that neither neighbors nor relatives tell.
 
 A population on its genome (--kind allele-frequencies): repeats, stretches of other composition, variants that are
 mostly rare and like CpG sites; built by the stage allele-frequencies, with the last tenth (chr2) held out.

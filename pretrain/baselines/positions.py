@@ -13,7 +13,7 @@ from pretrain.objectives import Objective, ObjectiveContext
 from pretrain.tokenizers import Tokenizer
 
 _REACH = 3  # letters looked at on each side
-_PRIOR = 2.0  # observations that the next smaller neighbourhood counts for
+_PRIOR = 2.0  # observations that the next smaller neighborhood counts for
 _TARGETS = 2_000_000  # training targets that are counted
 
 
@@ -33,7 +33,7 @@ class PositionBaselines:
         sequences: int,
     ):
         self._name, self._table = name, LetterTable(tokenizer)
-        seen, classes = read_targets(name, train, self._neighbourhoods, _TARGETS)
+        seen, classes = read_targets(name, train, self._neighborhoods, _TARGETS)
         target = np.concatenate(classes) if classes else np.zeros(0, np.int64)
         around = np.concatenate(seen) if seen else np.zeros((0, 2 * _REACH + 1), np.uint8)
         self._size = int(target.max(initial=0)) + 1
@@ -64,7 +64,7 @@ class PositionBaselines:
     def losses(self, batch: MicroBatch) -> dict[str, np.ndarray]:
         """Return name -> loss in nats (M,) of each target of a held-out micro-batch. ``constant`` first."""
         target = batch.targets[self._name]["target"].numpy()
-        around = self._neighbourhoods(batch)
+        around = self._neighborhoods(batch)
         names = ["constant", "given_letter", *(f"given_{width}_neighbors" for width in range(1, _REACH + 1))]
         known = target < self._size
         result = {}
@@ -74,7 +74,7 @@ class PositionBaselines:
             result[name] = -np.log(np.where(known, chance, 1e-6))  # a class that no training target has
         return result
 
-    def _neighbourhoods(self, batch: MicroBatch) -> np.ndarray:
+    def _neighborhoods(self, batch: MicroBatch) -> np.ndarray:
         """Letters seen around each target, uint8 (M, 2 * REACH + 1), its own in the middle."""
         ids, offsets = batch.packed.input_ids.numpy(), batch.packed.cu_seqlens.numpy().astype(np.int64)
         letters, place, _ = layout(ids, offsets, self._table)

@@ -14,7 +14,7 @@ from pretrain.config import Config
 from pretrain.families.choice import choose
 from pretrain.planning.costs import flops_per_token
 
-UTILISATION = (
+UTILIZATION = (
     "tokens/s x FLOPs per token / peak FLOP/s; FLOPs per token = 3 x (L x (2 x (4 D^2 + 2 D F) + 4 T D) + "
     "selected x 2 D (D + V)), T the mean over tokens of their sequence's length; no padding"
 )
@@ -61,7 +61,7 @@ def compare(
         "rounds": len(rounds),
         "rounds_asked": course.steps,
         "warmup": warm,
-        "model_flops_utilisation": UTILISATION,
+        "model_flops_utilisation": UTILIZATION,
     }
     return {**counted, **results, **_ratios(results), **operations}
 

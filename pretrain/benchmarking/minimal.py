@@ -34,7 +34,7 @@ class Block(nn.Module):
 
 
 class MinimalBert(nn.Module):
-    """Learned positions, post-LN, tied output head on the labelled positions. forward returns the mean loss."""
+    """Learned positions, post-LN, tied output head on the labeled positions. forward returns the mean loss."""
 
     def __init__(self, s: Any):
         super().__init__()

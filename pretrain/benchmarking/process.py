@@ -202,6 +202,6 @@ class _Stepper:
         return describe(self._dist_context.device)
 
     def peak(self) -> dict[str, Any]:
-        """What utilisation is a share of."""
+        """What utilization is a share of."""
         flops, source = peak_flops(self._dist_context.device, _DTYPES[self._precision])
         return {"flops_per_second": flops, "source": source}

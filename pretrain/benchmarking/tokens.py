@@ -22,7 +22,7 @@ OTHERS, WANTED = ("gpn", "hyenadna", "bytes", "methylbert", "codon", "kmer6_nono
 BPE_TOKENS = 1024
 
 
-def tokenisation_rows(scratch: Path) -> list[dict[str, Any]]:
+def tokenization_rows(scratch: Path) -> list[dict[str, Any]]:
     """Measure MB of sequence per CPU second to a whole TokenBatch (ids, offsets, maskable).
 
     A BPE file is written to ``scratch``.

@@ -101,9 +101,9 @@ def _corpus_stages(words: list[str]) -> int:
     """Stages of data_prep and tokenizers beside their peers; figures are in docs/corpora.md."""
     from data_prep.benchmarks import BENCHMARKS
     from data_prep.benchmarks.rows import hardware, table
-    from pretrain.benchmarking.tokens import tokenisation_rows
+    from pretrain.benchmarking.tokens import tokenization_rows
 
-    benchmarks = {**BENCHMARKS, "tokens": tokenisation_rows}
+    benchmarks = {**BENCHMARKS, "tokens": tokenization_rows}
     about = "Measure stages of data preparation and tokenizers beside their peers."
     stages = Parser(program("benchmark") + " data --corpus-stages", about, EXAMPLE)
     stages.add_argument("only", nargs="*", metavar="STAGE", help=f"{', '.join(benchmarks)} (default: all)")

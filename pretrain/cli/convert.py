@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--without-tokenizer", action="store_true",
         help="rows stand for other tokens than the family's: convert the weights alone",
     )  # fmt: skip
-    result.add_argument("--license", metavar="ID", help="licence id for the card (default: what the release states)")
+    result.add_argument("--license", metavar="ID", help="license id for the card (default: what the release states)")
     return result
 
 

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--kind", choices=("mlm", "encoder"), default="mlm", help="with output head (default), or the base class alone"
     )
-    result.add_argument("--license", default="unknown", metavar="ID", help="licence id for the card (default: unknown)")
+    result.add_argument("--license", default="unknown", metavar="ID", help="license id for the card (default: unknown)")
     return result
 
 
@@ -71,7 +71,7 @@ def _export(args: argparse.Namespace) -> None:
     course = _course(run_dir, about["step"])
     facts = CardFacts(
         origin=f"Trained by the run {run_dir.resolve().name}, step {about['step']:,}.",
-        licence=args.license,
+        license=args.license,
         table={
             "step": about["step"],
             "objectives": ", ".join(config.objectives.active()),

@@ -81,31 +81,31 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         raise PolymeraseError(f"--folds {args.folds}: cross-validation takes two or more")
     if not 1 <= args.kmer <= 6:
         raise PolymeraseError(f"--kmer {args.kmer}: counts are made of 1 to 6 letters")
-    ids, sequences, texts, unlabelled = _read(args)
+    ids, sequences, texts, unlabeled = _read(args)
     letters = odd_letters(args.table, sequences)
     model = load_model(args.model, args.step)
     numbered = [str(row) for row in range(len(ids))]
     kept, sequences, left_out = fit(model, args.table, numbered, sequences, args.too_long)
-    left_out |= {"without a label": unlabelled} if unlabelled else {}
+    left_out |= {"without a label": unlabeled} if unlabeled else {}
     rows = [int(row) for row in kept]
-    labelled = as_task(
+    labeled = as_task(
         args.table, [ids[row] for row in rows], sequences, [texts[row] for row in rows], args.task, args.folds
     )
     twin = random_twin(model, args.seed)
     features = {
-        "model": embed(model, labelled.ids, sequences, args.pool, args.layer).values,
-        "random weights": embed(twin, labelled.ids, sequences, args.pool, args.layer).values,
+        "model": embed(model, labeled.ids, sequences, args.pool, args.layer).values,
+        "random weights": embed(twin, labeled.ids, sequences, args.pool, args.layer).values,
         f"{args.kmer}-mer counts": kmer_shares(sequences, args.kmer),
     }
-    results = {name: probe(values, labelled, args.folds, args.seed) for name, values in features.items()}
+    results = {name: probe(values, labeled, args.folds, args.seed) for name, values in features.items()}
     if args.tune:
-        results |= _tuned(args, model, twin, labelled)
+        results |= _tuned(args, model, twin, labeled)
     return {
         "model": args.model,
         **({} if args.step is None else {"step": args.step}),
         "table": args.table,
-        "task": "classification" if labelled.is_classification else "regression",
-        "classes": list(labelled.classes),
+        "task": "classification" if labeled.is_classification else "regression",
+        "classes": list(labeled.classes),
         "rows": len(rows),
         "left_out": left_out,
         **letters,
@@ -114,7 +114,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _tuned(args: argparse.Namespace, model: Any, twin: Any, labelled: Any) -> dict[str, Any]:
+def _tuned(args: argparse.Namespace, model: Any, twin: Any, labeled: Any) -> dict[str, Any]:
     """The rows of --tune."""
     from pretrain.evaluation.probing.tuning import Tuning, tune
 
@@ -123,9 +123,9 @@ def _tuned(args: argparse.Namespace, model: Any, twin: Any, labelled: Any) -> di
     head = args.head or model.family.fine_tuning_head
     frozen, trained = (Tuning(head, args.epochs, args.lr, args.batch, frozen) for frozen in (True, False))
     return {
-        f"model, {head} head": tune(model, labelled, frozen, args.folds, args.seed),
-        "model, fine-tuned": tune(model, labelled, trained, args.folds, args.seed),
-        "random, fine-tuned": tune(twin, labelled, trained, args.folds, args.seed),
+        f"model, {head} head": tune(model, labeled, frozen, args.folds, args.seed),
+        "model, fine-tuned": tune(model, labeled, trained, args.folds, args.seed),
+        "random, fine-tuned": tune(twin, labeled, trained, args.folds, args.seed),
     }
 
 
@@ -138,8 +138,8 @@ def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str], int]:
 
     path = Path(args.table)
     if is_table(path):
-        ids, rows, texts, unlabelled = read_columns(path, args.sequence, args.label)
-        return ids, Ragged.from_rows(rows), texts, unlabelled
+        ids, rows, texts, unlabeled = read_columns(path, args.sequence, args.label)
+        return ids, Ragged.from_rows(rows), texts, unlabeled
     ids, headers, sequences = read_records(path)
     return ids, sequences, labels_of_headers(args.table, headers, args.label), 0
 

@@ -48,7 +48,7 @@ class Sampling(Section):
     # intervals: one around each named interval (HyenaDNA). documents: whole contigs, cut where they are too long (Evo).
     draw: Literal["uniform", "cut_and_sample", "chunks", "regions", "intervals", "documents"] = "uniform"
     shortest: Positive | None = None  # cut_and_sample, documents: bases of the shortest window (5, 1)
-    overlap: Count | None = None  # chunks: bases that neighbours share (50)
+    overlap: Count | None = None  # chunks: bases that neighbors share (50)
     step: Positive | None = None  # regions: bases from one window to the next (half a window)
     regions: str | None = None  # regions, intervals: name of the set of intervals in the corpus (balanced, intervals)
     random_start: bool = False  # chunks: begin anywhere in the overlap; intervals: anywhere in one that is too long
@@ -190,7 +190,7 @@ class Batch(Section):
         None  # pairing-bias models: bound on the sum of squared lengths (memory of the scores)
     )
     accumulation: Positive = 1
-    # Micro-batches of one optimiser step over all ranks. Default: accumulation x ranks of the first start; a resumed
+    # Micro-batches of one optimizer step over all ranks. Default: accumulation x ranks of the first start; a resumed
     # run keeps it, so that the global batches stay the same on any number of GPUs.
     micro_batches_per_step: Positive | None = None
 

@@ -146,8 +146,8 @@ class SequenceSource:
         if not self._table.has("structure"):
             return Ragged(np.zeros(0, np.uint8), np.zeros(len(rows) + 1, np.int64))
         structure = self._table.gather_text("structure", rows)
-        labelled = np.diff(structure.offsets) > 0
-        return slices(structure, np.where(labelled, start, 0), np.where(labelled, kept, 0))
+        labeled = np.diff(structure.offsets) > 0
+        return slices(structure, np.where(labeled, start, 0), np.where(labeled, kept, 0))
 
     def _mfe(self, rows: np.ndarray) -> np.ndarray:
         if not self._table.has("mfe_kcal_per_mol"):

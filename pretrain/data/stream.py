@@ -59,7 +59,7 @@ class SampleStream:
         return Samples(corpus, epoch, index)
 
     def _block(self, block: int) -> Samples:
-        """The samples of a whole block: neighbours are wanted next, and many cost hardly more than a few."""
+        """The samples of a whole block: neighbors are wanted next, and many cost hardly more than a few."""
         if len(self.sizes) == 1:
             corpus = np.zeros(_BLOCK, np.int64)
             count = block * _BLOCK + np.arange(_BLOCK)

@@ -22,7 +22,7 @@ from pretrain.tokenizers import Measured
 from pretrain.tokenizers.batch import CountsTokens
 
 FOLDER = "token_lengths"
-_LETTERS = 1 << 21  # tokenised at a time
+_LETTERS = 1 << 21  # tokenized at a time
 
 
 def token_lengths(corpus: Corpus, split: str, table: SequenceTable, tokenizer: CountsTokens) -> np.ndarray:

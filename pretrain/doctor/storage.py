@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pretrain.doctor.finding import Finding
 
-_LITTLE_DISK = 20 * 2**30  # two checkpoints of a base model with their optimiser take 2 GiB, corpora up to 50
+_LITTLE_DISK = 20 * 2**30  # two checkpoints of a base model with their optimizer take 2 GiB, corpora up to 50
 _LITTLE_SHARED_MEMORY = 2**30
 _SERVER_PATIENCE_S = "5"
 

@@ -26,7 +26,7 @@ class CardFacts:
 
     Attributes:
         origin: one sentence on the origin of the weights.
-        licence: a license id of the hub, ``unknown`` if nobody said.
+        license: a license id of the hub, ``unknown`` if nobody said.
         table: rows for the card.
         notes: sentences a user must know.
         corpora: name -> fingerprint of the training corpora.
@@ -36,7 +36,7 @@ class CardFacts:
     """
 
     origin: str
-    licence: str = "unknown"
+    license: str = "unknown"
     table: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     corpora: Mapping[str, str] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def _front_matter(name: str, family: Family, settings: ModelSettings, facts: Car
     task, objective = ("text-generation", "causal-lm") if causal else ("fill-mask", "masked-language-model")
     matter: dict[str, object] = {
         "library_name": "transformers",
-        "license": facts.licence,
+        "license": facts.license,
         "pipeline_tag": task,
         "tags": ["biology", family.molecule, objective, family.name, "polymerase"],
     }

@@ -29,7 +29,7 @@ def source_rows(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[dic
             "source": str(source.get("url") or source.get("name", "?")),
             "release": str(source.get("release") or "-"),
             "sha256": str(source.get("sha256", "-"))[:16],
-            "licence": terms_of(str(source.get("url") or "")),
+            "license": terms_of(str(source.get("url") or "")),
         }
         for corpus, sources in corpora.items()
         for source in sources

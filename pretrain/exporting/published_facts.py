@@ -14,13 +14,13 @@ from pretrain.importing.training_facts import Fact
 _WANTED = ("num_updates", "epoch", "val_loss", "best", "lr", "max_tokens", "update_freq", "dropout", "seed")
 
 
-def published_facts(source: ImportedFile, imported: Imported, licence: str | None = None) -> CardFacts:
+def published_facts(source: ImportedFile, imported: Imported, license: str | None = None) -> CardFacts:
     """Return origin, checksum, training facts found in the file, and what a user must know.
 
     Args:
         source: the file.
         imported: the model in it.
-        licence: license id of the hub; by default what the release states for its weights.
+        license: license id of the hub; by default what the release states for its weights.
     """
     family = imported.family
     training = {name: value for name, value in sorted(source.facts.items()) if name.split(".")[-1] in _WANTED}
@@ -31,7 +31,7 @@ def published_facts(source: ImportedFile, imported: Imported, licence: str | Non
     }
     return CardFacts(
         origin=f"Converted from {source.path.name} ({imported.layout} layout).",
-        licence=licence or family.licence,
+        license=license or family.license,
         table=table,
         notes=(*conversion_notes(family, imported.layout, imported.state), *family.notes),
     )

@@ -74,7 +74,7 @@ DNABERT2 = Family(
     hugging_face=replace(OWN_FORMS["transformer"], names={"type_vocab_size": ("segment_rows",)}),
     unused_parameters=590_592,
     unused_shapes=bert_pooler,
-    licence="apache-2.0",
+    license="apache-2.0",
     paper=Paper(
         "zhou2024dnabert2",
         "Zhou and others",

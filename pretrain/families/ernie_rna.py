@@ -99,7 +99,7 @@ ERNIE_RNA = Family(
     unused_shapes=_unused,
     recipe_file="ernie",
     recipe_ranks=24,
-    licence="mit",
+    license="mit",
     paper=Paper(
         "yin2025ernierna",
         "Yin and others",

@@ -98,7 +98,7 @@ def _evo1(name: str, max_tokens: int, rope_scaling: RopeScaling | None) -> Famil
         upstream=EVO1_KEYS,
         hugging_face=replace(OWN_FORMS["striped_hyena"], extra_fields=("state_size",), names=_CONFIG_NAMES),
         more_sizes=_attending,
-        licence="apache-2.0",
+        license="apache-2.0",
         paper=_PAPER,
         notes=("A sequence begins with the byte 0; case is kept.",),
         molecule="dna",

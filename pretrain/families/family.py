@@ -99,7 +99,7 @@ class Family:
         vocabulary_files: those beside published weights that tell the truth.
         recipe_file: its file under ``configs`` without ``.yaml``, where that is not its name.
         recipe_ranks: GPUs on which the batch of that file makes the published step; None where that is not stated.
-        licence: id that the release states for its weights.
+        license: id that the release states for its weights.
         paper: what its users cite.
         notes: what every user of its models must know.
         molecule: what its letters are.
@@ -125,7 +125,7 @@ class Family:
     tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
     recipe_file: str | None = None
     recipe_ranks: int | None = None
-    licence: str = "unknown"
+    license: str = "unknown"
     paper: Paper | None = None
     notes: tuple[str, ...] = ()
     molecule: Literal["rna", "dna"] = "rna"

@@ -131,7 +131,7 @@ def _gpn(name: str, settings: ConvNetSettings, keys: KeyLayout, parameters: int,
         parameters=parameters,
         upstream=keys,
         hugging_face=form,
-        licence="mit",
+        license="mit",
         paper=paper,
         notes=(
             "Windows of 512 nucleotides without special tokens; every letter but A, C, G and T is [UNK].",

@@ -133,7 +133,7 @@ def _helm(name: str, causal: bool) -> Family:
         ports=(LIGHTNING_KEYS,),
         hugging_face=GPT2_FORM if causal else replace(untied(OWN_FORMS["transformer"]), names={}),
         more_sizes=_positions,
-        licence="other",
+        license="other",
         paper=Paper(
             "yazdanijahromi2025helm",
             "Yazdani-Jahromi and others",

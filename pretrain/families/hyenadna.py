@@ -13,7 +13,7 @@ Where sources disagree, and what we follow:
 * The embedding has 16 rows for 12 tokens. A config.json says 12, the tensors 16.
 * A config.json of the hub says that the head is not tied. It was in training, and the stored copy must be equal.
 * A file does not say how long the filter is, on which every value depends: ``max_seq_len`` of its config.json does.
-* Licence of the weights: the hub's cards say BSD-3-Clause, the code is under Apache-2.0.
+* License of the weights: the hub's cards say BSD-3-Clause, the code is under Apache-2.0.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _hyenadna(name: str, layers: int, width: int, max_tokens: int, parameters: i
             names=_CONFIG_NAMES,
             unread=("vocab_size",),
         ),
-        licence="bsd-3-clause",
+        license="bsd-3-clause",
         paper=_PAPER,
         notes=(
             "Letters are case-sensitive in texts, as in the release: give upper case, or every letter is [UNK].",

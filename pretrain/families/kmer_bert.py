@@ -3,7 +3,7 @@
 Defects of the program that are not reproduced: rows of 510 k-mers or more get a second [CLS] and [SEP] inside; a hyphen
 splits a k-mer in several [UNK]; embeddings of long sequences begin with [UNK] and end with [CLS]; a row without k-mers
 is an IndexError and a batch without masked ones a NaN; one update more than asked for, with rate 0; the default masking
-probability of 0.15 per centre hides 62 % of 6-mers (here ``rate`` is always the share, rate / k the probability).
+probability of 0.15 per center hides 62 % of 6-mers (here ``rate`` is always the share, rate / k the probability).
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ UPSTREAM_KEYS = KeyLayout(
 def kmer_bert(name: str, k: int, **facts: Any) -> Family:
     """Build the family ``name`` over k-mers: 4^k + 5 tokens, everything else BERT-base.
 
-    ``facts``: licence, paper, molecule.
+    ``facts``: license, paper, molecule.
     """
     return Family(
         name=name,

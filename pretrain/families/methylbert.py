@@ -49,7 +49,7 @@ def _methylbert(name: str, layers: int) -> Family:
             keys=BERT_KEYS,
             constants={"tie_word_embeddings": True},
         ),
-        licence="unknown",
+        license="unknown",
         paper=Paper(
             "jeong2025methylbert",
             "Jeong and others",

@@ -65,7 +65,7 @@ MUTBERT = Family(
     upstream=KEYS,
     hugging_face=replace(OWN_FORMS["transformer"], constants={"pooler_type": "mean"}),
     unused_shapes=bert_pooler,
-    licence="mit",
+    license="mit",
     paper=Paper(
         "long2025mutbert",
         "Long and Su and Xiong and Zhang",

@@ -67,7 +67,7 @@ PAPER = Paper(
 )
 NON_COMMERCIAL = (
     "The released weights are licensed CC-BY-NC-SA 4.0: no commercial use, and models trained on from them carry the "
-    "same licence."
+    "same license."
 )
 
 _V1 = TransformerSettings(
@@ -131,7 +131,7 @@ def _nt(version: str, size: str) -> Family:
         parameters=parameters,
         upstream=V1_KEYS if first else V2_KEYS,
         hugging_face=NATIVE_FORM if first else replace(untied(OWN_FORMS["transformer"]), names={}),
-        licence="cc-by-nc-sa-4.0",
+        license="cc-by-nc-sa-4.0",
         paper=PAPER,
         notes=(NON_COMMERCIAL,),
         molecule="dna",

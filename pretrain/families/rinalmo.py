@@ -102,7 +102,7 @@ def _rinalmo(size: str) -> Family:
         upstream=UPSTREAM_KEYS,
         ports=(UNFUSED_KEYS,),
         hugging_face=replace(untied(OWN_FORMS["transformer"]), names={}),
-        licence="cc-by-4.0",
+        license="cc-by-4.0",
         paper=Paper(
             "penic2025rinalmo",
             "Penić and others",

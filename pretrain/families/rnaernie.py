@@ -21,7 +21,7 @@ Where sources disagree, and what we follow:
   optional head ``rna_type``.
 * The ad-hoc variant (28-way classifier, loss weight 1 in code, 0.1 in its README: ``objectives.rna_type.weight``) finds
   [CLS] rows by position 512 and gives unknown types the class -6. Here they are found by sequence, and have no target.
-* Optimisation: repository defaults and the paper's numbers differ in almost every item; see configs/rnaernie.yaml.
+* Optimization: repository defaults and the paper's numbers differ in almost every item; see configs/rnaernie.yaml.
 """
 
 from pretrain.families.bert_keys import BERT_KEYS, bert_pooler, under_another_name
@@ -97,7 +97,7 @@ RNAERNIE = Family(
         constants={"tie_word_embeddings": True},
     ),
     unused_shapes=bert_pooler,
-    licence="mit",
+    license="mit",
     paper=Paper(
         "wang2024rnaernie",
         "Wang and others",

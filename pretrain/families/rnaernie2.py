@@ -8,7 +8,7 @@ What is uncertain, and what we follow:
 * The released trainer masks single tokens only; its motif and span functions exist and are never called, and the span
   function labels just the last token of each span. Random replacements come from all 11 ids, special tokens included
   (``quirks``). The published weights have no pooler.
-* The pad row is zero at initialisation (transformers' own class), and a looked-up pad id gets no gradient.
+* The pad row is zero at initialization (transformers' own class), and a looked-up pad id gets no gradient.
 """
 
 from pretrain.families.bert_keys import BERT_KEYS, bert_pooler

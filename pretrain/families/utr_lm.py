@@ -9,7 +9,7 @@ Where sources disagree, and what we follow:
   ESM's constant 0.15 * 0.8 all the same, in training and in evaluation (factor 0.88 without masks).
 * Structure labels are shifted by one column in the code: the token of nucleotide j learns the symbol of nucleotide j+1.
   Default here is aligned; ``objectives.structure.label_shift: -1`` is upstream. **Published structure heads must be
-  read one column to the left.** Labelled positions: all in the code, masked ones only according to the paper's card.
+  read one column to the left.** Labeled positions: all in the code, masked ones only according to the paper's card.
 * Total loss is the weighted sum (a port takes the mean). Dropout is 0 (a port: 0.1). The norm in the output head has
   eps 1e-5 (a port: 1e-12).
 * The contact head (97 parameters) never got a gradient: its published weights are random numbers. Not used.

@@ -7,9 +7,9 @@ Where sources disagree, and what we follow:
 * Padding: upstream's fine-tuning adds the raw 0/1 mask to the scores (padding keeps a share of e^-1), its pretraining
   passes no mask. There is no padding here at all, so parity with upstream holds for unpadded rows.
 * Vocabulary order is A, U, C, G, not alphabetical; the vocabulary of multimolecule's port is another one.
-* Masked share: "15 %" is nominal, centres drawn with p = 0.15 / k give 14.1 % (k=6) to 14.3 % (k=3).
+* Masked share: "15 %" is nominal, centers drawn with p = 0.15 / k give 14.1 % (k=6) to 14.3 % (k=3).
 * Random replacements are drawn from all ids, special tokens included, and the loss is a mean per micro-batch: quirks.
-* Initialisation draws the pad row like every other row.
+* Initialization draws the pad row like every other row.
 * The repository has no pretraining code; sizes and steps are second-hand (200,000 steps against the "12w" = 120,000 in
   the released folder's name). The pooler in the files was never trained.
 * Longest input of the 4-mer model: a card says about 515 nt; 512 ids hold 510 k-mers, so 510 + k - 1 nt (513).
@@ -29,5 +29,5 @@ _PAPER = Paper(
 )
 
 UTRBERT = tuple(
-    kmer_bert(f"utrbert_{k}mer", k, licence="cc-by-4.0", recipe_ranks=4, paper=_PAPER) for k in (3, 4, 5, 6)
+    kmer_bert(f"utrbert_{k}mer", k, license="cc-by-4.0", recipe_ranks=4, paper=_PAPER) for k in (3, 4, 5, 6)
 )

@@ -16,18 +16,18 @@ class KmerMasking:
 
     def __init__(self, settings: KmerSettings, tokenizer: Tokenizer):
         self._k = settings.k or tokenizer.nucleotides_per_token
-        self._centre_probability = settings.rate / self._k
+        self._center_probability = settings.rate / self._k
         self._replace = build_replacement(settings, tokenizer)
 
     def __call__(self, tokens: TokenBatch, side: SideInformation, rng: SampleRng) -> Masked:
         """Select the k-mers around random centers and corrupt them, see ``MaskingStrategy``."""
-        drawn = rng.token_uniform("select", tokens.offsets) < self._centre_probability
+        drawn = rng.token_uniform("select", tokens.offsets) < self._center_probability
         return self._replace(
             tokens, expand_to_overlapping_kmers(tokens, np.flatnonzero(drawn & tokens.maskable), self._k), rng
         )
 
 
-def expand_to_overlapping_kmers(tokens: TokenBatch, centres: np.ndarray, k: int) -> np.ndarray:
+def expand_to_overlapping_kmers(tokens: TokenBatch, centers: np.ndarray, k: int) -> np.ndarray:
     """Return all tokens around the centers, int64 (C,) flat: from (k - 1) // 2 before to k // 2 after each.
 
     Returns:
@@ -35,8 +35,8 @@ def expand_to_overlapping_kmers(tokens: TokenBatch, centres: np.ndarray, k: int)
     """
     selected = np.zeros(len(tokens.ids), bool)
     for offset in range(-((k - 1) // 2), k // 2 + 1):
-        reached = np.clip(centres + offset, 0, len(tokens.ids) - 1)
+        reached = np.clip(centers + offset, 0, len(tokens.ids) - 1)
         # consecutive tokens of one sequence show consecutive nucleotides; across a border they do not
-        same = tokens.nucleotide[reached] == tokens.nucleotide[centres] + offset
+        same = tokens.nucleotide[reached] == tokens.nucleotide[centers] + offset
         selected[reached[same & tokens.maskable[reached]]] = True
     return np.flatnonzero(selected)

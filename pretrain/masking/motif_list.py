@@ -43,7 +43,7 @@ def load_motifs(
         found = False
         for place, text in _lines(Path(file)):
             found = True
-            digits = _literal(text, tokenizer, place) if alphabet == "literal" else _normalised(text, place)
+            digits = _literal(text, tokenizer, place) if alphabet == "literal" else _normalized(text, place)
             if len(digits) >= min_length:
                 motifs.update(product(*digits))
         if not found or (len(motifs) == before == 0):
@@ -65,7 +65,7 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
             yield f"{file}, line {number}", line
 
 
-def _normalised(text: str, place: str) -> list[tuple[int, ...]]:
+def _normalized(text: str, place: str) -> list[tuple[int, ...]]:
     """Possible digits of each letter."""
     try:
         digits = [_IUPAC[letter] for letter in text]

@@ -50,7 +50,7 @@ class BaseSettings(ReplacementSettings):
     # How many of T tokens. floor_plus_uniform: floor(rate T + u) (ERNIE-RNA); ceil: UTR-LM; round: halves to even, at
     # least 1 (RNAErnie); floor; bernoulli: each token on its own (RNAErnie2).
     count: CountRule | Literal["bernoulli"] = "floor_plus_uniform"
-    # k-mers that overlap: hide single ones although their neighbours show the same letters (the answer stands beside
+    # k-mers that overlap: hide single ones although their neighbors show the same letters (the answer stands beside
     # the question, and the loss falls to almost nothing). Meant is masking.strategy=kmer.
     neighbors_may_show_hidden: bool = False
     specials_selectable: bool = False  # upstream ERNIE-RNA: true (<cls> and <eos> count, are masked, and are targets)
@@ -97,7 +97,7 @@ class MotifSettings(BudgetSettings):
     # weighted: the databases mix by their weights; in_turn: one after the other, in the order given. Upstream RNAErnie:
     # in_turn, whereby its second list is never reached.
     order: Literal["weighted", "in_turn"] = "weighted"
-    # normalised: U and T are one letter, IUPAC codes stand for each of their letters. literal: letters that the
+    # normalized: U and T are one letter, IUPAC codes stand for each of their letters. literal: letters that the
     # tokenizer does not have are unknown tokens (upstream RNAErnie: 4 of 5 motifs then match nothing).
     alphabet: Literal["normalised", "literal"] = "normalised"
     min_length: Annotated[int, Field(gt=0)] = 4  # 4-mers cover 96 % of any RNA, 6-mers 70 %, 8-mers 6 %

@@ -80,8 +80,8 @@ class StructureObjective(Objective):
         """Return the symbols of the labeled positions, or of the selected ones only."""
         structure = view.reads.structure
         symbol = self._symbol_of_token(view)
-        labelled = np.diff(structure.offsets)[view.sample]
-        has = (symbol >= 0) & (symbol < labelled)
+        labeled = np.diff(structure.offsets)[view.sample]
+        has = (symbol >= 0) & (symbol < labeled)
         if self._masked_only:
             selected = np.zeros(len(has), bool)
             selected[view.masked.positions] = True

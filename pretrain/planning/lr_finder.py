@@ -92,7 +92,7 @@ def _half(count: int) -> int:
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Over neighbours on both sides, fewer at the ends, so that nothing lags behind its rate."""
+    """Over neighbors on both sides, fewer at the ends, so that nothing lags behind its rate."""
     half = _half(len(values))
     total, at = np.concatenate([[0.0], np.cumsum(values)]), np.arange(len(values))
     first, last = np.maximum(at - half, 0), np.minimum(at + half, len(values) - 1)

@@ -1,4 +1,4 @@
-"""What a rank sends to others in one optimiser step, by ZeRO stage. Formulas; a test compares them with a cable.
+"""What a rank sends to others in one optimizer step, by ZeRO stage. Formulas; a test compares them with a cable.
 
 Collectives run as rings: of a tensor of b bytes on W ranks every rank sends 2 b (W-1)/W for an all-reduce and
 b (W-1)/W for an all-gather or a reduce-scatter. What DeepSpeed 0.19 calls, seen by counting its collectives:
@@ -21,7 +21,7 @@ _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 class CommunicationVolume(NamedTuple):
-    """Bytes that one rank sends in one optimiser step."""
+    """Bytes that one rank sends in one optimizer step."""
 
     gradients: float
     weights: float

@@ -13,7 +13,7 @@ from pretrain.reporting.picture import Picture, picture_of
 from pretrain.runs.history import RunRecords
 
 TRAIN, HELD_OUT, BASELINE = "#33658a", "#f26419", "#666666"
-_PALETTE = ("#33658a", "#2a9d4a", "#8a4fa3", "#b08900")  # without the colour of what is held out
+_PALETTE = ("#33658a", "#2a9d4a", "#8a4fa3", "#b08900")  # without the color of what is held out
 _TROUBLE = ("dropped_updates", "nonfinite_losses", "loss_spikes", "roll_backs")
 
 
@@ -167,9 +167,9 @@ def _targets(axes: Any, run: RunRecords) -> None:
 
 
 def _trouble(axes: Any, run: RunRecords) -> None:
-    for name, colour in zip(_TROUBLE, _PALETTE, strict=False):
+    for name, color in zip(_TROUBLE, _PALETTE, strict=False):
         if run.last(name):
-            axes.plot(*run.series(name), drawstyle="steps-post", color=colour, label=name.replace("_", " "))
+            axes.plot(*run.series(name), drawstyle="steps-post", color=color, label=name.replace("_", " "))
     axes.set_title("Steps that went wrong, in all", loc="left")
     axes.set_ylabel("steps")
     _legend(axes)

@@ -75,7 +75,7 @@ def _parameters(run: RunRecords) -> int:
     return parameter_count(choose(run.config.model)[1])
 
 
-_KIND = {"better": "good", "worse": "bad"}  # a colour only for differences beyond two standard errors
+_KIND = {"better": "good", "worse": "bad"}  # a color only for differences beyond two standard errors
 
 
 def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:

@@ -75,7 +75,7 @@ class BpeTokenizer(WithLengths):
         if "T" not in bases or "U" not in bases:
             upper |= {"U": ord("T"), "T": ord("T")} if "T" in bases else {"U": ord("U"), "T": ord("U")}
         folded = letter_table(upper, 0, "case")
-        # Blanks would vanish, special tokens be recognised, other bytes be no text: each is a letter nobody knows.
+        # Blanks would vanish, special tokens be recognized, other bytes be no text: each is a letter nobody knows.
         plain = np.where(np.arange(256) < 128, np.arange(256), ord("?"))
         plain[[*range(33), ord("["), 127]] = ord("?")
         self._table = np.where(folded, folded, plain).astype(np.uint8).tobytes()

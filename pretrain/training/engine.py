@@ -100,7 +100,7 @@ class Engine:
         if not torch.isfinite(self._norm):
             self._dropped += 1
             for parameter in parameters:
-                parameter.grad = None  # an optimiser passes over parameters without a gradient
+                parameter.grad = None  # an optimizer passes over parameters without a gradient
         elif self._max_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, self._max_norm, self._norm)
 

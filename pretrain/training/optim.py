@@ -90,7 +90,7 @@ def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict
     return [group for group in groups if group["params"]]
 
 
-STATE_KEYS = {  # per optimiser, the tensors it keeps per parameter, shaped like the parameter
+STATE_KEYS = {  # per optimizer, the tensors it keeps per parameter, shaped like the parameter
     "adamw": ("exp_avg", "exp_avg_sq"),
     "adamw_fairseq": ("exp_avg", "exp_avg_sq"),
     "adam": ("exp_avg", "exp_avg_sq"),

@@ -17,7 +17,7 @@ class Progress:
     """Throughput, remaining time, and what time went to, measured between log steps. Prints on rank 0 only.
 
     Speed is that of training alone: evaluations and saves are told apart. On a CPU the cores that this process had
-    while it trained are told too: where a neighbour takes them, they and the speed fall together.
+    while it trained are told too: where a neighbor takes them, they and the speed fall together.
 
     On a terminal one line is kept up to date; elsewhere (SLURM logs) a line is printed per report.
     """

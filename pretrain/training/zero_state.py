@@ -89,7 +89,7 @@ def _device(engine: Engine) -> torch.device:
 
 
 def _inner(engine: Engine) -> torch.optim.Optimizer:
-    """The torch optimiser inside DeepSpeed's wrapper."""
+    """The torch optimizer inside DeepSpeed's wrapper."""
     wrapper = engine.deepspeed.optimizer
     return wrapper if engine.holds_weights else wrapper.optimizer
 

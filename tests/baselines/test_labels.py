@@ -67,7 +67,7 @@ def test_an_energy_that_length_and_composition_explain_is_explained_by_them(rows
     assert found["length_and_composition"] < 0.3 * found["length"]
 
 
-def test_structure_given_the_letter_and_its_neighbours(rows):
+def test_structure_given_the_letter_and_its_neighbors(rows):
     """Symbols that follow from the letter, and in G from the next letter, are no secret."""
     folds = []
     for row in rows[:200]:

@@ -90,7 +90,7 @@ def test_probabilities_of_every_reader_sum_to_one():
 
 
 def test_the_hidden_letters_around_a_target_are_hidden_from_the_readers_too():
-    """In a sequence that repeats each letter, the neighbour gives the letter away, unless it is hidden as well."""
+    """In a sequence that repeats each letter, the neighbor gives the letter away, unless it is hidden as well."""
     draw = np.random.default_rng(8)
     rows = ["".join(letter * 2 for letter in draw.choice(list("ACGU"), 50)) for _ in range(200)]
     baselines = fitted(masked_batches(ERNIE, rows, seed=9))
@@ -129,7 +129,7 @@ def test_kmers_cost_only_the_letters_that_no_visible_token_shows():
     train = [micro_batch(tokenizer, rows[n : n + 20], [sum(offsets[:s]) + 5 for s in range(20)]) for n in (0, 20, 40)]
     baselines = fitted(train, tokenizer)
     one = baselines.losses(micro_batch(tokenizer, [rows[0]], [5]))["markov_left_1"]
-    assert one[0] < 0.05  # its neighbours show it all
+    assert one[0] < 0.05  # its neighbors show it all
     three = baselines.losses(micro_batch(tokenizer, [rows[0]], [5, 6, 7]))["markov_left_1"]
     assert three == pytest.approx([np.log(4)] * 3, abs=0.25)  # one letter is in hidden tokens only
     start = baselines.losses(micro_batch(tokenizer, [rows[0]], [1, 2]))["markov_left_1"]

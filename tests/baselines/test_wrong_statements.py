@@ -85,8 +85,8 @@ def test_letter_frequencies_reached_and_nothing_else_is_never_green(random_lette
     assert "good" not in {kind for _, kind in verdicts(report)}
 
 
-def test_kmers_whose_neighbours_give_the_letters_away_are_no_achievement():
-    """Single 3-mers hidden: a loss of 0.03 nats is what reading the neighbours costs."""
+def test_kmers_whose_neighbors_give_the_letters_away_are_no_achievement():
+    """Single 3-mers hidden: a loss of 0.03 nats is what reading the neighbors costs."""
     tokenizer = build_tokenizer("utrbert_3mer")
     rows = random_rows(120, 62, 5)
     from tests.baselines.batches import micro_batch

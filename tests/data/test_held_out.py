@@ -19,7 +19,7 @@ from pretrain.rng import SampleRng
 from pretrain.tokenizers import build_tokenizer
 from pretrain.training.compatibility import check_compatible, run_signature, signature_of_today
 from pretrain.training.components import build_components
-from tests.training.corpora import build_genome, build_labelled, random_sequences, tree, write_yaml
+from tests.training.corpora import build_genome, build_labeled, random_sequences, tree, write_yaml
 from tests.training.ranks import command_line, records
 
 
@@ -230,8 +230,8 @@ def test_a_corpus_of_which_nothing_is_left_is_an_error_in_one_line(tmp_path):
 
 
 def test_windows_of_genomes_are_said_not_to_be_compared(tmp_path):
-    labelled, genome = build_labelled(tmp_path), build_genome(tmp_path)
-    found = held_out_of([open_corpus(labelled), open_corpus(genome)])
+    labeled, genome = build_labeled(tmp_path), build_genome(tmp_path)
+    found = held_out_of([open_corpus(labeled), open_corpus(genome)])
     assert found.rows == (None, None)
     (note,) = found.notes
     assert note.startswith(f"{genome} holds windows of genomes, which are not compared")

@@ -47,7 +47,7 @@ def test_epochs_and_seeds_have_unlike_orders():
             assert abs(np.corrcoef(first, second)[0, 1]) < 0.06
 
 
-def test_neighbours_are_spread_evenly():
+def test_neighbors_are_spread_evenly():
     n, chosen = 4096, 64
     counts = np.zeros(16)
     for epoch in range(400):

@@ -56,9 +56,9 @@ def test_uniform_numbers_are_uniform_and_unrelated():
     counts = np.histogram(values, 64, (0, 1))[0]
     assert ((counts - values.size / 64) ** 2 / (values.size / 64)).sum() < 115  # chi-squared, 63 d.f., p = 1e-4
     tokens = np.corrcoef(values, rowvar=False) - np.eye(length)
-    neighbours = np.corrcoef(values[:-1].ravel(), values[1:].ravel())[0, 1]
+    neighbors = np.corrcoef(values[:-1].ravel(), values[1:].ravel())[0, 1]
     assert np.abs(tokens).max() < 5.5 / count**0.5
-    assert abs(neighbours) < 4.5 / values.size**0.5
+    assert abs(neighbors) < 4.5 / values.size**0.5
 
 
 def test_generators_are_those_of_their_sample():

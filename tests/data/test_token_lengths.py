@@ -1,4 +1,4 @@
-"""Corpora whose sequences must be tokenised to know how long they become."""
+"""Corpora whose sequences must be tokenized to know how long they become."""
 
 import os
 import shutil

@@ -24,7 +24,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.behaviour = {}
+        self.behavior = {}
         self.requests = []
 
     @property
@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        how = self.server.behaviour
+        how = self.server.behavior
         number = len(self.server.requests)
         self.server.requests.append(dict(self.headers) | {"path": self.path})
         if self.path in how.get("files", {}):
@@ -96,7 +96,7 @@ def test_a_whole_file_in_one_go(server, tmp_path):
 
 
 def test_dropped_connections_are_resumed_where_they_stopped(server, tmp_path):
-    server.behaviour = {"drops_after": 70_000}
+    server.behavior = {"drops_after": 70_000}
     get(server, tmp_path)
     assert (tmp_path / "file.gz").read_bytes() == BODY
     assert [request.get("Range") for request in server.requests] == [
@@ -105,7 +105,7 @@ def test_dropped_connections_are_resumed_where_they_stopped(server, tmp_path):
 
 
 def test_many_drops_are_no_failure_as_long_as_bytes_come(server, tmp_path):
-    server.behaviour = {"drops_after": 10_000}
+    server.behavior = {"drops_after": 10_000}
     get(server, tmp_path)
     assert len(server.requests) == 30
 
@@ -113,20 +113,20 @@ def test_many_drops_are_no_failure_as_long_as_bytes_come(server, tmp_path):
 def test_a_server_that_ignores_ranges_is_read_from_the_start(server, tmp_path):
     (tmp_path / "file.gz.part").write_bytes(BODY[:100])
     (tmp_path / "file.gz.part.json").write_text(json.dumps({"url": server.url, "version": f'"{MD5}"'}))
-    server.behaviour = {"ignores_range": True}
+    server.behavior = {"ignores_range": True}
     get(server, tmp_path)
     assert server.requests[0]["Range"] == "bytes=100-"
     assert (tmp_path / "file.gz").read_bytes() == BODY
 
 
 def test_a_server_that_always_stops_early_ends_with_one_clear_line_and_keeps_what_came(server, tmp_path):
-    server.behaviour = {"drops_after": 100_000, "ignores_range": True}
+    server.behavior = {"drops_after": 100_000, "ignores_range": True}
     with pytest.raises(
         DataPrepError, match=r"closed after 100,000 of 300,000 bytes \(8 times in a row; 100,000 bytes are"
     ):
         get(server, tmp_path)
     assert not (tmp_path / "file.gz").exists()
-    server.behaviour = {}
+    server.behavior = {}
     get(server, tmp_path)
     assert server.requests[-1]["Range"] == "bytes=100000-"
     assert (tmp_path / "file.gz").read_bytes() == BODY
@@ -134,14 +134,14 @@ def test_a_server_that_always_stops_early_ends_with_one_clear_line_and_keeps_wha
 
 def test_two_versions_of_a_file_are_never_joined(server, tmp_path):
     older = random.Random(1).randbytes(200_000)
-    server.behaviour = {"bodies": [older, BODY], "drops_after": 150_000}
+    server.behavior = {"bodies": [older, BODY], "drops_after": 150_000}
     get(server, tmp_path)
     assert (tmp_path / "file.gz").read_bytes() == BODY
 
 
 def test_without_a_version_nothing_is_resumed(server, tmp_path):
     (tmp_path / "file.gz.part").write_bytes(b"something else")
-    server.behaviour = {"no_version": True}
+    server.behavior = {"no_version": True}
     get(server, tmp_path)
     assert "Range" not in server.requests[0]
     assert (tmp_path / "file.gz").read_bytes() == BODY
@@ -155,13 +155,13 @@ def test_a_part_that_was_whole_already_is_taken(server, tmp_path):
 
 
 def test_a_busy_server_is_asked_again(server, tmp_path):
-    server.behaviour = {"busy": 3}
+    server.behavior = {"busy": 3}
     get(server, tmp_path)
     assert len(server.requests) == 4
 
 
 def test_a_missing_file_is_one_clear_line_at_once(server, tmp_path):
-    server.behaviour = {"status": 404}
+    server.behavior = {"status": 404}
     with pytest.raises(DataPrepError, match="the server answers 404 Not Found; check --release"):
         get(server, tmp_path)
     assert len(server.requests) == 1
@@ -174,7 +174,7 @@ def test_an_unreachable_server_is_one_clear_line(tmp_path):
 
 
 def test_damage_on_the_way_is_repaired_by_a_second_download(server, tmp_path):
-    server.behaviour = {"bodies": [BODY[:-1] + b"?", BODY]}
+    server.behavior = {"bodies": [BODY[:-1] + b"?", BODY]}
     get(server, tmp_path)
     assert (tmp_path / "file.gz").read_bytes() == BODY
 
@@ -196,18 +196,18 @@ def fetched(server, folder, release="7"):
 
 
 def test_published_checksums_are_looked_up_by_file_name(server, tmp_path):
-    server.behaviour = {"files": {"/MD5SUMS": f"{'1' * 32} *other.gz\n{MD5}  ./file.gz\n".encode()}}
+    server.behavior = {"files": {"/MD5SUMS": f"{'1' * 32} *other.gz\n{MD5}  ./file.gz\n".encode()}}
     path = fetched(server, tmp_path)
     note = json.loads((tmp_path / "file.gz.origin.json").read_text())
     assert note["checked"] == "md5 as published"
     assert fetch.origin_of(path) == {"url": server.url.replace("/pub", "/release_7"), "release": "7"}
-    server.behaviour["files"]["/MD5SUMS"] = b"0" * 32 + b" file.gz\n"
+    server.behavior["files"]["/MD5SUMS"] = b"0" * 32 + b" file.gz\n"
     with pytest.raises(DataPrepError, match="published is 000"):
         fetched(server, tmp_path / "again")
 
 
 def test_a_file_that_is_there_is_not_fetched_again_and_never_taken_for_another_release(server, tmp_path):
-    server.behaviour = {"files": {"/MD5SUMS": b""}}
+    server.behavior = {"files": {"/MD5SUMS": b""}}
     fetched(server, tmp_path)
     before = len(server.requests)
     fetched(server, tmp_path)
@@ -217,7 +217,7 @@ def test_a_file_that_is_there_is_not_fetched_again_and_never_taken_for_another_r
 
 
 def test_the_command_takes_names_releases_and_a_mirror(server, tmp_path, capsys):
-    server.behaviour = {"files": {urlsplit(FILES["gencode_gtf"].at("41").md5_list).path: b""}}
+    server.behavior = {"files": {urlsplit(FILES["gencode_gtf"].at("41").md5_list).path: b""}}
     arguments = ["--release", "41", "--out", str(tmp_path), "--mirror", server.url.partition("/pub")[0]]
     assert main(["fetch", "gencode_gtf", *arguments]) == 0
     assert names(tmp_path) == ["gencode.v41.annotation.gtf.gz", "gencode.v41.annotation.gtf.gz.origin.json"]

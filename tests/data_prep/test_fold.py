@@ -57,7 +57,7 @@ def test_energies_and_structures_are_the_golden_ones(golden, tmp_path):
 
 def test_the_public_label_of_the_utr_lm_corpus_is_reproduced(shared):
     (row,) = [row for row in golden_rows(shared / "golden" / "viennarna" / "fold_200.tsv") if row["id"] == "000"]
-    (result,) = vienna.fold_chunk([vienna.normalise(row["sequence"].encode())])
+    (result,) = vienna.fold_chunk([vienna.normalize(row["sequence"].encode())])
     assert result == vienna.Fold(-2720, row["structure"])
 
 
@@ -81,13 +81,13 @@ def test_columns_splits_and_energy_statistics_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("long", "lengths", "labelled"), [("unlabelled", [30, 8], 1), ("keep-5p", [10, 8], 2), ("keep-3p", [10, 8], 2)]
 )
-def test_long_rows_follow_the_policy(tmp_path, long, lengths, labelled):
+def test_long_rows_follow_the_policy(tmp_path, long, lengths, labeled):
     corpus = write_corpus(tmp_path / "in", [b"GGGGGAAAAACCCCCUUUUUGGGGGAAACC", b"GGAAAACC"])
     fold(corpus, "--out", tmp_path / "out", "--max-length", 10, "--long", long)
     opened = open_corpus(tmp_path / "out")
     assert opened.split("train").lengths.tolist() == lengths
     structures, energies = read(tmp_path / "out")
-    assert sum(np.isfinite(energies)) == labelled
+    assert sum(np.isfinite(energies)) == labeled
     if long != "unlabelled":
         text = opened.split("train").gather(np.array([0])).rows()[0]
         assert text == (b"GGGGGAAAAA" if long == "keep-5p" else b"GGGGGAAACC")

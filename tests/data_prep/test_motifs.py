@@ -1,4 +1,4 @@
-"""Motif lists: formats, normalisation, matches equal to the goldens, coverage, and the statistics of mining."""
+"""Motif lists: formats, normalization, matches equal to the goldens, coverage, and the statistics of mining."""
 
 import csv
 import gzip
@@ -54,7 +54,7 @@ letter-probability matrix: alength= 4 w= 5 nsites= 20 E= 0
 """
 
 
-def test_every_format_is_told_by_its_content_and_normalised(tmp_path):
+def test_every_format_is_told_by_its_content_and_normalized(tmp_path):
     (tmp_path / "ATtRACT_db.txt").write_text(ATTRACT)
     (tmp_path / "one.meme").write_text(MEME)
     (tmp_path / "plain.txt").write_bytes(b"# a comment\r\nuuuauuu\r\n\r\nacgt\r\n")

@@ -10,7 +10,7 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
 from data_prep.rnacentral.type_table import TypeTable
-from data_prep.rnacentral.types import RNA_TYPES, normalised_type, type_of_header
+from data_prep.rnacentral.types import RNA_TYPES, normalized_type, type_of_header
 from tests.data_prep.utr_support import folder_bytes, rows, stage_filters
 
 
@@ -53,7 +53,7 @@ def test_the_28_types_are_the_label_tokens_of_rnaernie(shared):
     table = (shared / "spec" / "rnaernie.md").read_text()
     line = next(line for line in table.splitlines() if line.startswith("| 7-34 |"))
     assert line.split("|")[2].split() == list(RNA_TYPES)
-    assert [normalised_type(name) for name in ("RNase_MRP_RNA", "Y_RNA")] == ["RNaseMRPRNA", "YRNA"]
+    assert [normalized_type(name) for name in ("RNase_MRP_RNA", "Y_RNA")] == ["RNaseMRPRNA", "YRNA"]
 
 
 def test_type_tables_of_two_columns_and_id_mapping(tmp_path):

@@ -14,7 +14,7 @@ from data_prep.errors import DataPrepError
 from data_prep.filters.similarity import Relation, clusters, leakage
 from data_prep.filters.similarity.alignment import Batch, align
 from data_prep.filters.similarity.cluster import to_codes, unite
-from data_prep.filters.similarity.seeds import minimisers, patterns_for, window_for, words
+from data_prep.filters.similarity.seeds import minimizers, patterns_for, window_for, words
 
 LETTERS = np.frombuffer(b"ACGU", np.uint8)
 COMPLEMENT = bytes.maketrans(b"ACGU", b"UGCA")
@@ -158,7 +158,7 @@ def test_a_word_and_that_of_the_other_strand_are_one_seed():
             assert (turned_ours[here] != turned_theirs[here][::-1]).mean() > 0.9  # palindromes have no strand
 
 
-def test_minimisers_are_the_smallest_word_of_every_window():
+def test_minimizers_are_the_smallest_word_of_every_window():
     found = np.random.default_rng(4).integers(0, 50, 200).astype(np.uint32)
     for window in (1, 2, 8):
         smallest = {
@@ -166,7 +166,7 @@ def test_minimisers_are_the_smallest_word_of_every_window():
             for first in range(len(found) - window + 1)
             for at in np.flatnonzero(found[first : first + window] == found[first : first + window].min())
         }
-        inside = minimisers(found, window)[window - 1 : len(found) - window + 1]
+        inside = minimizers(found, window)[window - 1 : len(found) - window + 1]
         expected = [at in smallest for at in range(window - 1, len(found) - window + 1)]
         assert inside.tolist() == expected
     assert (window_for(10**6), window_for(10**12) > 1000) == (1, True)
@@ -314,7 +314,7 @@ def test_groups_of_a_file_are_kept_together_and_stored(corpus, tmp_path):
     assert len(set(zip(flat(stored), (groups[name] for name in flat(ids)), strict=True))) == 11
 
 
-def test_inspect_tells_the_leakage_of_a_corpus_and_of_labelled_sets(corpus, families, tmp_path, capsys):
+def test_inspect_tells_the_leakage_of_a_corpus_and_of_labeled_sets(corpus, families, tmp_path, capsys):
     assert main(["split", str(corpus), "--out", str(tmp_path / "out"), "--validation", "0.4"]) == 0
     train, held_out = ([row.encode() for row in rows] for rows in rows_of(tmp_path / "out", "sequence"))
     capsys.readouterr()
@@ -347,7 +347,7 @@ def test_inspect_tells_the_leakage_of_a_corpus_and_of_labelled_sets(corpus, fami
         ("label,sequence\n1,MEFL\n", "line 2: expected letters of nucleotides, got 'MEFL'"),
     ],
 )
-def test_a_broken_labelled_set_is_one_line(corpus, tmp_path, capsys, text, message):
+def test_a_broken_labeled_set_is_one_line(corpus, tmp_path, capsys, text, message):
     (tmp_path / "set.csv").write_text(text)
     assert main(["inspect", str(corpus), "--leakage-against", str(tmp_path / "set.csv")]) == 2
     error = capsys.readouterr().err

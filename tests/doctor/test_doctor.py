@@ -88,7 +88,7 @@ def test_the_exit_status_follows_what_is_missing(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("no_color", [True, False])
-def test_colours_are_off_when_asked(monkeypatch, no_color):
+def test_colors_are_off_when_asked(monkeypatch, no_color):
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")

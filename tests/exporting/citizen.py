@@ -297,13 +297,13 @@ def resized(export):
 
 
 @check
-def quantised(export):
-    """Dynamic quantisation replaces every Linear: the result differs a little, and not from a module passed by."""
+def quantized(export):
+    """Dynamic quantization replaces every Linear: the result differs a little, and not from a module passed by."""
     model, batch = export.load("LM"), export.batch()
     with torch.no_grad():
         exact = model(**batch)[0]
-        quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
-        found = quantised(**batch)[0]
+        quantized = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+        found = quantized(**batch)[0]
     real = batch["attention_mask"].bool()
     assert not torch.equal(found[real], exact[real])
     assert (found[real] - exact[real]).abs().mean() < 0.25 * exact[real].abs().mean()

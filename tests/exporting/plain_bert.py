@@ -1,4 +1,4 @@
-"""BERT for masked language modelling in float64, written from recipes/utrbert.md#model.
+"""BERT for masked language modeling in float64, written from recipes/utrbert.md#model.
 
 Tensors have the release's names.
 
@@ -19,9 +19,9 @@ def logits(tensors: Mapping[str, Tensor], ids: Tensor, *, layers: int, heads: in
         return x @ t[f"{name}.weight"].T + t[f"{name}.bias"]
 
     def norm(x: Tensor, name: str) -> Tensor:
-        centred = x - x.mean(-1, keepdim=True)
-        scale = (centred.square().mean(-1, keepdim=True) + eps).sqrt()
-        return centred / scale * t[f"{name}.weight"] + t[f"{name}.bias"]
+        centered = x - x.mean(-1, keepdim=True)
+        scale = (centered.square().mean(-1, keepdim=True) + eps).sqrt()
+        return centered / scale * t[f"{name}.weight"] + t[f"{name}.bias"]
 
     def gelu(x: Tensor) -> Tensor:
         return 0.5 * x * (1 + torch.erf(x / 2**0.5))

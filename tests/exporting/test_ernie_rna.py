@@ -71,7 +71,7 @@ def test_the_loss_of_selected_positions_and_its_gradients_equal_upstream(ernie: 
     )
 
 
-def test_neighbours_in_a_padded_batch_change_nothing(model) -> None:
+def test_neighbors_in_a_padded_batch_change_nothing(model) -> None:
     short = torch.tensor([[0, 5, 6, 4, 7, 2]])
     padded = F.pad(short, (0, 9), value=1)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""launch/export.py turns a run's checkpoint into a folder, objective heads and their normalisation included."""
+"""launch/export.py turns a run's checkpoint into a folder, objective heads and their normalization included."""
 
 import runpy
 import sys

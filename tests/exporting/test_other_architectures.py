@@ -59,7 +59,7 @@ def ours(case: str, golden: Path) -> LanguageModel:
 
 
 def theirs(case: str, golden: Path) -> torch.nn.Module:
-    """The travelling class with the tensors that an export would hold."""
+    """The traveling class with the tensors that an export would hold."""
     settings, keys, file, tokenizer = CASES[case]
     family = custom_family(settings, tokenizer, {})
     form = form_of(family, settings)

@@ -133,9 +133,9 @@ def test_special_tokens_are_marked_and_never_masked(pair: tuple[Tokenizer, Any])
     torch.manual_seed(0)
     collate = DataCollatorForLanguageModeling(loaded, mlm_probability=0.9)
     batch = collate([loaded(text), loaded(text[:15])])
-    labelled = batch["labels"][batch["labels"] != -100].tolist()
-    assert labelled
-    assert not set(labelled) & tokenizer.special_ids
+    labeled = batch["labels"][batch["labels"] != -100].tolist()
+    assert labeled
+    assert not set(labeled) & tokenizer.special_ids
 
 
 def test_added_tokens_are_one_token(pair: tuple[Tokenizer, Any]) -> None:

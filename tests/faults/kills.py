@@ -97,7 +97,7 @@ def finish_undisturbed(run: Run) -> None:
 
 
 def ends_like(run: Run, undisturbed: Run) -> bool:
-    """Whether both runs ended in the same weights and optimiser state, to the last bit."""
+    """Whether both runs ended in the same weights and optimizer state, to the last bit."""
     steps = run.changes["train__steps"]
     return all(
         same_bits(checkpoint(run.dir, steps, file), checkpoint(undisturbed.dir, steps, file))

@@ -4,7 +4,7 @@
     python tests/faults/run_faults.py --kills 200 --only kills --seed 2
 
 Survived means: after a kill, every published checkpoint is whole, the run takes up the newest one, and it ends in the
-same weights and optimiser state, to the last bit, as a run that was left alone; for the other faults, what the test
+same weights and optimizer state, to the last bit, as a run that was left alone; for the other faults, what the test
 of that name asserts. Exit status 1 if anything was not survived.
 """
 

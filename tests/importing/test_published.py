@@ -173,7 +173,7 @@ def test_names_that_a_parallel_wrapper_wrote_are_read(tmp_path: Path, name: str,
     assert all(torch.equal(imported.state[key], state[key]) for key in state)
 
 
-def test_a_folder_says_which_family_it_is_or_is_recognised(tmp_path: Path) -> None:
+def test_a_folder_says_which_family_it_is_or_is_recognized(tmp_path: Path) -> None:
     for name, marker in (("mutbert", {}), ("rnaernie2", {}), ("utrbert_5mer", {"polymerase_family": "utrbert_5mer"})):
         folder = tmp_path / name
         folder.mkdir()
@@ -271,7 +271,7 @@ def test_what_is_wrong_with_a_checkpoint_is_named(tmp_path: Path, family: str, d
         ("rnaernie", "rnaernie2", "looks like rnaernie, not rnaernie2"),
     ],
 )
-def test_the_checkpoint_of_another_family_is_recognised(tmp_path: Path, made: str, asked: str, message: str) -> None:
+def test_the_checkpoint_of_another_family_is_recognized(tmp_path: Path, made: str, asked: str, message: str) -> None:
     torch.save(upstream_tensors(FAMILIES[made], tiny_state(FAMILIES[made])), tmp_path / "m.pt")
     with pytest.raises(PolymeraseError, match=message):
         read(tmp_path / "m.pt", asked, num_attention_heads=3)

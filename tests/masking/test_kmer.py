@@ -21,7 +21,7 @@ def trace(golden, k):
 
 
 @pytest.mark.parametrize("k", KS)
-def test_centres_reach_the_traced_positions(golden, k):
+def test_centers_reach_the_traced_positions(golden, k):
     tokenizer = build_tokenizer(f"utrbert_{k}mer")
     for case in trace(golden, k)["cases"]:
         tokens = encode(tokenizer, random_rows([case["n_kmers"] + int(k) - 1]))
@@ -40,8 +40,8 @@ def test_upstreams_draws_give_upstreams_inputs_and_labels(golden, k):
     offsets = np.concatenate(([0], np.cumsum(real.sum(axis=1))))
     letters = (ids != tokenizer.cls_id) & (ids != tokenizer.eos_id)
     tokens = TokenBatch(ids, offsets, letters)
-    centres = np.array([offsets[row] + c for row, columns in enumerate(case["centres"]) for c in columns], np.int64)
-    positions = expand_to_overlapping_kmers(tokens, centres, int(k))
+    centers = np.array([offsets[row] + c for row, columns in enumerate(case["centres"]) for c in columns], np.int64)
+    positions = expand_to_overlapping_kmers(tokens, centers, int(k))
 
     def drawn(name):
         return np.array(case[name])[real][positions]
@@ -76,7 +76,7 @@ def test_the_masked_share_is_that_of_upstream(golden, k):
         assert places[-8:] == pytest.approx(np.array(run["last8_expected"]), abs=noise)
 
 
-def test_methylberts_centres_select_what_its_code_selected(golden):
+def test_methylberts_centers_select_what_its_code_selected(golden):
     """Its centers are drawn at 15 % of 3-mers, a rate of 0.45; cases with other letters follow another rule there."""
     tokenizer, compared = build_tokenizer("methylbert"), 0
     traces = json.loads((golden / "methylbert" / "masking_traces.json").read_text())
@@ -103,7 +103,7 @@ def test_methylberts_share_of_selected_3_mers_is_that_of_its_page():
     assert places[[0, 57]] == pytest.approx(np.full(2, 1 - 0.85**2), abs=noise)
 
 
-def test_centres_do_not_reach_into_the_next_sequence():
+def test_centers_do_not_reach_into_the_next_sequence():
     tokens = encode(build_tokenizer("utrbert_6mer"), [b"ACGUACGUAC", b"ACGUACGUAC", b"ACG", b"ACGUACGUAC"])
     last_of_first = int(tokens.offsets[1]) - 2
     first_of_second = int(tokens.offsets[1]) + 1

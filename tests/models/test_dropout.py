@@ -24,7 +24,7 @@ def test_rate_scale_and_mean(rate):
     assert y[y != 0].unique().item() == pytest.approx(1 / (1 - rate), rel=1e-4)
 
 
-def test_values_are_dropped_independently_of_their_neighbours():
+def test_values_are_dropped_independently_of_their_neighbors():
     mask = -mask_of(SeededDropout(0.3, seed=0), 1_000_000).double() - 0.7
     for lag in (1, 2, 3, 4, 8):
         assert abs((mask[lag:] * mask[:-lag]).mean().item()) < 5 * 0.21 / 1000

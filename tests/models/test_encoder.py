@@ -181,7 +181,7 @@ def spread(settings: TransformerSettings) -> tuple[Encoder, dict[str, float]]:
 
 
 @pytest.mark.parametrize("name", ["ernie_rna", "rnaernie", "mutbert"])
-def test_bert_initialisation_is_normal_with_the_published_width(name):
+def test_bert_initialization_is_normal_with_the_published_width(name):
     family = FAMILIES[name]
     encoder, widths = spread(family.resized({**TINY, "hidden_size": 128, "intermediate_size": 256}))
     for key, width in widths.items():
@@ -192,7 +192,7 @@ def test_bert_initialisation_is_normal_with_the_published_width(name):
     assert all((bias == 0).all() for bias in biases)
 
 
-def test_esm_initialisation_is_xavier_for_attention():
+def test_esm_initialization_is_xavier_for_attention():
     encoder, widths = spread(FAMILIES["utr_lm"].resized({**TINY, "hidden_size": 128, "intermediate_size": 256}))
     xavier = (2 / (128 + 128)) ** 0.5  # standard deviation at gain 1
     assert widths["layers.0.attention.query.weight"] == pytest.approx(xavier / 2**0.5, rel=0.05)

@@ -106,15 +106,15 @@ def test_the_counter_counts():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_the_driver_sees_no_synchronisation(loop):
+def test_the_driver_sees_no_synchronization(loop):
     loop(0)  # constants are sent and kernels compiled once
-    with synchronisations() as seen:
+    with synchronizations() as seen:
         loop(1)
     assert not seen
 
 
 @contextmanager
-def synchronisations():
+def synchronizations():
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as caught:

@@ -34,8 +34,8 @@ def test_norms_are_their_formula(kind):
     with torch.no_grad():
         for parameter, value in zip(module.parameters(), (weight, *bias), strict=True):
             parameter.copy_(value)
-    centred = x - x.mean(-1, keepdim=True) if kind == "layer" else x
-    expected = centred * (centred.square().mean(-1, keepdim=True) + EPS).rsqrt() * weight + sum(bias)
+    centered = x - x.mean(-1, keepdim=True) if kind == "layer" else x
+    expected = centered * (centered.square().mean(-1, keepdim=True) + EPS).rsqrt() * weight + sum(bias)
     torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=1e-5)
 
 

@@ -81,12 +81,12 @@ def test_the_total_is_the_weighted_sum(everything):
 def test_a_batch_with_nothing_to_learn_has_a_finite_loss_and_zero_gradients(everything):
     """And every parameter takes part, so that ranks with and without targets do the same collectives."""
     model, builder = everything
-    unlabelled = next(b for b in (builder.make(i, i + 1) for i in range(200)) if not any(
+    unlabeled = next(b for b in (builder.make(i, i + 1) for i in range(200)) if not any(
         count for name, count in b.counts.items() if name not in ("mlm", "soft_label")
     ))  # fmt: skip
-    empty = replace(unlabelled, targets=dummy_batch(unlabelled).targets)
+    empty = replace(unlabeled, targets=dummy_batch(unlabeled).targets)
     cases = [
-        (unlabelled, {"mlm": 0.0, "soft_label": 0.0, "structure": 1.0, "mfe": 1.0, "rna_type": 1.0}),
+        (unlabeled, {"mlm": 0.0, "soft_label": 0.0, "structure": 1.0, "mfe": 1.0, "rna_type": 1.0}),
         (empty, dict.fromkeys(ALL, 0.0)),
         (dummy_batch(builder.make(0, 5)), dict.fromkeys(ALL, 0.0)),
     ]
@@ -285,7 +285,7 @@ def test_upstreams_labels_are_ours_with_its_quirk(golden):
 
 @pytest.mark.parametrize(("trajectory", "optimizer"), [("sgd_trajectory", "sgd"), ("adam_trajectory", "adam")])
 def test_trajectories_of_utr_lm_equal_upstream(golden, trajectory, optimizer):
-    """Six updates on one batch with the optimiser that a run of these settings would get."""
+    """Six updates on one batch with the optimizer that a run of these settings would get."""
     from pretrain.config.sections import Optimizer
     from pretrain.training.optim import build_optimizer
 

@@ -67,7 +67,7 @@ def test_energies_are_read_at_the_first_token_as_z_scores_and_missing_ones_do_no
     assert targets.arrays["valid"].tolist() == [1.0, 1.0]
 
 
-def test_masked_language_modelling_asks_for_the_original_tokens():
+def test_masked_language_modeling_asks_for_the_original_tokens():
     view = view_of(UTR_LM, SEQUENCES, selected=[2, 5, 12], strategy=[1, 0, 2])
     context = ObjectiveContext(8, strategies=("a", "b", "c"), mask_id=UTR_LM.mask_id)
     targets = OBJECTIVES["mlm"](Mlm(), context).targets(view)

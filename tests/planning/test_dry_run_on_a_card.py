@@ -2,7 +2,7 @@
 
 from pretrain.cli.pretrain import main
 from pretrain.planning.counted.cards import CARDS
-from tests.training.corpora import build_labelled, tree, write_yaml
+from tests.training.corpora import build_labeled, tree, write_yaml
 
 
 def said(capsys, *arguments: str, status: int = 2) -> dict[str, str]:
@@ -22,7 +22,7 @@ def test_without_a_corpus_sequences_are_made_up(capsys):
 
 
 def test_with_a_corpus_its_first_batch_is_counted(capsys, tmp_path):
-    config = tree(tmp_path / "run", build_labelled(tmp_path), objectives={"mlm": {}, "structure": {}, "mfe": {}})
+    config = tree(tmp_path / "run", build_labeled(tmp_path), objectives={"mlm": {}, "structure": {}, "mfe": {}})
     lines = said(capsys, "--config", str(write_yaml(tmp_path / "c.yaml", config)), status=0)
     tokens = int(lines["kernels"].split("for ")[1].split()[0].replace(",", ""))
     assert 100 < tokens <= 200  # batch.tokens

@@ -76,14 +76,14 @@ def test_figures_are_those_of_the_run(written_run):
         (
             f"mlm loss 1.2100 ± 0.0200 ({constant}), "
             "no different from letters given what is shown (1.2200): -0.0100 ± 0.0100",
-            "muted",  # no colour for less than two standard errors
+            "muted",  # no color for less than two standard errors
         ),
     ]
     (sentence,) = figures["conclusion"]
     assert sentence.startswith("learned nothing")
 
 
-def test_a_run_without_baselines_gets_no_verdict_and_no_colour(written_run):
+def test_a_run_without_baselines_gets_no_verdict_and_no_color(written_run):
     (sentence, kind) = verdicts(facts(read_run(written_run)))[0]
     assert kind == "muted"
     assert "below" not in sentence

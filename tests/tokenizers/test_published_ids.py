@@ -57,8 +57,8 @@ def test_rnaernie_writes_the_rna_type_into_the_label_slot(golden):
     # [CLS] A C G T [IND] TYPE [SEP]
     assert batch.ids[: batch.offsets[1]].tolist() == [2, 35, 37, 38, 36, 6, labels[0]["label_id"], 3]
     assert not batch.maskable[batch.label_position].any()
-    unlabelled = tokenizer.encode(sequences)
-    assert (unlabelled.ids[unlabelled.label_position] == tokenizer.unk_id).all()
+    unlabeled = tokenizer.encode(sequences)
+    assert (unlabeled.ids[unlabeled.label_position] == tokenizer.unk_id).all()
     assert tokenizer.max_nucleotides(512) == 508
     assert build_tokenizer("rnaernie").max_nucleotides(512) == 510
 

@@ -33,7 +33,7 @@ def build_plain(folder: Path, seed: int = 1, count: int = 120, validation: float
     return out
 
 
-def build_labelled(folder: Path) -> Path:
+def build_labeled(folder: Path) -> Path:
     """Sequences with structure, energy and type; each label is missing in some rows."""
     draw, out = np.random.default_rng(5), folder / "labelled"
     with SequenceWriter(

@@ -1,4 +1,4 @@
-"""One small recipe per family, with its published optimiser, reduction and objectives. Dropout is 0."""
+"""One small recipe per family, with its published optimizer, reduction and objectives. Dropout is 0."""
 
 from typing import Any
 

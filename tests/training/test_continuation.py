@@ -1,4 +1,4 @@
-"""Going on from a checkpoint on other data: fresh optimiser and a new warm-up, or everything carried over."""
+"""Going on from a checkpoint on other data: fresh optimizer and a new warm-up, or everything carried over."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def len_of(run: Path) -> int:
     return steps(run)[-1]["step"]
 
 
-def test_a_carried_optimiser_goes_on_where_it_was_on_another_corpus(runs):
+def test_a_carried_optimizer_goes_on_where_it_was_on_another_corpus(runs):
     assert "--allow-change corpus" in (runs / "refused" / "error.txt").read_text()
     assert [line["step"] for line in steps(runs / "carried")] == [7, 8, 9, 10]
     assert steps(runs / "carried")[0]["learning_rate"] < 1e-3  # beyond the warm-up, decaying

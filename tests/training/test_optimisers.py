@@ -92,8 +92,8 @@ def test_biases_and_norms_are_spared_from_decay_where_asked(name):
 
 
 @pytest.mark.parametrize("name", STATE_KEYS)
-def test_fresh_state_is_what_the_optimiser_itself_would_begin_with(name):
-    """A resumed optimiser that was never used goes on exactly like a new one."""
+def test_fresh_state_is_what_the_optimizer_itself_would_begin_with(name):
+    """A resumed optimizer that was never used goes on exactly like a new one."""
     paths = []
     for primed in (False, True):
         torch.manual_seed(1)
@@ -112,8 +112,8 @@ def test_fresh_state_is_what_the_optimiser_itself_would_begin_with(name):
 
 
 @pytest.mark.parametrize("name", STATE_KEYS)
-def test_an_optimiser_that_went_back_goes_on_like_a_resumed_one(name):
-    """A run that rolls back puts older state into an optimiser that has counted further."""
+def test_an_optimizer_that_went_back_goes_on_like_a_resumed_one(name):
+    """A run that rolls back puts older state into an optimizer that has counted further."""
     paths = []
     for used in (False, True):
         torch.manual_seed(1)

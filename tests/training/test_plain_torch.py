@@ -1,7 +1,7 @@
 """Thirty steps of the trainer equal thirty steps of a plain PyTorch loop on the model class that the family exports to.
 
 The loop is written from the formulas of the specifications: padded batches, transformers' own classes (our remote code
-where there is none), torch's optimisers (fairseq's by hand), no DeepSpeed. It shares the first weights and the batches.
+where there is none), torch's optimizers (fairseq's by hand), no DeepSpeed. It shares the first weights and the batches.
 """
 
 import importlib
@@ -137,7 +137,7 @@ class Fairseq(torch.optim.Optimizer):
                 p -= rate * state["m"] / (state["v"].sqrt() + group["eps"])
 
 
-def optimiser(modules: list[nn.Module], settings) -> torch.optim.Optimizer:
+def optimizer(modules: list[nn.Module], settings) -> torch.optim.Optimizer:
     parameters = [p for module in modules for p in module.parameters()]
     spared = [p for p in parameters if p.ndim < 2 and settings.decay != "all"]
     groups = [
@@ -157,7 +157,7 @@ def plain_loop(components: RunComponents) -> list[float]:
     """Loss of each step, before its update."""
     config, builder = components.config, components.batches("train")
     model, heads = hugging_face_model(components)
-    engine = optimiser([model, heads], config.optimizer)
+    engine = optimizer([model, heads], config.optimizer)
     plan = Plan(builder.lengths_at, Bounds(tokens=config.batch.tokens), config.batch.accumulation)
     weights = {name: section.weight for name, section in config.objectives.active().items()}
     found = []

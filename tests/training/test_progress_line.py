@@ -50,7 +50,7 @@ def test_speed_is_that_of_training_alone(clock: Clock, capsys: pytest.CaptureFix
     assert first["compute_seconds"] == pytest.approx(8)
     assert (first["evaluation_seconds"], first["saving_seconds"]) == pytest.approx((30, 5))
     assert first["cpu_cores"] == pytest.approx((8 * 1.8) / 8)
-    assert second["cpu_cores"] == pytest.approx(0.5)  # a neighbour has the rest
+    assert second["cpu_cores"] == pytest.approx(0.5)  # a neighbor has the rest
     assert "100 tokens/s  compute 8.0 s on 1.8 cores, data wait 20.0%, evaluation 30.0 s, saving 5.0 s  left" in (
         capsys.readouterr().err
     )

@@ -36,7 +36,7 @@ def assert_bitwise(run, straight, step):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw_fairseq", "adam", "sgd"])
 def test_stopped_and_resumed_equals_straight_bit_for_bit(alone, optimizer):
-    """With dropout, for every optimiser, at ZeRO stages 0, 1 and 2."""
+    """With dropout, for every optimizer, at ZeRO stages 0, 1 and 2."""
     run, straight = alone[f"stopped {optimizer}"], alone[f"straight {optimizer}"]
     assert len(steps(run)) == 9
     assert_bitwise(run, straight, 9)
@@ -84,7 +84,7 @@ def test_another_number_of_micro_batches_per_step_is_refused_and_idle_ranks_are_
     assert "note: 4 micro-batches per step, as before, leave 2 of 6 turns of the 3 ranks without work" in three.log
 
 
-def test_a_new_objective_starts_untrained_and_a_new_optimiser_without_state(alone):
+def test_a_new_objective_starts_untrained_and_a_new_optimizer_without_state(alone):
     run = alone["grown"]
     assert len(steps(run)) == 8
     assert "structure/loss" in steps(run)[-1]

@@ -1,7 +1,7 @@
 """Clusters: the sequences that chains of relatives join.
 
 Found with seeds (`seeds.py`), told by alignments (`alignment.py`). Of the sequences that share a word, each is compared
-with the longest and with some of its neighbours, so that work grows with the number of seeds and not with its square;
+with the longest and with some of its neighbors, so that work grows with the number of seeds and not with its square;
 pairs that are joined already are not aligned. Relatives without a common word of either pattern, or with more gaps
 than the band is wide, are not seen. What is found is joined whatever the order: the clusters are a function of the
 sequences and the relation alone.
@@ -131,5 +131,5 @@ def _with_neighbors(runs: SeedRuns, lengths: np.ndarray) -> tuple[np.ndarray, np
     return one, other
 
 
-# First most are joined with the longest; what is left is compared with its neighbours.
+# First most are joined with the longest; what is left is compared with its neighbors.
 PARTNERS: tuple[Partners, ...] = (_with_longest, _with_neighbors)

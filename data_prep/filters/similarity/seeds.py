@@ -2,7 +2,7 @@
 
 A word takes letters at the places of a pattern; gapped patterns find diverged relatives that whole words miss (Ma et
 al. 2002). Patterns are symmetric, so the word of the other strand is the complement read backwards, and the smaller of
-the two stands for both. All words are seeds while they are few enough, else the minimisers of a window (Roberts et al.
+the two stands for both. All words are seeds while they are few enough, else the minimizers of a window (Roberts et al.
 2004).
 """
 
@@ -21,7 +21,7 @@ for _code, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
 HALF_PATTERNS = ("111011001011011", "111111111111111")
 LEAST_WEIGHT, MOST_WEIGHT = 10, 16
 BLOCK_LETTERS = 1 << 18  # worked on at a time, so that it stays in the processor's cache
-ALL_WORDS_LETTERS = 1 << 28  # above this many letters only minimisers are seeds: the disk holds at most 2 to 4 GB
+ALL_WORDS_LETTERS = 1 << 28  # above this many letters only minimizers are seeds: the disk holds at most 2 to 4 GB
 FEW_LETTERS = 1 << 23  # up to here the seeds lie in one part
 NONE = np.uint32(0xFFFFFFFF)
 
@@ -74,7 +74,7 @@ def words(codes: Ragged, pattern: np.ndarray, both_strands: bool) -> tuple[np.nd
     return found, turned
 
 
-def minimisers(found: np.ndarray, window: int) -> np.ndarray:
+def minimizers(found: np.ndarray, window: int) -> np.ndarray:
     """Return the words uint32 (n,) that are the smallest of some `window` (a power of 2) words in a row, bool (n,)."""
     padded = np.concatenate([np.full(window - 1, NONE), found, np.full(window - 1, NONE)])
     lowest = _sliding(np.minimum, padded, window)
@@ -101,6 +101,6 @@ def seed_blocks(
         reach = np.searchsorted(codes.offsets, codes.offsets[first] + BLOCK_LETTERS, side="right") - 1
         last = max(int(reach), first + 1)
         found, turned = words(codes.part(first, last), pattern, both_strands)
-        at = np.flatnonzero(minimisers(found, window))
+        at = np.flatnonzero(minimizers(found, window))
         yield found[at], ((at + codes.offsets[first]) << 1) | turned[at]
         first = last

@@ -1,1 +1,1 @@
-"""What a pretrained model is good for: labelled tasks with fixed splits, beside what a model has to beat."""
+"""What a pretrained model is good for: labeled tasks with fixed splits, beside what a model has to beat."""

@@ -93,19 +93,19 @@ def read_task(
         parts = {one: _part(rows.part, drawn[one]) for one in SPLITS}
         test_columns = [rows.columns[row] for row in drawn["test"].tolist()] if rows.columns else []
         facts: dict[str, Any] = {"drawn": f"dev and test rows, seed {split.seed}, by {split.together}"}
-        unlabelled = rows.without_label
+        unlabeled = rows.without_label
     else:
         read = {one: _read(files[one], columns) for one in SPLITS if one in files}
         parts, test_columns, facts = {one: rows.part for one, rows in read.items()}, read["test"].columns, {}
-        unlabelled = sum(rows.without_label for rows in read.values())
+        unlabeled = sum(rows.without_label for rows in read.values())
         if "dev" not in files:
             groups = _groups(files["train"], read["train"], split.together)
             share = min(max(split.dev, _FEW_DEV / len(groups)), 0.5)
             drawn = _with_every_class(parts["train"].texts, draw(groups, {"dev": share}, split.seed), kind)
             parts |= {one: _part(parts["train"], drawn[one]) for one in ("dev", "train")}
             facts = {"drawn": f"dev rows from the training rows, seed {split.seed}, by {split.together}"}
-    if unlabelled:
-        facts["left_out_without_label"] = unlabelled
+    if unlabeled:
+        facts["left_out_without_label"] = unlabeled
     task = make_task(name, parts, kind, metric)
     if columns.log:
         task, facts = _logarithms(task), facts | {"values": "natural logarithms"}

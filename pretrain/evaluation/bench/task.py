@@ -1,4 +1,4 @@
-"""One labelled task: training, dev and test rows, the metric of its field, and what is known of it."""
+"""One labeled task: training, dev and test rows, the metric of its field, and what is known of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_prep.corpus import Ragged
 from pretrain.data.ragged import concatenate, take
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION
-from pretrain.evaluation.probing.table import LabelledSequences, odd_letters, with_labels
+from pretrain.evaluation.probing.table import LabeledSequences, odd_letters, with_labels
 
 SPLITS = ("train", "dev", "test")
 _FEWEST = {"train": 4, "dev": 2, "test": 2}  # rows; below them no figure means anything
@@ -49,7 +49,7 @@ class Task:
     """
 
     name: str
-    table: LabelledSequences
+    table: LabeledSequences
     rows: Mapping[str, np.ndarray]
     metric: str
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Task:
             return self
         place = np.cumsum(stays) - 1
         rows = {split: place[one[stays[one]]] for split, one in self.rows.items()}
-        table = LabelledSequences(
+        table = LabeledSequences(
             [one for one, kept in zip(self.table.ids, stays, strict=True) if kept],
             take(self.table.sequences, np.flatnonzero(stays)),
             self.table.labels[stays],
@@ -114,7 +114,7 @@ def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: 
     return Task(name, table, rows, metric or known[0], facts)
 
 
-def _check_sizes(name: str, table: LabelledSequences, rows: Mapping[str, np.ndarray]) -> None:
+def _check_sizes(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarray]) -> None:
     for split in SPLITS:
         if len(rows[split]) < _FEWEST[split]:
             raise PolymeraseError(
@@ -138,7 +138,7 @@ def _check_sizes(name: str, table: LabelledSequences, rows: Mapping[str, np.ndar
             )
 
 
-def _labels(name: str, table: LabelledSequences, rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _labels(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """What a reader has to know of the labels: counts of odd ones, where there are any."""
     train, test = table.labels[rows["train"]], table.labels[rows["test"]]
     if not table.is_classification:

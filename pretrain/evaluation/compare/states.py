@@ -70,7 +70,7 @@ def _states(model: TrainedModel, sequences: Ragged) -> list[np.ndarray]:
 
 
 def _cka(x: np.ndarray, y: np.ndarray) -> float:
-    """||Y^T X||^2 / (||X^T X|| ||Y^T Y||) of centred columns."""
+    """||Y^T X||^2 / (||X^T X|| ||Y^T Y||) of centered columns."""
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     both = np.linalg.norm(y.T @ x) ** 2
     alone = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)

@@ -23,7 +23,7 @@ class Fitted:
     strength: float
 
 
-def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+def standardized(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """Standardize each by mean and deviation of ``train``; columns without spread become 0."""
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1.0)
@@ -62,7 +62,7 @@ def fit_by_dev(
     from sklearn.linear_model import Ridge
 
     train, dev, test = rows
-    x, x_dev, x_test = standardised(features[train], features[dev], features[test])
+    x, x_dev, x_test = standardized(features[train], features[dev], features[test])
     strengths = INVERSE_STRENGTHS if classes else tuple(reversed(RIDGE_STRENGTHS))
 
     def scores_of(strength: float) -> tuple[np.ndarray, np.ndarray]:

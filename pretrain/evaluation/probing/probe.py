@@ -12,15 +12,15 @@ from pretrain.evaluation.probing.linear import (
     RIDGE_STRENGTHS,
     logistic,
     probabilities,
-    standardised,
+    standardized,
 )
 from pretrain.evaluation.probing.metrics import measure
-from pretrain.evaluation.probing.table import LabelledSequences
+from pretrain.evaluation.probing.table import LabeledSequences
 
 _MIDDLE = 1.0  # inverse strength where there are too few rows to choose one
 
 
-def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int) -> dict[str, Any]:
+def probe(features: np.ndarray, table: LabeledSequences, folds: int, seed: int) -> dict[str, Any]:
     """Return mean and deviation over folds of each metric.
 
     Args:
@@ -34,7 +34,7 @@ def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int)
     """
     results = []
     for train, test in folds_of(table, folds, seed):
-        (x, held_out), y = standardised(features[train], features[test]), table.labels[train]
+        (x, held_out), y = standardized(features[train], features[test]), table.labels[train]
         if table.is_classification:
             guess = _classes(x, y, held_out, len(table.classes), seed)
         else:
@@ -43,7 +43,7 @@ def probe(features: np.ndarray, table: LabelledSequences, folds: int, seed: int)
     return mean_and_deviation(results)
 
 
-def folds_of(table: LabelledSequences, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def folds_of(table: LabeledSequences, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield training and test rows of each fold; classes are spread evenly over folds."""
     from sklearn.model_selection import KFold, StratifiedKFold
 

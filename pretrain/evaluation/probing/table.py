@@ -19,7 +19,7 @@ _FEW = 20  # different whole numbers that may still be classes
 
 
 @dataclass(frozen=True)
-class LabelledSequences:
+class LabeledSequences:
     """Sequences with labels.
 
     Labels are int64 (S,) classes in the order of ``classes``, or float64 (S,) values if that is empty.
@@ -67,7 +67,7 @@ def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:
 
 def as_task(
     source: str, ids: list[str], sequences: Ragged, texts: list[str], task: str, folds: int
-) -> LabelledSequences:
+) -> LabeledSequences:
     """Turn labels into numbers, and check that there are enough of each for cross-validation.
 
     Args:
@@ -101,7 +101,7 @@ def as_task(
     return table
 
 
-def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str], task: str) -> LabelledSequences:
+def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str], task: str) -> LabeledSequences:
     """Turn labels into numbers: classes, or values.
 
     Args:
@@ -120,7 +120,7 @@ def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str]
     if task == "auto":
         task = "regression" if None not in numbers and _look_like_values(numbers) else "classification"
     if task == "regression":
-        return LabelledSequences(ids, sequences, np.array(numbers, np.float64), ())
+        return LabeledSequences(ids, sequences, np.array(numbers, np.float64), ())
     names = _class_names(texts, numbers)
     classes = tuple(dict.fromkeys(sorted(names, key=_class_order)))
     if len(classes) < 2:
@@ -131,7 +131,7 @@ def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str]
             "classes, or values as finite numbers with a decimal point"
         )
     place = {name: number for number, name in enumerate(classes)}
-    return LabelledSequences(ids, sequences, np.array([place[name] for name in names], np.int64), classes)
+    return LabeledSequences(ids, sequences, np.array([place[name] for name in names], np.int64), classes)
 
 
 def odd_letters(source: str, sequences: Ragged) -> dict[str, int]:

@@ -19,7 +19,7 @@ from pretrain.evaluation.probing.heads import HEADS, Head, pooled
 from pretrain.evaluation.probing.lora import add_lora
 from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER, measure
 from pretrain.evaluation.probing.probe import folds_of, mean_and_deviation, score
-from pretrain.evaluation.probing.table import LabelledSequences
+from pretrain.evaluation.probing.table import LabeledSequences
 from pretrain.evaluation.probing.windows import windows_of
 
 
@@ -52,7 +52,7 @@ class Dev:
     metric: str
 
 
-def tune(model: TrainedModel, table: LabelledSequences, tuning: Tuning, folds: int, seed: int) -> dict[str, Any]:
+def tune(model: TrainedModel, table: LabeledSequences, tuning: Tuning, folds: int, seed: int) -> dict[str, Any]:
     """Return mean and deviation over folds of the metrics of :func:`probing.probe.probe`, with the same folds.
 
     Each fold starts from the model's weights. Values are standardized within the training folds.
@@ -65,7 +65,7 @@ def tune(model: TrainedModel, table: LabelledSequences, tuning: Tuning, folds: i
 
 
 def tuned_on(
-    model: TrainedModel, table: LabelledSequences, tuning: Tuning, train: np.ndarray, seed: int, dev: Dev | None = None
+    model: TrainedModel, table: LabeledSequences, tuning: Tuning, train: np.ndarray, seed: int, dev: Dev | None = None
 ) -> Tuned:
     """Fine-tune a copy of the model on rows of a table; with ``dev`` keep the best epoch and stop early.
 
@@ -81,7 +81,7 @@ def tuned_on(
 class Tuned:
     """A head and its encoder. best_epoch: the one that was kept, from 1; 0 before :meth:`fit`."""
 
-    def __init__(self, model: TrainedModel, table: LabelledSequences, tuning: Tuning):
+    def __init__(self, model: TrainedModel, table: LabeledSequences, tuning: Tuning):
         self._model, self._table, self._tuning = model, table, tuning
         self.encoder = copy.deepcopy(model.network.encoder).requires_grad_(not (tuning.frozen or tuning.lora))
         if tuning.lora:

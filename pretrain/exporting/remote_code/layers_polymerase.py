@@ -1,7 +1,7 @@
 """Embeddings, positions, attention and layers of a polymerase transformer.
 
 Part of an exported model folder: depends on torch only. Every value that training did not learn (sinusoids, rotary
-angles, ALiBi slopes, pairing table) is computed in the forward pass, so nothing is left uninitialised by
+angles, ALiBi slopes, pairing table) is computed in the forward pass, so nothing is left uninitialized by
 ``from_pretrained`` and a long input leaves no trace in later ones. Nothing here decides by the values of a tensor.
 """
 

@@ -98,7 +98,7 @@ class PolymeraseModel(PolymerasePreTrainedModel):
         their ids give. attention_mask: [B, T], 1 for tokens, padded on either side; by default everything but <pad>.
         inputs_embeds: [B, T, D] instead of the looked-up rows; ids beside them tell pairs, masks and padding.
         selected_positions (pairing models): bool [B, T], the positions chosen for prediction in masked language
-        modelling (masked, replaced and left unchanged alike). Pretraining marks their pairs with -1; without this
+        modeling (masked, replaced and left unchanged alike). Pretraining marks their pairs with -1; without this
         argument <mask> merely pairs with nothing, which pretraining never showed. Pass it to train or to measure a
         loss.
         pair (pairing models): float [B, T, T], pairing values to use instead of those of the sequence.

@@ -242,8 +242,8 @@ class KmerTokenizer(PreTrainedTokenizer):
     def _spans(self, starts, ends):
         """(start, end) of each token. Those of plain sequence are the same for every text, so they are made once."""
         count = len(starts)
-        neighbours = count and starts[-1] - starts[0] == ends[-1] - ends[0] == count - 1
-        if not neighbours or ends[0] - starts[0] != self.k:
+        neighbors = count and starts[-1] - starts[0] == ends[-1] - ends[0] == count - 1
+        if not neighbors or ends[0] - starts[0] != self.k:
             return list(zip(starts.tolist(), ends.tolist(), strict=True))
         first = int(starts[0])
         self._plain_spans.extend((i, i + self.k) for i in range(len(self._plain_spans), first + count))

@@ -10,7 +10,7 @@ from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.probing.features import kmer_shares
 from pretrain.evaluation.probing.probe import probe
-from pretrain.evaluation.probing.table import LabelledSequences, as_task, read_columns
+from pretrain.evaluation.probing.table import LabeledSequences, as_task, read_columns
 from pretrain.evaluation.probing.tuning import Tuning, tune
 from pretrain.families import FAMILIES
 from tests.evaluation.support import error_line, in_process, tiny
@@ -18,8 +18,8 @@ from tests.evaluation.support import error_line, in_process, tiny
 NOTHING = Ragged.from_rows([])
 
 
-def labelled(labels: np.ndarray, classes: tuple[str, ...] = ()) -> LabelledSequences:
-    return LabelledSequences([], NOTHING, labels, classes)
+def labeled(labels: np.ndarray, classes: tuple[str, ...] = ()) -> LabeledSequences:
+    return LabeledSequences([], NOTHING, labels, classes)
 
 
 def test_kmer_shares_are_counts_of_whole_kmers():
@@ -38,7 +38,7 @@ def test_tables_with_hardly_a_row_per_fold_are_probed(rows, classes):
     """Two folds; the strength is chosen only where rows are left for it."""
     x = np.random.default_rng(0).normal(size=(rows, 3))
     labels = np.arange(rows) % classes
-    found = probe(x, labelled(labels, tuple("abcdefghij"[:classes])), 2, 0)
+    found = probe(x, labeled(labels, tuple("abcdefghij"[:classes])), 2, 0)
     assert 0 <= found["accuracy"]["mean"] <= 1
 
 
@@ -46,19 +46,19 @@ def test_linear_signals_are_found_and_noise_is_not():
     draw = np.random.default_rng(0)
     x = draw.normal(size=(240, 12))
     classes = (x[:, 0] + 0.2 * draw.normal(size=240) > 0).astype(np.int64)
-    assert probe(x, labelled(classes, ("no", "yes")), 4, 0)["accuracy"]["mean"] > 0.88
-    assert abs(probe(x[:, 1:], labelled(draw.permutation(classes), ("no", "yes")), 4, 0)["mcc"]["mean"]) < 0.2
+    assert probe(x, labeled(classes, ("no", "yes")), 4, 0)["accuracy"]["mean"] > 0.88
+    assert abs(probe(x[:, 1:], labeled(draw.permutation(classes), ("no", "yes")), 4, 0)["mcc"]["mean"]) < 0.2
     values = 3 * x[:, 2] - x[:, 5] + 0.1 * draw.normal(size=240) + 7
-    found = probe(x, labelled(values), 4, 0)
+    found = probe(x, labeled(values), 4, 0)
     assert found["r2"]["mean"] > 0.97
     assert found["spearman"]["mean"] > 0.97
-    assert probe(x, labelled(draw.permutation(values)), 4, 0)["r2"]["mean"] < 0.1
+    assert probe(x, labeled(draw.permutation(values)), 4, 0)["r2"]["mean"] < 0.1
 
 
 def test_folds_are_the_same_for_equal_seeds():
     draw = np.random.default_rng(1)
     x, y = draw.normal(size=(90, 5)), draw.integers(0, 3, 90)
-    table = labelled(y, ("a", "b", "c"))
+    table = labeled(y, ("a", "b", "c"))
     assert probe(x, table, 3, 7) == probe(x, table, 3, 7)
 
 
@@ -139,7 +139,7 @@ def rows_of_two_kinds(count: int) -> tuple[Ragged, np.ndarray]:
 def test_fine_tuning_finds_what_a_head_on_frozen_random_weights_does_not(family, head):
     assert FAMILIES[family].fine_tuning_head == head
     sequences, kinds = rows_of_two_kinds(60)
-    classes = LabelledSequences([], sequences, kinds, ("rich", "poor"))
+    classes = LabeledSequences([], sequences, kinds, ("rich", "poor"))
     model = tiny(family)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     trained = tune(model, classes, Tuning(head, 12, 3e-3, 8), 2, 0)
@@ -154,7 +154,7 @@ def test_fine_tuning_finds_what_a_head_on_frozen_random_weights_does_not(family,
 def test_values_come_back_in_their_own_unit():
     sequences, kinds = rows_of_two_kinds(60)
     values = 100.0 + 10 * kinds + np.random.default_rng(0).normal(0, 0.5, 60)
-    found = tune(tiny("rnaernie2"), LabelledSequences([], sequences, values, ()), Tuning("pooler", 12, 3e-3, 8), 2, 0)
+    found = tune(tiny("rnaernie2"), LabeledSequences([], sequences, values, ()), Tuning("pooler", 12, 3e-3, 8), 2, 0)
     assert found["rmse"]["mean"] < 4.9  # 5 is what the mean of all gives
     assert found["r2"]["mean"] > 0
 
