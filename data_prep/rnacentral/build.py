@@ -26,7 +26,7 @@ class RnaPolicy:
     alphabet: str = "rna"
     letters: str = "iupac"  # or "acgun"
     max_ambiguous: float = 1.0  # share of ambiguity codes; records without any known letter never enter
-    duplicates: str = "exact"  # or "containment", "keep"
+    duplicates: str = "drop"  # or "containment", "keep"
     min_length: int = 1
     max_length: int | None = None
     validation: float = 0.01

@@ -40,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-ambiguous", type=float, metavar="FRACTION",
         help="most letters other than A, C, G, U, T (default 1: all records that have one of these)",
     )  # fmt: skip
-    parser.add_argument("--duplicates", choices=("exact", "containment", "keep"))
+    parser.add_argument(
+        "--duplicates", choices=("drop", "containment", "keep"),
+        help="records whose stored sequence was seen before; containment: or lies in a longer one",
+    )  # fmt: skip
     parser.add_argument("--min-length", type=int, metavar="NT")
     parser.add_argument("--max-length", type=int, metavar="NT")
     parser.add_argument("--validation", type=float, metavar="FRACTION", help="share of held-out sequences")

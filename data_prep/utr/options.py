@@ -75,7 +75,7 @@ def add_utr_arguments(parser: argparse.ArgumentParser, side: int) -> None:
     policy.add_argument(
         "--max-ambiguous", type=float, metavar="FRACTION", help="share of letters outside A,C,G,U in a record"
     )
-    policy.add_argument("--duplicates", choices=("exact", "keep"), help="of UTRs with one sequence, the first or all")
+    policy.add_argument("--duplicates", choices=("drop", "keep"), help="of UTRs with one sequence, the first or all")
     policy.add_argument("--validation", type=float, metavar="FRACTION", help="share of held-out genes")
     policy.add_argument("--alphabet", choices=ALPHABETS)
     policy.add_argument("--keep-case", action="store_true", help="remember which letters are lower case (soft-masked)")

@@ -18,7 +18,7 @@ class UtrPolicy:
     min_length: int = 10
     per_gene: str = "all"
     crop_to: int | None = None  # longer ones lose their 5' end
-    duplicates: str = "exact"  # or "keep"
+    duplicates: str = "drop"  # or "keep"
     piece_len: int | None = None
     max_ambiguous: float = 0.0  # share of letters outside A, C, G, U in what is stored
     validation: float = 0.02  # of genes

@@ -21,7 +21,7 @@ def select(candidates: Iterable[Candidate], policy: UtrPolicy, tally: Tally) -> 
     chosen.sort(key=attrgetter("transcript_id", "input"))
     if policy.crop_to:
         chosen = [_crop(candidate, policy.crop_to, tally) for candidate in chosen]
-    return _distinct(chosen, tally) if policy.duplicates == "exact" else chosen
+    return _distinct(chosen, tally) if policy.duplicates == "drop" else chosen
 
 
 def _is_sound(candidate: Candidate, policy: UtrPolicy, tally: Tally) -> bool:

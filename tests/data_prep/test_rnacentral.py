@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 import shutil
 import sys
 
@@ -112,6 +113,30 @@ def test_the_table_of_types_goes_before_the_header(fasta, tmp_path):
     assert types(corpus)["URS0000000005_9606"] == "miscRNA"
     changed = next(f["changed"] for f in corpus.manifest["stages"][-1]["filters"] if f["filter"] == "rna_type")
     assert changed == {"from_the_table": 2, "type_outside_the_28_of_rnaernie": 1, "without_a_type": 0}
+
+
+def test_duplicates_dropped_are_those_that_the_stage_fasta_drops(tmp_path):
+    generator, text, first = random.Random(4), "", {}
+    for number in range(300):
+        letters = "".join(generator.choices("ACGU", k=generator.randint(2, 5)))
+        spelled = generator.choice([str, str.lower, lambda text: text.replace("U", "T")])(letters)
+        text += f">s{number} rRNA from 1 species\n{spelled}\n"
+        first.setdefault(letters, f"s{number}")
+    (tmp_path / "in.fa").write_text(text)
+    ours = build(tmp_path / "out", tmp_path / "in.fa", "--duplicates", "drop", "--validation", 0)
+    plain = ["fasta", str(tmp_path / "in.fa"), "--duplicates", "drop", "--validation", "0"]
+    assert main([*plain, "--out", str(tmp_path / "fasta")]) == 0
+    theirs = open_corpus(tmp_path / "fasta")
+    assert rows(ours) == rows(theirs) == {name: letters for letters, name in first.items()}
+    assert (
+        stage_filters(ours)["duplicates"] == stage_filters(theirs)["duplicates"] == {"same_sequence": 300 - len(first)}
+    )
+
+
+@pytest.mark.parametrize("stage", ["rnacentral", "utr3", "utr5"])
+def test_the_old_word_for_dropping_duplicates_names_the_new_one(stage, capsys):
+    assert main([stage, "x.fa", "--out", "out", "--duplicates", "exact"]) == 2
+    assert re.search(r"--duplicates: invalid choice: 'exact' \(choose from '?drop'?", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(("preset", "longest"), [("ernie_rna", 1022), ("rnaernie", 512), ("rnaernie2", 2048)])
