@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import DataPrepError
-from data_prep.formats.annotation import read_annotation
+from data_prep.formats.annotation import gff3, read_annotation
 from tests.data_prep.fuzz_support import fuzz
 
 SETTINGS = fuzz(150)
@@ -140,6 +140,13 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, given_file, dat
     for transcript in transcripts:
         assert all(start < end for start, end in transcript.exons + transcript.coding)
         assert transcript.exons == tuple(sorted(transcript.exons))
+
+
+@given(st.lists(st.sampled_from(["Parent=", "Parent", "ID=", "xParent=", "a", "t.1", ",", ";", "%2C", " ", "\t", "="])))
+@fuzz(300)
+def test_the_short_cut_to_parents_changes_nothing(pieces):
+    attributes = "".join(pieces).encode()
+    assert gff3.parents_of(attributes) == gff3.parse_attributes(attributes).get(b"Parent", [b""])
 
 
 @pytest.mark.parametrize("text", ["\t" * 8, "c\t.\tCDS\t1\t2\t.\t+\t.\t", "##gff-version\n", "#\n" * 5])

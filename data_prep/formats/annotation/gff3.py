@@ -1,5 +1,6 @@
 """GFF3: attributes are `key=value;` pairs with percent-encoding; rows name their parent, in any order."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from data_prep.formats.annotation.transcript import TranscriptInfo
 Attributes = dict[bytes, list[bytes]]
 OWN_BIOTYPE = (b"transcript_type", b"transcript_biotype", b"biotype")
 GENE_BIOTYPE = (b"gene_type", b"gene_biotype", b"biotype")
+PARENT = re.compile(rb"(?<![^;])Parent=([^;]*[^;\s])")
 KEPT = {b"Parent", b"Name", b"gene_id", b"gene_name", b"gene", b"tag", *OWN_BIOTYPE, *GENE_BIOTYPE}
 PROTEINS = {b"protein", b"polypeptide"}  # TAIR names the protein as a second parent of the CDS
 # RefSeq marks ends that lie outside the sequence; which end of the transcript it is depends on the strand.
@@ -45,26 +47,37 @@ def parse_attributes(attributes: bytes) -> Attributes:
     return values
 
 
+def parents_of(attributes: bytes) -> list[bytes]:
+    """The values of `Parent`, [b""] where there is none. Most rows are exons, of which nothing else is needed."""
+    found = PARENT.search(attributes)
+    if not found or b"%" in found[1] or attributes.count(b"Parent=") > 1:
+        return parse_attributes(attributes).get(b"Parent", [b""])
+    return found[1].split(b",")
+
+
 def collect_gff3(path: str, rows: Iterator[Row]) -> Collected:
     """Rows and attributes by transcript id (the `ID` that exons and CDS name as parent, without its `transcript:`)."""
     found: dict[bytes, Places] = defaultdict(dict)
     features: dict[bytes, _Feature] = {}
     circular: dict[bytes, int] = {}
     for row in rows:
-        attributes = parse_attributes(row.attributes)
         role = ROLES[row.type]
         if not role:
+            if b"ID=" not in row.attributes and b"Is_circular=" not in row.attributes:
+                continue
+            attributes = parse_attributes(row.attributes)
             if attributes.get(b"Is_circular") == [b"true"]:
                 circular[row.contig] = row.end
             for name in attributes.get(b"ID", [])[:1]:
                 _note(features, name, row, attributes)
             continue
-        if not attributes.get(b"Parent", [b""])[0]:
+        parents = parents_of(row.attributes)
+        if not parents[0]:
             raise DataPrepError(
                 f"{path} line {row.number}: {row.type.decode('utf-8', 'replace')} row without Parent; "
                 "a GFF3 names the transcript (or the gene) there"
             )
-        for parent in attributes[b"Parent"]:
+        for parent in parents:
             getattr(rows_at(found[parent], row), role).extend((row.start, row.end))
     kept = [name for name in found if name not in features or features[name].type not in PROTEINS]
     for name in features.keys() & found.keys():

@@ -50,12 +50,12 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
     Raises DataPrepError for fewer than nine columns and for coordinates that are no interval.
     """
     for number, line in lines:
-        if line.startswith(b"#") or not line.strip():
+        columns = line.split(b"\t")
+        if len(columns) != 9 or line.startswith(b"#"):
             if line.startswith(b"##FASTA"):
                 return
-            continue
-        columns = line.rstrip(b"\r\n").split(b"\t")
-        if len(columns) != 9:
+            if line.startswith(b"#") or not line.strip():
+                continue
             raise DataPrepError(
                 f"{path} line {number}: {len(columns)} tab-separated columns where GTF and GFF3 have 9; "
                 "is it another format, or are tabs turned into spaces?"
