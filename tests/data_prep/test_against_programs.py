@@ -32,7 +32,7 @@ def test_folds_are_those_of_rnafold(shared, tmp_path):
     text = b"".join(b">%d\n%s\n" % (number, row) for number, row in enumerate(wanted))
     out = subprocess.run([rnafold, "--noPS"], input=text, check=True, capture_output=True, cwd=tmp_path).stdout.decode()
     theirs = re.findall(r">(\d+)\n[A-Z]+\n([.()]+) \( *(-?\d+\.\d+)\)", out)
-    ours = vienna.fold_chunk([vienna.normalise(row) for row in wanted])
+    ours = vienna.fold_chunk([vienna.normalize(row) for row in wanted])
     assert [int(number) for number, _, _ in theirs] == list(range(len(ours)))
     assert [fold.mfe_hundredths for fold in ours] == [round(100 * float(energy)) for _, _, energy in theirs]
     if told == library:
