@@ -22,6 +22,7 @@ COMMANDS = {  # word -> (module with ``main``, what it does)
     "compare": ("pretrain.cli.compare", "are these two models the same"),
     "report": ("pretrain.cli.report", "one page about a run"),
     "find-lr": ("pretrain.cli.find_lr", "learning-rate range test"),
+    "forecast": ("pretrain.cli.forecast", "what a larger run will reach, from small ones, and whether it did"),
     "benchmark": ("pretrain.cli.benchmark", "speed of a training step, or of the data path"),
     "doctor": ("pretrain.cli.doctor", "what of the installation works"),
     "data": ("data_prep.stages.command", "build corpora: polymerase data STAGE"),
