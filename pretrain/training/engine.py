@@ -135,6 +135,7 @@ def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: in
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 2**31 - 1,
+        "timers": {"throughput": {"enabled": False}},  # it drains the device twice per micro-batch
     }
     if engine.precision == "bf16" and engine.zero_stage == 0:
         # without ZeRO there is no float32 master copy, so the weights stay float32 and the products are bf16
