@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pretrain.cli import leaks
 from pretrain.cli.command import Parser, as_json, command, positive, program
 from pretrain.errors import PolymeraseError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from data_prep.corpus import Ragged
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.bench.task import Task
@@ -30,12 +29,11 @@ Frozen states under a logistic (classes) or ridge (values) regression, its penal
 published head with the encoder trained along. Beside them, on the same rows: counts of 4-mers, with the letters at both
 ends too, the same encoder with random weights, and published figures where the suite names them. Errors are of a
 bootstrap over test rows and of the spread over seeds; "better" is said beyond two of them. Test sequences that stand in
-training rows, or have relatives there, are counted. A suite is a YAML file: the project's (configs/bench/) or your own.
+training rows, or have relatives there or in what the model was pretrained on, are counted. A suite is a YAML file: the
+project's (configs/bench/) or your own.
 
 exit status: 0 measured, 2 wrong input
 """
-
-_COVERAGE = 0.8  # of the shorter sequence, that the alignment of relatives holds
 
 _OF_TUNING = ("head", "epochs", "patience", "lr", "batch", "lora", "keep")  # options that other options need
 _OF_FILES = ("task", "sequence", "label", "kind", "metric")
@@ -75,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         "--pool", choices=("mean", "cls"), default="mean", help="frozen states: mean over letters (default)"
     )
     result.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    leaks.option(result)
     result.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="random encoders, fine-tunings (default: 3)"
     )
@@ -167,19 +166,18 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    from data_prep.filters.similarity.leaks import best_identities
-    from data_prep.filters.similarity.relation import Relation
-    from pretrain.evaluation.bench.leak import IDENTITIES
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.probing.tuning import Tuning
 
-    relation = Relation(IDENTITIES[-1], _COVERAGE, "both")
     tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
 
-    def nearest(known: Ragged, asked: Ragged) -> np.ndarray:
-        return best_identities(known, asked, relation)[0]
+    trained_on = {source: leaks.pretraining_of(source, args.pretrained_on) for source in args.models}
 
-    return Options(args.pool, args.layer, args.seeds, tuning if args.tune else None, nearest)
+    def pretrained(source: str, asked: Ragged) -> dict[str, Any]:
+        return trained_on[source].leak(asked)
+
+    tuned = tuning if args.tune else None
+    return Options(args.pool, args.layer, args.seeds, tuned, leaks.related, pretrained)
 
 
 def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[Task]:

@@ -10,7 +10,7 @@ import numpy as np
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.bench.bars import bar_answers, linear_answers
 from pretrain.evaluation.bench.figures import Answers, Figures, figures_of, versus, weights_of
-from pretrain.evaluation.bench.leak import Leak, Nearest, leak_of
+from pretrain.evaluation.bench.leak import Leak, Nearest, Pretrained, leak_of
 from pretrain.evaluation.bench.task import Task
 from pretrain.evaluation.embeddings import Pool, embed
 from pretrain.evaluation.model import TrainedModel, random_twin
@@ -28,6 +28,7 @@ class Options:
         seeds: number of random encoders and fine-tunings.
         tuning: None for frozen features only; an empty head stands for that of the model's family.
         nearest: finds relatives of test sequences.
+        pretrained: counts those that a model saw in pretraining.
     """
 
     pool: Pool = "mean"
@@ -35,6 +36,7 @@ class Options:
     seeds: int = 3
     tuning: Tuning | None = None
     nearest: Nearest | None = None
+    pretrained: Pretrained | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def run_task(models: list[TrainedModel], task: Task, options: Options) -> TaskRe
         own, rows, tuned = _rows_of(model, task, options, weights)
         bars = shared | rows
         found[model.source] = _compared(task, own, bars, leak) | {"windows": _cut(model, task)}
+        if options.pretrained:
+            found[model.source]["leak"]["pretraining"] = options.pretrained(model.source, task.sequences("test"))
         kept |= tuned
     first = found[models[0].source]
     result = first | {"leak": leak.counts | first["leak"], **_facts(task)}

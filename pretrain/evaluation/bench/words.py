@@ -26,6 +26,7 @@ def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
         f"compared by {task['metric']} (± standard error)",
         *_grid(_rows(task, by_model), task),
         *_leak(task),
+        *_pretraining(by_model),
         *_counted(task, by_model),
     ]
     for source, one in by_model.items():
@@ -70,14 +71,26 @@ def _leak(task: dict[str, Any]) -> list[str]:
     )
     if leak["labels_differ"]:
         line += f", {leak['labels_differ']:,} of them with another label"
-    if relatives := leak.get("relatives"):
-        counts = ", ".join(f"{count:,} at {identity} %" for identity, count in relatives.items())
-        line += f"; with a relative there: {counts} identity"
     lines = [line]
+    if "sentence" in leak:
+        lines.append(f"relatives in training and dev rows: {leak['sentence']}")
     for what in ("leaked", "relatives"):
         figures = leak.get(f"{metric}_without_{what}", {})
         if shown := ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if value is not None):
             lines.append(f"{metric} without {'those' if what == 'leaked' else 'relatives'}: {shown}")
+    return lines
+
+
+def _pretraining(by_model: dict[str, Any]) -> list[str]:
+    """What every model saw of the test sequences in pretraining."""
+    lines = []
+    for source, one in by_model.items():
+        leak = one["leak"].get("pretraining")
+        if leak is not None:
+            title = f" of {source}" if len(by_model) > 1 else ""
+            where = f" ({', '.join(leak['corpora'])})" if "corpora" in leak else ""
+            said = leak.get("sentence") or f"not looked up: {leak['unknown']}"
+            lines.append(f"relatives in the pretraining corpus{title}{where}: {said}")
     return lines
 
 
