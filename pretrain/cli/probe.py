@@ -114,7 +114,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         "folds": args.folds,
         "results": results,
         "leak": {
-            "folds": leaks.between_folds(sequences, list(folds_of(labelled, args.folds, args.seed))),
+            "folds": leaks.between_folds(sequences, list(folds_of(labeled, args.folds, args.seed))),
             "pretraining": leaks.pretraining_of(args.model, args.pretrained_on).leak(sequences),
         },
     }
