@@ -1,4 +1,4 @@
-"""python launch/export.py RUN_DIR --out HF_DIR: a checkpoint of a run as a verified Hugging Face folder."""
+"""python launch/export.py RUN_DIR --out HF_DIR: a checkpoint of a run, or an adapter, as a verified HF folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pretrain.errors import PolymeraseError
 EXAMPLE = """examples:
   python launch/export.py runs/ernie --out exports/ernie
   python launch/export.py runs/ernie --step 20000 --out exports/ernie-20k --license apache-2.0
+  python launch/export.py adapters/splice --out exports/ernie-splice
 
 exit status: 0 written and verified, 2 wrong input or a folder that failed its verification
 """
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         description="Write a run's checkpoint as a Hugging Face folder that stock transformers loads.",
         epilog=EXAMPLE,
     )
-    result.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
+    result.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run, or of a PEFT adapter")
     result.add_argument("--step", type=int, metavar="N", help="checkpoint to take (default: the newest whole one)")
     result.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write; must not exist or be empty")
     result.add_argument(
@@ -41,7 +42,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export; the exit status is in the help."""
     args = parser().parse_args(arguments)
-    _export(args)
+    if (Path(args.run_dir) / "adapter_config.json").is_file():
+        _export_adapter(args)
+    else:
+        _export(args)
     return 0
 
 
@@ -78,7 +82,7 @@ def _export(args: argparse.Namespace) -> None:
             **course.table,
         },
         notes=tuple(notes),
-        corpora=about["identity"]["corpus"],
+        corpora=_before(config) | about["identity"]["corpus"],
         sources=source_rows(_sources(config)),
         held_out=course.held_out,
         differences=tuple((d.key, plain(d.published), plain(d.here)) for d in differences(config)),
@@ -86,6 +90,25 @@ def _export(args: argparse.Namespace) -> None:
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     print(export_model(state, family, settings, Path(args.out), facts, args.kind))
     _note_in_mlflow(config, run_dir, about.get("tracking_run"), Path(args.out))
+
+
+def _export_adapter(args: argparse.Namespace) -> None:
+    """The base model with the adapter in its weights; the base's license and training are on its own card."""
+    from pretrain.exporting import CardFacts, export_model
+    from pretrain.exporting.new_folder import refuse_existing
+    from pretrain.importing import load_pretrained_state
+    from pretrain.importing.adapter import base_of
+
+    adapter = Path(args.run_dir)
+    if args.step is not None:
+        raise PolymeraseError(f"{adapter}: expected a run folder for --step {args.step}, got an adapter; leave it out")
+    refuse_existing(Path(args.out))
+    family, settings, state = load_pretrained_state(adapter)
+    origin = f"The model {base_of(adapter).resolve().name} with the LoRA adapter {adapter.resolve().name} merged in."
+    facts = CardFacts(origin, license=args.license, notes=tuple(family.notes))
+    has_head = any(name.startswith("mlm_head.") for name in state)
+    print("writing, and loading the result with transformers in a fresh process", flush=True)
+    print(export_model(state, family, settings, Path(args.out), facts, args.kind if has_head else "encoder"))
 
 
 def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
@@ -152,6 +175,16 @@ def _held_out_rows(measured: dict[str, Any], held_out: dict[str, float]) -> dict
         if "loss" in (one.get(part) or {})
     }
     return rows or {name: f"{value:.4f}" for name, value in held_out.items()}
+
+
+def _before(config: Any) -> dict[str, str]:
+    """Corpora that the weights the run began with were trained on, as far as these are still there and say so."""
+    from pretrain.importing.source import stated_corpora
+
+    try:
+        return (stated_corpora(Path(config.model.init_from)) if config.model.init_from else None) or {}
+    except PolymeraseError:
+        return {}
 
 
 def _sources(config: Any) -> dict[str, list[dict[str, Any]]]:

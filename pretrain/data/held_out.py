@@ -1,4 +1,6 @@
-"""Leakage between the corpora of a mixture: a sequence or cluster held out by one is not trained on from another.
+"""Leakage between the corpora of a mixture, and between those of ``model.init_from`` and its continuation.
+
+A sequence or cluster held out by one is not trained on from another.
 
 A training row is left out if its letters are those of a validation row of any corpus, with T as U; or if one of the
 two is a prefix of the other and as long as the longest row of some corpus, because rows may have been cut there. For a
@@ -25,7 +27,7 @@ from pretrain.data.counted_once import counted_once
 from pretrain.data.strands import COMPLEMENTS
 
 FOLDER = "held_out"
-REASONS = ("held out by a corpus of the mixture", "in a cluster that another corpus holds out")
+REASONS = ("held out by another corpus", "in a cluster that another corpus holds out")
 _RULE = 1  # raised when other rows would be found
 _RNA = np.arange(256, dtype=np.uint8)
 _RNA[ord("T")] = ord("U")
@@ -50,26 +52,39 @@ class HeldOut:
         return found if any(found) else []
 
 
-def held_out_of(corpora: Sequence[Corpus]) -> HeldOut:
+def held_out_of(corpora: Sequence[Corpus], before: Sequence[Corpus] = ()) -> HeldOut:
     """Compare the training rows of every corpus of sequences with the validation rows of all of them.
+
+    Args:
+        corpora: of the run.
+        before: what its first weights were trained on. What these hold out is not trained on now; what they trained on
+            of this run's held-out rows cannot be undone, and is counted.
 
     Raises:
         DataPrepError: a corpus cannot be read.
     """
-    rows: list[np.ndarray | None] = [None] * len(corpora)
-    numbers = [number for number, corpus in enumerate(corpora) if corpus.kind == "sequences"]
+    every = [*corpora, *before]
+    rows: list[np.ndarray | None] = [None] * len(every)
+    numbers = [number for number, corpus in enumerate(every) if corpus.kind == "sequences"]
     if len(numbers) > 1:
-        search = _Search([corpora[number] for number in numbers])
+        search = _Search([every[number] for number in numbers])
         for at, number in enumerate(numbers):
             rows[number] = search.rows(at)
-    notes = [_genome_note(corpus) for corpus in corpora if corpus.kind != "sequences" and len(corpora) > 1]
-    for corpus, bits in zip(corpora, rows, strict=True):
-        notes += [
-            f"{corpus.folder}: {count:,} training sequences are {reason}; they are left out of training"
-            for reason, count in (reasons(bits).items() if bits is not None else ())
-            if count
-        ]
-    return HeldOut(tuple(rows), tuple(notes))
+    notes = [_genome_note(corpus) for corpus in every if corpus.kind != "sequences" and len(every) > 1]
+    for number, (corpus, bits) in enumerate(zip(every, rows, strict=True)):
+        found = reasons(bits) if bits is not None else {}
+        if number < len(corpora):
+            notes += [
+                f"{corpus.folder}: {count:,} training sequences are {reason}; they are left out of training"
+                for reason, count in found.items()
+                if count
+            ]
+        elif count := sum(found.values()):
+            notes.append(
+                f"model.init_from was trained on {count:,} sequences of {corpus.folder} that this run holds out, or on "
+                "relatives in their clusters: the held-out loss is lower than that of new sequences"
+            )
+    return HeldOut(tuple(rows[: len(corpora)]), tuple(notes))
 
 
 def reasons(bits: np.ndarray) -> dict[str, int]:

@@ -12,6 +12,7 @@ from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.families.choice import family_of
+from pretrain.importing.adapter import is_adapter
 from pretrain.models import LanguageModel, ModelSettings
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 from pretrain.tokenizers import Tokenizer
@@ -48,8 +49,11 @@ def is_run(folder: Path) -> bool:
         if not (folder / "config.yaml").is_file():
             raise PolymeraseError(f"{folder}: a run folder without config.yaml; copy that of the run")
         return True
-    if not (folder / "config.json").is_file():
-        raise PolymeraseError(f"{folder}: neither a run folder (checkpoints/) nor a Hugging Face folder (config.json)")
+    if not (folder / "config.json").is_file() and not is_adapter(folder):
+        raise PolymeraseError(
+            f"{folder}: neither a run folder (checkpoints/), nor a Hugging Face folder (config.json), nor an adapter "
+            "(adapter_config.json)"
+        )
     return False
 
 

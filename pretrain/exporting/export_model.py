@@ -20,7 +20,7 @@ from pretrain.exporting.tensors import export_tensors
 from pretrain.exporting.verify import Verification, verify
 from pretrain.families import Family
 from pretrain.families.own_code import OWN_FILES, form_of
-from pretrain.importing.source import CONFIG, OBJECTIVE_HEADS, UNUSED_TENSORS
+from pretrain.importing.source import CONFIG, CORPORA_KEY, OBJECTIVE_HEADS, UNUSED_TENSORS
 from pretrain.models import ModelSettings
 
 REMOTE_CODE = Path(__file__).with_name("remote_code")
@@ -82,6 +82,8 @@ def export_model(
             if side:
                 save_file(side, partial / name)
         config = config_json(family, settings, class_name, vocab)
+        if facts.corpora:
+            config[CORPORA_KEY] = dict(facts.corpora)
         (partial / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         if form.kind == "remote":
             for name in OWN_FILES[form.model_type]:

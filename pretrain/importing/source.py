@@ -11,12 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
+from pretrain.importing.adapter import base_of, is_adapter, merged
 from pretrain.importing.checkpoint_file import Checkpoint, read_checkpoint_file
 from pretrain.importing.training_facts import Fact
 
 CONFIG = "config.json"
 FAMILY_KEY = "polymerase_family"  # our exports say in config.json which family they are
 TOKENIZER_KEY = "polymerase_tokenizer"  # and which tokenizer they are read with
+CORPORA_KEY = "polymerase_corpora"  # and what it was trained on: name of a corpus -> fingerprint
 OBJECTIVE_HEADS = "objective_heads.safetensors"
 UNUSED_TENSORS = "upstream_unused.safetensors"
 _WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -44,13 +46,18 @@ class ImportedFile:
 
 
 def read_source(path: Path) -> ImportedFile:
-    """Read a checkpoint file with the config.json beside it, or a folder of both.
+    """Read a checkpoint file with the config.json beside it, a folder of both, or an adapter with its base model.
 
     Raises:
         PolymeraseError: nothing there, no or several checkpoints in the folder, a file that cannot be read.
     """
     if not path.exists():
         raise PolymeraseError(f"{path}: no such file or folder")
+    if is_adapter(path):
+        base = base_of(path)
+        if is_adapter(base):
+            raise PolymeraseError(f"{path}: its base model {base} is an adapter too; merge that one first")
+        return merged(read_source(base), path)
     file = _checkpoint_in(path) if path.is_dir() else path
     checkpoint = _read_sharded(file) if file.name.endswith(".index.json") else read_checkpoint_file(file)
     side: dict[str, Tensor] = {}
@@ -58,6 +65,15 @@ def read_source(path: Path) -> ImportedFile:
         if (file.parent / name).is_file() and file.name in _WEIGHT_FILES:
             side |= read_checkpoint_file(file.parent / name).tensors
     return ImportedFile(file, checkpoint.tensors, _read_config(file.parent / CONFIG), checkpoint.facts, side)
+
+
+def stated_corpora(path: Path) -> dict[str, str] | None:
+    """Corpora that a source says it was trained on, name -> fingerprint; None if it does not say."""
+    folder = base_of(path) if is_adapter(path) else path if path.is_dir() else path.parent
+    stated = _read_config(folder / CONFIG).get(CORPORA_KEY)
+    if not isinstance(stated, dict) or not stated:
+        return None
+    return {str(name): str(fingerprint) for name, fingerprint in stated.items()}
 
 
 def _checkpoint_in(folder: Path) -> Path:

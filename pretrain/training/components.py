@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from pretrain.data.effects import check_effects
 from pretrain.data.held_out import HeldOut, held_out_of
 from pretrain.data.sources import Source, open_checked, open_source
 from pretrain.data.stream import SampleStream
+from pretrain.data.trained_before import trained_before
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
+from pretrain.importing.source import stated_corpora
 from pretrain.masking import MaskingStrategy, build_strategy, strategy_names
 from pretrain.models import LanguageModel, ModelSettings, architecture_of, side_inputs_of
 from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext, default_objective
@@ -116,8 +119,10 @@ def build_components(config: Config) -> RunComponents:
     check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
     filled = with_settings(config, family, settings)
     masking = build_strategy(config.masking, tokenizer)
+    before, notes = _before(config, corpora)
     try:
-        held_out = held_out_of(corpora)
+        held_out = held_out_of(corpora, before)
+        held_out = replace(held_out, notes=(*held_out.notes, *notes))
     except DataPrepError as error:
         raise PolymeraseError(str(error)) from None
     components = RunComponents(
@@ -129,6 +134,13 @@ def build_components(config: Config) -> RunComponents:
             model = PretrainingModel(LanguageModel.build(settings), objectives, context)
         check_heads(model, initial, str(config.model.init_from))
     return components
+
+
+def _before(config: Config, corpora: list[Corpus]) -> tuple[list[Corpus], list[str]]:
+    """What the first weights were trained on, as far as it is known and here."""
+    if config.model.init_from is None:
+        return [], []
+    return trained_before(config.model.init_from, stated_corpora(Path(config.model.init_from)), corpora)
 
 
 def _tokenizer(config: Config, family: Family) -> Tokenizer:

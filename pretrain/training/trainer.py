@@ -17,6 +17,7 @@ from pretrain.runs.checkpoint import Checkpoints
 from pretrain.training.components import RunComponents
 from pretrain.training.early_stopping import EarlyStopping
 from pretrain.training.engine import Engine
+from pretrain.training.host_memory import give_back, resident_bytes
 from pretrain.training.loss_reduction import StepTotals
 from pretrain.training.metrics import Meter
 from pretrain.training.optimizer_step import OptimizerStep
@@ -134,6 +135,9 @@ class Trainer:
             **self.stability.counts,
         }
         values |= self.logger.progress.report(means, loss, self.stability.counts)
+        if self.dist_context.device.type == "cpu":
+            give_back()
+        values["host_memory_bytes"] = resident_bytes()
         self.logger.numbers(self.state.step, values, batch_digest=totals.digest)
 
     def _evaluate(self) -> None:

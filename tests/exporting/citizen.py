@@ -19,6 +19,7 @@ import transformers
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 CHECKS = {}
+SHORTER = (0, 1, 2, 4, 6, 9, 12, 15)  # an odd sum: no four hold as many letters as the others, means of means differ
 TRUST = {"trust_remote_code": True}
 
 
@@ -89,7 +90,7 @@ def auto_classes(export):
     for task in ("", *export.heads):
         auto = getattr(transformers, f"AutoModelFor{task}" if task else "AutoModel")
         _, info = auto.from_pretrained(export.folder, **TRUST, output_loading_info=True)
-        new = ("classifier", "pooler", "bert.pooler", "esm.pooler") if not task or task != export.head else ()
+        new = ("classifier", "score", "pooler", "bert.pooler", "esm.pooler") if not task or task != export.head else ()
         missing = [name for name in info["missing_keys"] if not name.startswith(new)]
         assert not missing, f"{task}: missing {missing}"
         if export.own:
@@ -124,7 +125,7 @@ def _collate(tokenizer):
 def _rows(export, task, count=8):
     rows = []
     for n in range(count):
-        text = export.text[: len(export.text) - 2 * n]  # of different lengths: means of means would be another loss
+        text = export.text[: len(export.text) - SHORTER[n]]
         row = dict(export.tokenizer(text))
         ids = row["input_ids"]
         per_token = {"TokenClassification": [i % 3 for i in ids], export.head: list(ids)}

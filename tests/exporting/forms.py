@@ -1,10 +1,10 @@
-"""Tiny exports of every form there is: classes of transformers and our own code, letters and k-mers, with and without
-output head. Weights are random; nothing is verified here, because the tests that use them do."""
+"""Tiny exports of every form there is: each family's class, letters, k-mers, codons, byte pairs, and switches no family
+has. Weights are random; nothing is verified here, because the tests that use them do."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,12 @@ from pretrain.exporting import CardFacts, export_model
 from pretrain.exporting.form import Kind
 from pretrain.exporting.verify import Probe, Verification, our_output
 from pretrain.families import FAMILIES, Family
-from pretrain.families.choice import custom_family
+from pretrain.families.choice import with_tokenizer
 from pretrain.families.published import published_model
 from pretrain.models import architecture_of
-from tests.models import test_evo1_golden, test_gpn_golden, test_hyenadna_golden
+from tests.families.tiny import tiny
 
-SMALL = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 64,
-}
-
+BYTE_PAIRS = str(Path(__file__).parents[1] / "golden" / "tokenizers" / "bpe_tiny.json")
 
 # without an output head there is none to train, resize or fill masks with
 ENCODER_CHECKS = [
@@ -39,22 +32,32 @@ ENCODER_CHECKS = [
 
 @dataclass(frozen=True)
 class Form:
-    """family, and what is changed besides the sizes; says: what the table calls it. stands_alone: settings of a model
-    without a family, whose tokenizer ``family`` then names."""
+    """family, and what is changed besides the sizes. says: what the table calls it; covers: how the names of the
+    families begin that differ from this one in sizes alone; own_code: our code travels with it."""
 
     family: str
     says: str
+    covers: tuple[str, ...]
     changes: dict[str, Any] = field(default_factory=dict)
     kind: Kind = "mlm"
-    stands_alone: Any = None
+    own_code: bool = True
 
     @property
     def settings(self) -> Any:
-        return self.stands_alone or replace(FAMILIES[self.family].settings, **SMALL, **self.changes)
+        small = tiny(self.published, inner=48)
+        own = {each.name for each in fields(small)}
+        if "position_embedding_type" in own:
+            small = replace(small, max_position_embeddings=64)
+        return replace(small, **self.changes)
 
     @property
     def published(self) -> Family:
-        return custom_family(self.stands_alone, self.family, {}) if self.stands_alone else FAMILIES[self.family]
+        family = FAMILIES[self.family]
+        return with_tokenizer(family, "bpe", {"file": BYTE_PAIRS}) if family.tokenizer == "bpe" else family
+
+
+def _native(family: str, says: str, *covers: str, kind: Kind = "mlm") -> Form:
+    return Form(family, says, covers, kind=kind, own_code=False)
 
 
 MODERN = {
@@ -66,18 +69,29 @@ MODERN = {
 }
 SLOPED = {"position_embedding_type": "alibi", "mlp": "geglu", "head_tied": False, "attention_bias": False}
 FORMS = {
-    "bert": Form("rnaernie", "BERT of transformers (RNAErnie, RNAErnie2)"),
-    "bert_kmers": Form("utrbert_3mer", "BERT of transformers over k-mers (3UTRBERT, DNABERT)"),
-    "esm": Form("utr_lm", "ESM of transformers (UTR-LM)"),
-    "bert_encoder": Form("rnaernie2", "BERT of transformers, `--kind encoder`", kind="encoder"),
-    "ernie_rna": Form("ernie_rna", "own code, pairing bias (ERNIE-RNA)"),
-    "mutbert": Form("mutbert", "own code, rows of probabilities, mean pooler (MutBERT)"),
-    "modern": Form("ernie_rna", "own code, other switches", MODERN | {"pairing_bias": False, "final_norm": True}),
-    "sloped": Form("rnaernie2", "own code, ALiBi, gated, untied", SLOPED),
-    "causal": Form("rnaernie2", "own code, causal", MODERN | {"causal": True}),
-    "convnet": Form("gpn", "own code, convolutions (GPN)", stands_alone=test_gpn_golden.SETTINGS["gpn_convnet"]),
-    "hyena": Form("hyenadna", "own code, Hyena (HyenaDNA)", stands_alone=test_hyenadna_golden.SETTINGS),
-    "striped_hyena": Form("bytes", "own code, StripedHyena (Evo)", stands_alone=test_evo1_golden.SETTINGS),
+    "bert": _native("rnaernie", "RNAErnie, RNAErnie2", "rnaernie"),
+    "bert_kmers": _native("utrbert_3mer", "3UTRBERT, DNABERT", "utrbert_", "dnabert_"),
+    "bert_pairs": _native("methylbert", "MethylBERT", "methylbert"),
+    "esm": _native("utr_lm", "UTR-LM", "utr_lm"),
+    "esm_blocks": _native("nt_v1_500m", "Nucleotide Transformer v1", "nt_v1_"),
+    "gpt2": _native("helm_clm", "HELM, causal", "helm_clm"),
+    "bert_encoder": _native("rnaernie2", "BERT", kind="encoder"),
+    "esm_encoder": _native("utr_lm", "ESM", kind="encoder"),
+    "gpt2_encoder": _native("helm_clm", "GPT-2", kind="encoder"),
+    "ernie_rna": Form("ernie_rna", "ERNIE-RNA", ("ernie_rna",)),
+    "mutbert": Form("mutbert", "MutBERT", ("mutbert",)),
+    "rinalmo": Form("rinalmo_nano", "RiNALMo", ("rinalmo_",)),
+    "nt_v2": Form("nt_v2_50m", "Nucleotide Transformer v2", ("nt_v2_",)),
+    "dnabert2": Form("dnabert2", "DNABERT-2", ("dnabert2",)),
+    "helm_mlm": Form("helm_mlm", "HELM, masked", ("helm_mlm",)),
+    "gpn": Form("gpn_convnet", "GPN", ("gpn_convnet",)),
+    "gpn_legacy": Form("gpn_brassicales", "GPN, brassicales", ("gpn_brassicales",)),
+    "gpn_bytenet": Form("gpn_promoter", "GPN-Promoter", ("gpn_promoter",)),
+    "hyena": Form("hyenadna_tiny_1k", "HyenaDNA", ("hyenadna_",)),
+    "striped_hyena": Form("evo1_8k", "Evo", ("evo1_",)),
+    "modern": Form("ernie_rna", "switches of one's own", (), MODERN | {"pairing_bias": False, "final_norm": True}),
+    "sloped": Form("rnaernie2", "ALiBi, gated, untied", (), SLOPED),
+    "causal": Form("rnaernie2", "causal", (), MODERN | {"causal": True}),
 }
 
 
@@ -98,7 +112,7 @@ def job_of(name: str, folder: Path, checks: list[str] | None = None) -> dict[str
     model = published_model(settings)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_((0.05 if form.stands_alone else 0.2) * torch.randn_like(parameter))
+            parameter.add_((0.2 if family.architecture == "transformer" else 0.05) * torch.randn_like(parameter))
     state = model.state_dict()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["pretrain.exporting.export_model"], "verify", lambda *_: Verification(0.0, 1.0, 1.0))

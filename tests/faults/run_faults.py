@@ -2,6 +2,7 @@
 
     python tests/faults/run_faults.py                 50 kills, and every other fault once per case
     python tests/faults/run_faults.py --kills 200 --only kills --seed 2
+    POLYMERASE_REPEATS=3 python tests/faults/run_faults.py --only launchers      each wrong input three times
 
 Survived means: after a kill, every published checkpoint is whole, the run takes up the newest one, and it ends in the
 same weights and optimizer state, to the last bit, as a run that was left alone; for the other faults, what the test
@@ -22,10 +23,12 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 import pytest
 
 from tests.faults.kills import HOWS, ends_like, finish_undisturbed, kill_once, killable
+from tests.faults.test_launchers import REPEATS
 from tests.training.corpora import build_plain
 
 STEPS = 250  # of a run that is killed
 ROOT = Path(__file__).resolve().parents[2]
+LAUNCHERS = "tests/faults/test_launchers.py"
 OTHERS = ("tests/faults", "tests/multinode/test_hosts.py")
 
 
@@ -42,11 +45,15 @@ class Tally:
         self.survived[fault] += survived
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
+        name, _, case = report.nodeid.rpartition("::")[2].partition("[")
+        name = name.removeprefix("test_").replace("_", " ")
+        if name.startswith("every error is one line"):  # a row for each launcher
+            name = f"an error is one line: {case.rpartition('-')[0]}"
         if report.skipped:
             self.skipped[name] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
         elif report.when == "call" or report.failed:
-            self.add(name, report.passed)
+            for _ in range(REPEATS if name.startswith("an error is one line") else 1):
+                self.add(name, report.passed)
 
     def table(self) -> str:
         rows = [("fault", "tried", "survived")]
@@ -88,14 +95,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50, help="how often runs are killed (default 50)")
     parser.add_argument("--seed", type=int, default=1, help="of the random moments")
-    parser.add_argument("--only", choices=("kills", "others"), help="half of it")
+    parser.add_argument("--only", choices=("kills", "others", "launchers"), help="a part of it")
     args = parser.parse_args()
     tally, began = Tally(), time.monotonic()
-    if args.only != "others":
+    if args.only in (None, "kills"):
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             run_kills(tally, args.kills, args.seed, Path(folder))
     if args.only != "kills":
-        pytest.main(["-q", "-p", "no:cacheprovider", *(str(ROOT / path) for path in OTHERS)], plugins=[tally])
+        paths = (LAUNCHERS,) if args.only == "launchers" else OTHERS
+        words = ["-q", "-p", "no:cacheprovider", "-m", "slow or not slow", *(str(ROOT / path) for path in paths)]
+        pytest.main(words, plugins=[tally])
     print(f"\n{tally.table()}\n({(time.monotonic() - began) / 60:.0f} minutes)")
     return 0 if tally.survived == tally.tried else 1
 

@@ -33,7 +33,7 @@ def test_metrics_hold_what_a_person_wants_to_know(alone):
     assert [record["step"] for record in steps(alone["zero 1"])] == list(range(1, 21))
     for key in ("loss", "mlm/loss", "mlm/accuracy", "learning_rate", "gradient_norm", "tokens_per_second",
                 "data_wait_fraction", "compute_seconds", "evaluation_seconds", "saving_seconds", "cpu_cores",
-                "batch_digest"):  # fmt: skip
+                "host_memory_bytes", "batch_digest"):  # fmt: skip
         assert key in first
     assert first["loss"] == first["mlm/loss"]
     assert 0 <= first["data_wait_fraction"] <= 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.bias import AttentionBias
 from pretrain.models.transformer.kernels import kernel_of
+from pretrain.models.transformer.measured import faster
 from pretrain.models.transformer.recomputed import recomputed_attention
 from pretrain.models.transformer.recurrent.attention import Recurrent, recurrent_attention
 
@@ -54,7 +55,10 @@ def attention(
 def choose_backend(
     bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float = 0.0, head_size: int = 64
 ) -> str:
-    """Return the fastest back-end that can compute this bias; called once per forward pass, logged once."""
+    """Return the fastest back-end that can compute this bias; called once per forward pass, logged once.
+
+    On a CPU that is measured; elsewhere rules say it.
+    """
     chosen = _choice(bias, device, dtype, dropout, head_size)
     _log_choice(chosen, kernel_of(device)[0] if chosen == "recomputed" else "torch", str(dtype), kind_of(device))
     return chosen
@@ -70,7 +74,17 @@ def _choice(bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float
         return "grouped"  # SDPA's own kernels draw their dropout inside, too
     if dropout or is_sloped:
         return "recomputed"  # SDPA would want the penalty of every pair of tokens
+    if kind_of(device) == "cpu":
+        if dtype in (torch.bfloat16, torch.float16):
+            return "recomputed"  # SDPA keeps 3.5 MB for every new shape of a block, and never gives them back
+        able = ("grouped", "recomputed")
+        runs = {name: partial(_without_dropout, BACKENDS[name], bias) for name in able}
+        return faster(runs, dtype, head_size, type(bias).__name__)
     return "varlen" if on_gpu and _flash_takes(device, dtype, head_size) else "grouped"
+
+
+def _without_dropout(run: Backend, bias: AttentionBias, q: Tensor, k: Tensor, v: Tensor, layout: Layout) -> Tensor:
+    return run(q, k, v, bias, layout, 0.0)
 
 
 @cache

@@ -29,6 +29,7 @@ class TorchKernel:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Attend, see ``Kernel.forward``; keeps nothing."""
         output, masks = torch.empty_like(v), drop.masks(q.device)
+        q, k, v = (_as_computed(x) for x in (q, k, v))
         q = q * q.shape[-1] ** -0.5
         for group, (before, after), (to, *rows) in _groups(layout, q.shape[1], (previous, current), (output, q, k, v)):
             q_block, k_block, v_block = (_heads_first(group, x) for x in rows)
@@ -59,6 +60,7 @@ class TorchKernel:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the gradients of q, k, v, see ``Kernel.backward``."""
         dq, dk, dv = (torch.empty_like(x) for x in (q, k, v))
+        q, k, v, grad_output = (_as_computed(x) for x in (q, k, v, grad_output))
         masks, scale = drop.masks(q.device), q.shape[-1] ** -0.5
         tokens = (dq, dk, dv, q * scale, k, v, grad_output * drop.scale)
         for group, (stored, above), (to_dq, to_dk, to_dv, *rows) in _groups(
@@ -81,6 +83,15 @@ class TorchKernel:
             to_dk.copy_(_tokens_first(group, torch.bmm(ds.transpose(1, 2), q_block)))
             to_dv.copy_(_tokens_first(group, torch.bmm(dropped.transpose(1, 2), do_block)))
         return dq.mul_(scale), dk, dv
+
+
+def _as_computed(x: Tensor) -> Tensor:
+    """On a CPU, 16 bits as float32.
+
+    oneDNN compiles products of 16 bits for every new shape of a block and keeps 1.7 MB each, and training has new
+    shapes in every step.
+    """
+    return x.float() if x.device.type == "cpu" and x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 _Pair = tuple[Tensor | None, Tensor | None]

@@ -1,0 +1,58 @@
+"""The corpora that the weights of ``model.init_from`` were trained on, as far as they are on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from data_prep.corpus import Corpus, open_corpus
+from data_prep.errors import DataPrepError
+
+
+def trained_before(
+    source: str, stated: Mapping[str, str] | None, corpora: Sequence[Corpus]
+) -> tuple[list[Corpus], list[str]]:
+    """Find corpora by their content, beside those of this run.
+
+    Args:
+        source: where the weights come from, for the notes.
+        stated: name -> fingerprint of what they were trained on; None if they do not say.
+        corpora: of this run. One of them needs no comparison with itself.
+
+    Returns:
+        The corpora that were found, and notes on what is not known.
+    """
+    if stated is None:
+        return [], [f"{source} does not say what it was trained on: sequences that this run holds out may be among it"]
+    here = {corpus.fingerprint for corpus in corpora}
+    wanted = {name: fingerprint for name, fingerprint in stated.items() if fingerprint not in here}
+    found: dict[str, Corpus] = {}
+    for corpus in _beside(corpora, list(wanted)):
+        if len(found) == len(wanted):
+            break
+        if corpus.fingerprint in wanted.values():
+            found.setdefault(corpus.fingerprint, corpus)
+    notes = [
+        f"{source} was trained on corpus {name} (fingerprint {fingerprint[:16]}), which is not beside "
+        f"{corpora[0].folder}: what the two hold out is not compared; put it there"
+        for name, fingerprint in wanted.items()
+        if fingerprint not in found
+    ]
+    return list(found.values()), notes
+
+
+def _beside(corpora: Sequence[Corpus], names: list[str]) -> Iterator[Corpus]:
+    """Corpora in the folders where those of this run are, the likely ones first."""
+    for parent in dict.fromkeys(corpus.folder.resolve().parent for corpus in corpora):
+        try:
+            folders = sorted((each for each in parent.iterdir() if each.is_dir()), key=lambda f: f.name not in names)
+        except OSError:
+            continue
+        yield from (corpus for folder in folders if (corpus := _opened(folder)) is not None)
+
+
+def _opened(folder: Path) -> Corpus | None:
+    try:
+        return open_corpus(folder)
+    except (DataPrepError, OSError):
+        return None
