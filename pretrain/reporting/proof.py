@@ -16,7 +16,7 @@ from typing import Any
 from pretrain.baselines.words import label
 from pretrain.errors import PolymeraseError
 
-SPLITS = {"random": "sequences held out at random", "families": "families it has not seen"}
+SPLITS = {"random": "sequences held out at random", "families": "sequences of families it has not seen"}
 HEADER = ("held-out", "the model", "must beat", "difference")
 
 
