@@ -47,6 +47,13 @@ class SampleStream:
         self._orders: OrderedDict[tuple[int, int], Permutation] = OrderedDict()
         self._blocks: OrderedDict[int, Samples] = OrderedDict()
 
+    def next_epoch(self, position: int) -> int:
+        """The first position from ``position`` on where an epoch begins.
+
+        The corpora of a mixture have epochs of their own: there it is the position itself.
+        """
+        return position if len(self.sizes) > 1 else -(-position // self.sizes[0]) * self.sizes[0]
+
     def at(self, positions: np.ndarray) -> Samples:
         """Return the samples at stream positions int64 (S,)."""
         blocks, within = np.divmod(positions, _BLOCK)

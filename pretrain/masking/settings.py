@@ -169,3 +169,10 @@ MaskingSettings = Annotated[
     BaseSettings | SpanSettings | MotifSettings | KmerSettings | VariantFirstSettings | NoneSettings | MixtureSettings,
     Field(discriminator="strategy"),
 ]
+
+
+def strategy_names(settings: MaskingSettings) -> tuple[str, ...]:
+    """Names of what the numbers in ``Masked.strategy`` stand for."""
+    if isinstance(settings, MixtureSettings):
+        return tuple(part.strategy for part in settings.parts)
+    return (settings.strategy,)

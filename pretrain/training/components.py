@@ -11,7 +11,7 @@ import torch
 from data_prep.corpus import Corpus
 from data_prep.errors import DataPrepError
 from pretrain.batches.collate import MicroBatchBuilder
-from pretrain.config import Config
+from pretrain.config import Config, RunPhase, phases_of
 from pretrain.data.effects import check_effects
 from pretrain.data.held_out import HeldOut, held_out_of
 from pretrain.data.sources import Source, open_checked, open_source
@@ -41,6 +41,13 @@ class RunComponents:
     objectives: dict[str, Objective]
     context: ObjectiveContext
     initial: dict[str, torch.Tensor] | None  # weights of model.init_from, under our names
+
+    def of_phase(self, phase: RunPhase) -> RunComponents:
+        """The same run as one of its phases reads and masks."""
+        config = with_settings(phase.config, self.family, self.settings)
+        _check_fit(config, self.family, self.settings, self.tokenizer, self.corpora)
+        _check_effects(config, self.corpora, self.tokenizer, self.objectives)
+        return replace(self, config=config, masking=build_strategy(config.masking, self.tokenizer))
 
     def model(self) -> PretrainingModel:
         """Build the model before the first step; the same on every rank."""
@@ -112,8 +119,7 @@ def build_components(config: Config) -> RunComponents:
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
     }
-    weighs = any(objective.scope in ("hidden_tokens", "next_tokens") for objective in objectives.values())
-    check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
+    _check_effects(config, corpora, tokenizer, objectives)
     filled = with_settings(config, family, settings)
     masking = build_strategy(config.masking, tokenizer)
     try:
@@ -124,11 +130,28 @@ def build_components(config: Config) -> RunComponents:
         filled, family, settings, tokenizer, corpora, held_out, masking, objectives, context, initial
     )
     components.sources("train")  # complains here, before any process starts
+    if config.train.phases:
+        _check_phases(components)
     if initial is not None:
         with torch.device("meta"):
             model = PretrainingModel(LanguageModel.build(settings), objectives, context)
         check_heads(model, initial, str(config.model.init_from))
     return components
+
+
+def _check_phases(components: RunComponents) -> None:
+    for phase in phases_of(components.config):
+        try:
+            components.of_phase(phase).sources("train")
+        except PolymeraseError as error:
+            raise PolymeraseError(f"train.phases.{phase.number - 1}: {error}") from None
+
+
+def _check_effects(
+    config: Config, corpora: list[Corpus], tokenizer: Tokenizer, objectives: dict[str, Objective]
+) -> None:
+    weighs = any(objective.scope in ("hidden_tokens", "next_tokens") for objective in objectives.values())
+    check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
 
 
 def _tokenizer(config: Config, family: Family) -> Tokenizer:
