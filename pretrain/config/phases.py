@@ -17,7 +17,7 @@ from pretrain.config.yaml_file import merge
 from pretrain.errors import PolymeraseError
 from pretrain.masking.settings import strategy_names
 
-_OF_THE_RUN = {"corpus": ("path", "extra", "weight", "label_slot", "upper_case", "balance")}
+_OF_THE_RUN = {"corpus": ("path", "extra", "weight", "label_slot", "upper_case")}
 _WHOLE_RUN = Phase(steps=1)  # what a run without phases sets
 
 

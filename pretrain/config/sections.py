@@ -86,6 +86,9 @@ class Corpus(Section):
     reverse_complement_rna: bool = False  # do so with RNA too, whose other strand is another molecule
     soft_mask_weight: NonNegative = 1.0  # what targets count for that were lower case in the source (--keep-case)
     upper_case: bool = True  # false: lower case of the source is given to tokenizers that tell it apart
+    # cluster: one member of each cluster per epoch, each once before any comes again; held-out samples are all read.
+    # The column `cluster` is stored by `data_prep split --by similarity` or `--clusters FILE`; rows without are alone
+    balance: Literal["none", "cluster"] = "none"
     partial_codon: Literal["error", "crop"] = "error"  # codons: sequences whose length is no multiple of three
     temperature: PositiveFloat = 1.0  # soft_label: see temperature_mode
     temperature_mode: Literal["none", "power", "softmax_of_probs"] = "none"

@@ -245,6 +245,7 @@ def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:
     """Every rank maps all files and reads what its micro-batches need: nothing is dealt out or copied."""
     files = [path for corpus in corpora for path in corpus.folder.rglob("*") if path.is_file()]
     size, index = sum(path.stat().st_size for path in files), sum(source.index_bytes for source in builder.sources)
+    index += sum(clusters.index_bytes for clusters in builder.stream.clusters if clusters)
     return (
         f"shards              {len(files)} files of {size / 2**30:,.2f} GiB, mapped into memory once per host; "
         f"each rank keeps {index / 2**30:,.2f} GiB of sequence lengths"
@@ -253,7 +254,7 @@ def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:
 
 def _sampler(opened: _Opened) -> str:
     """Every rank cuts the whole step into micro-batches; how long that takes is measured here and now."""
-    samples = sum(source.size for source in opened.builder.sources)
+    samples = sum(opened.builder.stream.sizes)
     return (
         f"sampler             {samples:,} samples in an order that needs no memory; a step of "
         f"{opened.samples_per_step:,} of them is cut in {opened.seconds_to_cut * 1e3:,.1f} ms, ahead of its turn"

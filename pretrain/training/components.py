@@ -12,6 +12,7 @@ from data_prep.corpus import Corpus
 from data_prep.errors import DataPrepError
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.config import Config, RunPhase, phases_of
+from pretrain.data.balance import Clusters
 from pretrain.data.effects import check_effects
 from pretrain.data.held_out import HeldOut, held_out_of
 from pretrain.data.sources import Source, open_checked, open_source
@@ -82,7 +83,9 @@ class RunComponents:
         for number, source in enumerate(builder.sources):
             skipped = {reason: count for reason, count in source.skipped.items() if count}
             folder = self.corpora[number].folder
-            said.append(f"{folder}: {source.size:,} samples per epoch, skipped {skipped or 'none'}")
+            clusters = builder.stream.clusters[number]
+            count = f"{source.size:,} samples" if clusters is None else f"{clusters.size:,} of {source.size:,} samples"
+            said.append(f"{folder}: {count} per epoch, skipped {skipped or 'none'}")
         return said
 
     def batches(self, split: str) -> MicroBatchBuilder:
@@ -90,9 +93,14 @@ class RunComponents:
         numbers, sources = zip(*self.sources(split), strict=True)
         settings, seed = self.config.corpus, self.config.run.seed
         weights = [settings.weight, *(extra.weight for extra in settings.extra)]
+        clusters = [
+            None if split != "train" or settings.balance == "none" or (codes := source.clusters()) is None
+            else Clusters(codes, derive_seed("clusters", seed, number))
+            for number, source in zip(numbers, sources, strict=True)
+        ]  # fmt: skip
         return MicroBatchBuilder(
             list(sources),
-            SampleStream([source.size for source in sources], [weights[number] for number in numbers], seed),
+            SampleStream([source.size for source in sources], [weights[number] for number in numbers], seed, clusters),
             self.tokenizer,
             self.masking,
             self.objectives,
