@@ -52,7 +52,7 @@ class WindowSource:
         return self._tokens(self._sampler.lengths(index))
 
     def clusters(self) -> None:
-        """Windows of genomes are in none."""
+        """Say that windows of genomes are in none."""
 
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         """Read the windows of samples, see ``Source.read``."""
