@@ -6,7 +6,7 @@ module tree: ``masking:`` is read by ``pretrain/masking``, ``objectives:`` by ``
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 

@@ -17,7 +17,7 @@ from tests.models import test_helm_golden as helm
 from tests.models import test_nt_golden as nt
 from tests.models import test_rinalmo_golden as rinalmo
 from tests.models.golden_steps import Steps, decays, rate_of, run_steps
-from tests.models.golden_transformer import Golden, Tensors, build, mean_loss, packed, under
+from tests.models.golden_transformer import Golden, Tensors, build, mean_loss, ours, packed, under
 
 SIX = range(6)
 
@@ -54,7 +54,7 @@ def files_of(folder) -> tuple[Golden, Tensors, dict]:
 
 def test_rinalmo_takes_the_same_steps(golden):
     files, steps, expected = files_of(golden / "rinalmo")
-    model = build(rinalmo.SETTINGS, rinalmo.ours(files.weights))
+    model = build(rinalmo.SETTINGS, ours("rinalmo_giga", files.weights))
 
     def loss(step: int):
         ids = steps[f"step{step}.input_ids"]
@@ -62,29 +62,29 @@ def test_rinalmo_takes_the_same_steps(golden):
 
     settings = Optimizer(name="adamw", weight_decay=0.01, decay="all", max_grad_norm=1.0)
     check_steps(run_steps(model, list(map(loss, SIX)), settings, ramp), ramp, expected["steps"], 1e-5)
-    check_final(model, rinalmo.ours(under("final.", steps)), 2e-5)
+    check_final(model, ours("rinalmo_giga", under("final.", steps)), 2e-5)
 
 
-@pytest.mark.parametrize("version", nt.SETTINGS)
+@nt.EVERY
 def test_nucleotide_transformers_take_the_same_steps(golden, version):
     files, steps, expected = files_of(golden / "nt")
-    model = build(nt.SETTINGS[version], nt.ours(under(f"{version}/", files.weights)))
+    model = nt.model_of(version, files)
 
     def loss(step: int):
         ids = steps[f"{version}.step{step}.input_ids"]
-        batch = packed(ids, ids != nt.SETTINGS[version].pad_token_id)
+        batch = packed(ids, ids != model.encoder.settings.pad_token_id)
         return lambda: mean_loss(model, batch, steps[f"{version}.step{step}.labels"])
 
     settings = Optimizer(name="adam", weight_decay=0.0, max_grad_norm=0.0)
     check_steps(run_steps(model, list(map(loss, SIX)), settings, ramp), ramp, expected[version], 2e-5)
     but = "key.bias" if version == "v1" else "nothing"
-    check_final(model, nt.ours(under(f"{version}.final.", steps)), 5e-5, but=but)
+    check_final(model, ours(nt.FAMILY[version], under(f"{version}.final.", steps)), 5e-5, but=but)
 
 
 def test_dnabert2_takes_the_same_steps_as_the_decoupled_optimizer_of_its_release(golden):
     """Its decay is multiplied with rate / peak; as a decay of ours that is 1e-3 / 5e-4."""
     files, steps, expected = files_of(golden / "dnabert2")
-    model = build(dnabert2.SETTINGS, dnabert2.ours(files.weights))
+    model = build(dnabert2.SETTINGS, ours("dnabert2", files.weights))
 
     def loss(step: int):
         labels = steps[f"step{step}.labels"].long()
@@ -99,7 +99,7 @@ def test_dnabert2_takes_the_same_steps_as_the_decoupled_optimizer_of_its_release
     )
     found = run_steps(model, list(map(loss, SIX)), settings, rate)
     check_steps(found, rate, expected["composer_decoupled"], 1e-5)
-    check_final(model, dnabert2.ours(under("final.", steps)), 1e-5, but="key.bias")
+    check_final(model, ours("dnabert2", under("final.", steps)), 1e-5, but="key.bias")
 
 
 HELM = Optimizer(name="adamw", lr=1e-3, weight_decay=0.1, max_grad_norm=0.0)
@@ -144,7 +144,7 @@ def test_helm_takes_the_same_steps_on_the_tree(golden):
 
     rate = rate_of(1e-3, name="constant", warmup_steps=0)
     check_steps(run_steps(model, list(map(loss, SIX)), HELM, rate), rate, expected["hxe0.4_fixed"], 1e-5)
-    final = helm.ours(under("hxe0.4_fixed.final.", steps), has_positions=False)
+    final = helm.ours_of(under("hxe0.4_fixed.final.", steps), has_positions=False)
     check_final(model, final, 3e-5, but="key.bias")
 
 
@@ -153,6 +153,6 @@ def test_helm_decays_what_its_original_optimizer_decays(golden):
     model = helm.model_of(helm.MASKED, files)
     theirs = {name: torch.full_like(files.weights[name], group["weight_decay"])
               for group in expected["optimizer_groups"] for name in group["names"]}  # fmt: skip
-    marked = helm.ours(theirs, has_positions=False)
+    marked = helm.ours_of(theirs, has_positions=False)
     for name, decay in decays(model, HELM).items():
         assert decay == pytest.approx(float(marked[name].flatten()[0])), name
