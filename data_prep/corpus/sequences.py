@@ -87,6 +87,13 @@ class SequenceTable:
             return [None] * len(indices)
         return [text.decode() or None for text in self.gather_text("rna_type", indices).rows()]
 
+    def codes(self, column: str) -> np.ndarray:
+        """int64 (rows,): equal numbers where a text column is equal, from 0; -1 for rows without a value."""
+        texts = pa.chunked_array([batch.column(column) for batch in self._batches])
+        encoded = pc.if_else(pc.equal(texts, ""), None, texts).dictionary_encode().unify_dictionaries()
+        chunks = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+        return np.concatenate(chunks).astype(np.int64)
+
     def ids(self, indices: np.ndarray) -> list[str]:
         """Return the id of each row (S,)."""
         return [text.decode() for text in self.gather_text("id", indices).rows()]

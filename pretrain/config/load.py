@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
 
-from pretrain.config.effects import check_combinations
-from pretrain.config.model import DEFAULT_FAMILY, with_architecture
-from pretrain.config.problems import first_problem
+from pretrain.config.checked import check_sections
+from pretrain.config.model import DEFAULT_FAMILY
+from pretrain.config.phases import check_phases, phases_of
 from pretrain.config.sections import Config
 from pretrain.config.yaml_file import find_config, merge, nested, parse_overrides, read_yaml
-from pretrain.errors import PolymeraseError
 from pretrain.masking.settings import MaskingSettings
 
 _PARTS = "masking.parts."  # quirks of a strategy that is a part of a mixture: masking.parts.STRATEGY.KEY
@@ -44,13 +42,9 @@ def load_config(name: str, overrides: list[str] | None = None) -> Config:
 
 
 def check(tree: Mapping[str, Any], where: str) -> Config:
-    """Check a nested dictionary and return it as a Config. ``where`` names the file in messages."""
-    tree, kind = with_architecture(tree, where)
-    try:
-        config = kind.model_validate(tree)
-    except ValidationError as error:
-        raise PolymeraseError(f"{where}: {first_problem(error, tree, kind)}") from None
-    check_combinations(config, where)
+    """Check a nested dictionary and its phases; return it as a Config. ``where`` names the file in messages."""
+    config = check_sections(tree, where)
+    check_phases(config, where)
     return config
 
 
@@ -131,15 +125,20 @@ def _is_of_another_strategy(key: str, tree: Mapping[str, Any]) -> bool:
 
 def notes(config: Config) -> list[str]:
     """List settings that are allowed but rarely meant."""
-    warmup, total, steps = config.schedule.warmup_steps, total_steps(config), config.train.steps
     found = []
-    if warmup >= steps:
-        found.append(f"schedule.warmup_steps={warmup} is beyond the last step: the full learning rate is never reached")
-    if total < steps:
-        found.append(f"schedule.total_steps={total} ends before train.steps: the rest runs at schedule.min_lr")
+    for phase in phases_of(config):
+        if phase.first_step != phase.schedule_from:
+            continue  # its schedule is that of the phase before
+        schedule, steps = phase.config.schedule, phase.schedule_until - phase.schedule_from
+        of = f" of phase {phase.number}" if config.train.phases else ""
+        if schedule.warmup_steps >= steps:
+            found.append(
+                f"schedule.warmup_steps={schedule.warmup_steps}{of} is beyond the last step: "
+                "the full learning rate is never reached"
+            )
+        if phase.schedule_steps < steps:
+            end = "the phases with that schedule do" if config.train.phases else "train.steps"
+            found.append(
+                f"schedule.total_steps={phase.schedule_steps}{of} ends before {end}: the rest runs at schedule.min_lr"
+            )
     return found
-
-
-def total_steps(config: Config) -> int:
-    """Return the length of the learning-rate schedule in optimizer steps."""
-    return config.schedule.total_steps or config.train.steps

@@ -6,7 +6,7 @@ module tree: ``masking:`` is read by ``pretrain/masking``, ``objectives:`` by ``
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -86,6 +86,9 @@ class Corpus(Section):
     reverse_complement_rna: bool = False  # do so with RNA too, whose other strand is another molecule
     soft_mask_weight: NonNegative = 1.0  # what targets count for that were lower case in the source (--keep-case)
     upper_case: bool = True  # false: lower case of the source is given to tokenizers that tell it apart
+    # cluster: one member of each cluster per epoch, each once before any comes again; held-out samples are all read.
+    # The column `cluster` is stored by `data_prep split --by similarity` or `--clusters FILE`; rows without are alone
+    balance: Literal["none", "cluster"] = "none"
     partial_codon: Literal["error", "crop"] = "error"  # codons: sequences whose length is no multiple of three
     temperature: PositiveFloat = 1.0  # soft_label: see temperature_mode
     temperature_mode: Literal["none", "power", "softmax_of_probs"] = "none"
@@ -239,10 +242,44 @@ class Engine(Section):
     deepspeed: str | None = None  # JSON file merged into the DeepSpeed configuration, for what has no key here
 
 
+class Phase(Section):
+    """A part of a run, as what differs in it: its keys are laid over the run's own sections.
+
+    It goes on with the weights and the optimiser's state that the phase before leaves, and further along the stream of
+    samples. Held-out samples are read and masked as the run's own keys say, so that evaluations stay comparable.
+    """
+
+    steps: Positive  # its length
+    fresh_optimizer: bool = False  # begin without the moments and the count of updates that the phase before leaves
+    corpus: dict[str, Any] | None = None  # how it is read; the corpora themselves are those of the run
+    masking: dict[str, Any] | None = None  # rates, shares, weights of parts; the strategies are those of the run
+    batch: dict[str, Any] | None = None
+    optimizer: dict[str, Any] | None = None
+    # A new schedule, counted from the phase's first step, by default to the next one or the end of the run. Without it
+    # the schedule of the phase before goes on.
+    schedule: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_key_of_the_whole_run(cls, given: Any) -> Any:
+        sections = ("quirks", "run", "model", "objectives", "engine", "train", "tracking")
+        for key in given if isinstance(given, dict) else ():
+            if key in sections:
+                raise ValueError(
+                    f"a phase may set corpus, masking, batch, optimizer and schedule; {key} is of the whole run"
+                )
+        return given
+
+    def overrides(self) -> dict[str, dict[str, Any]]:
+        """Section -> the keys that it sets."""
+        return {name: dict(value) for name, value in self if isinstance(value, dict)}
+
+
 class Train(Section):
     """Length of the run, and what happens every so many steps (0: never)."""
 
     steps: Positive
+    phases: list[Phase] = []  # one after the other; their lengths add up to steps. Empty: the whole run is one
     save_every: Count = 0  # a last checkpoint is always written at the end
     eval_every: Count = 0  # a last evaluation is always made at the end
     log_every: Positive = 10

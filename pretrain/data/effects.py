@@ -81,6 +81,12 @@ def idle_with(settings: CorpusSettings, corpora: Sequence[Corpus]) -> list[tuple
         (settings.temperature != 1.0 and "allele_frequencies" not in kinds, "temperature", no_alleles),
         (settings.temperature_mode != "none" and "allele_frequencies" not in kinds, "temperature_mode", no_alleles),
         (settings.crop != "random" and "sequences" not in kinds, "crop", "windows of genomes are never cropped"),
+        (
+            settings.balance != "none"
+            and not any("cluster" in corpus.manifest.get("columns", ()) for corpus in corpora),
+            "balance",
+            "no corpus has the column cluster; python -m data_prep split CORPUS --by similarity stores it",
+        ),
         (settings.too_long != "crop" and "sequences" not in kinds, "too_long", "windows of genomes are never too long"),
         (settings.soft_mask_weight != 1.0 and not masked, "soft_mask_weight", f"no letter is soft-masked here; {keep}"),
         (not settings.upper_case and not masked, "upper_case", f"the case of the source was not kept; {keep}"),

@@ -68,6 +68,13 @@ class SequenceSource:
             return np.minimum(self._counts[rows].astype(np.int64), self._max_tokens)
         return self._rule.tokens(np.minimum(self._lengths[rows], self._max_nt))
 
+    def clusters(self) -> np.ndarray | None:
+        """The cluster of each sample, int64 (size,), -1 for samples in none; None where the corpus has no clusters."""
+        if not self._table.has("cluster"):
+            return None
+        codes = self._table.codes("cluster")
+        return codes if self._rows is None else codes[self._rows]
+
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         """Read samples, cropped at random if they are too long, see ``Source.read``."""
         rows = self._to_rows(index)

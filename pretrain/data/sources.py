@@ -28,12 +28,15 @@ from pretrain.tokenizers.batch import CountsTokens
 class Source(Protocol):
     """One split of one corpus."""
 
-    size: int  # samples per epoch
+    size: int  # samples
     skipped: dict[str, int]  # samples that cannot be used, by reason
     index_bytes: int  # what every rank keeps in memory to find samples; their content is mapped from the disk
 
     def token_counts(self, index: np.ndarray) -> np.ndarray:
         """Return the tokens, specials included, of samples int64 (S,): int64 (S,)."""
+
+    def clusters(self) -> np.ndarray | None:
+        """The cluster of each sample, int64 (size,), -1 for samples in none; None where the corpus has no clusters."""
 
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         """Read samples int64 (S,)."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from pretrain.data.balance import Clusters
 from pretrain.data.permutation import Permutation
 from pretrain.rng import derive_seed
 
@@ -35,17 +36,32 @@ class SampleStream:
     """Order of samples of one or more corpora.
 
     Args:
-        sizes: samples per epoch of each corpus.
+        sizes: samples of each corpus.
         weights: share of the samples of each corpus.
         seed: the run's seed.
+        clusters: of each corpus that is read by cluster: an epoch has one sample of each of them; None: of each sample.
     """
 
-    def __init__(self, sizes: Sequence[int], weights: Sequence[float], seed: int):
-        self.sizes = tuple(sizes)
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        weights: Sequence[float],
+        seed: int,
+        clusters: Sequence[Clusters | None] | None = None,
+    ):
+        self.clusters = tuple(clusters or [None] * len(sizes))
+        self.sizes = tuple(c.size if c else size for size, c in zip(sizes, self.clusters, strict=True))
         self.seed = seed
         self.quota = _quotas(weights)
         self._orders: OrderedDict[tuple[int, int], Permutation] = OrderedDict()
         self._blocks: OrderedDict[int, Samples] = OrderedDict()
+
+    def next_epoch(self, position: int) -> int:
+        """The first position from ``position`` on where an epoch begins.
+
+        The corpora of a mixture have epochs of their own: there it is the position itself.
+        """
+        return position if len(self.sizes) > 1 else -(-position // self.sizes[0]) * self.sizes[0]
 
     def at(self, positions: np.ndarray) -> Samples:
         """Return the samples at stream positions int64 (S,)."""
@@ -74,7 +90,8 @@ class SampleStream:
         index = np.empty_like(within)
         for c, e in set(zip(corpus.tolist(), epoch.tolist(), strict=True)):
             rows = (corpus == c) & (epoch == e)
-            index[rows] = _remembered(self._orders, (c, e), self._order)(within[rows])
+            place, clusters = _remembered(self._orders, (c, e), self._order)(within[rows]), self.clusters[c]
+            index[rows] = place if clusters is None else clusters.members(place, e)
         return Samples(corpus, epoch, index)
 
     def _order(self, corpus_and_epoch: tuple[int, int]) -> Permutation:

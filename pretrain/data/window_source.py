@@ -51,6 +51,9 @@ class WindowSource:
         """Return tokens of samples, see ``Source.token_counts``."""
         return self._tokens(self._sampler.lengths(index))
 
+    def clusters(self) -> None:
+        """Say that windows of genomes are in none."""
+
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         """Read the windows of samples, see ``Source.read``."""
         settings = self._settings

@@ -11,7 +11,7 @@ from pretrain.masking.masked import Masked, MaskingStrategy, SideInformation
 from pretrain.masking.mixture import MixtureMasking
 from pretrain.masking.motif import MotifMasking
 from pretrain.masking.none import NoMasking
-from pretrain.masking.settings import MaskingSettings, MixtureSettings
+from pretrain.masking.settings import MaskingSettings, MixtureSettings, strategy_names
 from pretrain.masking.span import SpanMasking
 from pretrain.masking.variant_first import VariantFirstMasking
 from pretrain.plugins import plugins
@@ -39,15 +39,6 @@ def _build(settings: MaskingSettings, tokenizer: Tokenizer) -> MaskingStrategy:
         parts = [_build(part, tokenizer) for part in settings.parts]
         return MixtureMasking(parts, [part.weight for part in settings.parts])
     return STRATEGIES[settings.strategy](settings, tokenizer)
-
-
-def strategy_names(settings: MaskingSettings) -> tuple[str, ...]:
-    """Return the names behind the numbers in :attr:`Masked.strategy`."""
-    return (
-        tuple(part.strategy for part in settings.parts)
-        if isinstance(settings, MixtureSettings)
-        else (settings.strategy,)
-    )
 
 
 __all__ = ["STRATEGIES", "Masked", "MaskingStrategy", "SideInformation", "build_strategy", "strategy_names"]

@@ -34,6 +34,7 @@ class ReplacementSettings(LabelSettings):
     # What random tokens are drawn from. "nucleotides": A C G U (all k-mers); "vocabulary_from:N": every id from N on.
     # Upstream releases: ERNIE-RNA vocabulary_from:4, DNABERT and RNAErnie2 vocabulary_from:0 (special tokens included).
     random_ids: Annotated[str, Field(pattern=r"^(nucleotides|vocabulary_from:\d+)$")] = "nucleotides"
+    random_differs: bool = False  # a random token is never the one that stands there (Nucleotide Transformer: true)
 
     @model_validator(mode="after")
     def _fractions_are_whole(self) -> ReplacementSettings:
@@ -111,6 +112,9 @@ class KmerSettings(ReplacementSettings):
 
     strategy: Literal["kmer"] = "kmer"
     k: Annotated[int, Field(gt=0)] | None = None  # default: the tokenizer's
+    # The end token is put over the last known k-mer of each sequence, which stays a target where it was selected
+    # (MethylBERT: true). For tokenizers that close sequences with nothing.
+    eos_over_last: bool = False
 
 
 class VariantFirstSettings(ReplacementSettings):
@@ -169,3 +173,10 @@ MaskingSettings = Annotated[
     BaseSettings | SpanSettings | MotifSettings | KmerSettings | VariantFirstSettings | NoneSettings | MixtureSettings,
     Field(discriminator="strategy"),
 ]
+
+
+def strategy_names(settings: MaskingSettings) -> tuple[str, ...]:
+    """Names of what the numbers in ``Masked.strategy`` stand for."""
+    if isinstance(settings, MixtureSettings):
+        return tuple(part.strategy for part in settings.parts)
+    return (settings.strategy,)

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.corpus import Corpus
 from pretrain.batches.collate import MicroBatch, MicroBatchBuilder
 from pretrain.batches.plan import Bounds, Plan, Span
-from pretrain.config import Config, dump, notes
+from pretrain.config import Config, dump, notes, phases_of
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.models import ModelSettings
@@ -20,6 +20,7 @@ from pretrain.planning.starting import launch_command, starting_point, step_note
 from pretrain.planning.traffic import sent_per_step
 from pretrain.training.components import RunComponents, build_components, longest_input
 from pretrain.training.initial_weights import settings_of
+from pretrain.training.resume import micro_batches_of
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def plan_run(
     tokens = opened.tokens_per_step if opened else sum(lengths) * micro_batches
     parameters = parameter_count(config, settings)
     hints = notes(config) + step_notes(config, family, settings, micro_batches, ranks)
+    phases = _phases(config, opened, ranks) if config.train.phases else []
+    of_run = sum(phase.tokens * phase.steps for phase in phases) or tokens * config.train.steps
     lines = [
         f"can start           {f'no: {problem}' if problem else f'yes: {launch_command(words, ranks)}'}",
         *([f"starts              {opened.start}"] if opened else []),
@@ -97,9 +100,10 @@ def plan_run(
         *(f"samples             {line}" for line in (opened.components.samples(opened.builder) if opened else ())),
         f"ranks               {ranks}",
         f"tokens per step     about {tokens:,} ({micro_batches} micro-batches of about {tokens // micro_batches:,})",
-        f"steps               {config.train.steps:,} (about {_short(tokens * config.train.steps)} tokens)",
-        *([f"epochs              {_epochs(opened, config.train.steps)}"] if opened else []),
-        *_costs(config, settings, parameters, ranks, lengths, tokens),
+        f"steps               {config.train.steps:,} (about {_short(of_run)} tokens)",
+        *(phase.text for phase in phases),
+        *([f"epochs              {_epochs(opened, phases)}"] if opened else []),
+        *_costs(config, settings, parameters, ranks, lengths, of_run),
         *(_on_card(config, family, settings, opened, lengths, card, ranks) if card else []),
         *(f"note                {note}" for note in (opened.components.held_out.notes if opened else ())),
         *(f"note                {note}" for note in hints),
@@ -135,6 +139,32 @@ def _on_card(
     return describe_on_card(step, config, settings, card, ranks)
 
 
+@dataclass(frozen=True)
+class _PhasePlan:
+    """A line about a phase, and what it reads: steps, tokens and samples of one step."""
+
+    text: str
+    steps: int
+    tokens: int
+    samples: int
+
+
+def _phases(config: Config, opened: _Opened | None, ranks: int) -> list[_PhasePlan]:
+    family, settings, _ = settings_of(config)
+    found = []
+    for phase in phases_of(config):
+        count = micro_batches_of(phase, ranks)
+        if opened is None:
+            lengths = _full_batch(phase.config, longest_input(phase.config, family, settings))
+            tokens, samples = count * sum(lengths), count * len(lengths)
+        else:
+            its = _open(opened.components.of_phase(phase), count, "")
+            tokens, samples = its.tokens_per_step, its.samples_per_step
+        text = f"phase {phase.number:<14}{phase.describe()}; about {tokens:,} tokens per step"
+        found.append(_PhasePlan(text, phase.end_step - phase.first_step, tokens, samples))
+    return found
+
+
 def _open(components: RunComponents, micro_batches: int, start: str) -> _Opened:
     config, builder = components.config, components.batches("train")
     bounds = Bounds(config.batch.tokens, config.batch.sequences, config.batch.pair_cells)
@@ -161,25 +191,27 @@ def _full_batch(config: Config, longest: int) -> list[int]:
     return [longest] * count
 
 
-def _epochs(opened: _Opened, steps: int) -> str:
-    """How often the run sees each corpus, by the samples of one step."""
+def _epochs(opened: _Opened, phases: list[_PhasePlan]) -> str:
+    """How often the run sees each corpus, by the samples of one step (of each phase)."""
+    steps = opened.components.config.train.steps
+    samples = sum(phase.samples * phase.steps for phase in phases) or opened.samples_per_step * steps
     stream, corpora = opened.builder.stream, opened.components.corpora
     shares = stream.quota / stream.quota.sum()
-    seen = [opened.samples_per_step * steps * share / size for share, size in zip(shares, stream.sizes, strict=True)]
+    seen = [samples * share / size for share, size in zip(shares, stream.sizes, strict=True)]
     if len(seen) == 1:
         return f"about {seen[0]:,.2f} ({opened.samples_per_step:,} samples per step)"
     return ", ".join(f"{corpus.folder} about {count:,.2f}" for corpus, count in zip(corpora, seen, strict=True))
 
 
 def _costs(
-    config: Config, settings: ModelSettings, parameters: int, ranks: int, lengths: list[int], tokens: int
+    config: Config, settings: ModelSettings, parameters: int, ranks: int, lengths: list[int], tokens_of_run: int
 ) -> list[str]:
     memory = memory_per_rank(config, settings, parameters, ranks, lengths)
     mean = sum(length * length for length in lengths) / sum(lengths)  # length that a token sees on average
     flops = flops_per_token(settings, mean, config.masking.rate if hasattr(config.masking, "rate") else 0.15)
     return [
         f"FLOPs per token     {flops / 1e6:,.1f} M (forward and backward, sequences of {mean:,.0f} tokens)",
-        f"FLOPs of the run    {flops * tokens * config.train.steps:.2e}",
+        f"FLOPs of the run    {flops * tokens_of_run:.2e}",
         f"memory per rank     about {memory.total / 2**30:,.2f} GiB at ZeRO stage {config.engine.zero_stage}: "
         f"weights {memory.weights / 2**30:,.2f}, gradients {memory.gradients / 2**30:,.2f}, "
         f"optimiser {memory.optimizer / 2**30:,.2f}, buffers {memory.buffers / 2**30:,.2f}, "
@@ -213,6 +245,7 @@ def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:
     """Every rank maps all files and reads what its micro-batches need: nothing is dealt out or copied."""
     files = [path for corpus in corpora for path in corpus.folder.rglob("*") if path.is_file()]
     size, index = sum(path.stat().st_size for path in files), sum(source.index_bytes for source in builder.sources)
+    index += sum(clusters.index_bytes for clusters in builder.stream.clusters if clusters)
     return (
         f"shards              {len(files)} files of {size / 2**30:,.2f} GiB, mapped into memory once per host; "
         f"each rank keeps {index / 2**30:,.2f} GiB of sequence lengths"
@@ -221,7 +254,7 @@ def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:
 
 def _sampler(opened: _Opened) -> str:
     """Every rank cuts the whole step into micro-batches; how long that takes is measured here and now."""
-    samples = sum(source.size for source in opened.builder.sources)
+    samples = sum(opened.builder.stream.sizes)
     return (
         f"sampler             {samples:,} samples in an order that needs no memory; a step of "
         f"{opened.samples_per_step:,} of them is cut in {opened.seconds_to_cut * 1e3:,.1f} ms, ahead of its turn"

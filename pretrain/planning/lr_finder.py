@@ -58,7 +58,7 @@ def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
             components, init_distributed(config.engine.timeout_s, config.engine.require_gpu), "never", []
         )
         trainer.logger.progress = Progress(steps, 0, is_first=sys.stderr.isatty())  # silent in logs
-        trainer.update.learning_rate = lambda step: low * (high / low) ** (step / (steps - 1))
+        trainer.parts.update.learning_rate = lambda step: low * (high / low) ** (step / (steps - 1))
         with contextlib.suppress(RunError):  # it fell apart: the range was wide enough
             if not trainer.run():
                 raise KeyboardInterrupt
@@ -105,7 +105,7 @@ def _short(config: Config, folder: str, steps: int) -> Config:
     tree["run"] |= {"dir": folder}
     tree["tracking"] |= {"mlflow": False}
     tree["train"] |= {
-        "steps": steps, "log_every": 1, "save_every": 0, "eval_every": 0, "eval_sequences": 1, "patience": 0,
-        "on_bad_step": "stop", "on_spike": "count",
+        "steps": steps, "phases": [], "log_every": 1, "save_every": 0, "eval_every": 0, "eval_sequences": 1,
+        "patience": 0, "on_bad_step": "stop", "on_spike": "count",
     }  # fmt: skip
     return check(tree, "find_lr")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pretrain.baselines.words import label
+from pretrain.config import phases_of
 from pretrain.objectives import OBJECTIVES
 from pretrain.reporting.picture import Picture, picture_of
 from pretrain.runs.history import RunRecords
@@ -40,7 +41,7 @@ def plots_of(run: RunRecords) -> dict[str, Picture]:
     return plots
 
 
-def _picture(draw: Callable[..., None], *arguments: Any) -> Picture:
+def _picture(draw: Callable[..., None], run: RunRecords, *arguments: Any) -> Picture:
     # The figure is made without pyplot: no window system, no global state.
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -50,7 +51,10 @@ def _picture(draw: Callable[..., None], *arguments: Any) -> Picture:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)
-    draw(axes, *arguments)
+    draw(axes, run, *arguments)
+    for phase in phases_of(run.config)[1:]:
+        if phase.first_step <= run.last_step:
+            axes.axvline(phase.first_step, color=BASELINE, linestyle=":", linewidth=1)
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     return picture_of(figure)

@@ -26,7 +26,8 @@ def plain(value: Any) -> str:
     """Format a value of a config for a reader; parts of a mixture and further corpora by their names."""
     if isinstance(value, dict):
         name = value.get("strategy") or value.get("path")
-        return f"{name} (weight {value['weight']:g})" if name and "weight" in value else str(name or value)
+        said = {key: inner for key, inner in value.items() if inner is not None}
+        return f"{name} (weight {value['weight']:g})" if name and "weight" in value else str(name or said)
     if isinstance(value, list):
         return ", ".join(map(plain, value))
     return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

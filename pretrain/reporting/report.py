@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from data_prep.corpus.files import write_atomic
 from pretrain.baselines.figures import verdict
 from pretrain.baselines.words import PARTS, clause, conclusion, label
+from pretrain.config import phases_of
 from pretrain.families.choice import choose
 from pretrain.families.published import parameter_count
 from pretrain.objectives import OBJECTIVES
@@ -55,6 +56,7 @@ def facts(run: RunRecords) -> dict[str, Any]:
         "finished": run.finished,
         "step": run.last_step,
         "steps": run.config.train.steps,
+        "phases": [phase.describe() for phase in phases_of(run.config)] if run.config.train.phases else [],
         "family": run.config.model.family,
         "objectives": objectives,
         "conclusion": conclusion(measured),
@@ -154,6 +156,7 @@ def _page(
     page.pictures({name: plot.png for name, plot in plots.items() if name.startswith(("loss-", "accuracy-"))})
     page.heading("How it went")
     page.bullets(_course(figures, run))
+    page.table(_phase_rows(run))
     page.pictures({name: plot.png for name, plot in plots.items() if not name.startswith(("loss-", "accuracy-"))})
     page.heading(f"What differs from the published recipe (configs/{recipe_of(run.config)}.yaml)")
     _differences(page, differences(run.config))
@@ -187,6 +190,18 @@ def _course(figures: dict[str, Any], run: RunRecords) -> list[tuple[str, str]]:
     if not trouble:
         items.append(("no update was dropped, no loss was out of order", "good"))
     return items + [(f"step {step:,}: {text}", "bad") for step, text in run.events]
+
+
+def _phase_rows(run: RunRecords) -> list[list[Any]]:
+    """A table of the phases, each with the loss at its end; dotted lines in the pictures are where they meet."""
+    if not run.config.train.phases:
+        return [[]]
+    steps, losses = run.series("loss")
+    rows: list[list[Any]] = []
+    for phase in phases_of(run.config):
+        within = losses[(steps > phase.first_step) & (steps <= phase.end_step)]
+        rows.append([phase.number, phase.describe(), float(within[-1]) if len(within) else "not reached"])
+    return [["phase", "dotted lines in the pictures are where phases meet", "training loss at its end"], *rows]
 
 
 def _differences(page: Page, found: list[Difference]) -> None:

@@ -12,7 +12,8 @@ import torch
 from data_prep.corpus import Corpus
 from data_prep.errors import DataPrepError
 from pretrain.batches.collate import MicroBatchBuilder
-from pretrain.config import Config
+from pretrain.config import Config, RunPhase, phases_of
+from pretrain.data.balance import Clusters
 from pretrain.data.effects import check_effects
 from pretrain.data.held_out import HeldOut, held_out_of
 from pretrain.data.sources import Source, open_checked, open_source
@@ -44,6 +45,13 @@ class RunComponents:
     objectives: dict[str, Objective]
     context: ObjectiveContext
     initial: dict[str, torch.Tensor] | None  # weights of model.init_from, under our names
+
+    def of_phase(self, phase: RunPhase) -> RunComponents:
+        """The same run as one of its phases reads and masks."""
+        config = with_settings(phase.config, self.family, self.settings)
+        _check_fit(config, self.family, self.settings, self.tokenizer, self.corpora)
+        _check_effects(config, self.corpora, self.tokenizer, self.objectives)
+        return replace(self, config=config, masking=build_strategy(config.masking, self.tokenizer))
 
     def model(self) -> PretrainingModel:
         """Build the model before the first step; the same on every rank."""
@@ -78,7 +86,9 @@ class RunComponents:
         for number, source in enumerate(builder.sources):
             skipped = {reason: count for reason, count in source.skipped.items() if count}
             folder = self.corpora[number].folder
-            said.append(f"{folder}: {source.size:,} samples per epoch, skipped {skipped or 'none'}")
+            clusters = builder.stream.clusters[number]
+            count = f"{source.size:,} samples" if clusters is None else f"{clusters.size:,} of {source.size:,} samples"
+            said.append(f"{folder}: {count} per epoch, skipped {skipped or 'none'}")
         return said
 
     def batches(self, split: str) -> MicroBatchBuilder:
@@ -86,9 +96,14 @@ class RunComponents:
         numbers, sources = zip(*self.sources(split), strict=True)
         settings, seed = self.config.corpus, self.config.run.seed
         weights = [settings.weight, *(extra.weight for extra in settings.extra)]
+        clusters = [
+            None if split != "train" or settings.balance == "none" or (codes := source.clusters()) is None
+            else Clusters(codes, derive_seed("clusters", seed, number))
+            for number, source in zip(numbers, sources, strict=True)
+        ]  # fmt: skip
         return MicroBatchBuilder(
             list(sources),
-            SampleStream([source.size for source in sources], [weights[number] for number in numbers], seed),
+            SampleStream([source.size for source in sources], [weights[number] for number in numbers], seed, clusters),
             self.tokenizer,
             self.masking,
             self.objectives,
@@ -115,8 +130,7 @@ def build_components(config: Config) -> RunComponents:
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
     }
-    weighs = any(objective.scope in ("hidden_tokens", "next_tokens") for objective in objectives.values())
-    check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
+    _check_effects(config, corpora, tokenizer, objectives)
     filled = with_settings(config, family, settings)
     masking = build_strategy(config.masking, tokenizer)
     before, notes = _before(config, corpora)
@@ -129,6 +143,8 @@ def build_components(config: Config) -> RunComponents:
         filled, family, settings, tokenizer, corpora, held_out, masking, objectives, context, initial
     )
     components.sources("train")  # complains here, before any process starts
+    if config.train.phases:
+        _check_phases(components)
     if initial is not None:
         with torch.device("meta"):
             model = PretrainingModel(LanguageModel.build(settings), objectives, context)
@@ -141,6 +157,21 @@ def _before(config: Config, corpora: list[Corpus]) -> tuple[list[Corpus], list[s
     if config.model.init_from is None:
         return [], []
     return trained_before(config.model.init_from, stated_corpora(Path(config.model.init_from)), corpora)
+
+
+def _check_phases(components: RunComponents) -> None:
+    for phase in phases_of(components.config):
+        try:
+            components.of_phase(phase).sources("train")
+        except PolymeraseError as error:
+            raise PolymeraseError(f"train.phases.{phase.number - 1}: {error}") from None
+
+
+def _check_effects(
+    config: Config, corpora: list[Corpus], tokenizer: Tokenizer, objectives: dict[str, Objective]
+) -> None:
+    weighs = any(objective.scope in ("hidden_tokens", "next_tokens") for objective in objectives.values())
+    check_effects(config.corpus, corpora, tokenizer, weighs_tokens=weighs)
 
 
 def _tokenizer(config: Config, family: Family) -> Tokenizer:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pretrain.config import Config, RunPhase, phases_of
+from pretrain.config.phases import phase_at, phase_of_checkpoint
 from pretrain.distributed.context import DistributedContext, all_gather_object, broadcast_object, raise_on_any_rank
 from pretrain.errors import PolymeraseError
 from pretrain.runs.checkpoint import Checkpoints, DamagedError, read_state, verify
@@ -19,11 +21,16 @@ class ResumePoint:
     """Everything needed to continue. Rank, world size and ZeRO stage are not part of it.
 
     Attributes:
+        phase: that is to be trained.
+        micro_batches_per_step: in that phase.
+        ranks_at_start: of the run's first start.
         folder: checkpoint to continue from; None at the very beginning.
         state: its ``train_state.json``.
     """
 
+    phase: RunPhase
     micro_batches_per_step: int
+    ranks_at_start: int
     message: str
     folder: Path | None = None
     state: dict[str, Any] = field(default_factory=dict)
@@ -70,33 +77,45 @@ def find_resume_point(
         folder = newest_whole(checkpoints, dist_context, warnings, puts_aside) if there else None
     else:
         folder = _named(Path(resume), dist_context, warnings)
+    phases = phases_of(components.config)
     if folder is None:
-        own = components.config.batch
-        count = own.micro_batches_per_step or own.accumulation * dist_context.world_size
-        return ResumePoint(count, f"starting {run_dir} at step 0")
+        count = micro_batches_of(phases[0], dist_context.world_size)
+        return ResumePoint(phases[0], count, dist_context.world_size, f"starting {run_dir} at step 0")
     state, problem = {}, None
     try:
         state = read_state(folder)
-        before = signature_of_today(state["identity"], components)
-        changes = check_compatible(before, run_signature(components), allow_change, str(folder))
-        changes += _check_micro_batches(state["micro_batches_per_step"], components, allow_change, folder)
+        written_in = components.of_phase(phase_of_checkpoint(phases, state["step"]))
+        before = signature_of_today(state["identity"], written_in)
+        changes = check_compatible(before, run_signature(written_in), allow_change, str(folder))
+        changes += _check_micro_batches(state["micro_batches_per_step"], written_in.config, allow_change, folder)
         warnings += [f"allowed change: {change}" for change in changes]
     except PolymeraseError as error:
         problem = str(error)
     raise_on_any_rank(problem, dist_context)
-    count = components.config.batch.micro_batches_per_step or state["micro_batches_per_step"]
+    phase, batch = phase_at(phases, state["step"]), written_in.config.batch
+    # checkpoints of older versions do not say how many ranks there were
+    ranks = state.get("ranks_at_start") or max(1, state["micro_batches_per_step"] // batch.accumulation)
+    if phase.starts_at(state["step"]):
+        count = micro_batches_of(phase, ranks)
+    else:
+        count = batch.micro_batches_per_step or state["micro_batches_per_step"]
     if empty := -count % dist_context.world_size:
         warnings.append(
             f"note: {count} micro-batches per step, as before, leave {empty} of {count + empty} turns of the "
             f"{dist_context.world_size} ranks without work"
         )
     message = "; ".join([*warnings, f"resuming {folder} at step {state['step']}"])
-    return ResumePoint(count, message, folder, state)
+    return ResumePoint(phase, count, ranks, message, folder, state)
 
 
-def _check_micro_batches(before: int, components: RunComponents, allow_change: list[str], folder: Path) -> list[str]:
+def micro_batches_of(phase: RunPhase, ranks: int) -> int:
+    """Micro-batches of one step of a phase, of a run that was first started with so many ranks."""
+    return phase.config.batch.micro_batches_per_step or phase.config.batch.accumulation * ranks
+
+
+def _check_micro_batches(before: int, config: Config, allow_change: list[str], folder: Path) -> list[str]:
     """Keep the checkpoint's micro-batches per step, and so its global batches, without ``--allow-change batch``."""
-    now = components.config.batch.micro_batches_per_step
+    now = config.batch.micro_batches_per_step
     if now in (None, before):
         return []
     what = f"batch.micro_batches_per_step was {before}, is now {now}"

@@ -10,7 +10,7 @@ from typing import Any
 from data_prep.corpus.files import write_atomic
 from pretrain.baselines.words import conclusion
 from pretrain.batches.collate import MicroBatchBuilder
-from pretrain.config import notes
+from pretrain.config import RunPhase, notes
 from pretrain.config import save as save_config
 from pretrain.distributed.context import DistributedContext, barrier, raise_on_any_rank
 from pretrain.errors import PolymeraseError
@@ -67,6 +67,12 @@ class RunLogger:
             self.progress.say(line)
         for note in self._components.held_out.notes:
             self.event(self._start.step, f"note: {note}")
+
+    def phase(self, phase: RunPhase, step: int) -> None:
+        """A phase begins, or goes on."""
+        count = len(self._components.config.train.phases)
+        goes_on = f"goes on at step {step}; " if step > phase.first_step else ""
+        self.progress.say(f"phase {phase.number} of {count}: {goes_on}{phase.describe()}")
 
     def _say_changes(self, changed: dict[str, tuple[Any, Any]], text: str) -> None:
         self.event(self._start.step, text)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pretrain.config import Config, total_steps
+from pretrain.config import Config, phases_of
+from pretrain.config.sections import Schedule
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,20 @@ _DECAYS: dict[str, Callable[[int, _Course], float]] = {
 
 
 def learning_rate(config: Config) -> Callable[[int], float]:
-    """Return the function update ``step`` -> learning rate (0 is the first update of the run)."""
-    schedule, peak, total = config.schedule, config.optimizer.lr, total_steps(config)
+    """The rate of update ``step`` (0 is the first update of the run), whatever the phase."""
+    phases = phases_of(config)
+    rates = [_rate(phase.config.schedule, phase.config.optimizer.lr, phase.schedule_steps) for phase in phases]
+    ends = [phase.end_step for phase in phases]
+
+    def rate(step: int) -> float:
+        at = min(bisect_right(ends, step), len(phases) - 1)
+        return rates[at](step - phases[at].schedule_from)
+
+    return rate
+
+
+def _rate(schedule: Schedule, peak: float, total: int) -> Callable[[int], float]:
+    """The rate of each update since the schedule began."""
     decay, warmup = _DECAYS[schedule.name], schedule.warmup_steps
     course = _Course(warmup, schedule.decay_steps, total)
 

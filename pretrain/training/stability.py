@@ -140,6 +140,10 @@ class StabilityMonitor:
         self.counts |= state["counts"]
         self._mean, self._variance, self._seen = state["mean"], state["variance"], state["seen"]
 
+    def begin_anew(self) -> None:
+        """Forget what losses were usual: those of another phase are no measure."""
+        self._mean, self._variance, self._seen = 0.0, 0.0, 0
+
     def rolled_back(self, state: dict[str, Any], step: int) -> None:
         """Take over the state of the checkpoint of ``step``. Events counted since then stay counted."""
         self.restore(state | {"counts": {}})

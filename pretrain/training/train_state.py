@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.batches.plan import Plan
+from pretrain.config import RunPhase
 from pretrain.distributed.context import DistributedContext, broadcast_object, raise_on_any_rank
 from pretrain.errors import RunError
 from pretrain.runs.checkpoint import OPTIMIZER, WEIGHTS, Checkpoints, read_state, read_tensors
@@ -40,14 +42,16 @@ class TrainState:
 class CheckpointSaver:
     """Gathers the content of a checkpoint from every rank, writes it on rank 0, and restores it."""
 
-    components: RunComponents
+    components: RunComponents  # of the phase
+    phase: RunPhase
     dist_context: DistributedContext
     engine: Engine
+    builder: MicroBatchBuilder
     plan: Plan
     stability: StabilityMonitor
     early_stopping: EarlyStopping
     checkpoints: Checkpoints
-    micro_batches_per_step: int
+    ranks_at_start: int  # of the run's first start
 
     def save(self, state: TrainState, tracking_run: str | None, last: bool) -> str | None:
         """Write a checkpoint and continue together, whatever happened to the disk. Collective.
@@ -83,10 +87,15 @@ class CheckpointSaver:
         return problem
 
     def load(self, folder: Path, facts: dict[str, Any], state: TrainState) -> None:
-        """Restore weights, optimizer and state of a checkpoint. Collective."""
-        weights, optimizer = read_tensors(folder, WEIGHTS), read_tensors(folder, OPTIMIZER)
-        state.untrained = restore(self.engine, weights, optimizer, facts["updates"], facts["loss_scale"])
+        """Put weights, optimizer and state of a checkpoint back: inside the phase, or where it begins. Collective."""
+        weights, optimizer, updates = read_tensors(folder, WEIGHTS), read_tensors(folder, OPTIMIZER), facts["updates"]
+        begins = self.phase.starts_at(facts["step"])
+        if begins and self.phase.given.fresh_optimizer:
+            optimizer, updates = {}, 0
+        state.untrained = restore(self.engine, weights, optimizer, updates, facts["loss_scale"])
         state.step, state.position, state.saved_step = facts["step"], facts["position"], facts["step"]
+        if begins and self.phase.reads_anew:
+            state.position = self.builder.stream.next_epoch(state.position)
         self.plan.skipped_spans |= dict(facts["passed_over"])
         self.early_stopping.restore(facts["patience"])
 
@@ -95,8 +104,15 @@ class CheckpointSaver:
         warnings: list[str] = []
         folder = newest_whole(self.checkpoints, self.dist_context, warnings)
         facts = read_state(folder)
+        if facts["step"] < self.phase.first_step:
+            raise RunError(
+                f"{folder}: the newest whole checkpoint is of an earlier one of train.phases; start the run again, it "
+                "goes on from there"
+            )
         self.load(folder, facts, state)
         self.stability.rolled_back(facts["guard"], state.step)
+        if self.phase.starts_at(state.step):
+            self.stability.begin_anew()
         return warnings
 
     def _facts(self, state: TrainState) -> dict[str, Any]:
@@ -108,7 +124,8 @@ class CheckpointSaver:
             "loss_scale": loss_scale(self.engine),
             "guard": self.stability.state(),
             "patience": self.early_stopping.state(),
-            "micro_batches_per_step": self.micro_batches_per_step,
+            "micro_batches_per_step": self.plan.micro_batches,
+            "ranks_at_start": self.ranks_at_start,
             "identity": run_signature(self.components),
             **{key: fact for one in self.components.objectives.values() for key, fact in one.facts().items()},
         }

@@ -15,8 +15,8 @@ from data_prep.fetch.table import FILES, GROUPS, MOTIF_MD5
 from data_prep.stages.command import main, parse_command
 
 NAMES = (
-    "dnabert", "dnabert2", "ernie_rna", "gpn", "hyenadna", "methylbert", "mutbert", "nt", "rnaernie", "rnaernie2",
-    "utr_lm", "utrbert",
+    "dnabert", "dnabert2", "ernie_rna", "gpn", "hyenadna", "methylbert", "mutbert", "nt", "rinalmo", "rnaernie",
+    "rnaernie2", "utr_lm", "utrbert",
 )  # fmt: skip
 
 

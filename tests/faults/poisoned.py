@@ -27,9 +27,9 @@ def fingerprint(packed) -> int:
 
 def poison(trainer: Trainer, factors: dict[int, float]) -> None:
     """Multiply the loss of chosen micro-batches."""
-    spans = list(islice(trainer.plan.steps(0), max(factors, default=0)))
-    by_batch = {fingerprint(trainer.builder.make(*spans[step - 1][1]).packed): f for step, f in factors.items()}
-    forward = trainer.engine.forward
+    spans = list(islice(trainer.parts.plan.steps(0), max(factors, default=0)))
+    by_batch = {fingerprint(trainer.parts.builder.make(*spans[step - 1][1]).packed): f for step, f in factors.items()}
+    forward = trainer.parts.engine.forward
 
     def poisoned(packed, targets, coefficients):
         loss, sums = forward(packed, targets, coefficients)
@@ -38,7 +38,7 @@ def poison(trainer: Trainer, factors: dict[int, float]) -> None:
             name: replace(components, loss=components.loss * factor) for name, components in sums.items()
         }
 
-    trainer.engine.forward = poisoned
+    trainer.parts.engine.forward = poisoned
 
 
 def main() -> None:

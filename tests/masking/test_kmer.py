@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from pretrain.errors import PolymeraseError
 from pretrain.masking import SideInformation, build_strategy
 from pretrain.masking.kmer import expand_to_overlapping_kmers
 from pretrain.masking.replacement import corrupt
@@ -101,6 +102,31 @@ def test_methylberts_share_of_selected_3_mers_is_that_of_its_page():
     noise = 4.5 * (0.386 * 0.614 / rows) ** 0.5
     assert places[1:57] == pytest.approx(np.full(56, 1 - 0.85**3), abs=noise)
     assert places[[0, 57]] == pytest.approx(np.full(2, 1 - 0.85**2), abs=noise)
+
+
+def test_methylberts_end_token_stands_where_its_code_put_it(golden):
+    """Over the last known 3-mer, of all 20 cases, those with N at the end too; what it hides stays a target."""
+    tokenizer = build_tokenizer("methylbert")
+    cases = json.loads((golden / "methylbert" / "masking_traces.json").read_text())["cases"]
+    tokens = encode(tokenizer, [case["sequence"].encode() for case in cases])
+    settings = KmerSettings(rate=0.45, eos_over_last=True)
+    masked = build_strategy(settings, tokenizer)(tokens, SideInformation(), streams(range(len(cases))))
+    before = build_strategy(KmerSettings(rate=0.45), tokenizer)(tokens, SideInformation(), streams(range(len(cases))))
+    ends = [int(tokens.offsets[row]) + case["input"].index(tokenizer.eos_id) for row, case in enumerate(cases)]
+    assert (masked.input_ids[ends] == tokenizer.eos_id).all()
+    others = np.setdiff1d(np.arange(len(tokens.ids)), ends)
+    assert np.array_equal(masked.input_ids[others], before.input_ids[others])
+    assert np.array_equal(masked.positions, before.positions)
+    selected = np.isin(masked.positions, ends)
+    assert selected.any()
+    assert masked.replaced[selected].all(), "nothing of them is seen"
+
+
+def test_an_end_token_over_the_last_k_mer_needs_a_tokenizer_that_closes_with_none():
+    with pytest.raises(
+        PolymeraseError, match=r"masking\.eos_over_last: expected a tokenizer whose end .* utrbert_3mer"
+    ):
+        build_strategy(KmerSettings(eos_over_last=True), build_tokenizer("utrbert_3mer"))
 
 
 def test_centers_do_not_reach_into_the_next_sequence():

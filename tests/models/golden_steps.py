@@ -1,5 +1,6 @@
 """Optimizer steps of a published recipe, with the project's own optimizer and learning rates."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ def run_steps(
         optimizer.zero_grad()
         loss = loss_of()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm or math.inf)  # 0: no clipping
         for group in optimizer.param_groups:
             group["lr"] = rate(number)
         optimizer.step()

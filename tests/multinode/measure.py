@@ -30,7 +30,7 @@ def measure(tree: dict, dist_context: DistributedContext) -> dict[str, float]:
     components = build_components(check(tree, "job"))
     before = live_bytes()
     trainer = build_trainer(components, dist_context, "auto", [])
-    update, found, sent = trainer.update, {}, []
+    update, found, sent = trainer.parts.update, {}, []
 
     def watched(span, batches):
         if span.step != WATCHED_STEP:
@@ -44,7 +44,7 @@ def measure(tree: dict, dist_context: DistributedContext) -> dict[str, float]:
         return results[0]
 
     watched.asked_to_stop, watched.learning_rate = False, update.learning_rate
-    trainer.update = watched
+    trainer.parts.update = watched
     trainer.run()
     parameters = parameter_count(components.config, components.settings)
     memory = memory_per_rank(

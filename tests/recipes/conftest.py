@@ -1,5 +1,6 @@
 """Corpora small enough for every test, and what the demo recipes make of them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def demo_corpora(tmp_path_factory) -> dict[str, Path]:
     return made
 
 
+def _of_one_step(name: str) -> str:
+    return json.dumps([phase.model_dump() | {"steps": 1} for phase in load_config(name).train.phases])
+
+
 @pytest.fixture(scope="session")
 def demo_runs(tmp_path_factory, demo_corpora) -> dict[str, Path]:
     """Run folders of a few steps of every demo recipe, all by one process."""
@@ -39,6 +44,8 @@ def demo_runs(tmp_path_factory, demo_corpora) -> dict[str, Path]:
                  "tracking.mlflow=false"]  # fmt: skip
         if name == "demo/dnabert2":
             words.append(f"model.tokenizer_file={demo_corpora['bpe']}")
+        if name == "demo/phases":  # one step each
+            words.append(f"train.phases={_of_one_step(f'{name}.yaml')}")
         tree = load_config(f"{name}.yaml", words).model_dump(mode="json")
         for corpus in (tree["corpus"], *tree["corpus"]["extra"]):
             corpus["path"] = str(demo_corpora[Path(corpus["path"]).name])

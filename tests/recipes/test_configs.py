@@ -5,14 +5,16 @@ import re
 import pytest
 import yaml
 
-from pretrain.config import load_config
+from pretrain.config import load_config, phases_of
+from pretrain.config.phases import phase_at
 from pretrain.config.yaml_file import CONFIG_FOLDER
 from pretrain.families import FAMILIES, find_family
 from pretrain.planning.dry_run import plan_run
+from pretrain.training.schedule import learning_rate
 
 PUBLISHED = {path.stem: path for path in sorted(CONFIG_FOLDER.glob("*.yaml"))}
 DEMO = {f"demo/{path.stem}": path for path in sorted((CONFIG_FOLDER / "demo").glob("*.yaml"))}
-COMBINATIONS = {"everything", "soft_structure"}
+COMBINATIONS = {"everything", "phases", "soft_structure"}
 
 
 pytestmark = pytest.mark.usefixtures("files_of_recipes")
@@ -49,6 +51,36 @@ def test_the_plan_has_the_parameters_of_the_published_model_and_of_the_comment(n
     assert int(planned.replace(",", "")) == family.parameters
     for stated in re.findall(r"^#   parameters +([\d,]+)", PUBLISHED[name].read_text(), re.M):
         assert stated == planned
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if "phases:" in PUBLISHED[name].read_text()])
+def test_phases_keep_the_number_of_sequences_of_a_step(name):
+    steps = {phase.config.batch.sequences * phase.config.batch.accumulation
+             for phase in phases_of(load_config(f"{name}.yaml"))}  # fmt: skip
+    assert len(steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "rate", "masked"),
+    [
+        ("dnabert_6mer", 99_999, 4e-4 * (200_000 - 99_999) / 190_000, 0.15),
+        ("dnabert_6mer", 100_000, 4e-4 * (200_000 - 100_000) / 190_000, 0.2),
+        ("gpn_brassicales", 119_999, 1e-3, 0.15),
+        ("gpn_brassicales", 120_000, 1e-3, 0.15),
+        ("gpn_brassicales", 135_000, 0.5e-3, 0.15),
+        ("gpn_promoter", 9_999, 1e-3, 0.15),
+        ("gpn_promoter", 75_000, 0.5e-3, 0.15),
+    ],
+)
+def test_published_phases_have_their_rates_and_masking(name, step, rate, masked):
+    config = load_config(f"{name}.yaml")
+    assert learning_rate(config)(step) == pytest.approx(rate, rel=1e-12)
+    assert phase_at(phases_of(config), step).config.masking.rate == masked
+
+
+def test_stages_of_hyenadna_grow_in_length():
+    phases = phases_of(load_config("hyenadna_small_32k.yaml"))
+    assert [phase.config.corpus.max_tokens for phase in phases] == [1024, 2048, 4096, 8192, 16384, 32768]
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG_FOLDER / "corpora").glob("*.yaml")), ids=lambda path: path.stem)

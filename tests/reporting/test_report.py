@@ -118,6 +118,20 @@ def test_the_page_holds_its_pictures_and_escapes_what_it_quotes(written_run):
     assert out.splitlines()[-1] == f"wrote {written_run / 'report.html'}"
 
 
+def test_the_page_says_where_phases_meet(written_run):
+    without = plots_of(read_run(written_run))
+    phases = [{"steps": 40}, {"steps": 60, "masking": {"rate": 0.2}}]
+    tree = build.tree(written_run, written_run.parent / "gone", train={"steps": 100, "phases": phases})
+    save(check(tree, "test"), written_run / "config.yaml")
+    status, _, err = in_process("report.py", written_run)
+    assert status == 0, err
+    page = re.sub(r"<[^>]+>", " ", (written_run / "report.html").read_text())
+    assert re.search(r"1\s+steps 1 to 40: as the run says\s+1\.46\b", page)
+    assert re.search(r"2\s+steps 41 to 100: masking\.rate=0\.2\s+1\.4\b", page)
+    boundaries = plots_of(read_run(written_run))
+    assert all(boundaries[name] != picture for name, picture in without.items())
+
+
 def test_what_differs_from_the_recipe_is_listed_and_places_are_not(written_run):
     found = {
         difference.key: (difference.published, difference.here)

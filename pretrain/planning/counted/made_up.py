@@ -38,6 +38,9 @@ class MadeUpSource:
         """Return the tokens of samples, see ``Source.token_counts``."""
         return self._lengths[index]
 
+    def clusters(self) -> None:
+        """Say that samples are in none."""
+
     def read(self, index: np.ndarray, rng: SampleRng) -> RawBatch:
         """Draw random letters for samples, see ``Source.read``."""
         limit, rule = self._lengths[index], self._rule

@@ -1,0 +1,29 @@
+"""A nested dictionary as a checked :class:`Config`, its phases aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from pretrain.config.effects import check_combinations
+from pretrain.config.model import with_architecture
+from pretrain.config.problems import first_problem
+from pretrain.config.sections import Config
+from pretrain.errors import PolymeraseError
+
+
+def check_sections(tree: Mapping[str, Any], where: str) -> Config:
+    """The Config of a tree. ``where`` names the file in messages.
+
+    Raises:
+        PolymeraseError: one line that names the key.
+    """
+    tree, kind = with_architecture(tree, where)
+    try:
+        config = kind.model_validate(tree)
+    except ValidationError as error:
+        raise PolymeraseError(f"{where}: {first_problem(error, tree, kind)}") from None
+    check_combinations(config, where)
+    return config
