@@ -71,6 +71,13 @@ class _DigestingFile:
         pass
 
 
+def share(path: Path) -> None:
+    """Give a file the rights that `open` gives: some libraries make files that their owner alone reads."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
 def flush_to_disk(path: Path) -> None:
     """Make the content of a file, or the renames inside a folder, outlast a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

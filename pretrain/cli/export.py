@@ -29,7 +29,10 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
     )
     result.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run, or of a PEFT adapter")
-    result.add_argument("--step", type=int, metavar="N", help="checkpoint to take (default: the newest whole one)")
+    result.add_argument(
+        "--step", type=int, metavar="N",
+        help="checkpoint to take (default: the newest whole one; of a run that stopped early its best)",
+    )  # fmt: skip
     result.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write; must not exist or be empty")
     result.add_argument(
         "--kind", choices=("mlm", "encoder"), default="mlm", help="with output head (default), or the base class alone"
@@ -57,7 +60,7 @@ def _export(args: argparse.Namespace) -> None:
     from pretrain.families.choice import family_of
     from pretrain.objectives import OBJECTIVES
     from pretrain.reporting.recipe_diff import differences, plain
-    from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+    from pretrain.runs.checkpoint import WEIGHTS, best_step, find_checkpoint, read_state, read_tensors
     from pretrain.training.compatibility import settings_of_checkpoint
 
     run_dir = Path(args.run_dir)
@@ -65,7 +68,10 @@ def _export(args: argparse.Namespace) -> None:
         raise PolymeraseError(f"{run_dir}: no run folder (config.yaml is missing)")
     refuse_existing(Path(args.out))
     config = load_config(str(run_dir / "config.yaml"))
-    checkpoint = find_checkpoint(run_dir, args.step)
+    step = args.step if args.step is not None else best_step(run_dir)
+    if step != args.step:
+        print(f"the run stopped early: taking its best evaluation, step {step:,} (--step N takes another)", flush=True)
+    checkpoint = find_checkpoint(run_dir, step)
     state, about = read_tensors(checkpoint, WEIGHTS), read_state(checkpoint)
     settings = settings_of_checkpoint(config, about["identity"])
     family = family_of(config.model, settings)

@@ -16,6 +16,8 @@ COMMANDS = {  # word -> (module with ``main``, what it does)
     "export": ("pretrain.cli.export", "a checkpoint of a run -> a verified Hugging Face folder"),
     "convert": ("pretrain.cli.convert", "published weights -> a verified Hugging Face folder"),
     "evaluate": ("pretrain.cli.evaluate", "losses beside baselines, likelihoods, embeddings, variants, base pairs"),
+    "push": ("pretrain.cli.push", "an exported folder to a Hugging Face hub"),
+    "fetch-model": ("pretrain.cli.fetch_model", "a model's folder from a Hugging Face hub"),
     "generate": ("pretrain.cli.generate", "draw sequences from a causal model"),
     "probe": ("pretrain.cli.probe", "did pretraining help a task: linear probes and fine-tuned heads"),
     "bench": ("pretrain.cli.bench", "what models are good for: tasks with fixed splits, beside what they must beat"),
@@ -23,6 +25,7 @@ COMMANDS = {  # word -> (module with ``main``, what it does)
     "report": ("pretrain.cli.report", "one page about a run"),
     "find-lr": ("pretrain.cli.find_lr", "learning-rate range test"),
     "forecast": ("pretrain.cli.forecast", "what a larger run will reach, from small ones, and whether it did"),
+    "reproduce": ("pretrain.cli.reproduce", "a published model, step by step"),
     "benchmark": ("pretrain.cli.benchmark", "speed of a training step, or of the data path"),
     "doctor": ("pretrain.cli.doctor", "what of the installation works"),
     "data": ("data_prep.stages.command", "build corpora: polymerase data STAGE"),
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _overview() -> str:
-    lines = [f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items()]
+    lines = [f"  {name:<11} {about}" for name, (_, about) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: polymerase COMMAND ...",

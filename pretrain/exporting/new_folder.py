@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_prep.corpus.files import flush_to_disk
+from data_prep.corpus.files import flush_to_disk, share
 from pretrain.errors import PolymeraseError
 
 
@@ -30,6 +30,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield partial
         for file in partial.rglob("*"):
+            if file.is_file():
+                share(file)
             flush_to_disk(file)
         flush_to_disk(partial)
         os.rename(partial, path)  # an empty folder of that name is replaced

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from data_prep.corpus.files import flush_to_disk, write_atomic
+from data_prep.corpus.files import flush_to_disk, share, write_atomic
 from pretrain.errors import PolymeraseError
 
 WEIGHTS, OPTIMIZER, TRAIN_STATE, INTEGRITY = (
@@ -146,6 +146,15 @@ def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
         raise PolymeraseError(f"{folder / name}: cannot be read: {error}") from None
 
 
+def best_step(run_dir: Path) -> int | None:
+    """Return the step of the best evaluation of a run that stopped early (``train.patience``); None of all others."""
+    checkpoints = Checkpoints(run_dir)
+    steps = checkpoints.steps()
+    patience = read_state(checkpoints.path(steps[-1])).get("patience", {}) if steps else {}
+    best = patience.get("best_step", -1)
+    return best if patience.get("stopped") and best in steps and best != steps[-1] else None
+
+
 def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
     """Return the newest whole checkpoint of a run, or that of a step.
 
@@ -177,6 +186,7 @@ def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+        share(path)
     except SafetensorError as error:  # it reports a full disk in its own type
         raise OSError(f"{path}: {error}") from None
 

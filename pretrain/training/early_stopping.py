@@ -38,13 +38,13 @@ class EarlyStopping:
         """Format the line that is printed when the run stops."""
         return (
             f"the held-out loss has not fallen for {self._since} evaluations: stopping. Best: {self._best:.4f} at step "
-            f"{self.best_step} (python launch/export.py RUN --step {self.best_step})"
+            f"{self.best_step} (python launch/export.py RUN takes it)"
         )
 
     def state(self) -> dict[str, Any]:
         """Return the state for the checkpoint."""
         best = None if math.isinf(self._best) else self._best
-        return {"best": best, "best_step": self.best_step, "since": self._since}
+        return {"best": best, "best_step": self.best_step, "since": self._since, "stopped": self.exhausted}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a checkpoint."""

@@ -1,0 +1,11 @@
+"""python launch/fetch_model.py: see pretrain/cli/fetch_model.py."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder holds pretrain.py, which would hide the package
+
+from pretrain.cli.fetch_model import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""python launch/push.py HF_DIR --repo OWNER/NAME: an exported folder to a Hugging Face hub."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pretrain.cli.command import Parser, command, program
+
+EXAMPLE = """examples:
+  python launch/push.py exports/mine --repo my-lab/my-rna-model
+  python launch/push.py exports/mine --repo my-lab/my-rna-model --public --revision v2
+
+A new repository is private unless --public is said. The token is that of `hf auth login` or HF_TOKEN; HF_ENDPOINT
+names another hub than huggingface.co. A card without a licence is refused.
+
+exit status: 0 uploaded, 2 wrong input, or what the hub said
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the command line."""
+    result = Parser(
+        prog=program("push"), description="Upload a verified export in one commit, with its card.", epilog=EXAMPLE
+    )
+    result.add_argument("folder", metavar="HF_DIR", help="folder of export or convert")
+    result.add_argument("--repo", required=True, metavar="OWNER/NAME", help="repository; made where there is none")
+    result.add_argument("--public", action="store_true", help="of a repository that is made now (default: private)")
+    result.add_argument("--revision", metavar="BRANCH", help="branch to write to (default: the main one)")
+    result.add_argument("--message", default="", metavar="TEXT", help="of the commit")
+    result.add_argument("--check", action="store_true", help="check folder and name, and upload nothing")
+    return result
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Upload; the exit status is in the help."""
+    args = parser().parse_args(arguments)
+    from pretrain.exporting.hub import check_folder, check_name, push
+
+    folder = Path(args.folder)
+    if args.check:
+        matter = check_folder(folder)
+        print(f"{folder} can be pushed to {check_name(args.repo)} ({matter['license']})")
+        return 0
+    print(push(folder, args.repo, private=not args.public, revision=args.revision, message=args.message))
+    return 0

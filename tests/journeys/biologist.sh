@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# A biologist with a FASTA: corpus, a look at it, a quick pretraining, its report, a checkpoint for transformers,
+# questions to it from Python, and a hub. Run from an empty folder with `launch` and `configs` in it:
+#
+#   bash tests/journeys/biologist.sh my.fa.gz
+#
+# HF_ENDPOINT and HF_TOKEN name the hub; without them nothing is pushed. STEPS (default 30) is how long is trained: enough
+# to walk the way, not to learn.
+set -euo pipefail
+fasta="$1"
+steps="${STEPS:-30}"
+
+echo "== 1. raw FASTA -> corpus, and a page about it"
+python -m data_prep fasta "$fasta" --out corpora/mine
+python -m data_prep inspect corpora/mine
+
+echo "== 2. will it run, and how"
+settings=(--config demo/ernie.yaml corpus.path=corpora/mine run.dir=runs/mine model.hidden_size=32
+  model.intermediate_size=64 schedule.warmup_steps=5 "train.steps=$steps" "train.eval_every=$steps" train.save_every=0
+  tracking.mlflow=false)
+python launch/pretrain.py "${settings[@]}" --dry-run | sed -n 1,12p
+
+echo "== 3. pretrain, and read the report"
+python launch/pretrain.py "${settings[@]}"
+python launch/report.py runs/mine
+
+echo "== 4. a folder that transformers loads, with a licence"
+python launch/export.py runs/mine --out exports/mine --license cc-by-4.0
+
+echo "== 5. ask it, as a notebook would"
+python - <<'PYTHON'
+import pretrain
+
+model = pretrain.load_model("exports/mine")
+vectors = pretrain.embed(model, ["GGGAAACCC", "ACGUACGUAC"])
+found = pretrain.mutate(model, "GGGAAACCCAUG")
+print("embeddings", vectors.shape, "substitutions", found.scores.shape)
+PYTHON
+python launch/evaluate.py exports/mine --mutate "$fasta" --sequences 2 --out mutated
+
+if [ -n "${HF_ENDPOINT:-}" ]; then
+  echo "== 6. publish it, and load it by name"
+  python launch/push.py exports/mine --repo lab/mine
+  python launch/fetch_model.py lab/mine --out exports/fetched
+  cmp exports/mine/model.safetensors exports/fetched/model.safetensors
+fi
+echo "journey done"
