@@ -9,6 +9,18 @@ from numpy.typing import NDArray
 from data_prep.errors import DataPrepError
 
 
+def refuse_empty(validation: NDArray[np.int64], fraction: float, contigs: str | None, window: int) -> None:
+    """DataPrepError where nothing was held out though nobody asked for that (`--validation 0`)."""
+    if len(validation) or (contigs is None and not fraction):
+        return
+    asked = f"--validation {fraction:g}" if contigs is None else f"--validation-contigs {contigs}"
+    raise DataPrepError(
+        f"the validation split is empty, so no run on this corpus could be judged: expected a stretch of {window:,} "
+        f"bases with {asked}, got none; name contigs with --validation-contigs, lower --window, or ask for none with "
+        "--validation 0; nothing written"
+    )
+
+
 def by_contig(
     intervals: NDArray[np.int64], names: Sequence[str], validation: Collection[str]
 ) -> dict[str, NDArray[np.int64]]:

@@ -27,7 +27,7 @@ from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.contig_names import ContigNames, bare_name, listed_contigs, parse_contigs
 from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.formats.genome import contig_names
-from data_prep.genomes.holdout import by_contig, last_fraction
+from data_prep.genomes.holdout import by_contig, last_fraction, refuse_empty
 from data_prep.runtime.console import add_name_arguments, add_output_arguments, report
 from data_prep.variants.collect import CollectJob, alleles_file, collect_all
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
@@ -108,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         aliases = read_aliases(args.contig_aliases) if args.contig_aliases else {}
         genome = store_genome(staged, args.genome, _chosen(args, aliases), args.window)
         splits = _divide(args, genome, aliases)  # before the long work, so that a wrong name fails early
+        refuse_empty(splits["validation"], args.validation, args.validation_contigs, args.window)
         _store_variants(staged, args, genome, aliases, tally)
         body = {
             "alphabet": "dna",

@@ -22,6 +22,7 @@ from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.formats.contig_names import parse_contigs
 from data_prep.genomes.contigs import ContigFilter
+from data_prep.genomes.holdout import refuse_empty
 from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_assembly
 from data_prep.genomes.regions import RegionOptions
 from data_prep.genomes.splits import balanced_weights, divide, store_split
@@ -106,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
             print(add_regions(genomes, name, path, region_options))
         for name, path in beds:
             add_bed(genomes, name, path, tally)
+        if not genomes.has_label("validation"):
+            refuse_empty(splits["validation"], args.validation, args.validation_contigs, args.window)
         if genomes.has_label("test"):
             splits.setdefault("test", genomes.intervals[:0])
         if args.balance_to:

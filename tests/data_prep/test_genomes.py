@@ -198,6 +198,8 @@ REFUSED = {
     "nothing is left to train on": (None, ("--validation-contigs", "chr1,chr2,tiny")),
     "name the same contig": (None, ("--validation-contigs", "chr1", "--test-contigs", "chr1")),
     "--validation-contigs: chr7 is not among the contigs used": (None, ("--validation-contigs", "chr7")),
+    "the validation split is empty": (None, ("--contigs", "chr2", "--window", "90", "--validation", "0.1")),
+    "the validation split is empty, ": (None, ("--contigs", "chr2", "--window", "90")),
     "no contig with 900 bases": (None, ("--window", "900")),
     "--max-n must lie between 0 and 1": (None, ("--max-n", "3")),
 }

@@ -63,6 +63,18 @@ def test_by_default_the_end_of_the_genome_is_held_out(genome, tmp_path):
     assert intervals(corpus, "validation") == [("chr22", 530, 800)]
 
 
+def test_an_empty_validation_split_is_an_error_unless_it_was_asked_for(tmp_path, capsys):
+    genome = write_fasta(tmp_path / "genome.fa", chr1=SEQUENCE)
+    vcf = write_vcf(tmp_path / "one.vcf", record(5, "A", "C", "AF=0.3", "chr1"))
+    words = ["allele-frequencies", "--genome", str(genome), "--vcf", str(vcf), "--out", str(tmp_path / "c")]
+    assert main([*words, "--window", "500"]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "the validation split is empty" in error
+    assert "--validation 0" in error
+    assert not (tmp_path / "c").exists()
+    assert main([*words, "--window", "500", "--validation", "0"]) == 0
+
+
 @pytest.mark.parametrize(
     ("fraction", "train", "validation"),
     [
