@@ -8,15 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pretrain.cli import leaks
 from pretrain.cli.command import Parser, as_json, command, positive, program
 from pretrain.errors import PolymeraseError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from data_prep.corpus import Ragged
+    from pretrain.evaluation.bench.kinds import AnyTask
     from pretrain.evaluation.bench.run import Options
-    from pretrain.evaluation.bench.task import Task
 
 EXAMPLE = """examples:
   python launch/bench.py runs/mine --suite utr --data data                    all tasks whose files are in data/
@@ -30,12 +29,11 @@ Frozen states under a logistic (classes) or ridge (values) regression, its penal
 published head with the encoder trained along. Beside them, on the same rows: counts of 4-mers, with the letters at both
 ends too, the same encoder with random weights, and published figures where the suite names them. Errors are of a
 bootstrap over test rows and of the spread over seeds; "better" is said beyond two of them. Test sequences that stand in
-training rows, or have relatives there, are counted. A suite is a YAML file: the project's (configs/bench/) or your own.
+training rows, or have relatives there or in what the model was pretrained on, are counted. A suite is a YAML file: the
+project's (configs/bench/) or your own.
 
 exit status: 0 measured, 2 wrong input
 """
-
-_COVERAGE = 0.8  # of the shorter sequence, that the alignment of relatives holds
 
 _OF_TUNING = ("head", "epochs", "patience", "lr", "batch", "lora", "keep")  # options that other options need
 _OF_FILES = ("task", "sequence", "label", "kind", "metric")
@@ -52,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         "models", nargs="+", metavar="MODEL", help="run folders, or Hugging Face folders of our families"
     )
     suite = result.add_argument_group("tasks of a suite")
-    suite.add_argument("--suite", metavar="NAME", help="rna, utr, dna, or a .yaml of your own")
+    suite.add_argument("--suite", metavar="NAME", help="rna, utr, dna, variants, or a .yaml of your own")
     suite.add_argument("--tasks", metavar="A,B", help="only these of the suite (default: all)")
     suite.add_argument("--data", default="data", metavar="DIR", help="where the suite's files are (default: data)")
     own = result.add_argument_group("a task of one's own: .csv or .tsv with a header line (also .gz), or FASTA")
@@ -75,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         "--pool", choices=("mean", "cls"), default="mean", help="frozen states: mean over letters (default)"
     )
     result.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    leaks.option(result)
     result.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="random encoders, fine-tunings (default: 3)"
     )
@@ -113,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def bench(args: argparse.Namespace) -> dict[str, Any]:
     """Run every task asked for on every model; without ``--json`` each table is printed when it is done."""
     from pretrain.evaluation.bench.keep import check_head, keep
-    from pretrain.evaluation.bench.run import run_task
+    from pretrain.evaluation.bench.kinds import base_of, run_any
     from pretrain.evaluation.bench.saved import Saved
     from pretrain.evaluation.bench.words import missing_lines, task_table
     from pretrain.evaluation.model import load_model
@@ -128,13 +127,14 @@ def bench(args: argparse.Namespace) -> dict[str, Any]:
     if args.keep:
         check_head(models[0], args.head)
     saved = Saved(Path(args.out) if args.out else None, models, options, as_json)
-    for task in (first, *tasks):
+    for asked in (first, *tasks):
+        task = base_of(asked)
         if not saved.has(task):
             folder = Path(args.keep or "") / task.name
             if args.keep:
                 refuse_existing(folder)
-            found = run_task(models, task, options)
-            if args.keep:
+            found = run_any(models, asked, options)
+            if args.keep and found.tuned:
                 line = keep(found.tuned[models[0].source], models[0], task, found.json, folder)
                 found.json["tuned"]["kept"] = str(folder)
                 print(line, file=sys.stderr)
@@ -167,22 +167,21 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    from data_prep.filters.similarity.leaks import best_identities
-    from data_prep.filters.similarity.relation import Relation
-    from pretrain.evaluation.bench.leak import IDENTITIES
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.probing.tuning import Tuning
 
-    relation = Relation(IDENTITIES[-1], _COVERAGE, "both")
     tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
 
-    def nearest(known: Ragged, asked: Ragged) -> np.ndarray:
-        return best_identities(known, asked, relation)[0]
+    trained_on = {source: leaks.pretraining_of(source, args.pretrained_on) for source in args.models}
 
-    return Options(args.pool, args.layer, args.seeds, tuning if args.tune else None, nearest)
+    def pretrained(source: str, asked: Ragged) -> dict[str, Any]:
+        return trained_on[source].leak(asked)
+
+    tuned = tuning if args.tune else None
+    return Options(args.pool, args.layer, args.seeds, tuned, leaks.related, pretrained)
 
 
-def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[Task]:
+def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[AnyTask]:
     """Of a suite, or the one of the command line."""
     from pretrain.evaluation.bench.files import Columns, Split, read_task
     from pretrain.evaluation.bench.suites import load_suite, tasks_of

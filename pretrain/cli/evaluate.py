@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pretrain.cli import leaks
 from pretrain.cli.command import Parser, as_json, command, positive, program, refuse_idle
 from pretrain.errors import PolymeraseError
 
@@ -28,7 +29,7 @@ exit status: 0 evaluated, 2 wrong input
 USED_BY = {  # option -> what is asked for where it has an effect
     "out": "embed vcf mutate", "too_long": "fasta embed", "stride": "fasta embed",
     "window": "vcf mutate fasta embed", "pool": "embed", "layer": "embed", "genome": "vcf", "strand": "vcf",
-    "af_field": "vcf", "head": "pairs",
+    "af_field": "vcf", "head": "pairs", "pretrained_on": "corpus fasta",
 }  # fmt: skip
 MODES = ("corpus", "fasta", "embed", "vcf", "mutate", "pairs")
 
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
                         "bases of a window (default: what the model holds)")  # fmt: skip
     result.add_argument("--stride", type=positive, metavar="NT",
                         help="--too-long windows: from one window to the next (default: half a window)")  # fmt: skip
+    leaks.option(result)
     embed = result.add_argument_group("--embed")
     embed.add_argument("--pool", choices=("mean", "cls", "token"), default="mean", help="default: mean over letters")
     embed.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
@@ -100,12 +102,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if args.corpus:
         from pretrain.evaluation.held_out import score
+        from pretrain.evaluation.reported import beside_reported, lines
 
         result = score(args.model, args.corpus, args.settings, args.sequences or 2048, step=args.step)
-        text = tables.losses(result)
+        result["leak"] = leaks.of_corpus(args.model, args.pretrained_on, args.corpus, result["sequences"])
+        result["reported"] = beside_reported(result["family"], result["objectives"])
+        text = "\n".join([tables.losses(result), *lines(result["reported"]), leaks.line(result["leak"])])
     elif args.fasta:
         result = pseudo_perplexity(args)
         text = tables.likelihood(result) if "bits_per_nucleotide" in result else tables.pseudo_perplexity(result)
+        text += f"\n{leaks.line(result['leak'])}"
     elif args.embed:
         result = embeddings(args)
         text = tables.embeddings(result)
@@ -126,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
     """Run the option --fasta."""
+    from data_prep.records import read_records
     from pretrain.evaluation import causal
     from pretrain.evaluation.model import load_model
     from pretrain.evaluation.pseudo_perplexity import pseudo_likelihoods, summary
@@ -134,7 +141,8 @@ def pseudo_perplexity(args: argparse.Namespace) -> dict[str, Any]:
     model.require_output_head()
     owner = "first" if causal.is_causal(model) else "middle"
     ids, sequences, counts = _fitting(args, args.fasta, model, owner)
-    about = {"model": args.model, "fasta": args.fasta, **counts}
+    leak = leaks.pretraining_of(args.model, args.pretrained_on).leak(read_records(args.fasta, args.sequences)[2])
+    about = {"model": args.model, "fasta": args.fasta, **counts, "leak": leak}
     if causal.is_causal(model):
         return about | causal.summary(ids, causal.likelihoods(model, sequences, "sequences"))
     return about | summary(ids, pseudo_likelihoods(model, sequences))

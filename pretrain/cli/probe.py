@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pretrain.cli import leaks
 from pretrain.cli.command import Parser, as_json, command, positive, program
 from pretrain.errors import PolymeraseError
 
@@ -20,7 +21,7 @@ A logistic (classes) or ridge (values) regression on frozen embeddings, by cross
 rows of the table: this model, the same encoder with random weights, and counts of k-mers. --tune adds the head that the
 family is published with: on the frozen encoder, and trained together with it, from these weights and from random ones.
 If the model's rows are not clearly above the others, pretraining has not helped this task. Relatives in different folds
-flatter every row.
+flatter every row, those in the pretraining corpus the model's: both are counted.
 
 exit status: 0 probed, 2 wrong input
 """
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--kmer", type=int, default=4, metavar="K", help="length of the counted k-mers (default: 4)")
     result.add_argument("--too-long", choices=("error", "crop", "skip"), default="crop", help="default: crop")
     result.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and random weights (default: 0)")
+    leaks.option(result)
     tuning = result.add_argument_group("fine-tuning")
     tuning.add_argument("--tune", action="store_true", help="train heads and the encoder too: minutes on a GPU")
     tuning.add_argument(
@@ -74,7 +76,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.length_limits import fit
     from pretrain.evaluation.model import load_model, random_twin
     from pretrain.evaluation.probing.features import kmer_shares
-    from pretrain.evaluation.probing.probe import probe
+    from pretrain.evaluation.probing.probe import folds_of, probe
     from pretrain.evaluation.probing.table import as_task, odd_letters
 
     if args.folds < 2:
@@ -111,6 +113,10 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         **letters,
         "folds": args.folds,
         "results": results,
+        "leak": {
+            "folds": leaks.between_folds(sequences, list(folds_of(labeled, args.folds, args.seed))),
+            "pretraining": leaks.pretraining_of(args.model, args.pretrained_on).leak(sequences),
+        },
     }
 
 
@@ -158,4 +164,6 @@ def table(result: dict[str, Any]) -> str:
         cells = [f"{figures[metric]['mean']:.4f} ± {figures[metric]['std']:.4f}" for metric in metrics]
         lines.append(f"{name:<22} " + " ".join(f"{cell:>17}" for cell in cells))
     lines += [f"{count:,} {why}" for why, count in result["left_out"].items()]
+    lines.append(f"relatives in other folds: {result['leak']['folds']}")
+    lines.append(leaks.line(result["leak"]["pretraining"]))
     return "\n".join([*lines, *other_letters(result)])

@@ -18,6 +18,13 @@ def take(ragged: Ragged, rows: np.ndarray) -> Ragged:
     return _gather(ragged.values, ragged.offsets[rows], np.diff(ragged.offsets)[rows])
 
 
+def evenly(ragged: Ragged, most: int) -> Ragged:
+    """At most so many rows, evenly taken."""
+    if len(ragged) <= most:
+        return ragged
+    return take(ragged, np.linspace(0, len(ragged) - 1, most).astype(np.int64))
+
+
 def concatenate(parts: list[Ragged]) -> Ragged:
     """Join the rows of several ragged arrays, one after another."""
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])

@@ -43,6 +43,21 @@ class Leakage:
     coverage: float
     strand: str
 
+    @classmethod
+    def counted(
+        cls, best: np.ndarray, same: np.ndarray, training: int, relation: Relation, identities: Sequence[float]
+    ) -> "Leakage":
+        """Of what `best_identities` found with `relation` among so many training sequences."""
+        holding = {one: Relation(one, relation.coverage, relation.strand).holds(best) for one in identities}
+        return cls(
+            training=training,
+            held_out=len(best),
+            same_sequence=int(same.sum()),
+            relatives={one: int(holds.sum()) for one, holds in holding.items()},
+            coverage=relation.coverage,
+            strand=relation.strand,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Identities in percent, as text."""
         relatives = {f"{100 * identity:g}": count for identity, count in self.relatives.items()}
@@ -84,19 +99,12 @@ def leakage(
     Raises:
         DataPrepError: a set is empty, or a value makes no sense.
     """
-    relations = [Relation(identity, coverage, strand) for identity in identities]
+    relation = min((Relation(one, coverage, strand) for one in identities), key=lambda each: each.identity)
     for name, sequences in (("training", train), ("held-out", held_out)):
         if not len(sequences):
             raise DataPrepError(f"leakage: expected {name} sequences, got none")
-    best, same = best_identities(train, held_out, min(relations, key=lambda each: each.identity), workers=workers)
-    return Leakage(
-        training=len(train),
-        held_out=len(held_out),
-        same_sequence=int(same.sum()),
-        relatives={relation.identity: int(relation.holds(best).sum()) for relation in relations},
-        coverage=coverage,
-        strand=strand,
-    )
+    best, same = best_identities(train, held_out, relation, workers=workers)
+    return Leakage.counted(best, same, len(train), relation, identities)
 
 
 def best_identities(

@@ -1,0 +1,184 @@
+"""Relatives of held-out sequences among what a model was trained on, for commands that print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from data_prep.corpus import Corpus, Ragged
+
+MOST_ASKED = 2_000  # sequences that are looked up, evenly taken
+MOST_LETTERS = 20_000_000  # of a corpus that they are compared with, in rows evenly taken
+
+
+def option(parser: Any) -> None:
+    """``--pretrained-on``."""
+    parser.add_argument(
+        "--pretrained-on", action="append", metavar="DIR", default=[],
+        help="corpus in which relatives are counted (default: those of a run); may be repeated",
+    )  # fmt: skip
+
+
+def line(leak: dict[str, Any]) -> str:
+    """What a table says of :meth:`Pretraining.leak`."""
+    if "unknown" in leak:
+        return f"relatives in the pretraining corpus: not looked up: {leak['unknown']}"
+    return f"relatives in the pretraining corpus ({', '.join(leak['corpora'])}): {leak['sentence']}"
+
+
+def between_folds(sequences: Ragged, folds: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    """The sentence on sequences with relatives in other folds; training and test rows of each fold."""
+    from collections import Counter
+
+    from data_prep.filters.similarity import leakage
+    from data_prep.filters.similarity.leaks import Leakage
+    from pretrain.data.ragged import evenly, take
+
+    found = [
+        leakage(take(sequences, train), evenly(take(sequences, test), MOST_ASKED // len(folds)))
+        for train, test in folds
+    ]
+    relatives: Counter[float] = Counter()
+    for one in found:
+        relatives.update(one.relatives)
+    whole = Leakage(
+        training=len(sequences),
+        held_out=sum(one.held_out for one in found),
+        same_sequence=sum(one.same_sequence for one in found),
+        relatives={identity: relatives[identity] for identity in found[0].relatives},
+        coverage=found[0].coverage,
+        strand=found[0].strand,
+    )
+    return whole.sentence()
+
+
+def related(known: Ragged, asked: Ragged) -> tuple[np.ndarray, str]:
+    """Identity of the closest relative of each asked sequence, float64 (H,) (0: none), and the sentence on it."""
+    from data_prep.filters.similarity.leaks import IDENTITIES, Leakage, best_identities
+    from data_prep.filters.similarity.relation import Relation
+
+    relation = Relation(IDENTITIES[-1])
+    best, same = best_identities(known, asked, relation)
+    return best, Leakage.counted(best, same, len(known), relation, IDENTITIES).sentence()
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What a model was trained on: folders that are at hand, or why there is none to look into. note: said with it."""
+
+    folders: tuple[str, ...]
+    unknown: str = ""
+    note: str = ""
+
+    def leak(self, asked: Ragged) -> dict[str, Any]:
+        """``{"corpora", "sentence", counts}`` of held-out sequences with relatives there, or ``{"unknown": why}``."""
+        from data_prep.filters.similarity import leakage
+        from pretrain.data.ragged import evenly
+
+        if self.unknown:
+            return {"unknown": self.unknown}
+        known, share = self._training
+        if not len(known) or not len(asked):
+            return {"unknown": f"{', '.join(self.folders)}: no sequences to compare with"}
+        some = evenly(asked, MOST_ASKED)
+        found = leakage(known, some)
+        sentence = found.sentence()
+        if len(some) < len(asked):
+            sentence += f" Looked up: {len(some):,} of {len(asked):,} sequences."
+        if share < 1:
+            sentence += f" Compared with {share:.1%} of the corpus; all of it would have as many relatives, or more."
+        return {"corpora": list(self.folders), "sentence": sentence + self.note, **found.to_json()}
+
+    @cached_property
+    def _training(self) -> tuple[Ragged, float]:
+        """Training sequences of all corpora, and which share of their letters they are."""
+        from data_prep.corpus import open_corpus
+        from pretrain.data.ragged import concatenate
+
+        corpora = [open_corpus(folder) for folder in self.folders]
+        letters = sum(_letters(corpus) for corpus in corpora)
+        step = max(1, -(-letters // MOST_LETTERS))
+        parts = [_every(corpus, step) for corpus in corpora if "train" in corpus.splits]
+        known = concatenate(parts)
+        return known, len(known.values) / max(letters, 1)
+
+
+def pretraining_of(source: str, named: Iterable[str] = ()) -> Pretraining:
+    """The corpora of a model: those named, or those of its run's config where they are as they were.
+
+    Raises:
+        PolymeraseError: a named folder is no corpus of sequences.
+    """
+    from pretrain.data.sources import open_checked
+    from pretrain.errors import PolymeraseError
+    from pretrain.evaluation.model import is_run
+
+    named = tuple(named)
+    for folder in named:
+        if (kind := open_checked(folder).kind) != "sequences":
+            raise PolymeraseError(f"--pretrained-on {folder}: expected a corpus of sequences, got one of {kind}")
+    if named:
+        return Pretraining(named)
+    if not is_run(Path(source)):
+        return Pretraining((), f"{source} does not say what it was trained on; name it (--pretrained-on DIR)")
+    return _of_run(Path(source))
+
+
+def of_corpus(source: str, named: Iterable[str], corpus: str, most: int) -> dict[str, Any]:
+    """:meth:`Pretraining.leak` of the first held-out sequences of a corpus.
+
+    A model that does not say what it was trained on is asked about the train split beside them.
+    """
+    import numpy as np
+
+    from data_prep.corpus import open_corpus
+
+    opened = open_corpus(corpus)
+    if opened.kind != "sequences":
+        return {"unknown": f"{corpus} is a corpus of {opened.kind}, whose relatives are not looked up"}
+    held_out = opened.split("validation")
+    trained = pretraining_of(source, named)
+    if trained.unknown and "train" in opened.splits:
+        trained = Pretraining((corpus,), note=f" That is the train split beside them: {trained.unknown}.")
+    return trained.leak(held_out.gather_text("sequence", np.arange(min(most, len(held_out)))))
+
+
+def _of_run(run: Path) -> Pretraining:
+    """Relative paths are those of the folder that the command is called in, as in training."""
+    from data_prep.corpus import open_corpus
+    from data_prep.errors import DataPrepError
+    from pretrain.config import load_config
+    from pretrain.runs.checkpoint import find_checkpoint, read_state
+
+    whole = load_config(str(run / "config.yaml"))
+    config, began = whole.corpus, whole.model.init_from
+    fingerprints = set(read_state(find_checkpoint(run))["identity"].get("corpus", {}).values())
+    folders = [path for path in (config.path, *(extra.path for extra in config.extra)) if path is not None]
+    for folder in folders:
+        try:
+            corpus = open_corpus(folder)
+        except DataPrepError:
+            return Pretraining((), f"the corpus {folder} of {run} is not at hand; name it (--pretrained-on DIR)")
+        if corpus.fingerprint not in fingerprints:
+            return Pretraining((), f"{folder} is no longer what {run} was trained on; name it (--pretrained-on DIR)")
+        if corpus.kind != "sequences":
+            return Pretraining((), f"{folder} is a corpus of {corpus.kind}, in which relatives are not looked up")
+    note = f" The run began from {began}; what that was trained on is not looked up." if began else ""
+    return Pretraining(tuple(folders), note=note)
+
+
+def _letters(corpus: Corpus) -> int:
+    return int(corpus.manifest["splits"].get("train", {}).get("nucleotides", 0))
+
+
+def _every(corpus: Corpus, step: int) -> Ragged:
+    import numpy as np
+
+    table = corpus.split("train")
+    return table.gather_text("sequence", np.arange(0, len(table), step))
