@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from pretrain.training.stability import StabilityMonitor, StepSpan
 from pretrain.training.train_state import CheckpointSaver, TrainState
 from pretrain.training.validation import Evaluator
 
+Bench = Callable[[Engine], dict[str, float]]  # what one rank finds with the weights as they are (train.bench_every)
+
 
 @dataclass
 class Trainer:
@@ -47,6 +50,7 @@ class Trainer:
     saver: CheckpointSaver
     logger: RunLogger
     state: TrainState = field(default_factory=TrainState)
+    bench: Bench | None = None
 
     def run(self) -> bool:
         """Train. Returns whether the last step was reached (False: asked to stop, everything saved)."""
@@ -111,6 +115,8 @@ class Trainer:
             return bad
         if evaluates:
             self._evaluate()
+        if self._due(train.bench_every):
+            self._ask_bench()
         if saves and self.state.saved_step != self.state.step:
             self._save()
         return []
@@ -153,6 +159,17 @@ class Trainer:
         if self.early_stopping.exhausted:
             self.logger.event(step, self.early_stopping.describe())
 
+    def _ask_bench(self) -> None:
+        """Labelled tasks by frozen features. One rank asks; the others wait, so that no collective times out later."""
+        if self.bench is not None and self.dist_context.is_first:
+            values = self.bench(self.engine)
+            self.logger.numbers(self.state.step, values)
+            shown = ", ".join(
+                f"{name.removeprefix('bench/')} {values[name]:.4f}" for name in values if "/than_" not in name
+            )
+            self.logger.progress.say(f"step {self.state.step} bench: {shown}")
+        sum_over_ranks([0], self.dist_context)
+
     def _save(self, last: bool = False) -> None:
         with self.logger.progress.apart("saving"):
             problem = self.saver.save(self.state, self.logger.tracking_run, last)
@@ -171,7 +188,11 @@ class Trainer:
 
 
 def build_trainer(
-    components: RunComponents, dist_context: DistributedContext, resume: str, allow_change: list[str]
+    components: RunComponents,
+    dist_context: DistributedContext,
+    resume: str,
+    allow_change: list[str],
+    bench: Bench | None = None,
 ) -> Trainer:
     """Build a trainer at the resume point of the run. Collective.
 
@@ -179,6 +200,7 @@ def build_trainer(
         components: of the run.
         dist_context: this rank.
         resume: ``auto``, ``never``, or a run or checkpoint folder.
+        bench: what ``train.bench_every`` asks.
         allow_change: names of :data:`pretrain.training.compatibility.OVERRIDABLE` that may differ from the checkpoint.
 
     Raises:
@@ -213,4 +235,5 @@ def build_trainer(
     return Trainer(
         components, dist_context, stop, lock, engine, builder, plan, update, stability, early_stopping,
         Evaluator(components, dist_context), meter, saver, RunLogger(components, dist_context, run_dir, start), state,
+        bench,
     )  # fmt: skip
