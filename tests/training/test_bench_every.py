@@ -1,4 +1,4 @@
-"""Labelled tasks inside training: figures in metrics.jsonl, and a training that does not notice."""
+"""Labeled tasks inside training: figures in metrics.jsonl, and a training that does not notice."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Labelled tasks while a model trains: a copy of its weights is asked, so that the training cannot notice.
+"""Labeled tasks while a model trains: a copy of its weights is asked, so that the training cannot notice.
 
 The copy lives on the same device and only as long as it is asked. Random numbers of the training are put back as they
 were; bars, which need no model, are measured at the first time.

@@ -19,7 +19,7 @@ def base_of(task: AnyTask) -> Task:
 
 
 def run_any(models: list[TrainedModel], task: AnyTask, options: Options) -> TaskResult:
-    """Compare models with the bars of the task's kind. Fine-tuning is for labelled tasks alone."""
+    """Compare models with the bars of the task's kind. Fine-tuning is for labeled tasks alone."""
     if isinstance(task, VariantTask):
         return run_variants(models, task, options)
     if isinstance(task, StructureTask):

@@ -127,7 +127,7 @@ def _check_sizes(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarr
     for split in SPLITS:
         if len(rows[split]) < _FEWEST[split]:
             raise PolymeraseError(
-                f"{name}: expected {_FEWEST[split]} {split} rows or more, got {len(rows[split])}; add labelled rows"
+                f"{name}: expected {_FEWEST[split]} {split} rows or more, got {len(rows[split])}; add labeled rows"
             )
     labels = {split: table.labels[rows[split]] for split in SPLITS}
     if not table.is_classification:

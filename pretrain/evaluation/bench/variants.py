@@ -1,4 +1,4 @@
-"""Zero-shot scores of labelled variants: does a model find the alleles of one kind likelier than those of the other?
+"""Zero-shot scores of labeled variants: does a model find the alleles of one kind likelier than those of the other?
 
 Nothing is trained. The score is log P(alt) - log P(ref) at the hidden base; bars are transitions, what the bases around
 it say (counts of 7-mers in the same genome), and the same encoder with random weights.
@@ -68,7 +68,7 @@ class Kinds:
 
 @dataclass(frozen=True)
 class VariantTask:
-    """Labelled variants with the contigs they lie on.
+    """Labeled variants with the contigs they lie on.
 
     Attributes:
         task: one test row per variant; its sequence is the bases around it.

@@ -1,4 +1,4 @@
-"""Tasks of other kinds: labelled variants without training, base pairs and families with clans held out."""
+"""Tasks of other kinds: labeled variants without training, base pairs and families with clans held out."""
 
 import numpy as np
 import pytest
