@@ -14,8 +14,8 @@ from pretrain.errors import PolymeraseError
 
 if TYPE_CHECKING:
     from data_prep.corpus import Ragged
+    from pretrain.evaluation.bench.kinds import AnyTask
     from pretrain.evaluation.bench.run import Options
-    from pretrain.evaluation.bench.task import Task
 
 EXAMPLE = """examples:
   python launch/bench.py runs/mine --suite utr --data data                    all tasks whose files are in data/
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         "models", nargs="+", metavar="MODEL", help="run folders, or Hugging Face folders of our families"
     )
     suite = result.add_argument_group("tasks of a suite")
-    suite.add_argument("--suite", metavar="NAME", help="rna, utr, dna, or a .yaml of your own")
+    suite.add_argument("--suite", metavar="NAME", help="rna, utr, dna, variants, or a .yaml of your own")
     suite.add_argument("--tasks", metavar="A,B", help="only these of the suite (default: all)")
     suite.add_argument("--data", default="data", metavar="DIR", help="where the suite's files are (default: data)")
     own = result.add_argument_group("a task of one's own: .csv or .tsv with a header line (also .gz), or FASTA")
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def bench(args: argparse.Namespace) -> dict[str, Any]:
     """Run every task asked for on every model; without ``--json`` each table is printed when it is done."""
     from pretrain.evaluation.bench.keep import check_head, keep
-    from pretrain.evaluation.bench.run import run_task
+    from pretrain.evaluation.bench.kinds import base_of, run_any
     from pretrain.evaluation.bench.saved import Saved
     from pretrain.evaluation.bench.words import missing_lines, task_table
     from pretrain.evaluation.model import load_model
@@ -127,13 +127,14 @@ def bench(args: argparse.Namespace) -> dict[str, Any]:
     if args.keep:
         check_head(models[0], args.head)
     saved = Saved(Path(args.out) if args.out else None, models, options, as_json)
-    for task in (first, *tasks):
+    for asked in (first, *tasks):
+        task = base_of(asked)
         if not saved.has(task):
             folder = Path(args.keep or "") / task.name
             if args.keep:
                 refuse_existing(folder)
-            found = run_task(models, task, options)
-            if args.keep:
+            found = run_any(models, asked, options)
+            if args.keep and found.tuned:
                 line = keep(found.tuned[models[0].source], models[0], task, found.json, folder)
                 found.json["tuned"]["kept"] = str(folder)
                 print(line, file=sys.stderr)
@@ -180,7 +181,7 @@ def _options(args: argparse.Namespace) -> Options:
     return Options(args.pool, args.layer, args.seeds, tuned, leaks.related, pretrained)
 
 
-def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[Task]:
+def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[AnyTask]:
     """Of a suite, or the one of the command line."""
     from pretrain.evaluation.bench.files import Columns, Split, read_task
     from pretrain.evaluation.bench.suites import load_suite, tasks_of

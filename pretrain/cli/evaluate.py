@@ -102,10 +102,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if args.corpus:
         from pretrain.evaluation.held_out import score
+        from pretrain.evaluation.reported import beside_reported, lines
 
         result = score(args.model, args.corpus, args.settings, args.sequences or 2048, step=args.step)
         result["leak"] = leaks.of_corpus(args.model, args.pretrained_on, args.corpus, result["sequences"])
-        text = f"{tables.losses(result)}\n{leaks.line(result['leak'])}"
+        result["reported"] = beside_reported(result["family"], result["objectives"])
+        text = "\n".join([tables.losses(result), *lines(result["reported"]), leaks.line(result["leak"])])
     elif args.fasta:
         result = pseudo_perplexity(args)
         text = tables.likelihood(result) if "bits_per_nucleotide" in result else tables.pseudo_perplexity(result)

@@ -110,6 +110,15 @@ def _end(error: PolymeraseError, speaks: bool) -> int:
     return 1 if isinstance(error, RunError) else 2
 
 
+def _bench(components):
+    """What ``train.bench_every`` asks; wrong files are said before the training."""
+    if components.config.train.bench is None:
+        return None
+    from pretrain.evaluation.bench.in_training import BenchInTraining
+
+    return BenchInTraining(components)
+
+
 def _train(config, args: argparse.Namespace) -> int:
     import torch
 
@@ -125,10 +134,12 @@ def _train(config, args: argparse.Namespace) -> int:
 
     engine, problem = config.engine, None
     components: RunComponents | None = None
+    bench = None
     set_rank_environment(engine.port)
     try:
         check_device(engine.precision)
         components = build_components(config)
+        bench = _bench(components)
     except PolymeraseError as error:
         if os.environ["WORLD_SIZE"] == "1":
             raise
@@ -145,7 +156,7 @@ def _train(config, args: argparse.Namespace) -> int:
     try:
         raise_on_any_rank(problem, dist_context)
         assert components is not None  # or some rank had a problem
-        done = build_trainer(components, dist_context, args.resume, args.allow_change).run()
+        done = build_trainer(components, dist_context, args.resume, args.allow_change, bench).run()
     except PolymeraseError as error:
         if dist_context.heartbeat is None:
             return _end(error, speaks=True)

@@ -29,6 +29,10 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "objectives: none is on; set for example objectives.mlm.weight=1.0"
     if config.train.patience and not config.train.eval_every:
         yield "train.patience counts evaluations; set train.eval_every too"
+    if bool(config.train.bench_every) != (config.train.bench is not None):
+        yield "train.bench_every and train.bench belong together; set both, for example train.bench.suite=utr"
+    if config.train.bench_every and engine.zero_stage == 3:
+        yield "train.bench_every needs engine.zero_stage=0, 1 or 2 (whole weights on one rank)"
     if engine.offload_param == "cpu" and engine.zero_stage != 3:
         yield "engine.offload_param=cpu needs engine.zero_stage=3"
     if engine.offload_optimizer == "cpu" and engine.zero_stage == 0:

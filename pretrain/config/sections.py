@@ -275,6 +275,14 @@ class Phase(Section):
         return {name: dict(value) for name, value in self if isinstance(value, dict)}
 
 
+class Bench(Section):
+    """Labelled tasks that are asked by frozen features while a model trains (``train.bench_every``)."""
+
+    suite: str  # rna, utr, dna, variants, or a .yaml
+    tasks: list[str] = []  # of the suite; empty: all whose files are there
+    data: str = "data"  # where the files of the suite are
+
+
 class Train(Section):
     """Length of the run, and what happens every so many steps (0: never)."""
 
@@ -282,6 +290,8 @@ class Train(Section):
     phases: list[Phase] = []  # one after the other; their lengths add up to steps. Empty: the whole run is one
     save_every: Count = 0  # a last checkpoint is always written at the end
     eval_every: Count = 0  # a last evaluation is always made at the end
+    bench_every: Count = 0  # asks the tasks of train.bench; one rank does, the others wait
+    bench: Bench | None = None
     log_every: Positive = 10
     keep_last: Positive = 2
     keep_every: Count = 0  # checkpoints at multiples of this stay for ever

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.runs.checkpoint import read_state
 from pretrain.training.components import RunComponents
 from pretrain.training.early_stopping import EarlyStopping
+from pretrain.training.engine import Engine
 from pretrain.training.host_memory import give_back, resident_bytes
 from pretrain.training.loss_reduction import StepTotals
 from pretrain.training.metrics import Meter
@@ -28,6 +30,8 @@ from pretrain.training.run_logger import RunLogger, lock_run_dir
 from pretrain.training.stability import StabilityMonitor, StepSpan
 from pretrain.training.train_state import TrainState
 from pretrain.training.validation import Evaluator
+
+Bench = Callable[[Engine], dict[str, float]]  # what one rank finds with the weights as they are (train.bench_every)
 
 
 @dataclass
@@ -42,6 +46,7 @@ class Trainer:
     evaluator: Evaluator
     logger: RunLogger
     state: TrainState = field(default_factory=TrainState)
+    bench: Bench | None = None
 
     def run(self) -> bool:
         """Train. Returns whether the last step was reached (False: asked to stop, everything saved)."""
@@ -132,6 +137,8 @@ class Trainer:
             return bad
         if evaluates:
             self._evaluate()
+        if self._due(train.bench_every):
+            self._ask_bench()
         if saves and self.state.saved_step != self.state.step:
             self._save()
         return []
@@ -177,6 +184,17 @@ class Trainer:
         if self.watch.early_stopping.exhausted:
             self.logger.event(step, self.watch.early_stopping.describe())
 
+    def _ask_bench(self) -> None:
+        """Labelled tasks by frozen features. One rank asks; the others wait, so that no collective times out later."""
+        if self.bench is not None and self.dist_context.is_first:
+            values = self.bench(self.parts.engine)
+            self.logger.numbers(self.state.step, values)
+            shown = ", ".join(
+                f"{name.removeprefix('bench/')} {values[name]:.4f}" for name in values if "/than_" not in name
+            )
+            self.logger.progress.say(f"step {self.state.step} bench: {shown}")
+        sum_over_ranks([0], self.dist_context)
+
     def _save(self, last: bool = False) -> None:
         with self.logger.progress.apart("saving"):
             problem = self.parts.saver.save(self.state, self.logger.tracking_run, last)
@@ -195,7 +213,11 @@ class Trainer:
 
 
 def build_trainer(
-    components: RunComponents, dist_context: DistributedContext, resume: str, allow_change: list[str]
+    components: RunComponents,
+    dist_context: DistributedContext,
+    resume: str,
+    allow_change: list[str],
+    bench: Bench | None = None,
 ) -> Trainer:
     """Build a trainer at the resume point of the run. Collective.
 
@@ -203,6 +225,7 @@ def build_trainer(
         components: of the run.
         dist_context: this rank.
         resume: ``auto``, ``never``, or a run or checkpoint folder.
+        bench: what ``train.bench_every`` asks.
         allow_change: names of :data:`pretrain.training.compatibility.OVERRIDABLE` that may differ from the checkpoint.
 
     Raises:
@@ -228,4 +251,6 @@ def build_trainer(
         if start.phase.starts_at(state.step):
             watch.stability.begin_anew()
     logger = RunLogger(components, dist_context, run_dir, start)
-    return Trainer(components, dist_context, lock, watch, parts, Evaluator(components, dist_context), logger, state)
+    return Trainer(
+        components, dist_context, lock, watch, parts, Evaluator(components, dist_context), logger, state, bench
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pretrain.evaluation.bench.task import Task
-from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER, measure
+from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER
 
 DRAWS = 400
 _SEED = 20240611
@@ -52,8 +52,8 @@ def weights_of(rows: int) -> np.ndarray:
 def figures_of(task: Task, answers: Answers, weights: np.ndarray) -> Figures:
     """Measure every seed's answers on the test rows and on the drawn samples of them."""
     parts = np.array_split(weights, -(-weights.size // _CELLS))
-    plain = [measure(task.true, scores) for scores in answers.scores]
-    drawn = [[measure(task.true, scores, part) for part in parts] for scores in answers.scores]
+    plain = [task.measured(task.true, scores) for scores in answers.scores]
+    drawn = [[task.measured(task.true, scores, part) for part in parts] for scores in answers.scores]
     return Figures(
         {name: np.concatenate([one[name] for one in plain]) for name in plain[0]},
         {name: np.stack([np.concatenate([part[name] for part in one]) for one in drawn]) for name in plain[0]},

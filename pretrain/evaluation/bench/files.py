@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +33,9 @@ class Columns:
         keep: column -> value; other rows are left out.
         log: whether values are learned and measured as their natural logarithm.
         predictions: column with the values that others predict, or None.
+        join: table that describes the records of a FASTA; its columns become theirs.
+        classes: label -> name of its class; rows with other labels are left out.
+        most: column -> number of rows that are kept of each of its values, the first ones.
     """
 
     sequence: str = "sequence"
@@ -39,6 +43,23 @@ class Columns:
     keep: Mapping[str, str] = field(default_factory=dict)
     log: bool = False
     predictions: str | None = None
+    join: Join | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Join:
+    """A table that describes the records of a FASTA.
+
+    Attributes:
+        on: its column that holds the word of their headers.
+        word: which one: 2, 3, … or ``last``.
+    """
+
+    file: Path
+    on: str
+    word: str = "last"
 
 
 @dataclass(frozen=True)
@@ -47,7 +68,7 @@ class Split:
 
     Attributes:
         together: rows that stay in one split: those with equal ``sequence``, ``relatives`` (they share 25 letters,
-            directly or through others), or equal values of a column.
+            directly or through others), or equal values of a column; ``clan or family``: of the first that is filled.
     """
 
     dev: float = DEV_SHARE
@@ -119,7 +140,11 @@ def read_task(
 def _read(path: Path, columns: Columns) -> _Rows:
     """Rows of a table or records of a FASTA that are kept."""
     if not is_table(path):
-        return _Rows(_records(path, columns.label), [])
+        if columns.join:
+            return _chosen(path, _joined(path, columns), columns)
+        if columns.keep or columns.most:
+            raise PolymeraseError(f"{path}: keep and most choose by columns, which a FASTA has through join alone")
+        return _chosen(path, _Rows(_records(path, columns.label), []), columns)
     predictions = (columns.predictions,) if columns.predictions else ()
     found = read_rows(path, (columns.sequence, *columns.keep, *predictions), columns.label)
     numbered = [
@@ -133,7 +158,45 @@ def _read(path: Path, columns: Columns) -> _Rows:
     letters = [row[columns.sequence].upper().encode("ascii", "replace") for _, row in numbered]
     texts = [row[columns.label] for _, row in numbered]
     part = Part([one for one, _ in numbered], Ragged.from_rows(letters), texts)
-    return _Rows(part, [row for _, row in numbered], found.without_label)
+    return _chosen(path, _Rows(part, [row for _, row in numbered], found.without_label), columns)
+
+
+def _joined(path: Path, columns: Columns) -> _Rows:
+    """Records of a FASTA with the columns of the table that describes them, and the label among these."""
+    join = columns.join
+    assert join is not None
+    part = _records(path, join.word)
+    table = {row[join.on]: row for row in read_rows(join.file, (join.on,), columns.label).rows.values()}
+    unknown = next((row for row, key in enumerate(part.texts) if key not in table), None)
+    if unknown is not None:
+        raise PolymeraseError(
+            f"{path}: {part.ids[unknown]}: {part.texts[unknown]!r} is not in column {join.on} of {join.file}"
+        )
+    rows = [table[key] for key in part.texts]
+    return _Rows(Part(part.ids, part.sequences, [row[columns.label] for row in rows]), rows)
+
+
+def _chosen(path: Path, rows: _Rows, columns: Columns) -> _Rows:
+    """The rows of the named classes, and no more than wanted of each value of a column."""
+    part, kept = rows.part, np.arange(len(rows.part.ids))
+    if columns.classes:
+        kept = np.array([row for row in kept.tolist() if part.texts[row] in columns.classes], np.int64)
+    for column, most in columns.most.items():
+        counts: Counter[str] = Counter()
+        some = []
+        for row in kept.tolist():
+            counts[rows.columns[row][column]] += 1
+            if counts[rows.columns[row][column]] <= most:
+                some.append(row)
+        kept = np.array(some, np.int64)
+    if not len(kept):
+        raise PolymeraseError(f"{path}: no row has a label among {', '.join(columns.classes)}; check classes")
+    if len(kept) == len(part.ids) and not columns.classes:
+        return rows
+    taken = _part(part, kept)
+    texts = [columns.classes.get(text, text) for text in taken.texts]
+    described = [rows.columns[row] for row in kept.tolist()] if rows.columns else []
+    return _Rows(replace(taken, texts=texts), described, rows.without_label)
 
 
 def _records(path: Path, label: str) -> Part:
@@ -160,9 +223,12 @@ def _groups(path: Path, rows: _Rows, together: str) -> np.ndarray:
         return relatives(sequences)
     if together == "sequence":
         return same(list(sequences.rows()))
-    if not rows.columns or together not in rows.columns[0]:
-        raise unknown_name(f"column of {path} (or kind of group)", together, [*TOGETHER, *(rows.columns or [{}])[0]])
-    return same([row[together] for row in rows.columns])
+    names = together.split(" or ")
+    for name in names:
+        if not rows.columns or name not in rows.columns[0]:
+            raise unknown_name(f"column of {path} (or kind of group)", name, [*TOGETHER, *(rows.columns or [{}])[0]])
+    keys = [next(((name, row[name]) for name in names if row[name]), ("", "")) for row in rows.columns]
+    return same([f"{name}={value}" for name, value in keys])
 
 
 def _with_every_class(texts: list[str], drawn: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:

@@ -14,7 +14,6 @@ from pretrain.evaluation.bench.leak import Leak, Nearest, Pretrained, leak_of
 from pretrain.evaluation.bench.task import Task
 from pretrain.evaluation.embeddings import Pool, embed
 from pretrain.evaluation.model import TrainedModel, random_twin
-from pretrain.evaluation.probing.metrics import measure
 from pretrain.evaluation.probing.tuning import Dev, Tuned, Tuning, tuned_on
 from pretrain.evaluation.probing.windows import mean_of_windows, windows_of
 
@@ -52,38 +51,39 @@ def run_task(models: list[TrainedModel], task: Task, options: Options) -> TaskRe
     task = task.without_shorter(max(model.tokenizer.min_nucleotides for model in models))
     weights = weights_of(len(task.true))
     leak = leak_of(task, options.nearest)
-    shared = {name: _Row(task, answers, weights) for name, answers in bar_answers(task).items()}
+    shared = {name: Row(task, answers, weights) for name, answers in bar_answers(task).items()}
     shared |= _published_rows(task, weights)
     found: dict[str, Any] = {}
     kept: dict[str, Tuned] = {}
     for model in models:
         own, rows, tuned = _rows_of(model, task, options, weights)
         bars = shared | rows
-        found[model.source] = _compared(task, own, bars, leak) | {"windows": _cut(model, task)}
+        found[model.source] = compared(task, own, bars, leak) | {"windows": _cut(model, task)}
         if options.pretrained:
             found[model.source]["leak"]["pretraining"] = options.pretrained(model.source, task.sequences("test"))
         kept |= tuned
     first = found[models[0].source]
-    result = first | {"leak": leak.counts | first["leak"], **_facts(task)}
+    result = first | {"leak": leak.counts | first["leak"], **facts_of(task)}
     if len(models) > 1:
         result["models"] = found
     return TaskResult(result, kept)
 
 
-class _Row:
+class Row:
     """Answers of one row of the table with their figures."""
 
     def __init__(self, task: Task, answers: Answers, weights: np.ndarray):
         self.answers, self.figures = answers, figures_of(task, answers, weights)
 
     def json(self) -> dict[str, Any]:
+        """Metrics, intervals, and how they came about."""
         return self.figures.metrics() | {"intervals": self.figures.intervals()} | self.answers.about
 
 
-def _published_rows(task: Task, weights: np.ndarray) -> dict[str, _Row]:
+def _published_rows(task: Task, weights: np.ndarray) -> dict[str, Row]:
     """Predictions of others, measured on these rows."""
     return {
-        f"published: {one.name}": _Row(task, Answers([one.scores], {"source": one.source}), weights)
+        f"published: {one.name}": Row(task, Answers([one.scores], {"source": one.source}), weights)
         for one in task.published
         if one.scores is not None
     }
@@ -91,21 +91,21 @@ def _published_rows(task: Task, weights: np.ndarray) -> dict[str, _Row]:
 
 def _rows_of(
     model: TrainedModel, task: Task, options: Options, weights: np.ndarray
-) -> tuple[dict[str, _Row], dict[str, _Row], dict[str, Tuned]]:
+) -> tuple[dict[str, Row], dict[str, Row], dict[str, Tuned]]:
     """Rows of the model, rows of the same encoder with random weights, fine-tunings to keep."""
     twins = [random_twin(model, seed) for seed in range(options.seeds)]
-    own = {"frozen": _Row(task, _frozen([model], task, options), weights)}
-    bars = {"random_weights": _Row(task, _frozen(twins, task, options), weights)}
+    own = {"frozen": Row(task, frozen([model], task, options), weights)}
+    bars = {"random_weights": Row(task, frozen(twins, task, options), weights)}
     if options.tuning is None:
         return own, bars, {}
     tuning = replace(options.tuning, head=options.tuning.head or model.family.fine_tuning_head)
     answers, kept = _tuned([model] * options.seeds, task, tuning)
-    own["tuned"] = _Row(task, answers, weights)
-    bars["random_weights_tuned"] = _Row(task, _tuned(twins, task, tuning)[0], weights)
+    own["tuned"] = Row(task, answers, weights)
+    bars["random_weights_tuned"] = Row(task, _tuned(twins, task, tuning)[0], weights)
     return own, bars, {model.source: kept}
 
 
-def _frozen(models: list[TrainedModel], task: Task, options: Options) -> Answers:
+def frozen(models: list[TrainedModel], task: Task, options: Options) -> Answers:
     """Linear models on pooled states; one answer for each of the models."""
     answers = [linear_answers(task, _features(model, task, options)) for model in models]
     about = {"features": answers[0].about["features"], "seeds": len(models)}
@@ -136,7 +136,7 @@ def _tuned(models: list[TrainedModel], task: Task, tuning: Tuning) -> tuple[Answ
     return Answers(scores, {"seeds": len(models), "head": tuning.head, "best_epochs": epochs}), first
 
 
-def _compared(task: Task, own: dict[str, _Row], bars: dict[str, _Row], leak: Leak) -> dict[str, Any]:
+def compared(task: Task, own: dict[str, Row], bars: dict[str, Row], leak: Leak | None) -> dict[str, Any]:
     """Metrics and intervals of the model, every bar, and the difference to each."""
     frozen = own["frozen"].figures
     reported = {
@@ -148,28 +148,34 @@ def _compared(task: Task, own: dict[str, _Row], bars: dict[str, _Row], leak: Lea
         "intervals": frozen.intervals(),
         "bars": {name: row.json() for name, row in bars.items()} | reported,
         "versus": _versus(task, frozen, bars),
-        "leak": {
-            f"{task.metric}_without_{what}": _without(task, own | bars, rows)
-            for what, rows in (("leaked", leak.leaked), ("relatives", leak.related))
-            if rows is not None and rows.any()
-        },
+        "leak": {} if leak is None else _leak(task, own | bars, leak),
     }
     if "tuned" in own:
         result["tuned"] = own["tuned"].json() | {"versus": _versus(task, own["tuned"].figures, bars)}
     return result
 
 
-def _versus(task: Task, figures: Figures, bars: dict[str, _Row]) -> dict[str, Any]:
+def _versus(task: Task, figures: Figures, bars: dict[str, Row]) -> dict[str, Any]:
     return {name: versus(task, figures, row.figures) for name, row in bars.items()}
 
 
-def _without(task: Task, rows: dict[str, _Row], leaked: np.ndarray) -> dict[str, float | None]:
+def _leak(task: Task, rows: dict[str, Row], leak: Leak) -> dict[str, Any]:
+    return {
+        f"{task.metric}_without_{what}": _without(task, rows, leaked)
+        for what, leaked in (("leaked", leak.leaked), ("relatives", leak.related))
+        if leaked is not None and leaked.any()
+    }
+
+
+def _without(task: Task, rows: dict[str, Row], leaked: np.ndarray) -> dict[str, float | None]:
     """The task's metric on the test rows that are left when leaked ones are taken out."""
     clean = ~leaked
     if clean.sum() < 2:
         return dict.fromkeys(rows)
     return {
-        name: float(np.mean([measure(task.true[clean], one[clean])[task.metric][0] for one in row.answers.scores]))
+        name: float(
+            np.mean([task.measured(task.true[clean], one[clean])[task.metric][0] for one in row.answers.scores])
+        )
         for name, row in rows.items()
     }
 
@@ -180,11 +186,11 @@ def _cut(model: TrainedModel, task: Task) -> dict[str, int]:
     return {"longest_nt": longest, "longer_sequences": int((task.table.sequences.lengths > longest).sum())}
 
 
-def _facts(task: Task) -> dict[str, Any]:
+def facts_of(task: Task) -> dict[str, Any]:
+    """What is printed of a task beside its figures."""
     sizes = {split: len(rows) for split, rows in task.rows.items()}
-    kind = "classification" if task.table.is_classification else "regression"
     return {
-        "kind": kind,
+        "kind": task.kind,
         "classes": list(task.table.classes),
         "rows": sizes,
         "facts": dict(task.facts),

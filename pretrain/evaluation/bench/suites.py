@@ -10,17 +10,26 @@ from typing import Any
 
 from pretrain.config.yaml_file import CONFIG_FOLDER, read_yaml
 from pretrain.errors import PolymeraseError, unknown_name
-from pretrain.evaluation.bench.files import Columns, Split, read_task
-from pretrain.evaluation.bench.task import PublishedFigure, Task
+from pretrain.evaluation.bench.files import Columns, Join, Split, read_task
+from pretrain.evaluation.bench.kinds import AnyTask
+from pretrain.evaluation.bench.structures import read_structure_task
+from pretrain.evaluation.bench.task import PublishedFigure
+from pretrain.evaluation.bench.variants import Kinds, Range, read_variant_task
 
 SUITE_FOLDER = CONFIG_FOLDER / "bench"
+_ROLES = ("train", "dev", "test", "table", "vcf", "genome", "structures")
+_COMPLETE = ({"table"}, {"train", "test"}, {"train", "dev", "test"}, {"vcf", "genome"}, {"structures"})
 
 
 @dataclass(frozen=True)
 class TaskEntry:
     """One task of a suite; fields are the keys of the YAML.
 
-    Either ``train``, ``test`` and perhaps ``dev`` name files, or ``table`` one that is split by ``split``.
+    Either ``train``, ``test`` and perhaps ``dev`` name files, or ``table`` one that is split by ``split``; or, without
+    any training, ``vcf`` and ``genome`` (see :mod:`bench.variants`), or ``structures`` (see :mod:`bench.structures`).
+    join: {file, on, word}: the table that describes the records of a FASTA. classes, most: see :class:`files.Columns`.
+    positive, negative: what ``label``, an INFO key, says of either kind of variants: values, or {at_least, at_most}.
+    longest_nt, fewest_pairs: of structures. limit: rows that are asked at most, evenly taken.
     published: [{name, source, metrics: {metric: figure}}] or [{name, source, column}], a column of predictions.
     kmer4: figure of 4-mer counts measured elsewhere on these rows, for tests.
     """
@@ -39,10 +48,22 @@ class TaskEntry:
     published: tuple[Mapping[str, Any], ...] = ()
     kmer4: float | None = None
     kmer4_positions: float | None = None
+    join: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
+    vcf: str | None = None
+    genome: str | None = None
+    positive: Any = None
+    negative: Any = None
+    higher: str = "positive"
+    structures: str | None = None
+    longest_nt: int = 200
+    fewest_pairs: int = 4
+    limit: int = 2000
 
     def files(self) -> dict[str, str]:
         """Role -> file, relative to the data folder."""
-        named = {role: getattr(self, role) for role in ("train", "dev", "test", "table")}
+        named = {role: getattr(self, role) for role in _ROLES} | {"join": self.join.get("file")}
         return {role: name for role, name in named.items() if name is not None}
 
 
@@ -80,7 +101,7 @@ def load_suite(name: str) -> Suite:
     return Suite(path, tasks, tree.get("files") or {}, tree.get("sources") or {})
 
 
-def tasks_of(suite: Suite, names: list[str] | None, data: Path, missing: dict[str, str]) -> Iterator[Task]:
+def tasks_of(suite: Suite, names: list[str] | None, data: Path, missing: dict[str, str]) -> Iterator[AnyTask]:
     """Tasks whose files are there, one after another; the others with a line each in ``missing``.
 
     Raises:
@@ -104,18 +125,29 @@ def tasks_of(suite: Suite, names: list[str] | None, data: Path, missing: dict[st
             yield _task(suite, name, entry, data)
 
 
-def _task(suite: Suite, name: str, entry: TaskEntry, data: Path) -> Task:
+def _task(suite: Suite, name: str, entry: TaskEntry, data: Path) -> AnyTask:
     for file in entry.files().values():
         _check_sum(data / file, suite.files.get(file))
     column = next((one for one in entry.published if "column" in one), None)
-    columns = Columns(entry.sequence, entry.label, entry.keep, entry.log, column["column"] if column else None)
-    of = (column["name"], column["source"]) if column else ("", "")
     files = {role: data / file for role, file in entry.files().items()}
+    about = suite.about(next(iter(entry.files().values())))
+    if entry.vcf is not None:
+        kinds = Kinds(entry.label, _range(entry.positive), _range(entry.negative), entry.higher)
+        return read_variant_task(name, files["vcf"], files["genome"], kinds, entry.limit, about)
+    if entry.structures is not None:
+        limits = (entry.longest_nt, entry.fewest_pairs, entry.limit)
+        return read_structure_task(name, files["structures"], *limits, Split(**entry.split), about)
+    about_join = {key: str(value) for key, value in (entry.join or {}).items() if key != "file"}
+    join = Join(files.pop("join"), **about_join) if entry.join else None
+    columns = Columns(
+        entry.sequence, entry.label, entry.keep, entry.log, column["column"] if column else None, join, entry.classes,
+        entry.most,
+    )  # fmt: skip
+    of = (column["name"], column["source"]) if column else ("", "")
     task = read_task(name, files, columns, Split(**entry.split), entry.kind, entry.metric, of)
     reported = tuple(
         PublishedFigure(one["name"], one["source"], one["metrics"]) for one in entry.published if "metrics" in one
     )
-    about = suite.about(next(iter(entry.files().values())))
     return replace(task, about=about, published=(*task.published, *reported))
 
 
@@ -131,15 +163,28 @@ def _check_sum(path: Path, expected: str | None) -> None:
         )
 
 
+def _range(said: Any) -> Range:
+    """{at_least, at_most} of numbers, or a list of values."""
+    if isinstance(said, Mapping):
+        return Range(**said)
+    return Range(values=tuple(str(value) for value in said or ()))
+
+
 def _entry(path: Path, name: str, tree: Any) -> TaskEntry:
     if not isinstance(tree, dict):
         raise PolymeraseError(f"{path}: tasks.{name}: expected keys and values, got {tree!r}")
     _only(path, tree, [one.name for one in fields(TaskEntry)], f"tasks.{name}.")
     _only(path, tree.get("split", {}), [one.name for one in fields(Split)], f"tasks.{name}.split.")
     entry = TaskEntry(**{**tree, "published": tuple(tree.get("published", ()))})
-    roles = set(entry.files())
-    if roles != {"table"} and not {"train", "test"} <= roles <= {"train", "dev", "test"}:
-        raise PolymeraseError(f"{path}: tasks.{name}: expected train and test, or table alone, got {sorted(roles)}")
+    _only(path, entry.join, [one.name for one in fields(Join)], f"tasks.{name}.join.")
+    for kind in ("positive", "negative"):
+        if isinstance(said := getattr(entry, kind), Mapping):
+            _only(path, said, ("at_least", "at_most"), f"tasks.{name}.{kind}.")
+    roles = set(entry.files()) - {"join"}
+    if roles not in _COMPLETE:
+        raise PolymeraseError(
+            f"{path}: tasks.{name}: expected train and test, table, vcf and genome, or structures, got {sorted(roles)}"
+        )
     return entry
 
 

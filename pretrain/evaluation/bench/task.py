@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from data_prep.corpus import Ragged
 from pretrain.data.ragged import concatenate, take
 from pretrain.errors import PolymeraseError
-from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION
+from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION, measure
 from pretrain.evaluation.probing.table import LabeledSequences, odd_letters, with_labels
 
+Measure = Callable[..., dict[str, np.ndarray]]  # labels, scores, weightings -> metrics, see `probing.metrics.measure`
 SPLITS = ("train", "dev", "test")
 _FEWEST = {"train": 4, "dev": 2, "test": 2}  # rows; below them no figure means anything
 
@@ -46,6 +47,8 @@ class Task:
         metric: the one that models are compared by.
         facts: counts that are shown with the result.
         about: source and license.
+        kind: what it measures; by the labels unless given.
+        measured: its metrics.
     """
 
     name: str
@@ -55,6 +58,12 @@ class Task:
     facts: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
     published: tuple[PublishedFigure, ...] = ()
+    kind: str = ""
+    measured: Measure = measure
+
+    def __post_init__(self) -> None:
+        kind = self.kind or ("classification" if self.table.is_classification else "regression")
+        object.__setattr__(self, "kind", kind)
 
     @property
     def true(self) -> np.ndarray:
@@ -118,7 +127,7 @@ def _check_sizes(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarr
     for split in SPLITS:
         if len(rows[split]) < _FEWEST[split]:
             raise PolymeraseError(
-                f"{name}: expected {_FEWEST[split]} {split} rows or more, got {len(rows[split])}; add labelled rows"
+                f"{name}: expected {_FEWEST[split]} {split} rows or more, got {len(rows[split])}; add labeled rows"
             )
     labels = {split: table.labels[rows[split]] for split in SPLITS}
     if not table.is_classification:

@@ -9,6 +9,8 @@ from pretrain.evaluation.tables import other_letters
 _SHOWN = {
     "classification": ("accuracy", "macro_f1", "mcc", "auroc", "aupr"),
     "regression": ("spearman", "pearson", "r2", "rmse"),
+    "variants": ("auroc", "aupr"),
+    "structure": ("pair_f1", "precision", "recall"),
 }
 
 
@@ -21,11 +23,12 @@ def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
     """One line per row: bars first, then every model; then the leak, what was counted, and the verdicts."""
     rows, by_model = task["rows"], task.get("models") or {models[0]: task}
     what = f"{len(task['classes'])} classes" if task["classes"] else "values"
+    what = {"variants": "variants of two kinds, nothing is trained", "structure": "base pairs"}.get(task["kind"], what)
     lines = [
         f"{name}: {what}; {rows['train']:,} training, {rows['dev']:,} dev, {rows['test']:,} test rows; "
         f"compared by {task['metric']} (± standard error)",
         *_grid(_rows(task, by_model), task),
-        *_leak(task),
+        *(_leak(task) if "test" in task["leak"] else []),
         *_pretraining(by_model),
         *_counted(task, by_model),
     ]
@@ -109,7 +112,7 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
         if key.startswith("left_out") and value
     ]
     for source, one in by_model.items():
-        if count := one["windows"]["longer_sequences"]:
+        if count := one.get("windows", {}).get("longer_sequences"):
             longest = one["windows"]["longest_nt"]
             lines.append(f"long: {source} reads {longest:,} nt; of {count:,} longer sequences the mean of windows")
     return lines
