@@ -53,12 +53,12 @@ class Join:
     """A table that describes the records of a FASTA.
 
     Attributes:
-        on: its column that holds the word of their headers.
+        key: its column that holds the word of their headers.
         word: which one: 2, 3, … or ``last``.
     """
 
     file: Path
-    on: str
+    key: str
     word: str = "last"
 
 
@@ -166,11 +166,11 @@ def _joined(path: Path, columns: Columns) -> _Rows:
     join = columns.join
     assert join is not None
     part = _records(path, join.word)
-    table = {row[join.on]: row for row in read_rows(join.file, (join.on,), columns.label).rows.values()}
+    table = {row[join.key]: row for row in read_rows(join.file, (join.key,), columns.label).rows.values()}
     unknown = next((row for row, key in enumerate(part.texts) if key not in table), None)
     if unknown is not None:
         raise PolymeraseError(
-            f"{path}: {part.ids[unknown]}: {part.texts[unknown]!r} is not in column {join.on} of {join.file}"
+            f"{path}: {part.ids[unknown]}: {part.texts[unknown]!r} is not in column {join.key} of {join.file}"
         )
     rows = [table[key] for key in part.texts]
     return _Rows(Part(part.ids, part.sequences, [row[columns.label] for row in rows]), rows)
