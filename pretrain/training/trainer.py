@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pretrain.batches.block import preparing
 from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.batches.loader import load_steps
 from pretrain.batches.plan import Bounds, Plan
@@ -75,9 +76,8 @@ class Trainer:
     def _train_until_bad(self) -> list[StepSpan]:
         """Train to the end, to a request to stop, or to steps that require the last checkpoint, which are returned."""
         train, ranks, state = self.components.config.train, self.dist_context, self.state
-        steps = load_steps(
-            self.plan, state.position, self.builder.make, ranks.rank, ranks.world_size, train.loader_workers
-        )
+        make = preparing(self.builder.make, ranks.device, train.loader_workers)
+        steps = load_steps(self.plan, state.position, make, ranks.rank, ranks.world_size, train.loader_workers)
         with contextlib.closing(steps):
             while state.step < train.steps and not self.update.asked_to_stop and not self.early_stopping.exhausted:
                 with self.logger.progress.apart("data wait"):

@@ -70,7 +70,10 @@ def _choice(bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float
         return "grouped"  # SDPA's own kernels draw their dropout inside, too
     if dropout or is_sloped:
         return "recomputed"  # SDPA would want the penalty of every pair of tokens
-    return "varlen" if on_gpu and _flash_takes(device, dtype, head_size) else "grouped"
+    if not on_gpu:
+        return "grouped"
+    # what flash does not take, our programs do in one launch; SDPA takes one per length group, and copies around it
+    return "varlen" if _flash_takes(device, dtype, head_size) else "recomputed"
 
 
 @cache
