@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,8 +42,16 @@ class MicroBatch:
     groups: dict[str, np.ndarray]
     digest: int
     dropout_seed: int
+    block: Tensor | None = None  # the memory that all tensors lie in, where they do, see ``batches/block.py``
     start: int = 0  # stream position of its first sample
     filler: bool = False  # stands in for a turn in which this rank has nothing to do
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
+        """Return a micro-batch whose tensors are ``change`` of these."""
+        targets = {
+            name: {key: change(values) for key, values in arrays.items()} for name, arrays in self.targets.items()
+        }
+        return replace(self, packed=self.packed.map(change), targets=targets)
 
     @property
     def sequences(self) -> int:
@@ -190,15 +198,7 @@ def _nothing(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
 def to_device(batch: MicroBatch, device: torch.device) -> tuple[PackedBatch, dict[str, dict[str, Tensor]]]:
     """Send a micro-batch, without waiting for the copy."""
     if device.type == "cuda":
-        batch = _pinned(batch)
-    targets = {
-        name: {key: values.to(device, non_blocking=True) for key, values in arrays.items()}
-        for name, arrays in batch.targets.items()
-    }
-    return batch.packed.to(device, non_blocking=True), targets
+        from pretrain.batches.block import sent
 
-
-def _pinned(batch: MicroBatch) -> MicroBatch:
-    packed = batch.packed.map(Tensor.pin_memory)
-    targets = {n: {k: v.pin_memory() for k, v in arrays.items()} for n, arrays in batch.targets.items()}
-    return replace(batch, packed=packed, targets=targets)
+        batch = sent(batch, device)
+    return batch.packed, batch.targets

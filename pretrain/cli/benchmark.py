@@ -22,6 +22,7 @@ EXAMPLE = """examples:
   python launch/benchmark.py data [--corpus corpora/mine] [--motifs motifs.tsv] [--json]
   python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage relatives tokens] [--json]
   python launch/benchmark.py operators [--json]
+  python launch/benchmark.py gpu [--seconds 440] [--json results.json]
 
 Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,
 padded, in random order and again with group_by_length; loop is a hand-written BERT. Without --corpus and with no corpus
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _corpus_stages(words[2:])
     if words[:1] == ["data"]:
         return _data_path(words[1:])
+    if words[:1] == ["gpu"]:
+        return _gpu(words[1:])
     if words[:1] == ["operators"]:
         return _operators(words[1:])
     args = parser().parse_intermixed_args(words)
@@ -119,6 +122,28 @@ def _corpus_stages(words: list[str]) -> int:
             rows += benchmarks[name](folder)
     print(json.dumps({"hardware": hardware(), "rows": rows}) if args.json else f"{hardware()}\n{table(rows)}")
     return 0
+
+
+def _gpu(words: list[str]) -> int:
+    """Everything one wants to know of a GPU, part after part."""
+    about = "Measure on a GPU: is the code right, how fast is it, where does the time go."
+    kit = Parser(program("benchmark") + " gpu", about, EXAMPLE)
+    kit.add_argument(
+        "only", nargs="*", metavar="PART", help="ceilings tests correct programs models loop profiles peers"
+    )
+    kit.add_argument("--seconds", type=float, default=440.0, help="begin no part that would end later (default: 440)")
+    kit.add_argument("--json", metavar="FILE", help="write the results here, after every part")
+    kit.add_argument("--tiny", action="store_true", help="run every line on a CPU, in small sizes")
+    args = kit.parse_args(words)
+    import torch
+
+    from pretrain.benchmarking.gpu.run import PARTS, run
+
+    if unknown := set(args.only) - set(PARTS):
+        raise PolymeraseError(f"no part {min(unknown)!r}; choose of {', '.join(PARTS)}")
+    if not torch.cuda.is_available() and not args.tiny:
+        raise PolymeraseError("no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES, or try --tiny on a CPU")
+    return 1 if run(args.seconds, Path(args.json) if args.json else None, args.tiny, args.only) else 0
 
 
 def _operators(words: list[str]) -> int:

@@ -41,6 +41,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "schedule.name=wsd goes down in its last schedule.decay_steps; set them"
     if config.schedule.name == "inverse_sqrt" and not config.schedule.warmup_steps:
         yield "schedule.name=inverse_sqrt falls from the end of the warm-up; set schedule.warmup_steps"
+    if config.optimizer.name == "muon" and engine.zero_stage:
+        yield f"optimizer.name=muon needs engine.zero_stage=0, got {engine.zero_stage}: ZeRO cuts the matrices up"
     if engine.precision == "fp16" and engine.zero_stage == 0:
         yield "engine.precision=fp16 needs engine.zero_stage=1, 2 or 3 (float32 masters of the weights)"
 

@@ -199,9 +199,12 @@ class Batch(Section):
 
 
 class Optimizer(Section):
-    """``adamw_fairseq`` is AdamW as fairseq writes it (eps outside the bias correction); ``adam`` has L2 decay."""
+    """``adamw_fairseq`` is AdamW as fairseq writes it (eps outside the bias correction); ``adam`` has L2 decay.
 
-    name: Literal["adamw", "adamw_fairseq", "adam", "sgd"] = "adamw"
+    ``muon`` is Muon for hidden matrices (momentum 0.95, updates as large as AdamW's) and AdamW for the rest.
+    """
+
+    name: Literal["adamw", "adamw_fairseq", "adam", "sgd", "muon"] = "adamw"
     lr: NonNegative = 1e-4
     weight_decay: NonNegative = 0.01
     # Which parameters decay. all_but_filters (HyenaDNA): biases and norms too, but not the networks of long filters

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pretrain.models.device_kind import kind_of
 from pretrain.models.layout import Layout
+from pretrain.models.layout_plan import LayoutPlan, plan_layout
 
 # Length groups per kind of device. GPU: fewer, larger kernels are worth some padding. CPU: a group is small enough for
 # its scores to stay in the cache, and takes in a few shorter sequences rather than paying for many small products.
@@ -47,6 +48,7 @@ class PackedBatch:
         soft_rows: tokens that are mixtures of bases; None if there are none.
         side: model-specific inputs, one value per token (N,), by the names of the architecture's ``side_inputs``
             (``pair_class``, uint8, for pairing models).
+        plan: the layout where somebody has worked it out ahead (``planned``); None: where it is asked for.
     """
 
     input_ids: Tensor
@@ -55,6 +57,7 @@ class PackedBatch:
     lengths: list[int]
     side: dict[str, Tensor] = field(default_factory=dict)
     soft_rows: SoftRows | None = None
+    plan: LayoutPlan | None = None
 
     @classmethod
     def pack(
@@ -81,6 +84,8 @@ class PackedBatch:
     @cached_property
     def layout(self) -> Layout:
         """Grouping of the sequences by length for attention; computed once per batch and used by every layer."""
+        if self.plan is not None:
+            return Layout.of(self.plan)
         device = self.input_ids.device
         return Layout.build(self.lengths, device=device, **GROUPING[kind_of(device)])
 
@@ -88,7 +93,18 @@ class PackedBatch:
     def sequence_layout(self) -> Layout:
         """Grouping for convolutions and FFTs, whose memory does not grow with pairs of tokens: larger groups."""
         device = self.input_ids.device
+        if GROUPING[kind_of(device)]["pairs"] is None:
+            return self.layout
         return Layout.build(self.lengths, device=device, padding=GROUPING[kind_of(device)]["padding"], pairs=None)
+
+    def planned(self, kind: str, tile_rows: tuple[int, ...] = ()) -> PackedBatch:
+        """Work out the layout on the host, ahead of the step.
+
+        Args:
+            kind: of the device that the batch is for.
+            tile_rows: kinds of tiles that its kernels will ask for.
+        """
+        return replace(self, plan=plan_layout(self.lengths, tile_rows=tile_rows, **GROUPING[kind]))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PackedBatch:
         """Copy the batch to another device."""
@@ -104,4 +120,5 @@ class PackedBatch:
             position_ids=change(self.position_ids),
             side={name: change(tensor) for name, tensor in self.side.items()},
             soft_rows=soft and SoftRows(change(soft.positions), change(soft.freq)),
+            plan=self.plan and self.plan.map(change),
         )

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from data_prep.corpus.ragged import offsets_of
+from pretrain.models.layout_plan import LayoutPlan, end_to_end, plan_layout, tile_tables
 
 
 @dataclass(frozen=True)
@@ -89,64 +88,43 @@ class Layout:
     def build(
         cls, lengths: list[int], *, padding: float, device: torch.device | str, pairs: int | None = None
     ) -> Layout:
-        """Group sequences by length.
+        """Plan a layout, see ``plan_layout``, and send it to a device."""
+        return cls.of(plan_layout(lengths, padding=padding, pairs=pairs).map(lambda numbers: _sent(numbers, device)))
 
-        Args:
-            lengths: tokens of each of the S sequences.
-            padding: a group takes in shorter sequences while its padded share stays below this.
-            device: of the index tensors.
-            pairs: limit of pairs of tokens in a group of more than one sequence; None for no limit.
-        """
-        sizes = np.asarray(lengths, dtype=np.int64)
-        by_length = np.argsort(sizes, kind="stable")
-        sorted_sizes = sizes[by_length]
-        starts, ends = offsets_of(sizes), offsets_of(sorted_sizes)
-        order = np.repeat(starts[by_length] - ends[:-1], sorted_sizes) + np.arange(ends[-1])
-        inverse_order = np.empty_like(order)
-        inverse_order[order] = np.arange(len(order))
-        upload = _Upload()
-        general = [upload.add(x) for x in (order, inverse_order, np.repeat(np.arange(len(sizes)), sorted_sizes), ends)]
-        runs = _members(sorted_sizes.tolist(), padding, pairs)
-        slots = [None if run[0] == run[-1] else [upload.add(x) for x in _cells(run)] for run in runs]
-        sent = upload.send(device)
+    @classmethod
+    def of(cls, plan: LayoutPlan) -> Layout:
+        """Make the layout of a plan whose numbers lie on the device."""
+        device = plan.numbers.device
+        parts = iter(plan.numbers.split(plan.sizes))
+        order, inverse_order, sequence_of, ends = (next(parts) for _ in range(4))
         groups: list[LengthGroup] = []
         start = first_pair = 0
-        for run, slot in zip(runs, slots, strict=True):
-            index, real, lengths_of_run = (sent[n] for n in slot) if slot else (None, None, None)
-            mask = None
-            if lengths_of_run is not None:
+        for run in plan.runs:
+            index = real = mask = None
+            if run[0] != run[-1]:
+                index, real, lengths_of_run = (next(parts) for _ in range(3))
                 mask = (torch.arange(run[-1], device=device) < lengths_of_run[:, None])[:, None, None, :]
-            groups.append(LengthGroup(start, start + sum(run), first_pair, run[-1], tuple(run), index, real, mask))
+            groups.append(LengthGroup(start, start + sum(run), first_pair, run[-1], run, index, real, mask))
             start, first_pair = groups[-1].stop, first_pair + groups[-1].pairs
-        same = bool((by_length == np.arange(len(sizes))).all())
+        same = plan.sequences == tuple(range(len(plan.sequences)))
+        tiles = {rows: (next(parts).view(2, -1), next(parts).view(4, -1)) for rows in plan.tile_rows}
         return cls(
-            order=None if same else sent[general[0]],
-            inverse_order=None if same else sent[general[1]],
-            sequences=tuple(by_length.tolist()),
-            sequence_of=sent[general[2]],
-            cu_seqlens=sent[general[3]].to(torch.int32),
+            order=None if same else order,
+            inverse_order=None if same else inverse_order,
+            sequences=plan.sequences,
+            sequence_of=sequence_of,
+            cu_seqlens=ends.to(torch.int32),
             groups=tuple(groups),
+            _tiles=tiles,
         )
 
     def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
-        """Return tables for kernels that work on tiles of at most ``rows`` tokens of one sequence; made once.
-
-        Returns:
-            int64 (2, tiles): sequence in layout order, first row. int64 (4, S): first token, length, width of its
-            group, and pairs of tokens before the sequence (scores of head x begin at H times that + x width^2).
-        """
+        """Return the tables of ``tile_tables``, int64 (2, tiles) and (4, S); made once, if not in the plan."""
         if rows not in self._tiles:
-            lengths = np.array([length for group in self.groups for length in group.lengths])
-            width = np.repeat([group.width for group in self.groups], [len(group.lengths) for group in self.groups])
-            spans = np.stack([offsets_of(lengths)[:-1], lengths, width, offsets_of(width**2)[:-1]])
-            count = -(-lengths // rows)
-            sequence = np.repeat(np.arange(len(lengths)), count)
-            first = (np.arange(len(sequence)) - np.repeat(offsets_of(count)[:-1], count)) * rows
-            upload = _Upload()
-            upload.add(np.concatenate([sequence, first]))
-            upload.add(spans.reshape(-1))
-            tiles, table = upload.send(self.sequence_of.device)
-            self._tiles[rows] = tiles.view(2, -1), table.view(4, -1)
+            arrays = tile_tables([group.lengths for group in self.groups], rows)
+            numbers = _sent(end_to_end(arrays), self.sequence_of.device)
+            tiles, spans = numbers.split([len(array) for array in arrays])
+            self._tiles[rows] = tiles.view(2, -1), spans.view(4, -1)
         return self._tiles[rows]
 
     @property
@@ -180,41 +158,8 @@ class Layout:
         return x if self.inverse_order is None else x.index_select(0, self.inverse_order)
 
 
-def _members(sorted_lengths: list[int], padding: float, pairs: int | None) -> list[list[int]]:
-    """Cut ascending lengths into runs whose padded area is at most (1 + padding) times the real one."""
-    runs: list[list[int]] = []
-    for length in sorted_lengths:
-        area = (len(runs[-1]) + 1) * length if runs else 0
-        fits = pairs is None or area * length <= pairs
-        if runs and fits and area <= (1 + padding) * (sum(runs[-1]) + length):
-            runs[-1].append(length)
-        else:
-            runs.append([length])
-    return runs
-
-
-def _cells(lengths: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Index and real cells of a group of different lengths, and the lengths."""
-    sizes, columns = np.asarray(lengths), np.arange(lengths[-1])
-    is_real = columns[None, :] < sizes[:, None]  # (B, T)
-    index = np.where(is_real, offsets_of(sizes)[:-1, None] + columns[None, :], 0)  # padded cells repeat a real token
-    return index.reshape(-1), np.flatnonzero(is_real), sizes
-
-
-class _Upload:
-    """Arrays of int64 that reach the device in one copy, without making the host wait."""
-
-    def __init__(self) -> None:
-        self._arrays: list[np.ndarray] = []
-
-    def add(self, array: np.ndarray) -> int:
-        """Queue an array; returns its index among those ``send`` returns."""
-        self._arrays.append(array)
-        return len(self._arrays) - 1
-
-    def send(self, device: torch.device | str) -> list[Tensor]:
-        """Copy all arrays to the device and return them as views of one tensor."""
-        flat = torch.from_numpy(np.concatenate(self._arrays).astype(np.int64, copy=False))
-        if torch.device(device).type == "cuda":
-            flat = flat.pin_memory().to(device, non_blocking=True)
-        return list(flat.split([len(array) for array in self._arrays]))
+def _sent(numbers: Tensor, device: torch.device | str) -> Tensor:
+    """Copy numbers to a device without making the host wait."""
+    if torch.device(device).type == "cuda":
+        numbers = numbers.pin_memory().to(device, non_blocking=True)
+    return numbers

@@ -66,6 +66,10 @@ class Outputs:
     hidden: Tensor  # (N, D)
     token_logits: Callable[[Tensor], Tensor]  # flat positions (M,) -> logits (M, V) of the model's own output head
 
+    def at(self, index: Tensor) -> Tensor:
+        """Hidden states (M, D) at flat positions (M,); the gradient of this form of indexing needs no sorting."""
+        return self.hidden.index_select(0, index)
+
 
 @dataclass(frozen=True)
 class LossSums:

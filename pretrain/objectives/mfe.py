@@ -74,7 +74,7 @@ class MfeObjective(Objective):
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         """Squared errors."""
         assert head is not None
-        predicted = head(outputs.hidden[targets["index"]]).float().squeeze(-1)
+        predicted = head(outputs.at(targets["index"])).float().squeeze(-1)
         error = (predicted - targets["target"]) * targets["valid"]
         squares = error.square()
         absolute = (error.detach().abs().sum() * self._std).reshape(1)

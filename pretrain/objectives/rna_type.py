@@ -95,4 +95,4 @@ class RnaTypeObjective(Objective):
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         """Cross-entropy of its own head or of the output head."""
         index = targets["index"]
-        return class_loss(outputs.token_logits(index) if head is None else head(outputs.hidden[index]), targets)
+        return class_loss(outputs.token_logits(index) if head is None else head(outputs.at(index)), targets)

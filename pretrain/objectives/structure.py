@@ -103,4 +103,4 @@ class StructureObjective(Objective):
     def loss(self, outputs: Outputs, head: torch.nn.Module | None, targets: dict[str, Tensor]) -> LossSums:
         """Cross-entropy of the three classes."""
         assert head is not None
-        return class_loss(head(outputs.hidden[targets["index"]]), targets)
+        return class_loss(head(outputs.at(targets["index"])), targets)

@@ -88,7 +88,9 @@ def _buffer_elements(stage: int, parameters: int) -> int:
 
 def optimizer_bytes(settings: OptimizerSettings) -> int:
     """Return the bytes of state per parameter, in float32: two moments, or the momentum of SGD."""
-    return (4 if settings.momentum else 0) if settings.name == "sgd" else 8
+    if settings.name == "sgd":
+        return 4 if settings.momentum else 0
+    return 4 if settings.name == "muon" else 8  # hidden matrices are nearly all of a model
 
 
 def _gradient_bytes(stage: int, weight_bytes: int) -> int:

@@ -19,7 +19,7 @@ from pretrain.config.deepspeed_json import read_deepspeed_json
 from pretrain.models import PackedBatch
 from pretrain.objectives import LossSums
 from pretrain.objectives.model import PretrainingModel
-from pretrain.training.optim import build_optimizer
+from pretrain.training.optim import build_optimizer, drops_on_device
 
 BUCKET = 500_000_000  # elements of DeepSpeed's bucket for gradients, at most
 
@@ -51,7 +51,7 @@ class Engine:
         self.optimizer_name = config.optimizer.name
         self.model = model
         self._norm: Tensor | None = None
-        self._dropped = 0
+        self._dropped: int | Tensor = 0  # at stage 0, where there may be a tensor on the device
         self._max_norm = config.optimizer.max_grad_norm
 
     @property
@@ -79,30 +79,36 @@ class Engine:
         self.deepspeed.train()
         return sums
 
-    def end_micro_batch(self, learning_rate: float) -> bool:
+    def end_micro_batch(self, learning_rate: float) -> bool | Tensor:
         """Tell DeepSpeed that a micro-batch is over; at the last one of a step the parameters are updated.
 
         Returns:
             Whether that update was dropped, on all ranks alike, because its gradient was not finite. DeepSpeed checks
-            that in its ZeRO stages, where it waits for the norm of the gradient anyway; stage 0 is ours.
+            that in its ZeRO stages, where it waits for the norm of the gradient anyway. Stage 0 is ours, and the answer
+            then a tensor on the device, which nobody has waited for.
         """
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = learning_rate
-        dropped = self.dropped_updates()
+        skipped, found = int(self.deepspeed.skipped_steps), None
         if self.holds_weights and self.deepspeed.is_gradient_accumulation_boundary():
-            self._clip_or_drop()
+            found = self._clip_or_drop()
         self.deepspeed.step()
-        return self.dropped_updates() > dropped
+        return int(self.deepspeed.skipped_steps) > skipped if found is None else found
 
-    def _clip_or_drop(self) -> None:
+    def _clip_or_drop(self) -> bool | Tensor:
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         self._norm = torch.nn.utils.get_total_norm([g for parameter in parameters if (g := parameter.grad) is not None])
-        if not torch.isfinite(self._norm):
-            self._dropped += 1
+        is_bad, optimizer = ~torch.isfinite(self._norm), self.deepspeed.optimizer
+        self._dropped = self._dropped + is_bad
+        if drops_on_device(optimizer):
+            optimizer.found_inf = is_bad.float()
+        elif is_bad:
             for parameter in parameters:
                 parameter.grad = None  # an optimizer passes over parameters without a gradient
-        elif self._max_norm:
+            return True
+        if self._max_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, self._max_norm, self._norm)
+        return is_bad if drops_on_device(optimizer) else False
 
     def norm_on_device(self) -> Tensor | float:
         """Return the global norm of the last gradient before clipping, without waiting for it."""
@@ -114,7 +120,7 @@ class Engine:
 
     def dropped_updates(self) -> int:
         """Number of updates since the start of this process that were dropped because their gradient was not finite."""
-        return int(self.deepspeed.skipped_steps) + self._dropped
+        return int(self.deepspeed.skipped_steps) + int(self._dropped)
 
 
 def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: int) -> dict[str, Any]:

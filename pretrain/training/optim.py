@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.config.sections import Optimizer as OptimizerSettings
+from pretrain.training.muon import MuonAdamW, hidden_matrices
 
 
 class FairseqAdamW(torch.optim.AdamW):
@@ -62,10 +63,19 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     return ADAMS[settings.name](groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
 
 
+def drops_on_device(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an update passes over all parameters where its ``found_inf`` is one, without the host knowing.
+
+    Adam in one pass does. fairseq's form counts updates on the host, so it must know; SGD and Muon take several passes.
+    """
+    return isinstance(optimizer, torch.optim.Adam) and not isinstance(optimizer, FairseqAdamW | MuonAdamW)
+
+
 ADAMS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "adamw_fairseq": FairseqAdamW,
     "adam": torch.optim.Adam,
+    "muon": MuonAdamW,
 }
 
 
@@ -83,24 +93,39 @@ def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict
         "no_bias_no_norm": lambda p: p.ndim >= 2,
         "all_but_filters": lambda p: id(p) not in of_filters,
     }[settings.decay]
-    groups = [
-        {"params": [p for p in parameters if decays(p)], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if not decays(p)], "weight_decay": 0.0},
+    hidden = {id(p) for p in hidden_matrices(model)} if settings.name == "muon" else set()
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [p for p in parameters if decays(p) == decayed and (id(p) in hidden) == is_hidden],
+            "weight_decay": settings.weight_decay if decayed else 0.0,
+            **({"is_hidden": True} if is_hidden else {}),
+        }
+        for is_hidden in (False, True)
+        for decayed in (True, False)
     ]
     return [group for group in groups if group["params"]]
 
 
-STATE_KEYS = {  # per optimizer, the tensors it keeps per parameter, shaped like the parameter
+STATE_KEYS: dict[str, tuple[str, ...]] = {  # per optimizer, the tensors it keeps per parameter, of its shape
     "adamw": ("exp_avg", "exp_avg_sq"),
     "adamw_fairseq": ("exp_avg", "exp_avg_sq"),
     "adam": ("exp_avg", "exp_avg_sq"),
     "sgd": ("momentum_buffer",),
+    "muon": ("exp_avg", "exp_avg_sq", "momentum_buffer"),  # the last of hidden matrices, the others of all else
 }
 
 
-def fresh_state(name: str, parameter: Tensor, step: int = 0) -> dict[str, Tensor]:
-    """Return the state of a parameter after ``step`` updates, with zeros in place of its history."""
-    state = {key: torch.zeros_like(parameter, memory_format=torch.preserve_format) for key in STATE_KEYS[name]}
+def fresh_state(name: str, parameter: Tensor, step: int = 0, keys: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Return the state of a parameter after ``step`` updates, with zeros in place of its history.
+
+    Args:
+        name: of the optimiser.
+        parameter: what it updates.
+        step: updates that it has seen.
+        keys: what it keeps for this parameter, where that differs from others.
+    """
+    keys = keys or STATE_KEYS[name]
+    state = {key: torch.zeros_like(parameter, memory_format=torch.preserve_format) for key in keys}
     if name != "sgd":
         state["step"] = torch.tensor(float(step), device=parameter.device)  # where the fused update wants it
     return state

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from pretrain.batches.collate import MicroBatch, MicroBatchBuilder, dummy_batch, to_device
 from pretrain.distributed.context import DistributedContext, sum_over_ranks
@@ -49,7 +50,7 @@ class OptimizerStep:
         totals, self.asked_to_stop = StepTotals(names, counts), asked > 0
         scale = self.dist_context.world_size * self.micro_batches_per_rank
         step_loss = torch.zeros((), device=self.dist_context.device)
-        dropped = False
+        dropped: bool | Tensor = False
         for number, batch in enumerate(whole, 1):
             packed, targets = to_device(batch, self.dist_context.device)
             torch.manual_seed(batch.dropout_seed)
@@ -64,8 +65,7 @@ class OptimizerStep:
             self.engine.backward(loss)
             dropped = self.engine.end_micro_batch(self.learning_rate(span.step - 1))
         self.stability.note_norm(span, self.engine.norm_on_device())
-        if dropped:
-            self.stability.dropped(span)
+        self.stability.dropped(span, dropped)
         return totals
 
     def _filled(self, batch: MicroBatch | None) -> MicroBatch:

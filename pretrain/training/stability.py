@@ -59,6 +59,7 @@ class StabilityMonitor:
         self._norms: dict[int, Tensor | float] = {}  # step -> norm of its gradient, on the device until read
         self._usual_norm = math.nan
         self._max_norm = config.optimizer.max_grad_norm
+        self._noted_drops: list[tuple[StepSpan, Tensor]] = []
         self._bad_steps: set[int] = set()
         self._to_undo: list[StepSpan] = []
         self._returns: tuple[int, int] = (-1, 0)  # checkpoint, how often it was gone back to
@@ -81,20 +82,24 @@ class StabilityMonitor:
 
     def read(self) -> bool:
         """Judge the noted losses. Collective. Returns whether the last one is a spike whose update is to be skipped."""
-        if not self._noted:
+        noted, drops = self._noted, self._noted_drops
+        if not noted and not drops:
             return False
-        losses = sum_tensor_over_ranks(
-            torch.stack([loss for _, loss in self._noted]).double(), self._dist_context
-        ).tolist()
-        noted, self._noted = self._noted, []
+        values = torch.stack([value.double() for _, value in [*noted, *drops]])
+        numbers = sum_tensor_over_ranks(values, self._dist_context).tolist()
+        self._noted, self._noted_drops = [], []
         norms, self._norms = {step: float(norm) for step, norm in self._norms.items()}, {}
+        losses, dropped = numbers[: len(noted)], numbers[len(noted) :]
         judged = [
             self._judge(span, loss, norms.pop(span.step, math.nan))
             for (span, _), loss in zip(noted, losses, strict=True)
         ]
         for norm in norms.values():  # where spikes are skipped, a loss is judged before its gradient is there
             self._remember_norm(norm)
-        return judged[-1]
+        for (span, _), was_dropped in zip(drops, dropped, strict=True):
+            if was_dropped:
+                self._count_dropped(span)
+        return bool(judged) and judged[-1]
 
     def _judge(self, span: StepSpan, loss: float, norm: float) -> bool:
         """Whether the update of this step is to be skipped because its loss is a spike. norm: of its gradient."""
@@ -115,7 +120,19 @@ class StabilityMonitor:
             self._bad(span, policy, f"the loss is {loss:.4g} where {usual:.4g} is usual")
         return policy == "skip"
 
-    def dropped(self, span: StepSpan) -> None:
+    def dropped(self, span: StepSpan, was_dropped: bool | Tensor = True) -> None:
+        """Hear of the update of a step, the same on every rank; a tensor on the device is looked at when read.
+
+        Args:
+            span: of the step.
+            was_dropped: by the engine, because its gradient was not finite.
+        """
+        if isinstance(was_dropped, Tensor):
+            self._noted_drops.append((span, was_dropped))
+        elif was_dropped:
+            self._count_dropped(span)
+
+    def _count_dropped(self, span: StepSpan) -> None:
         """Count a dropped update. In fp16 that is how the scale of the loss is found, so it is not a fault there."""
         self.counts["dropped_updates"] += 1
         if not self._scales_loss:
@@ -148,7 +165,7 @@ class StabilityMonitor:
         """Take over the state of the checkpoint of ``step``. Events counted since then stay counted."""
         self.restore(state | {"counts": {}})
         self.counts["roll_backs"] += 1
-        self._noted, self._norms, self._bad_steps = [], {}, set()
+        self._noted, self._norms, self._noted_drops, self._bad_steps = [], {}, [], set()
         self._returns = (step, self._returns[1] + 1 if self._returns[0] == step else 1)
         if self._returns[1] > self._settings.bad_steps_in_a_row:
             raise RunError(f"went back to the checkpoint of step {step} {self._returns[1]} times; {_ADVICE}")

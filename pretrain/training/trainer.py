@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pretrain.batches.block import preparing
 from pretrain.batches.loader import load_steps
 from pretrain.config import RunPhase, phases_of
 from pretrain.config.phases import phase_at
@@ -103,7 +104,8 @@ class Trainer:
         """Train to the end, to a request to stop, or to steps that require the last checkpoint, which are returned."""
         parts, ranks, state = self.parts, self.dist_context, self.state
         workers, end = self.components.config.train.loader_workers, parts.phase.end_step
-        steps = load_steps(parts.plan, state.position, parts.builder.make, ranks.rank, ranks.world_size, workers)
+        make = preparing(parts.builder.make, ranks.device, workers)
+        steps = load_steps(parts.plan, state.position, make, ranks.rank, ranks.world_size, workers)
         with contextlib.closing(steps):
             while state.step < end and not parts.update.asked_to_stop and not self.watch.early_stopping.exhausted:
                 with self.logger.progress.apart("data wait"):

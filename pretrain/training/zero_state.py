@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pretrain.errors import PolymeraseError
 from pretrain.training.engine import Engine
+from pretrain.training.muon import MuonAdamW
 from pretrain.training.optim import STATE_KEYS, fresh_state
 
 Tensors = dict[str, Tensor]
@@ -111,7 +112,10 @@ def _gather(engine: Engine, key: str | None, keep: bool) -> list[tuple[str, Tens
     found = []
     for name, parameter in _parameters(engine):
         if engine.holds_weights:
-            value = parameter.data if key is None else _inner(engine).state[parameter][key]
+            state = _inner(engine).state
+            if key is not None and key not in state[parameter]:
+                continue
+            value = parameter.data if key is None else state[parameter][key]
         elif key is None:
             value = safe_get_full_fp32_param(parameter)
         else:
@@ -127,8 +131,10 @@ def _shape(parameter: nn.Parameter) -> torch.Size:
 
 def _present_keys(engine: Engine) -> list[str]:
     """State keys that exist already (momentum appears with the first update)."""
-    state: dict[Any, Any] = next(iter(_inner(engine).state.values()), {})
-    return [key for key in STATE_KEYS[engine.optimizer_name] if isinstance(state.get(key), Tensor)]
+    states = _inner(engine).state.values()
+    return [
+        key for key in STATE_KEYS[engine.optimizer_name] if any(isinstance(state.get(key), Tensor) for state in states)
+    ]
 
 
 def _updates(engine: Engine) -> int:
@@ -140,7 +146,8 @@ def _prime(engine: Engine, updates: int) -> None:
     """Create the optimizer state that would only appear with the first update, so that it can be filled."""
     inner = _inner(engine)
     for master in _masters(engine):
-        inner.state[master] = fresh_state(engine.optimizer_name, master, updates)
+        keys = inner.state_keys(master) if isinstance(inner, MuonAdamW) else ()
+        inner.state[master] = fresh_state(engine.optimizer_name, master, updates, keys)
     _link_state(engine)
 
 

@@ -1,46 +1,107 @@
-"""Compiles every Triton program for an H100 or H200, which needs no GPU; run by test_triton.py."""
+"""Compiles every Triton program for GPUs that are not there, and reads what the assembler made; run by test_triton.py.
 
+    python -m tests.models.triton_ahead [80 90 ...]
+
+Prints one JSON object per program: registers and stack per thread, shared memory, instructions in the loop over tiles.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
 from itertools import product
+from pathlib import Path
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from pretrain.models.transformer.kernels import triton_programs
+from pretrain.models.transformer.kernels.triton_kernel import TILES, launch_options
 
-HOPPER = GPUTarget("cuda", 90, 32)
-SHARED_MEMORY = 227 * 1024  # bytes that a program can have there
-PROGRAMS = ("forward", "add_product", "backward_queries", "backward_keys")
-FLAGS = {  # what a run compiles: scores that are handed on, or a bias that the kernel works out
-    "recurrent": {"HAS_BEFORE", "WRITE", "DROP", "HAS_SCORES", "HAS_GRAD"},
+PROGRAMS = ("forward", "delta", "backward_queries", "backward_keys")
+FLAGS = {  # what a run compiles: scores that are handed on, nothing, or a bias that the kernel works out
+    "recurrent": {"HAS_BEFORE", "WRITE", "DROP", "HAS_SCORES", "HAS_GRAD", "REVERSE"},
+    "dropout": {"DROP"},
     "biased": {"DROP", "SLOPED", "CAUSAL"},
 }
+DTYPES = {"*bf16": torch.bfloat16, "*fp32": torch.float32}
 TYPES = {
-    **dict.fromkeys(("programs", "sequences", "heads", "size"), "i32"),
+    **dict.fromkeys(("programs", "sequences", "heads", "size", "threshold", "rows"), "i32"),
     **dict.fromkeys(("LSE", "DELTA", "SCORES", "GRAD", "BEFORE", "AFTER", "SLOPES"), "*fp32"),
     **dict.fromkeys(("TILES", "SPANS"), "*i64"),
-    **dict.fromkeys(("scale", "rate"), "fp32"),
+    **dict.fromkeys(("scale", "keep"), "fp32"),
     "seed": "i64",
 }
+BIN = Path(os.path.dirname(triton.__file__), "backends", "nvidia", "bin", "cuobjdump")
 
 
-def compile_program(name: str, tokens: str, flags: set[str]) -> int:
-    """Shared memory in bytes of a program on tokens of a dtype, heads of 64 values, tiles of 64."""
+def compiled(name: str, tokens: str, use: str, capability: int):
+    """A program on tokens of a dtype with heads of 64 values, with what the JIT knows of pointers and sizes."""
     program = getattr(triton_programs, name)
-    constants = {flag: flag in flags for flag in set.union(*FLAGS.values())} | {"SIZE": 64, "TILE": 64}
-    constants["PRECISION"] = "ieee" if tokens == "*fp32" else "tf32"
+    options = launch_options(name, DTYPES[tokens], use == "recurrent", TILES[DTYPES[tokens]])
+    constants = {flag: flag in FLAGS[use] for flag in set.union(*FLAGS.values())}
+    constants |= {"SIZE": 64, "TILE": TILES[DTYPES[tokens]], "PRECISION": "ieee" if tokens == "*fp32" else "tf32"}
+    constants |= {"STEP": options.pop("STEP", 0)}
     constants = {name: value for name, value in constants.items() if name in program.arg_names}
     types = {name: "constexpr" if name in constants else TYPES.get(name, tokens) for name in program.arg_names}
-    options = {"num_stages": 2 if name.startswith("backward") else 3}
-    compiled = triton.compile(ASTSource(program, types, constexprs=constants), target=HOPPER, options=options)
-    assert compiled.asm["cubin"]
-    return compiled.metadata.shared
+    aligned = {
+        (place,): [["tt.divisibility", 16]]
+        for place, name in enumerate(program.arg_names)
+        if types[name].startswith("*") or name == "size"
+    }
+    source = ASTSource(program, types, constexprs=constants, attrs=aligned)
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+
+
+def longest_loop(assembly: str) -> int:
+    """Instructions of the longest loop."""
+    found = re.findall(r"^\s+/\*([0-9a-f]{4,})\*/\s+(.*?);", assembly, re.MULTILINE)
+    place = {int(address, 16): number for number, (address, _) in enumerate(found)}
+    longest = 0
+    for number, (address, text) in enumerate(found):
+        jump = re.search(r"BRA.*?0x([0-9a-f]+)", text)
+        if jump and (target := int(jump[1], 16)) < int(address, 16) and target in place:
+            longest = max(longest, number - place[target] + 1)
+    return longest
+
+
+def look(binary: bytes, shared: int) -> dict[str, int]:
+    """What the assembler made of a program."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary)
+        file.flush()
+        said, assembly = (
+            subprocess.run([BIN, option, file.name], capture_output=True, text=True, check=True).stdout
+            for option in ("--dump-resource-usage", "-sass")
+        )
+    numbers = re.search(r"REG:(\d+) STACK:(\d+)", said)
+    assert numbers is not None, said
+    return {
+        "registers": int(numbers[1]),
+        "stack": int(numbers[2]),
+        "shared": shared,
+        "instructions": longest_loop(assembly),
+    }
+
+
+def main() -> None:
+    for capability in map(int, sys.argv[1:] or ["80", "90"]):
+        for name, tokens, use in product(PROGRAMS, DTYPES, FLAGS):
+            if name == "delta" and use != "dropout":
+                continue
+            made = compiled(name, tokens, use, capability)
+            found = look(made.asm["cubin"], made.metadata.shared)
+            if name == "backward_keys":  # per tile of as many queries as keys
+                tile = TILES[DTYPES[tokens]]
+                found["instructions"] *= tile // launch_options(name, DTYPES[tokens], use == "recurrent", tile)["STEP"]
+            print(
+                json.dumps({"capability": capability, "name": name, "tokens": tokens, "use": use, **found}), flush=True
+            )
 
 
 if __name__ == "__main__":
-    for program, tokens, use in product(PROGRAMS, ("*bf16", "*fp32"), FLAGS):
-        if program == "add_product" and use == "biased":
-            continue
-        shared = compile_program(program, tokens, FLAGS[use])
-        assert shared <= SHARED_MEMORY, f"{use} {program} on {tokens}: {shared} bytes of shared memory"
-        print(f"{use} {program} {tokens}: {shared} bytes of shared memory")
+    main()

@@ -16,10 +16,10 @@ from tests.planning.counting import SMALL, counted, per_layer
 NORMS = {"fused::residual_norm": 4}
 NORMS_BACK = {"fused::residual_norm_backward": 2, "fused::residual_norm_backward_sums": 4}
 MLP, MLP_BACK = {"gelu": 1}, {"gelu": 1, "gelu_backward": 1}
-DELTA = {"_to_copy": 2, "mul": 1}  # its sum is one of seven
-ATTENTION_BACK = {"triton::backward_keys[drop]": 1, "triton::backward_queries[drop]": 1}
+ATTENTION_BACK = {"triton::delta": 1, "triton::backward_keys[drop]": 1, "triton::backward_queries[drop]": 1}
+ALONE = {"triton::delta": 1, "triton::backward_keys[]": 1, "triton::backward_queries[]": 1}
 RECURRENT_BACK = {
-    "triton::add_product[]": 1,
+    "triton::delta": 1,
     "triton::backward_keys[has_scores+drop]": 1,
     "triton::backward_queries[has_scores+drop]": 1,
 }
@@ -27,11 +27,22 @@ RECURRENT_BACK = {
 LAYERS = {
     ("rnaernie2.yaml",): (
         {"addmm": 6, **NORMS, **MLP, "triton::forward[drop]": 1},
-        {"mm": 12, "add": 4, "sum": 7, **NORMS_BACK, **MLP_BACK, **DELTA, **ATTENTION_BACK},
+        {"mm": 12, "add": 4, "sum": 6, **NORMS_BACK, **MLP_BACK, **ATTENTION_BACK},
     ),
     ("ernie.yaml",): (
         {"addmm": 6, **NORMS, **MLP, "triton::forward[has_before+drop]": 1},
-        {"mm": 12, "add": 4, "sum": 7, **NORMS_BACK, **MLP_BACK, **DELTA, **RECURRENT_BACK},
+        {"mm": 12, "add": 4, "sum": 6, **NORMS_BACK, **MLP_BACK, **RECURRENT_BACK},
+    ),
+    ("mutbert.yaml",): (
+        {"addmm": 6, **NORMS, **MLP, "fused::rotary": 1, "triton::forward[drop]": 1},
+        {"mm": 12, "add": 4, "sum": 6, **NORMS_BACK, **MLP_BACK, "fused::rotary_backward": 1, **ATTENTION_BACK},
+    ),
+    ("utr_lm.yaml",): (
+        {"addmm": 6, "add": 2, "native_layer_norm": 2, **MLP, "fused::rotary": 1, "triton::forward[]": 1},
+        {
+            "mm": 12, "add": 4, "sum": 6, "native_layer_norm_backward": 6, **MLP_BACK, "fused::rotary_backward": 1,
+            **ALONE,
+        },
     ),
 }  # fmt: skip
 

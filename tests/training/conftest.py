@@ -88,12 +88,12 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
         plain_sgd = {"name": "sgd", "lr": 0.5, "max_grad_norm": 0.01, "weight_decay": 0.0}
         runs.add(f"clipped {stage}", train__steps=1, optimizer=plain_sgd, schedule__warmup_steps=0,
                  engine__zero_stage=stage)  # fmt: skip
-    for name in ("adamw", "adamw_fairseq", "adam", "sgd"):
+    for name in ("adamw", "adamw_fairseq", "adam", "sgd", "muon"):
         for run, steps in ((f"straight {name}", (9,)), (f"stopped {name}", (4, 9))):
             for stop in steps:
                 runs.add(run, train__steps=stop, schedule__total_steps=9, optimizer__name=name,
                          optimizer__momentum=0.9 if name == "sgd" else 0.0,
-                         engine__zero_stage={"adamw": 2, "adam": 0}.get(name, 1))  # fmt: skip
+                         engine__zero_stage={"adamw": 2, "adam": 0, "muon": 0}.get(name, 1))  # fmt: skip
     runs.add("retention", train={"steps": 12, "save_every": 2, "keep_last": 2, "keep_every": 4})
     for name in ("to be killed", "damaged"):
         runs.add(name, train={"steps": 12, "save_every": 2, "keep_last": 3})

@@ -34,7 +34,7 @@ def assert_bitwise(run, straight, step):
     assert (state["step"], state["position"]) == (expected["step"], expected["position"])
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adamw_fairseq", "adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_fairseq", "adam", "sgd", "muon"])
 def test_stopped_and_resumed_equals_straight_bit_for_bit(alone, optimizer):
     """With dropout, for every optimizer, at ZeRO stages 0, 1 and 2."""
     run, straight = alone[f"stopped {optimizer}"], alone[f"straight {optimizer}"]

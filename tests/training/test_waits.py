@@ -1,4 +1,4 @@
-"""Between log steps nobody waits until the device has done everything, at any ZeRO stage."""
+"""Between log steps nothing of ours waits for the device, and of DeepSpeed only what is listed here."""
 
 import json
 import subprocess
@@ -21,6 +21,18 @@ SETTINGS = {  # name -> engine
     "stage 3 bf16": {"zero_stage": 3, "precision": "bf16"},
     "with its timer": {"zero_stage": 1, "precision": "bf16"},
 }
+# reads of the host per step, all of them DeepSpeed's: is the norm of the gradient finite, is it to be clipped, did
+# anything overflow. Its ZeRO stages decide on the host whether to make an update
+READS = {
+    "stage 0": {},
+    "stage 0 bf16": {},
+    "stage 1 bf16": {"read by deepspeed/runtime/utils.py": 2},
+    "stage 1": {"read by deepspeed/runtime/utils.py": 3},
+    "stage 2 bf16": {
+        "read by deepspeed/runtime/utils.py": 3, "read by deepspeed/runtime/zero/stage_1_and_2.py": 1,
+    },
+    "stage 3 bf16": {"read by deepspeed/runtime/utils.py": 1},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +54,9 @@ def waits(tmp_path_factory, corpora) -> dict[str, dict[str, float]]:
     return json.loads((folder / "found.json").read_text())
 
 
-@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "with its timer"])
-def test_between_log_steps_the_device_is_never_drained(waits, name):
-    found = waits[name]
-    assert found.pop("steps") == STEPS - FIRST
-    assert [who for who in found if who.startswith("drained")] == []
+@pytest.mark.parametrize("name", READS)
+def test_between_log_steps_the_device_is_never_drained_and_only_deepspeed_reads(waits, name):
+    assert waits[name] == {"steps": STEPS - FIRST, **READS[name]}
 
 
 def test_the_counter_sees_the_timer_that_is_switched_off(waits):

@@ -20,7 +20,7 @@ from pretrain.models.striped_hyena.filters import ModalFilter
 from pretrain.models.striped_hyena.settings import StripedHyenaSettings
 from pretrain.models.transformer.attention import attention, choose_backend
 from pretrain.models.transformer.bias import Causal
-from pretrain.models.transformer.positions import rotate
+from pretrain.models.transformer.positions import rotate_both
 
 CAUSAL = Causal()
 Rotary = tuple[Tensor, Tensor]
@@ -83,7 +83,7 @@ class CausalAttention(nn.Module):
         """(N, D) in layout order -> (N, D)."""
         settings = self.settings
         q, k, v = self.qkv(x).view(len(x), 3, settings.num_attention_heads, settings.head_size).unbind(1)  # (N, H, h)
-        q, k = rotate(q, *rotary), rotate(k, *rotary)
+        q, k = rotate_both(q, k, *rotary)
         rate = settings.attention_probs_dropout_prob if self.training else 0.0
         backend = choose_backend(CAUSAL, x.device, q.dtype, rate, settings.head_size)
         y, _ = attention(q, k, v, CAUSAL, layout, dropout=rate, backend=backend)

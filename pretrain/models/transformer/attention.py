@@ -80,7 +80,8 @@ def _choice(bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float
         able = ("grouped", "recomputed")
         runs = {name: partial(_without_dropout, BACKENDS[name], bias) for name in able}
         return faster(runs, dtype, head_size, type(bias).__name__)
-    return "varlen" if on_gpu and _flash_takes(device, dtype, head_size) else "grouped"
+    # what flash does not take, our programs do in one launch; SDPA takes one per length group, and copies around it
+    return "varlen" if _flash_takes(device, dtype, head_size) else "recomputed"
 
 
 def _without_dropout(run: Backend, bias: AttentionBias, q: Tensor, k: Tensor, v: Tensor, layout: Layout) -> Tensor:
@@ -122,7 +123,7 @@ def _recomputed(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: La
 
 def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:
     outputs, dtype = [], q.dtype
-    if q.device.type == "cpu":  # torch's flash kernel for CPUs takes over twice as long with 16 bits as with 32
+    if kind_of(q.device) == "cpu":  # torch's flash kernel for CPUs takes over twice as long with 16 bits as with 32
         q, k, v = (x.float() if x.element_size() < 4 else x for x in (q, k, v))
     only_causal = bias.in_kernels and bias.causal and bias.slopes is None
     for group, *rows in zip(layout.groups, *map(layout.split, (q, k, v)), strict=True):

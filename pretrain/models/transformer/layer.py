@@ -9,7 +9,7 @@ from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import Bias, attention
 from pretrain.models.transformer.mlp import Mlp
 from pretrain.models.transformer.norms import NORMS
-from pretrain.models.transformer.positions import rotate
+from pretrain.models.transformer.positions import rotate_both
 from pretrain.models.transformer.settings import TransformerSettings
 
 
@@ -39,7 +39,7 @@ class SelfAttention(nn.Module):
         heads, size = self.settings.num_attention_heads, self.settings.head_size
         q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
         if context.rotary is not None:
-            q, k = rotate(q, *context.rotary), rotate(k, *context.rotary)
+            q, k = rotate_both(q, k, *context.rotary)
         rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
         y, bias = attention(q, k, v, bias, context.layout, dropout=rate, backend=context.backend)
         return self.output(y.reshape(x.shape)), bias

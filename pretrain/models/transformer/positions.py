@@ -6,6 +6,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pretrain.models.device_kind import kind_of
+from pretrain.models.fused import fuse
+from pretrain.models.transformer.kernels import kernel_of
 from pretrain.models.transformer.settings import RopeScaling
 
 
@@ -68,3 +71,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
     turned = torch.cat([-second, first], dim=-1)
     return (x * cos + turned * sin).to(x.dtype)
+
+
+def rotate_both(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate queries and keys, each (N, H, h); on a GPU in one kernel each way instead of a dozen."""
+    if kind_of(q.device) == "cuda" and kernel_of(q.device)[0] == "triton":
+        return fuse(rotary)(q, k, cos, sin)
+    return rotary(q, k, cos, sin)
+
+
+def rotary(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate both, in torch's operations."""
+    return rotate(q, cos, sin), rotate(k, cos, sin)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import traceback
 import weakref
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from torch.utils.flop_counter import flop_registry
 
 PHASES = ("forward", "backward", "optimizer")
 KINDS = ("gemm", "attention", "elementwise")
-TILE = 64  # tokens on each side of a tile of our attention programs in 16 bits
 
 # operations that only look at memory, or take it, and launch nothing
 _SILENT = {
@@ -72,19 +70,16 @@ class Ledger(TorchDispatchMode):
 
     Attributes:
         launches: in order.
-        copies: sent from the host, by phase; copied_bytes: their sum.
         host_reads: ``phase: operation at file:line`` of each value that the host waits for.
         peak_bytes: the most that tensors made meanwhile held at one time.
-        pairs: pairs of tokens that attention looks at; tiles: squares of ``TILE`` tokens that hold them. Both are set
-            by whoever runs the step.
+        pairs: pairs of tokens that attention looks at, set by whoever runs the step.
+        tiles: tiles of our attention programs that hold them, set likewise.
         masked_values: values that got a mask of a byte inside a kernel of several operations.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.launches: list[Launch] = []
-        self.copies: Counter[str] = Counter()
-        self.copied_bytes = 0
         self.host_reads: list[str] = []
         self.phase, self.pairs, self.tiles, self.masked_values = PHASES[0], 0, 0, 0
         self.peak_bytes = self._live_bytes = 0
@@ -136,10 +131,6 @@ class Ledger(TorchDispatchMode):
     def _note(self, space: str, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        if name == "_to_copy" and inputs[0].dtype == outputs[0].dtype and inputs[0].stride() == outputs[0].stride():
-            self.copies[self.phase] += 1  # to a device: they all look alike here
-            self.copied_bytes += size_of(outputs)
-            return
         read, written = size_of(inputs), size_of(outputs)
         if name in _FILLS:
             read = 0

@@ -77,6 +77,7 @@ def _counts(step: CountedStep) -> list[str]:
         f"moved               {moved}",
         f"computed            {step.flops_of('gemm') / 1e12:,.2f} TFLOP in matrix products, "
         f"{step.flops_of('attention') / 1e12:,.2f} in attention",
+        f"sent from the host  {step.sent_bytes / 1e6:,.2f} MB for a micro-batch, in one copy",
         f"host reads          {'; '.join(reads) if reads else 'none'}",
     ]
 

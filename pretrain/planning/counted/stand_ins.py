@@ -31,7 +31,7 @@ class AttentionPrograms:
             ("forward", self._forward),
             ("backward_queries", self._queries),
             ("backward_keys", self._keys),
-            ("add_product", self._product),
+            ("delta", self._delta),
         ):
             setattr(self, name, _Program(note))
 
@@ -58,10 +58,8 @@ class AttentionPrograms:
         written = 2 * tokens + (scores if reverse else 0)
         self._add("backward_keys", q, flags, read, written, 4 if reverse or not stored else 3)
 
-    def _product(self, q: Tensor, args: Any, flags: dict[str, Any]) -> None:
-        cells, tokens = self._sizes(q)
-        scores = args[2].element_size() * cells
-        self._add("add_product", q, flags, 2 * tokens + scores, scores, 1)
+    def _delta(self, grad: Tensor, args: Any, flags: dict[str, Any]) -> None:
+        self._ledger.add("triton::delta", "elementwise", size_of(args[:2]), size_of(args[2:3]))
 
     def _sizes(self, q: Tensor) -> tuple[int, int]:
         return self._ledger.pairs * q.shape[1], size_of([q])

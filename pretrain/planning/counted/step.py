@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from pretrain.batches.block import Prepared
 from pretrain.batches.collate import MicroBatch
 from pretrain.config import Config
-from pretrain.models import LanguageModel, ModelSettings, PackedBatch, SoftRows
+from pretrain.models import LanguageModel, ModelSettings, PackedBatch
 from pretrain.models.device_kind import pretend
+from pretrain.models.transformer.kernels.triton_kernel import TILES
 from pretrain.objectives import Objective, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
-from pretrain.planning.counted.ledger import TILE, Ledger
+from pretrain.planning.counted.ledger import Ledger
 from pretrain.planning.counted.stand_ins import TorchKernels, stand_ins
 from pretrain.training.initial_weights import options_of
 from pretrain.training.optim import build_optimizer
@@ -34,6 +36,7 @@ class CountedStep:
         lengths: tokens of the sequences of the micro-batch.
         parameters, parameter_tensors: how many numbers and tensors are trained.
         activation_bytes: the most that was held beside the weights, gradients of the backward pass included.
+        sent_bytes: of a micro-batch, in one copy from the host.
     """
 
     ledger: Ledger
@@ -41,6 +44,7 @@ class CountedStep:
     parameters: int
     parameter_tensors: int
     activation_bytes: int
+    sent_bytes: int
 
     @property
     def tokens(self) -> int:
@@ -65,14 +69,16 @@ def count_step(
     settings: ModelSettings,
     objectives: dict[str, Objective],
     context: ObjectiveContext,
-    batch: MicroBatch,
+    batch_on_host: MicroBatch,
 ) -> CountedStep:
     """Count the step of a config on a micro-batch."""
+    batch = Prepared(lambda *_: batch_on_host, "cuda", tuple(sorted(set(TILES.values()))), pin=False)(0, 0)
+    assert batch.block is not None
     ledger = Ledger()
     lengths = batch.packed.lengths
     ledger.pairs = sum(length * length for length in lengths)
-    ledger.tiles = sum((-(-length // TILE)) ** 2 for length in lengths)
     half = _DTYPES[config.engine.precision]
+    ledger.tiles = sum((-(-length // TILES[half])) ** 2 for length in lengths)
     weights = half if config.engine.zero_stage else torch.float32
     with torch.device("meta"):
         model = PretrainingModel(
@@ -81,7 +87,6 @@ def count_step(
     with pretend(stand_ins(ledger)), _quiet(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
         _fill(model, weights)
         packed, targets = _without_content(batch, fake)
-        packed.layout.tiles(TILE)  # tables are made with the batch, not in the step
         autocast = weights != half
         with TorchKernels(ledger), ledger:
             with torch.autocast("cpu", half) if autocast else nullcontext():
@@ -91,16 +96,17 @@ def count_step(
         del loss
         _update(model, config, ledger)
     numbers = [parameter.numel() for parameter in model.parameters()]
-    return CountedStep(ledger, lengths, sum(numbers), len(numbers), ledger.peak_bytes)
+    return CountedStep(ledger, lengths, sum(numbers), len(numbers), ledger.peak_bytes, batch.block.nbytes)
 
 
 def _fill(model: nn.Module, dtype: torch.dtype) -> None:
-    """Tensors without content in place of those of the meta device."""
-
-    def made(tensor: Tensor) -> Tensor:
-        return torch.empty(tensor.shape, dtype=dtype if tensor.is_floating_point() else tensor.dtype, device="cpu")
-
-    model._apply(made)
+    """Tensors without content in place of all parameters and buffers."""
+    for module in model.modules():
+        for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            kind = dtype if tensor.is_floating_point() else tensor.dtype
+            made = torch.empty(tensor.shape, dtype=kind, device="cpu")
+            is_parameter = isinstance(tensor, nn.Parameter)
+            setattr(module, name, nn.Parameter(made, tensor.requires_grad) if is_parameter else made)
 
 
 def _without_content(batch: MicroBatch, fake: FakeTensorMode) -> tuple[PackedBatch, dict[str, dict[str, Tensor]]]:
@@ -108,26 +114,15 @@ def _without_content(batch: MicroBatch, fake: FakeTensorMode) -> tuple[PackedBat
         name: {key: fake.from_tensor(values) for key, values in arrays.items()}
         for name, arrays in batch.targets.items()
     }
-    packed = batch.packed
-    soft = packed.soft_rows
-    return PackedBatch(
-        fake.from_tensor(packed.input_ids),
-        fake.from_tensor(packed.cu_seqlens),
-        fake.from_tensor(packed.position_ids),
-        packed.lengths,
-        {name: fake.from_tensor(values) for name, values in packed.side.items()},
-        soft and SoftRows(fake.from_tensor(soft.positions), fake.from_tensor(soft.freq)),
-    ), targets
+    return batch.packed.map(fake.from_tensor), targets
 
 
 def _update(model: PretrainingModel, config: Config, ledger: Ledger) -> None:
     """The optimizer on float32 parameters, as ZeRO's masters are. What DeepSpeed adds is in ``deepspeed_cost.py``."""
-    masters = nn.ParameterList(
-        nn.Parameter(torch.empty(parameter.shape, device="cpu")) for parameter in model.parameters()
-    )
-    for master in masters:
-        master.grad = torch.empty(master.shape, device="cpu")
-    optimizer = build_optimizer(masters, config.optimizer)
+    _fill(model, torch.float32)
+    for parameter in model.parameters():
+        parameter.grad = torch.empty(parameter.shape, device="cpu")
+    optimizer = build_optimizer(model, config.optimizer)
     for group in optimizer.param_groups:
         if not group.get("fused"):
             group["foreach"] = True  # as torch decides on a GPU

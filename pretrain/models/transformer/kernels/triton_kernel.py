@@ -12,16 +12,48 @@ from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.bias import AttentionBias
 
+TILES = {torch.float32: 32, torch.bfloat16: 64, torch.float16: 64}  # tokens on each side of a tile
+_DELTA_ROWS = 64
+
+
+def _padded(size: int) -> int:
+    """The power of two that holds a head of so many values, at least what a product on tensor cores takes."""
+    return max(16, 1 << (size - 1).bit_length())
+
+
+def launch_options(name: str, dtype: torch.dtype, has_scores: bool, tile: int) -> dict[str, int]:
+    """How a program is compiled: what it holds must fit registers and shared memory, which a test looks up.
+
+    Args:
+        name: of the program.
+        dtype: of its tokens.
+        has_scores: it reads scores of the layer below or of the forward pass.
+        tile: tokens on each side of its tile.
+    """
+    if not name.startswith("backward"):
+        return {"num_stages": 3, "num_warps": 4}
+    # with 3 stages a program takes so much shared memory that an H100 holds one at a time
+    is_full = dtype == torch.float32
+    if name == "backward_queries":
+        return {"num_stages": 2, "num_warps": 8 if is_full and has_scores else 4}
+    return {"num_stages": 2, "num_warps": 4, "STEP": max(16, tile // 2) if is_full or has_scores else tile}
+
+
+def _draws(drop: SeededDropout) -> tuple[int, int, float]:
+    """Seed, threshold of 16 bits, and what kept values are multiplied with."""
+    threshold = min(round(drop.rate * 2**16), 2**16 - 1)
+    return drop.seed, threshold, 1.0 / (1.0 - threshold / 2**16)
+
 
 class TritonKernel:
     """The ``Kernel`` in Triton. Dropout masks are counter-based draws, different from those of the torch kernel.
 
     Args:
-        tile: queries, and keys, that one program holds.
+        tile: queries, and keys, that one program holds; by default as many as their precision lets stay in registers.
         programs: what is launched; by default the module ``triton_programs``.
     """
 
-    def __init__(self, tile: int = 64, programs: Any = None):
+    def __init__(self, tile: int | None = None, programs: Any = None):
         if programs is None:
             from pretrain.models.transformer.kernels import triton_programs as programs
         self._tile, self._programs = tile, programs
@@ -46,9 +78,10 @@ class TritonKernel:
         before = q if previous is None else previous  # a pointer that is not read
         after = before if current is None else current
         self._programs.forward[grid](
-            q, k, v, before, after, output, lse, self._slopes(bias, q), *tables, *sizes, drop.seed, drop.rate,
+            q, k, v, before, after, output, lse, self._slopes(bias, q), *tables, *sizes, *_draws(drop),
             HAS_BEFORE=previous is not None, WRITE=current is not None, DROP=drop.rate > 0,
             **self._formula(bias), **self._constants(q),
+            **launch_options("forward", q.dtype, previous is not None, self._tile_of(q)),
         )  # fmt: skip
         return output, (output, lse)
 
@@ -70,7 +103,7 @@ class TritonKernel:
         """Compute the gradients of q, k, v, see ``Kernel.backward``."""
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         output, lse = kept
-        delta = (grad_output.float() * output.float()).sum(dim=-1)  # (N, H), equals rowsum(dP P), dropout included
+        delta = self._delta(grad_output, output)
         grads = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         grid, tables, sizes = self._launch(q, layout)
         pairs = q if scores is None else scores, q if grad_scores is None else grad_scores  # q: not read
@@ -79,23 +112,39 @@ class TritonKernel:
             "HAS_SCORES": scores is not None,
             "HAS_GRAD": grad_scores is not None,
             "DROP": drop.rate > 0,
-            "num_stages": 2,  # with 3, a program takes so much shared memory that an H100 holds one at a time
             **self._formula(bias),
             **self._constants(q),
         }
         # first the queries, which complete the gradient of the scores; the keys then read it
-        self._programs.backward_queries[grid](*read, grads[0], *tables, *sizes, drop.seed, drop.rate, **options)
-        self._programs.backward_keys[grid](*read, grads[1], grads[2], *tables, *sizes, drop.seed, drop.rate, **options)
-        if reverse:
-            tokens, numbers = (q, k), (*sizes[:-1], -sizes[-1])
-            self._programs.add_product[grid](*tokens, scores, *tables, *numbers, **self._constants(q))
+        numbers = *tables, *sizes, *_draws(drop)
+        for name, made, more in (
+            ("backward_queries", grads[:1], {}),
+            ("backward_keys", grads[1:], {"REVERSE": reverse}),
+        ):
+            tuned = launch_options(name, q.dtype, scores is not None, self._tile_of(q))
+            getattr(self._programs, name)[grid](*read, *made, *numbers, **options, **more, **tuned)
         return grads
+
+    def _delta(self, grad_output: Tensor, output: Tensor) -> Tensor:
+        """Sum both over the values of a head, float32 (N, H)."""
+        delta = torch.empty(output.shape[:2], dtype=torch.float32, device=output.device)
+        rows, size = delta.numel(), output.shape[-1]
+        self._programs.delta[(-(-rows // _DELTA_ROWS),)](
+            grad_output, output, delta, rows, size, SIZE=_padded(size), TILE=_DELTA_ROWS
+        )
+        return delta
 
     def _launch(self, q: Tensor, layout: Layout) -> tuple[tuple[int, int], tuple[Tensor, Tensor], tuple[Any, ...]]:
         """Grid, tables, and the numbers every program wants."""
-        tiles, spans = layout.tiles(self._tile)
+        tiles, spans = layout.tiles(self._tile_of(q))
         heads, size = q.shape[1:]
+        if layout.longest * heads * size >= 2**31:
+            raise ValueError(f"a sequence of {layout.longest} tokens x {heads * size} values is beyond 32-bit offsets")
         return (tiles.shape[1], heads), (tiles, spans), (tiles.shape[1], spans.shape[1], heads, size, size**-0.5)
+
+    def _tile_of(self, q: Tensor) -> int:
+        """In float32 tiles of 64 would not stay in registers."""
+        return self._tile or TILES[q.dtype]
 
     def _slopes(self, bias: AttentionBias, q: Tensor) -> Tensor:
         """Slopes per head, or a pointer that is not read."""
@@ -106,7 +155,7 @@ class TritonKernel:
 
     def _constants(self, q: Tensor) -> dict[str, Any]:
         return {
-            "SIZE": max(16, 1 << (q.shape[-1] - 1).bit_length()),
-            "TILE": self._tile,
+            "SIZE": _padded(q.shape[-1]),
+            "TILE": self._tile_of(q),
             "PRECISION": "ieee" if q.dtype == torch.float32 else "tf32",
         }

@@ -1,0 +1,113 @@
+"""The numbers of a layout, worked out on the host: in a loader, before a step needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_prep.corpus.ragged import offsets_of
+
+
+@dataclass(frozen=True)
+class LayoutPlan:
+    """What ``Layout.of`` is made from.
+
+    Attributes:
+        numbers: int64, all index arrays end to end; the one thing that goes to a device.
+        sizes: of each array: order, inverse order, sequence of each token, ends of sequences; of each group of
+            different lengths index, real cells and lengths; of each kind of tile its tiles and its spans.
+        sequences: index in the batch of each sequence in layout order.
+        runs: lengths of the sequences of each group.
+        tile_rows: kinds of tiles that are in it, see ``tile_tables``.
+    """
+
+    numbers: Tensor
+    sizes: tuple[int, ...]
+    sequences: tuple[int, ...]
+    runs: tuple[tuple[int, ...], ...]
+    tile_rows: tuple[int, ...] = ()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> LayoutPlan:
+        """Change the numbers, for example where they lie."""
+        return replace(self, numbers=change(self.numbers))
+
+
+def plan_layout(
+    lengths: Sequence[int], *, padding: float, pairs: int | None = None, tile_rows: tuple[int, ...] = ()
+) -> LayoutPlan:
+    """Group sequences by length.
+
+    Args:
+        lengths: tokens of each of the S sequences.
+        padding: a group takes in shorter sequences while its padded share stays below this.
+        pairs: limit of pairs of tokens in a group of more than one sequence; None for no limit.
+        tile_rows: kinds of tiles that will be asked for.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    by_length = np.argsort(sizes, kind="stable")
+    sorted_sizes = sizes[by_length]
+    starts, ends = offsets_of(sizes), offsets_of(sorted_sizes)
+    order = np.repeat(starts[by_length] - ends[:-1], sorted_sizes) + np.arange(ends[-1])
+    inverse_order = np.empty_like(order)
+    inverse_order[order] = np.arange(len(order))
+    arrays = [order, inverse_order, np.repeat(np.arange(len(sizes)), sorted_sizes), ends]
+    runs = _members(sorted_sizes.tolist(), padding, pairs)
+    for run in runs:
+        if run[0] != run[-1]:
+            arrays += _cells(run)
+    for rows in tile_rows:
+        arrays += tile_tables(runs, rows)
+    return LayoutPlan(
+        end_to_end(arrays),
+        tuple(len(array) for array in arrays),
+        tuple(by_length.tolist()),
+        tuple(tuple(run) for run in runs),
+        tile_rows,
+    )
+
+
+def tile_tables(runs: Sequence[Sequence[int]], rows: int) -> list[np.ndarray]:
+    """Return tables for kernels that work on tiles of at most ``rows`` tokens of one sequence, flat.
+
+    Returns:
+        int64 (2 * tiles,): sequence in layout order, first row; the longest sequences first, as they take longest.
+        int64 (4 * S,): first token, length, width of its group, and pairs of tokens before the sequence (scores of head
+        x begin at H times that + x width^2).
+    """
+    lengths = np.array([length for run in runs for length in run])
+    width = np.repeat([run[-1] for run in runs], [len(run) for run in runs])
+    spans = np.concatenate([offsets_of(lengths)[:-1], lengths, width, offsets_of(width**2)[:-1]])
+    count = -(-lengths // rows)
+    sequence = np.repeat(np.arange(len(lengths)), count)
+    first = (np.arange(len(sequence)) - np.repeat(offsets_of(count)[:-1], count)) * rows
+    return [np.concatenate([sequence[::-1], first[::-1]]), spans]
+
+
+def end_to_end(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Arrays of whole numbers as one int64 tensor."""
+    return torch.from_numpy(np.concatenate(arrays).astype(np.int64, copy=False))
+
+
+def _members(sorted_lengths: list[int], padding: float, pairs: int | None) -> list[list[int]]:
+    """Cut ascending lengths into runs whose padded area is at most (1 + padding) times the real one."""
+    runs: list[list[int]] = []
+    for length in sorted_lengths:
+        area = (len(runs[-1]) + 1) * length if runs else 0
+        fits = pairs is None or area * length <= pairs
+        if runs and fits and area <= (1 + padding) * (sum(runs[-1]) + length):
+            runs[-1].append(length)
+        else:
+            runs.append([length])
+    return runs
+
+
+def _cells(lengths: list[int]) -> list[np.ndarray]:
+    """Of a run of different lengths: index and real of its group, and the lengths."""
+    sizes, columns = np.asarray(lengths), np.arange(lengths[-1])
+    is_real = columns[None, :] < sizes[:, None]  # (B, T)
+    index = np.where(is_real, offsets_of(sizes)[:-1, None] + columns[None, :], 0)  # padded cells repeat a real token
+    return [index.reshape(-1), np.flatnonzero(is_real), sizes]
