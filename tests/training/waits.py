@@ -51,7 +51,7 @@ def count(job: dict, dist_context) -> dict[str, float]:
 
     trainer = build_trainer(build_components(check(job, "job")), dist_context, "never", [])
     found: Counter[str] = Counter()
-    kind, update, steps = type(get_accelerator()), trainer.update, 0
+    kind, update, steps = type(get_accelerator()), trainer.parts.update, 0
     usual = kind.synchronize
 
     def drain(self, *args, **kwargs):
@@ -70,7 +70,7 @@ def count(job: dict, dist_context) -> dict[str, float]:
         finally:
             kind.synchronize = usual
 
-    trainer.update = Watched(update, step)
+    trainer.parts.update = Watched(update, step)
     trainer.run()
     return {"steps": steps, **{name: number / steps for name, number in sorted(found.items())}}
 
