@@ -68,7 +68,7 @@ def test_a_forecast_runs_its_ladder_once_and_says_whether_the_larger_run_fell_in
     low, high = result["interval"]
     assert low < high
     assert result["inside"] == (low <= result["measured"] <= high)
-    checkpoint = next((tmp_path / "runs" / "rung-1" / "checkpoints").glob("*/model.safetensors"))
+    checkpoint = next((tmp_path / "runs" / "rung-1" / "checkpoints").glob("*/weights.safetensors"))
     before = checkpoint.stat().st_mtime_ns
     again = subprocess.run(command, check=True, **run)
     assert json.loads(again.stdout) == result
