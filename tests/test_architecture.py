@@ -149,7 +149,13 @@ def test_rooms_of_data_preparation_import_downwards():
 
 
 # they measure one architecture against a hand-written one, or its operator alone
-MEASURE_ONE_ARCHITECTURE = {"pretrain.benchmarking.minimal", "pretrain.benchmarking.operators"}
+MEASURE_ONE_ARCHITECTURE = {
+    "pretrain.benchmarking.minimal",
+    "pretrain.benchmarking.operators",
+    "pretrain.benchmarking.gpu.kernels",
+    "pretrain.benchmarking.gpu.models",
+    "pretrain.benchmarking.gpu.peers",
+}
 
 
 def of_one_architecture() -> set[str]:

@@ -85,6 +85,5 @@ def preparing(
     """Return what a loader calls: on a CPU ``make`` itself, as nothing has to be sent."""
     if device.type != "cuda":
         return make
-    from pretrain.models.transformer.kernels.triton_kernel import TILES
 
     return Prepared(make, device.type, tuple(sorted(set(TILES.values()))), pin=workers == 0)

@@ -11,6 +11,10 @@ from torch import Tensor
 
 from data_prep.corpus.ragged import offsets_of
 
+# Tokens on each side of a tile of the attention programs, by what they read. It stands here because the loader makes
+# their tables.
+TILES = {torch.float32: 32, torch.bfloat16: 64, torch.float16: 64}
+
 
 @dataclass(frozen=True)
 class LayoutPlan:

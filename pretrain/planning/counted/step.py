@@ -16,7 +16,7 @@ from pretrain.batches.collate import MicroBatch
 from pretrain.config import Config
 from pretrain.models import LanguageModel, ModelSettings, PackedBatch
 from pretrain.models.device_kind import pretend
-from pretrain.models.transformer.kernels.triton_kernel import TILES
+from pretrain.models.layout_plan import TILES
 from pretrain.objectives import Objective, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
 from pretrain.planning.counted.ledger import Ledger

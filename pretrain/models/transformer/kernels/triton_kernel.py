@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
+from pretrain.models.layout_plan import TILES
 from pretrain.models.transformer.bias import AttentionBias
 
-TILES = {torch.float32: 32, torch.bfloat16: 64, torch.float16: 64}  # tokens on each side of a tile
 _DELTA_ROWS = 64
 
 
