@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pretrain.batches.collate import MicroBatch
+from pretrain.models.layout_plan import TILES
 
 _ALIGNED = 16  # bytes: every dtype may begin there
 
