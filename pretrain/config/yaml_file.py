@@ -80,13 +80,16 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Merge ``above`` over ``below``, key by key; lists and values are replaced whole.
 
-    A ``masking`` of another strategy replaces the whole section: its keys mean nothing to the new strategy.
+    A ``masking`` of another strategy replaces the whole section: its keys mean nothing to the new strategy. Another
+    length of the run replaces the phases below it, whose lengths add up to theirs: the run is one phase then.
     """
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
         if isinstance(old, dict) and isinstance(value, dict) and not _other_strategy(old, value):
             result[key] = merge(old, value)
+            if key == "train" and "steps" in value and "phases" not in value and old.get("phases"):
+                result[key]["phases"] = []
         else:
             result[key] = value
     return result

@@ -11,6 +11,7 @@ from pretrain.objectives.structure import structure_note
 # what hosts of public data say of them, by a part of the address
 _TERMS = {
     "/RNAcentral/": "CC0 1.0",
+    "/Rfam/": "CC0 1.0",
     "ensembl.org": "no restrictions (Ensembl)",
     "/Gencode_": "no restrictions (GENCODE)",
     "hgdownload.soe.ucsc.edu": "no restrictions (UCSC genome sequence)",

@@ -141,7 +141,7 @@ def test_a_cluster_that_one_corpus_holds_out_is_left_out_of_the_others(tmp_path)
 
 
 def test_a_run_of_one_corpus_compares_nothing(tmp_path, fasta, monkeypatch):
-    monkeypatch.setattr(counted_once, "_write", lambda *_: pytest.fail("compared"))
+    monkeypatch.setattr(counted_once, "write_atomic", lambda *_: pytest.fail("compared"))
     found = held_out_of([open_corpus(build(tmp_path, "one", fasta))])
     assert (found.rows, found.notes, found.counts) == ((None,), (), [])
 
@@ -151,8 +151,10 @@ def test_rows_are_looked_for_once_and_again_when_another_corpus_joins(tmp_path, 
     other = open_corpus(build(tmp_path, "other", fasta, "--validation", "0.05"))
     before = left_out(one, other)
     written = []
-    write_file = counted_once._write
-    monkeypatch.setattr(counted_once, "_write", lambda path, bits: (written.append(path), write_file(path, bits)))
+    write_file = counted_once.write_atomic
+    monkeypatch.setattr(
+        counted_once, "write_atomic", lambda path, write: (written.append(path), write_file(path, write))
+    )
     assert left_out(other, one) == before[::-1]
     assert not written
     third = write(tmp_path / "third", ["ACGU"], [])

@@ -79,7 +79,7 @@ def test_columns_splits_and_energy_statistics_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("long", "lengths", "labelled"), [("unlabelled", [30, 8], 1), ("keep-5p", [10, 8], 2), ("keep-3p", [10, 8], 2)]
+    ("long", "lengths", "labeled"), [("unlabelled", [30, 8], 1), ("keep-5p", [10, 8], 2), ("keep-3p", [10, 8], 2)]
 )
 def test_long_rows_follow_the_policy(tmp_path, long, lengths, labeled):
     corpus = write_corpus(tmp_path / "in", [b"GGGGGAAAAACCCCCUUUUUGGGGGAAACC", b"GGAAAACC"])

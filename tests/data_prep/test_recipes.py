@@ -92,7 +92,7 @@ def test_recipe_config_and_documents_name_one_folder(recipe, root):
         name for text in texts for name in re.findall(r"(?:corpus\.path=|--corpus )(corpora/\w+)", text.read_text())
     }
     # demo, mine and other are of the reader; the rest are corpora of recipes
-    assert named - built <= {"corpora/demo", "corpora/mine", "corpora/other", "corpora/rnas"}
+    assert named - built <= {"corpora/demo", "corpora/mine", "corpora/other", "corpora/rnas", "corpora/lines"}
 
 
 def test_everything_the_config_of_rnaernie_reads_is_made_by_its_recipe(root):

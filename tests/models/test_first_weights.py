@@ -14,6 +14,7 @@ from tests.models import test_dnabert2_golden as dnabert2
 from tests.models import test_helm_golden as helm
 from tests.models import test_nt_golden as nt
 from tests.models import test_rinalmo_golden as rinalmo
+from tests.models.golden_transformer import small
 
 MANY = 30  # models that are drawn
 ATTENTION = ("query", "key", "value", "output")
@@ -87,7 +88,7 @@ def test_the_nucleotide_transformer_begins_as_haiku_does(meta):
         "mlm_head.decoder.weight": "nt/~/roberta_lm_head/~/lm_final_fc/w",
         "mlm_head.bias": "nt/~/roberta_lm_head/~/lm_final_fc/b",
     }
-    check(nt.V1, named(meta["nt"]["v1"]["init_haiku"], pairs, True))
+    check(small(nt.FAMILY["v1"]), named(meta["nt"]["v1"]["init_haiku"], pairs, True))
 
 
 def test_helm_begins_as_gpt2_does_but_for_its_head(meta):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from data_prep.__main__ import main as prepare
 from tests.docs.reader import ROOT, Reader, blocks
 
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
@@ -13,6 +14,7 @@ def test_commands_that_need_no_cluster_do_what_the_page_says(tmp_path):
     for name in ("launch", "configs"):
         (tmp_path / name).symlink_to(ROOT / name)
     reader = Reader(tmp_path)
+    assert prepare(["sample", "--out", str(tmp_path / "corpora/demo"), "--sequences", "200"]) == 0
     reader.follow("cluster.md")
     (said,) = reader.outputs.values()
     assert "ranks               512" in said
@@ -24,7 +26,7 @@ def test_commands_that_need_a_cluster_name_the_test_that_tries_their_words(block
     paragraph = PAGE[: PAGE.index(block)].split("\n\n")[-2]
     (test,) = re.findall(r"`(tests/[\w/]+\.py)`", paragraph)
     tried = (ROOT / test).read_text(encoding="utf-8") + (ROOT / "launch" / "slurm.sh").read_text(encoding="utf-8")
-    words = set(re.findall(r"(?<=\s)--[\w-]+", block)) - {"--config"}
+    words = set(re.findall(r"(?<=\s)--[\w-]+", block)) - {"--config"} | set(re.findall(r"^\w+", block, flags=re.M))
     assert words
     assert [word for word in words if word not in tried] == []
 

@@ -82,7 +82,13 @@ def made_up_builder(
     sections = config.objectives.active()
     objectives: dict[str, Objective] = {name: OBJECTIVES[name](section, context) for name, section in sections.items()}
     builder = MicroBatchBuilder(
-        [MadeUpSource(tokenizer, lengths, "soft_label" in objectives)],
+        [
+            MadeUpSource(
+                tokenizer,
+                lengths,
+                any(objective.needs.kind == "allele_frequencies" for objective in objectives.values()),
+            )
+        ],
         SampleStream([len(lengths)], [1.0], config.run.seed),
         tokenizer,
         build_strategy(config.masking, tokenizer),
