@@ -62,7 +62,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(complaint, word, expect
         ("optimizer.betas=[0.9]", "'optimizer.betas.1' is missing"),
         (
             "optimizer.name=lion",
-            "optimizer.name: input should be 'adamw', 'adamw_fairseq', 'adam' or 'sgd', got 'lion'",
+            "optimizer.name: input should be 'adamw', 'adamw_fairseq', 'adam', 'sgd' or 'muon', got 'lion'",
         ),
         ("engine.zero_stage=4", "engine.zero_stage: input should be 0, 1, 2 or 3, got 4"),
         ("run.dir=7", "run.dir: input should be a valid string, got 7"),

@@ -13,7 +13,7 @@ OWN = ("pretrain/objectives/", "pretrain/config/")  # files, registry, settings 
 # Words that mean something else there: columns of a corpus, heads that published weights come with, what kind of folder
 # an export is.
 OTHER_MEANINGS = {
-    "structure": ("pretrain/data/", "pretrain/families/", "pretrain/importing/", "pretrain/evaluation/dotbracket.py"),
+    "structure": ("pretrain/data/", "pretrain/families/", "pretrain/importing/", "pretrain/evaluation/"),
     "rna_type": ("pretrain/data/", "pretrain/families/"),
     "mfe": ("pretrain/families/", "pretrain/importing/"),
     "mlm": (
