@@ -125,7 +125,7 @@ def _is_of_another_strategy(key: str, tree: Mapping[str, Any]) -> bool:
 
 def notes(config: Config) -> list[str]:
     """List settings that are allowed but rarely meant."""
-    found = []
+    found = _phases_left_out(config)
     for phase in phases_of(config):
         if phase.first_step != phase.schedule_from:
             continue  # its schedule is that of the phase before
@@ -142,3 +142,20 @@ def notes(config: Config) -> list[str]:
                 f"schedule.total_steps={phase.schedule_steps}{of} ends before {end}: the rest runs at schedule.min_lr"
             )
     return found
+
+
+def _phases_left_out(config: Config) -> list[str]:
+    """Say that the recipe's phases do not hold here, where another length of the run replaced them (``merge``)."""
+    from pretrain.families import FAMILIES
+
+    family = FAMILIES.get(config.model.family or "")
+    if family is None or config.train.phases:
+        return []
+    train = read_yaml(find_config(f"{family.recipe}.yaml")).get("train", {})
+    lengths = [phase["steps"] for phase in train.get("phases") or []]
+    if not lengths:
+        return []
+    return [
+        f"{family.recipe}.yaml trains in {len(lengths)} phases ({', '.join(f'{steps:,}' for steps in lengths)} steps), "
+        f"this run of {config.train.steps:,} steps in one; write train.phases of its own lengths to have them"
+    ]

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Field, create_model
 
-from pretrain.config.sections import Config, Count, Fraction, Model, NonNegative, Objectives, Section
+from pretrain.config.section import Count, Fraction, NonNegative, Section
+from pretrain.config.sections import Config, Model, Objectives
 from pretrain.errors import PolymeraseError, unknown_name
 from pretrain.masking.settings import MaskingSettings
 from pretrain.models.architecture import ARCHITECTURES

@@ -12,7 +12,9 @@ from itertools import accumulate
 from typing import Any
 
 from pretrain.config.checked import check_sections
-from pretrain.config.sections import Config, Phase, Section
+from pretrain.config.phase import Phase
+from pretrain.config.section import Section
+from pretrain.config.sections import Config
 from pretrain.config.yaml_file import merge
 from pretrain.errors import PolymeraseError
 from pretrain.masking.settings import strategy_names

@@ -6,24 +6,13 @@ module tree: ``masking:`` is read by ``pretrain/masking``, ``objectives:`` by ``
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from pretrain.config.phase import Phase
+from pretrain.config.section import Count, Fraction, NonNegative, Positive, PositiveFloat, Section
 from pretrain.masking.settings import MaskingSettings
-
-
-class Section(BaseModel):
-    """Strict: an unknown key is an error, and a string is not silently taken for a number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True, allow_inf_nan=False)
-
-
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
 
 
 class Run(Section):
@@ -243,39 +232,6 @@ class Engine(Section):
     interface: str | None = None  # network interface, such as ib0; GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME win over it
     port: Positive | None = None  # of the rendezvous under srun; default: MASTER_PORT, or one that follows from the job
     deepspeed: str | None = None  # JSON file merged into the DeepSpeed configuration, for what has no key here
-
-
-class Phase(Section):
-    """A part of a run, as what differs in it: its keys are laid over the run's own sections.
-
-    It goes on with the weights and the optimiser's state that the phase before leaves, and further along the stream of
-    samples. Held-out samples are read and masked as the run's own keys say, so that evaluations stay comparable.
-    """
-
-    steps: Positive  # its length
-    fresh_optimizer: bool = False  # begin without the moments and the count of updates that the phase before leaves
-    corpus: dict[str, Any] | None = None  # how it is read; the corpora themselves are those of the run
-    masking: dict[str, Any] | None = None  # rates, shares, weights of parts; the strategies are those of the run
-    batch: dict[str, Any] | None = None
-    optimizer: dict[str, Any] | None = None
-    # A new schedule, counted from the phase's first step, by default to the next one or the end of the run. Without it
-    # the schedule of the phase before goes on.
-    schedule: dict[str, Any] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_key_of_the_whole_run(cls, given: Any) -> Any:
-        sections = ("quirks", "run", "model", "objectives", "engine", "train", "tracking")
-        for key in given if isinstance(given, dict) else ():
-            if key in sections:
-                raise ValueError(
-                    f"a phase may set corpus, masking, batch, optimizer and schedule; {key} is of the whole run"
-                )
-        return given
-
-    def overrides(self) -> dict[str, dict[str, Any]]:
-        """Section -> the keys that it sets."""
-        return {name: dict(value) for name, value in self if isinstance(value, dict)}
 
 
 class Bench(Section):

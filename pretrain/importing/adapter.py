@@ -6,7 +6,6 @@ base's tensor of that name. A classifier that only the adapter has is left out: 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.importing.checkpoint_file import read_checkpoint_file
+from pretrain.importing.settings_file import read_settings
 
 if TYPE_CHECKING:
     from pretrain.importing.source import ImportedFile
@@ -82,14 +82,7 @@ def merged(base: ImportedFile, folder: Path) -> ImportedFile:
 
 
 def _read_config(folder: Path) -> Mapping[str, Any]:
-    path = folder / ADAPTER_CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as why:
-        raise PolymeraseError(f"{path}: not readable as JSON ({why})") from None
-    if not isinstance(config, dict):
-        raise PolymeraseError(f"{path}: expected the settings of an adapter, got {type(config).__name__}")
-    return config
+    return read_settings(folder / ADAPTER_CONFIG, "an adapter")
 
 
 def _check(config: Mapping[str, Any], path: Path) -> None:

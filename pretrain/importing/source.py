@@ -13,6 +13,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.importing.adapter import base_of, is_adapter, merged
 from pretrain.importing.checkpoint_file import Checkpoint, read_checkpoint_file
+from pretrain.importing.settings_file import read_settings
 from pretrain.importing.training_facts import Fact
 
 CONFIG = "config.json"
@@ -103,12 +104,4 @@ def _read_sharded(index: Path) -> Checkpoint:
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as why:
-        raise PolymeraseError(f"{path}: not readable as JSON ({why})") from None
-    if not isinstance(config, dict):
-        raise PolymeraseError(f"{path}: holds {type(config).__name__}, not the settings of a model")
-    return config
+    return read_settings(path, "a model") if path.is_file() else {}

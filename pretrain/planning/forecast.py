@@ -102,17 +102,26 @@ def _run(plan: Plan, name: str, extra: list[str], steps: int) -> list[Rung]:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise PolymeraseError(f"{name} ({folder}) ended with status {done.returncode}: {last.removeprefix('error: ')}")
+    names = _losses(plan, extra, steps)
     points: dict[int, Rung] = {}  # by step: a finished run that is asked again writes its last evaluation again
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         row = json.loads(line)
-        loss = next((row[key] for key in _LOSSES if key in row), None)
+        loss = next((row[key] for key in names if key in row), None)
         if loss is not None and row["step"] > plan.skip * steps:
             points[row["step"]] = Rung(parameters, tokens * row["step"] / steps, float(loss))
     if not points:
         raise PolymeraseError(
-            f"{folder}: no held-out loss at hidden positions, or of next tokens, after {plan.skip:.0%}"
+            f"{folder}: no held-out loss of hidden or next tokens after {plan.skip:.0%} of the run: expected an "
+            "objective over tokens and a corpus with a validation split; add one, or lower --skip"
         )
     return list(points.values())
 
 
-_LOSSES = ("validation/mlm/hidden/loss", "validation/soft_label/hidden/loss", "validation/causal_lm/loss")
+def _losses(plan: Plan, extra: list[str], steps: int) -> list[str]:
+    """Return the names that a held-out loss over tokens may have in metrics.jsonl, at hidden positions first."""
+    from pretrain.objectives import OBJECTIVES
+    from pretrain.objectives.base import TOKEN_SCOPES
+
+    active = load_config(plan.config, _settings(plan, extra, steps)).objectives.active()
+    names = [name for name in active if OBJECTIVES[name].scope in TOKEN_SCOPES]
+    return [f"validation/{name}/{part}loss" for name in names for part in ("hidden/", "")]

@@ -95,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             if name in hub.repositories:
                 self._answer({"error": "exists", "url": f"{hub.endpoint}/{name}"}, 409)
                 return
-            hub.repositories[name], hub.private[name] = {}, asked.get("private") or asked.get("visibility") == "private"
+            hub.repositories[name] = {}
+            hub.private[name] = bool(asked.get("private") or asked.get("visibility") == "private")
             self._answer({"url": f"{hub.endpoint}/{name}", "name": name})
         elif path.startswith("/api/validate-yaml"):
             self._answer({"errors": [], "warnings": []})
