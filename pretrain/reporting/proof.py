@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.baselines.words import label
-from pretrain.errors import PolymeraseError
 
 SPLITS = {"random": "sequences held out at random", "families": "sequences of families it has not seen"}
 HEADER = ("held-out", "the model", "must beat", "difference")
@@ -84,10 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; exit status 0, or 2 where there is nothing to print."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if len(words) != 1:
-        raise PolymeraseError("expected one run folder: python -m pretrain.reporting.proof RUN")
+        print("error: expected one run folder: python -m pretrain.reporting.proof RUN", file=sys.stderr)
+        return 2
     rows = list(rows_of(Path(words[0])))
     if not rows:
-        raise PolymeraseError(f"{words[0]}: no random.json, families.json, nrc.json or utr.json; run launch/proof.sh")
+        files = "random.json, families.json, nrc.json or utr.json"
+        print(f"error: {words[0]}: expected {files} in it, got none; run launch/proof.sh", file=sys.stderr)
+        return 2
     for row in (HEADER, ("---",) * len(HEADER), *rows):
         print("| " + " | ".join(row) + " |")
     return 0

@@ -1,4 +1,4 @@
-"""Muon for the hidden matrices of a model, AdamW for everything else: one optimiser to whoever steps it.
+"""Muon for the hidden matrices of a model, AdamW for everything else: one optimizer to whoever steps it.
 
 A hidden matrix's update is the nearest orthogonal matrix to its momentum (``torch.optim.Muon``), scaled so that its
 values are as large as AdamW's would be: both take the same learning rate and decay.
@@ -34,7 +34,7 @@ def _hidden(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 class MuonAdamW(torch.optim.AdamW):
-    """Steps two optimisers that share one state.
+    """Steps two optimizers that share one state.
 
     Args:
         groups: of parameters; those with ``is_hidden`` hold matrices only.
