@@ -12,7 +12,7 @@ from pretrain.config.section import Positive, Section
 class Phase(Section):
     """A part of a run, as what differs in it: its keys are laid over the run's own sections.
 
-    It goes on with the weights and the optimiser's state that the phase before leaves, and further along the stream of
+    It goes on with the weights and the optimizer's state that the phase before leaves, and further along the stream of
     samples. Held-out samples are read and masked as the run's own keys say, so that evaluations stay comparable.
     """
 

@@ -119,7 +119,7 @@ def fresh_state(name: str, parameter: Tensor, step: int = 0, keys: tuple[str, ..
     """Return the state of a parameter after ``step`` updates, with zeros in place of its history.
 
     Args:
-        name: of the optimiser.
+        name: of the optimizer.
         parameter: what it updates.
         step: updates that it has seen.
         keys: what it keeps for this parameter, where that differs from others.
