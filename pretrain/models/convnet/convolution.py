@@ -30,8 +30,8 @@ class DilatedConv(nn.Conv1d):
     def forward(self, x: Tensor, layout: Layout, act: Activation = lambda y: y) -> Tensor:  # type: ignore[override]
         """Convolve x (N, C) in layout order -> (N, C), then apply ``act``.
 
-        With 16 bits one product, about twice as fast on a CPU (docs/benchmarks.md; no GPU was measured); with 32 torch's
-        own convolution, whose order of sums the published models were compared in.
+        With 16 bits one product, about twice as fast on a CPU (docs/benchmarks.md; no GPU was measured); with 32
+        torch's own convolution, whose order of sums the published models were compared in.
         """
         return act(self.gathered(x, layout)) if x.element_size() < 4 else self.blocks(x, layout, act)
 
