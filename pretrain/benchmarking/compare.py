@@ -11,7 +11,7 @@ import numpy as np
 from pretrain.benchmarking.contestants import BenchmarkPlan
 from pretrain.benchmarking.process import PHASES, ContestantHandle, StepTiming, contestant_process
 from pretrain.config import Config
-from pretrain.families.choice import choose
+from pretrain.config.model_choice import choose
 from pretrain.planning.costs import flops_per_token
 
 UTILIZATION = (

@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(args: argparse.Namespace) -> None:
     from pretrain.config import load_config
+    from pretrain.config.model_choice import family_of
     from pretrain.exporting import CardFacts, export_model
     from pretrain.exporting.new_folder import refuse_existing
     from pretrain.exporting.notes import source_rows
-    from pretrain.families.choice import family_of
     from pretrain.objectives import OBJECTIVES
     from pretrain.reporting.recipe_diff import differences, plain
     from pretrain.runs.checkpoint import WEIGHTS, best_step, find_checkpoint, read_state, read_tensors

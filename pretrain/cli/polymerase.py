@@ -26,6 +26,7 @@ COMMANDS = {  # word -> (module with ``main``, what it does)
     "find-lr": ("pretrain.cli.find_lr", "learning-rate range test"),
     "forecast": ("pretrain.cli.forecast", "what a larger run will reach, from small ones, and whether it did"),
     "reproduce": ("pretrain.cli.reproduce", "a published model, step by step"),
+    "families": ("pretrain.cli.families", "list the published models, or measure them against their references"),
     "benchmark": ("pretrain.cli.benchmark", "speed of a training step, or of the data path"),
     "doctor": ("pretrain.cli.doctor", "what of the installation works"),
     "data": ("data_prep.stages.command", "build corpora: polymerase data STAGE"),

@@ -77,7 +77,7 @@ def _model(config: Config) -> Iterator[str]:
     """What the settings of the model say of themselves. Those of init_from are not known yet."""
     if config.model.init_from is not None:
         return
-    from pretrain.families.choice import choose
+    from pretrain.config.model_choice import choose
 
     try:
         choose(config.model)

@@ -18,7 +18,7 @@ from pretrain.distributed.context import DistributedContext
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import checkpoint_of
 from pretrain.families import Family
-from pretrain.families.choice import CUSTOM
+from pretrain.families.custom import CUSTOM
 from pretrain.importing import load_pretrained_state
 from pretrain.models import ModelSettings, PackedBatch, architecture_of, has_output_head
 from pretrain.objectives import OBJECTIVES, LossSums, default_objective

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pretrain.config import load_config
+from pretrain.config.model_choice import family_of
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
-from pretrain.families.choice import family_of
 from pretrain.importing.adapter import is_adapter
 from pretrain.models import LanguageModel, ModelSettings
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors

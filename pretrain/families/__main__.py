@@ -1,43 +1,8 @@
-"""``python -m pretrain.families``: list the published models, or measure them against their references."""
+"""``python -m pretrain.families``: the command ``polymerase families``."""
 
 import sys
-from pathlib import Path
 
-from pretrain.cli.command import Parser, command
-
-EXAMPLE = "example: python -m pretrain.families --check"
-
-
-@command
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status: 0 all well, 1 a figure out of bounds, 2 bad use."""
-    parser = Parser("python -m pretrain.families", "List the published models, or measure them.", EXAMPLE)
-    parser.add_argument(
-        "--check", action="store_true", help="compare parameter counts and logits with the references, print a table"
-    )
-    parser.add_argument("--golden", metavar="DIR", help="where the references are (default: tests/golden here)")
-    options = parser.parse_args(arguments)
-    if options.golden is not None and not options.check:
-        parser.error("--golden has no effect without --check")
-    return _check(Path(options.golden or "tests/golden")) if options.check else _list()
-
-
-def _list() -> int:
-    from pretrain.families import FAMILIES
-
-    print("\n".join(FAMILIES))
-    return 0
-
-
-def _check(golden: Path) -> int:
-    from pretrain.families.check import table
-
-    text, good = table(golden)
-    print(text)
-    if not good:
-        print("error: a family is out of bounds (difference above what is allowed, or another number of parameters)")
-    return 0 if good else 1
-
+from pretrain.cli.families import main
 
 if __name__ == "__main__":
     sys.exit(main())

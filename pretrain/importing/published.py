@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES, Family, KeyLayout
-from pretrain.families.choice import custom_family, options_in_folder, with_tokenizer
+from pretrain.families.custom import custom_family, options_in_folder, with_tokenizer
 from pretrain.families.keys import numbers_behind
 from pretrain.families.own_code import MODEL_TYPES, family_of_config, settings_of_config
 from pretrain.importing.match import KeyMatch, check, match

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
-from pretrain.families.choice import options_in_folder
+from pretrain.families.custom import options_in_folder
 from pretrain.families.family import VOCABULARY_FILES
 from pretrain.importing.damage import brief
 from pretrain.models import ModelSettings, architecture_of

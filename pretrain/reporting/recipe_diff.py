@@ -6,8 +6,8 @@ import json
 from typing import Any, NamedTuple
 
 from pretrain.config import Config, load_config
+from pretrain.config.model_choice import choose
 from pretrain.families import find_family
-from pretrain.families.choice import choose
 from pretrain.training.initial_weights import with_settings
 
 # where, not what

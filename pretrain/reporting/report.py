@@ -9,7 +9,7 @@ from data_prep.corpus.files import write_atomic
 from pretrain.baselines.figures import verdict
 from pretrain.baselines.words import PARTS, clause, conclusion, label
 from pretrain.config import phases_of
-from pretrain.families.choice import choose
+from pretrain.config.model_choice import choose
 from pretrain.families.published import parameter_count
 from pretrain.objectives import OBJECTIVES
 from pretrain.reporting.page import Page

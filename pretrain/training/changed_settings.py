@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.config import Config, load_config
+from pretrain.config.model_choice import family_of
 from pretrain.errors import PolymeraseError
-from pretrain.families.choice import family_of
 from pretrain.runs.checkpoint import read_state
 from pretrain.training.compatibility import settings_of_checkpoint
 from pretrain.training.initial_weights import with_settings

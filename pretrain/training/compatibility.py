@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pretrain.config import Config
+from pretrain.config.model_choice import stated
 from pretrain.errors import PolymeraseError
 from pretrain.families import find_family
-from pretrain.families.choice import stated
 from pretrain.models import ModelSettings
 from pretrain.models.record import from_record, to_record
 from pretrain.tokenizers import Measured, Tokenizer

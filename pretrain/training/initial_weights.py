@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from pretrain.config import Config
+from pretrain.config.model_choice import choose, family_of, stated
 from pretrain.config.sections import Model
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
-from pretrain.families.choice import OF_THE_VOCABULARY, choose, family_of, ids_of, stated
+from pretrain.families.custom import VOCABULARY_SETTINGS, ids_of
 from pretrain.models import ModelSettings, architecture_of
 from pretrain.models.record import to_record, with_fields
 from pretrain.objectives.model import PretrainingModel
@@ -43,7 +44,7 @@ def _over(model: Model, family: Family, settings: ModelSettings) -> ModelSetting
     """The settings of imported weights with the run's dropout and the run's vocabulary; all else must be as it is."""
     wanted, there = stated(model), to_record(settings)
     for name, value in wanted.items():
-        free = name.endswith("_prob") or name in OF_THE_VOCABULARY
+        free = name.endswith("_prob") or name in VOCABULARY_SETTINGS
         if not free and _plain(value) != _plain(there[name]):
             raise PolymeraseError(f"model.{name}={value}, but {model.init_from} has {there[name]}; leave the key out")
     ids = ids_of(family.build_tokenizer(), type(settings))

@@ -5,9 +5,9 @@ from dataclasses import fields
 import pytest
 
 from pretrain.config import check, known_keys
+from pretrain.config.model_choice import choose
 from pretrain.errors import PolymeraseError
 from pretrain.families import FAMILIES
-from pretrain.families.choice import choose
 from pretrain.models.architecture import ARCHITECTURES
 from tests.training.corpora import tree
 

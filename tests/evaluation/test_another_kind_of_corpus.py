@@ -4,11 +4,11 @@ import pytest
 
 from data_prep.corpus import open_corpus
 from pretrain.config import load_config
+from pretrain.config.model_choice import family_of
 from pretrain.data.effects import check_effects
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.held_out import for_corpus
 from pretrain.families import FAMILIES
-from pretrain.families.choice import family_of
 
 
 @pytest.mark.usefixtures("files_of_recipes")

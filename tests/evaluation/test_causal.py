@@ -14,7 +14,7 @@ from pretrain.evaluation.masked_queries import encode_rows
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import pack
 from pretrain.evaluation.variant_effects import Substitution
-from pretrain.families.choice import custom_family
+from pretrain.families.custom import custom_family
 from pretrain.models import LanguageModel
 from pretrain.models.hyena.settings import HyenaSettings
 from pretrain.models.transformer.settings import TransformerSettings

@@ -15,7 +15,7 @@ from pretrain.exporting import CardFacts, export_model
 from pretrain.exporting.form import Kind
 from pretrain.exporting.verify import Probe, Verification, our_output
 from pretrain.families import FAMILIES, Family
-from pretrain.families.choice import with_tokenizer
+from pretrain.families.custom import with_tokenizer
 from pretrain.families.published import published_model
 from pretrain.models import architecture_of
 from tests.families.tiny import tiny

@@ -17,7 +17,7 @@ from pretrain.exporting import CardFacts, export_model
 from pretrain.exporting.form import class_of
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
-from pretrain.families.choice import custom_family
+from pretrain.families.custom import custom_family
 from pretrain.families.evo1 import EVO1_KEYS
 from pretrain.families.gpn import GPN_BYTENET_KEYS, GPN_KEYS, GPN_LEGACY_KEYS
 from pretrain.families.hyenadna import HYENADNA_HUB_KEYS

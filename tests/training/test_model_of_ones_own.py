@@ -6,10 +6,10 @@ import pytest
 import torch
 import yaml
 
+from pretrain.config.model_choice import family_of
 from pretrain.evaluation.held_out import score
 from pretrain.evaluation.model import load_model
 from pretrain.exporting import CardFacts, export_model
-from pretrain.families.choice import family_of
 from pretrain.importing import load_pretrained_state
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_tensors
 from tests.training.corpora import tree

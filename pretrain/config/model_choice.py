@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, replace
-from inspect import signature
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pretrain.config.sections import Model
 from pretrain.errors import PolymeraseError
 from pretrain.families import find_family
+from pretrain.families.custom import VOCABULARY_SETTINGS, custom_family, ids_of, options_in_folder, with_tokenizer
 from pretrain.families.family import Family
-from pretrain.families.keys import KeyLayout
-from pretrain.families.own_code import OWN_FORMS
 from pretrain.models.architecture import Architecture, architecture_of, find_architecture
 from pretrain.models.model_settings import ModelSettings
 from pretrain.models.record import field_types, with_fields
-from pretrain.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
-
-if TYPE_CHECKING:
-    from pretrain.config.sections import Model
-
-CUSTOM = "custom"  # name of a model that starts from no published one
-OF_THE_VOCABULARY = ("vocab_size", "pad_token_id", "mask_token_id", "base_token_ids")
+from pretrain.tokenizers import build_tokenizer
 
 
 def choose(model: Model) -> tuple[Family, ModelSettings]:
@@ -36,7 +29,7 @@ def choose(model: Model) -> tuple[Family, ModelSettings]:
         return _without_family(model, values)
     family = family_of(model)
     kind = field_types(type(family.settings))
-    ids = _wide_enough({name: getattr(family.settings, name) for name in OF_THE_VOCABULARY if name in kind}, values)
+    ids = _wide_enough({name: getattr(family.settings, name) for name in VOCABULARY_SETTINGS if name in kind}, values)
     settings = with_fields(architecture_of(family.settings), {**values, **ids}, family.settings)
     _check(model, settings, family.settings, values)
     return family, settings
@@ -58,54 +51,11 @@ def family_of(model: Model, settings: ModelSettings | None = None) -> Family:
     return with_tokenizer(family, tokenizer, options)
 
 
-def with_tokenizer(family: Family, tokenizer: str, options: Mapping[str, Any]) -> Family:
-    """Return the family with the vocabulary of another tokenizer; itself if that is its own."""
-    if tokenizer == family.tokenizer and not options:
-        return family
-    ids = ids_of(build_tokenizer(tokenizer, **options), type(family.settings))
-    settings = with_fields(architecture_of(family.settings), ids, family.settings)
-    return replace(family, settings=settings, tokenizer=tokenizer, tokenizer_options=options)
-
-
-def options_in_folder(tokenizer: str, folder: Path) -> dict[str, Any]:
-    """Return the options of a tokenizer that is read from a file, in an exported folder."""
-    if tokenizer not in TOKENIZERS or "file" not in signature(TOKENIZERS[tokenizer]).parameters:
-        return {}
-    return {"file": str(folder / "tokenizer.json")}
-
-
-def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Mapping[str, Any]) -> Family:
-    """Build a family for a model of the run's own, of any architecture."""
-    form = OWN_FORMS[architecture_of(settings).name]
-    return Family(
-        name=CUSTOM,
-        settings=settings,
-        tokenizer=tokenizer,
-        tokenizer_options=tokenizer_options,
-        max_tokens=settings.max_position_embeddings,
-        parameters=0,
-        upstream=KeyLayout(()),
-        hugging_face=form,
-    )
-
-
 def stated(model: Model) -> dict[str, Any]:
     """Return the settings that the section gives, as plain data."""
     given = model.model_dump()
     kind = find_architecture(str(model.architecture)).settings
     return {name: given[name] for name in field_types(kind) if given.get(name) is not None}
-
-
-def ids_of(tokenizer: Tokenizer, kind: type) -> dict[str, Any]:
-    """Return the settings that belong to a vocabulary, as far as this class of settings has them."""
-    bases = tuple(int(number) for number in tokenizer.nucleotide_ids)
-    ids: dict[str, Any] = {
-        "vocab_size": len(tokenizer.vocab),
-        "pad_token_id": tokenizer.pad_id,
-        "mask_token_id": tokenizer.mask_id,
-        "base_token_ids": bases if len(bases) == 4 else None,  # k-mers have no token for each base
-    }
-    return {name: value for name, value in ids.items() if name in field_types(kind)}
 
 
 def _wide_enough(ids: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +97,7 @@ def _first_missing(architecture: Architecture, wanted: Mapping[str, Any]) -> str
 
 def _check(model: Model, settings: ModelSettings, below: ModelSettings | None, values: Mapping[str, Any]) -> None:
     """Ids as the tokenizer has them, and no key without effect."""
-    for name in OF_THE_VOCABULARY:
+    for name in VOCABULARY_SETTINGS:
         own = getattr(settings, name, None)
         if name in values and _plain(values[name]) != _plain(own):
             raise PolymeraseError(f"model.{name}={values[name]}, but that of its tokenizer is {own}; leave the key out")
