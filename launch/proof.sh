@@ -40,7 +40,8 @@ fi
 python launch/evaluate.py "$run" --corpus "$corpora/proof-random" --json > "$run/random.json"
 python launch/evaluate.py "$run" --corpus "$corpora/proof-families" --json > "$run/families.json"
 if [ -d "$data/ncrna" ]; then
-  python launch/bench.py "$run" --suite rna --tasks nrc --data "$data" --tune --epochs 5 --lr 1e-3 --seeds 1 --out "$run/nrc.json"
+  python launch/bench.py "$run" --suite rna --tasks nrc --data "$data" --tune --precision bf16 \
+    --epochs 5 --lr 1e-3 --seeds 1 --out "$run/nrc.json"
 fi
 if [ -d "$data/mrl" ]; then
   python launch/bench.py "$run" --suite utr --data "$data" --seeds 1 --out "$run/utr.json"

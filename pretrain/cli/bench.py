@@ -35,7 +35,8 @@ project's (configs/bench/) or your own.
 exit status: 0 measured, 2 wrong input
 """
 
-_OF_TUNING = ("head", "epochs", "patience", "lr", "batch", "lora", "keep")  # options that other options need
+# options that other options need
+_OF_TUNING = ("head", "epochs", "patience", "lr", "batch", "lora", "precision", "keep")
 _OF_FILES = ("task", "sequence", "label", "kind", "metric")
 _OF_SUITES = ("tasks", "data")
 
@@ -90,6 +91,9 @@ def parser() -> argparse.ArgumentParser:
     tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
     tuning.add_argument(
         "--lora", type=positive, default=0, metavar="RANK", help="adapters instead of all weights (peft)"
+    )
+    tuning.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder; weights stay float32 (fp32)"
     )
     tuning.add_argument("--keep", metavar="DIR", help="write the fine-tuned model of every task to DIR/TASK")
     result.add_argument(
@@ -170,7 +174,9 @@ def _options(args: argparse.Namespace) -> Options:
     from pretrain.evaluation.bench.run import Options
     from pretrain.evaluation.probing.tuning import Tuning
 
-    tuning = Tuning(args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience)
+    tuning = Tuning(
+        args.head, args.epochs, args.lr, args.batch, lora=args.lora, patience=args.patience, precision=args.precision
+    )
 
     trained_on = {source: leaks.pretraining_of(source, args.pretrained_on) for source in args.models}
 

@@ -26,6 +26,8 @@ flatter every row, those in the pretraining corpus the model's: both are counted
 exit status: 0 probed, 2 wrong input
 """
 
+_OF_TUNING = ("head", "epochs", "lr", "batch", "precision")  # options that --tune needs
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -57,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     tuning.add_argument("--epochs", type=positive, default=5, metavar="N", help="passes over the table (default: 5)")
     tuning.add_argument("--lr", type=float, default=1e-4, metavar="RATE", help="ten times for frozen (default: 1e-4)")
     tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
+    tuning.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder; weights stay float32 (fp32)"
+    )
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     return result
 
@@ -79,6 +84,9 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.probing.probe import folds_of, probe
     from pretrain.evaluation.probing.table import as_task, odd_letters
 
+    for name in () if args.tune else _OF_TUNING:
+        if getattr(args, name) != parser().get_default(name):
+            raise PolymeraseError(f"--{name} has no effect without --tune; add it, or leave --{name} out")
     if args.folds < 2:
         raise PolymeraseError(f"--folds {args.folds}: cross-validation takes two or more")
     if not 1 <= args.kmer <= 6:
@@ -127,7 +135,9 @@ def _tuned(args: argparse.Namespace, model: Any, twin: Any, labeled: Any) -> dic
     if not args.lr > 0:
         raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
     head = args.head or model.family.fine_tuning_head
-    frozen, trained = (Tuning(head, args.epochs, args.lr, args.batch, frozen) for frozen in (True, False))
+    frozen, trained = (
+        Tuning(head, args.epochs, args.lr, args.batch, frozen, precision=args.precision) for frozen in (True, False)
+    )
     return {
         f"model, {head} head": tune(model, labeled, frozen, args.folds, args.seed),
         "model, fine-tuned": tune(model, labeled, trained, args.folds, args.seed),

@@ -17,6 +17,7 @@ from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import pack
 from pretrain.evaluation.probing.heads import HEADS, Head, pooled
 from pretrain.evaluation.probing.lora import add_lora
+from pretrain.evaluation.probing.masters import Masters, Precision
 from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER, measure
 from pretrain.evaluation.probing.probe import folds_of, mean_and_deviation, score
 from pretrain.evaluation.probing.table import LabeledSequences
@@ -33,6 +34,7 @@ class Tuning:
         frozen: whether only the head is trained.
         lora: rank of the adapters that are trained instead of the encoder's weights, 0 for none.
         patience: epochs without gain on dev rows after which training ends.
+        precision: what the encoder computes in; weights and optimizer stay float32.
     """
 
     head: str
@@ -42,6 +44,7 @@ class Tuning:
     frozen: bool = False
     lora: int = 0
     patience: int = 3
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Tuned:
         if tuning.lora:
             add_lora(self.encoder, tuning.lora)
             self.encoder.to(model.device)
+        self._masters = Masters(self.encoder, tuning.precision)
         self.head: Head = HEADS[tuning.head](model.settings.hidden_size, len(table.classes) or 1).to(model.device)
         self.best_epoch = 0
         self._longest = model.tokenizer.max_nucleotides(model.max_tokens)
@@ -116,8 +120,10 @@ class Tuned:
                     loss = self._loss(self._outputs(rows), torch.from_numpy(labels[rows]))
                     optimizer.zero_grad()
                     loss.backward()
+                    self._masters.take_gradients()
                     torch.nn.utils.clip_grad_norm_(trained, 1.0)
                     optimizer.step()
+                    self._masters.write_copy()
                     rate.step()
                     bar.update()
                 if dev is None:
@@ -129,6 +135,7 @@ class Tuned:
         with torch.no_grad():
             for parameter, value in zip(trained, kept, strict=dev is not None):
                 parameter.copy_(value)
+        self._masters.write_copy()
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
         """Probabilities (S, C) of classes, or values (S,) in their own unit.
@@ -136,7 +143,7 @@ class Tuned:
         Raises:
             RunError: the training has diverged.
         """
-        self.encoder.eval()
+        self._masters.computing.eval()
         self.head.eval()
         with torch.no_grad():
             parts = [self._outputs(part) for part in np.array_split(rows, -(-len(rows) // self._tuning.batch))]
@@ -157,7 +164,7 @@ class Tuned:
         return -np.inf if np.isnan(value) else value * (-1 if dev.metric in LOWER_IS_BETTER else 1)
 
     def _train_mode(self) -> None:
-        self.encoder.train(not self._tuning.frozen)
+        self._masters.computing.train(not self._tuning.frozen)
         self.head.train()
 
     def _outputs(self, rows: np.ndarray) -> Tensor:
@@ -165,7 +172,7 @@ class Tuned:
         windows, row = windows_of(take(self._table.sequences, rows), self._longest)
         tokens = self._model.tokenizer.encode(windows)
         lengths = tokens.lengths.tolist()
-        states = self.encoder(pack(self._model, tokens.ids, lengths)).hidden
+        states = self._masters.computing(pack(self._model, tokens.ids, lengths)).hidden
         letters = torch.from_numpy(tokens.maskable).to(states.device)
         states = pooled(states.float(), lengths, letters, self.head.pool)
         if len(row) > len(rows):

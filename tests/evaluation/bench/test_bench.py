@@ -149,6 +149,21 @@ def test_a_training_that_diverges_says_so(files):
         tuned.scores(task.rows["test"])
 
 
+def test_sixteen_bit_fine_tuning_keeps_updates_that_sixteen_bits_cannot_hold(files):
+    """At this rate no weight moves by half a step of bfloat16; float32 weights collect it, and answers stay close."""
+    task = read_task("mine", files, Columns(), Split())
+    model, rows = tiny("rnaernie2"), task.rows
+    low = tuned_on(model, task.table, Tuning("pooler", 2, 1e-6, 8, precision="bf16"), rows["train"], 0)
+    full = tuned_on(model, task.table, Tuning("pooler", 2, 1e-6, 8), rows["train"], 0)
+    start = dict(model.network.encoder.named_parameters())
+    for (name, ours), reference in zip(low.encoder.named_parameters(), full.encoder.parameters(), strict=True):
+        assert ours.dtype == torch.float32
+        assert not torch.equal(ours, start[name]) or torch.equal(reference, start[name]), name
+    assert np.abs(low.scores(rows["test"]) - full.scores(rows["test"])).max() < 0.02
+    learned = tuned_on(model, task.table, Tuning("pooler", 12, 1e-3, 8, precision="bf16"), rows["train"], 0)
+    assert (learned.scores(rows["test"]).argmax(axis=1) == task.true).mean() > 0.8
+
+
 def test_every_adapter_of_lora_is_trained_and_the_weights_stay(files):
     pytest.importorskip("peft")
     task = read_task("mine", files, Columns(), Split())

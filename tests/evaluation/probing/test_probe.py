@@ -123,6 +123,7 @@ def test_wrong_input_is_one_line(tiny_run, fasta, tmp_path):
     assert "has no word number 3" in error_line("probe.py", tiny_run, fasta, "--label", "3")
     assert "fewer than 50 folds" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "50")
     assert "two or more" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "1")
+    assert "no effect without --tune" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--epochs", "7")
     assert "no such file" in error_line("probe.py", tiny_run, tmp_path / "gone.fa", "--label", "2")
     assert "gone.csv: no such file" in error_line("probe.py", tiny_run, tmp_path / "gone.csv", "--label", "y")
 
