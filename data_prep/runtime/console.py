@@ -57,6 +57,12 @@ def progress(iterable: Any = None, *, description: str, total: int | None = None
     return tqdm(iterable, desc=description, total=total, unit=unit, unit_scale=scale, disable=not sys.stderr.isatty())
 
 
+def already_complete(out: Any) -> int:
+    """Say that a rerun finds its corpus finished; exit status 0."""
+    print(f"{out} is already complete; nothing to do")
+    return 0
+
+
 def report(manifest: dict[str, Any], out: Any) -> None:
     """The lines a stage ends with: what was kept, what was changed, what was dropped and why."""
     for name, split in manifest["splits"].items():

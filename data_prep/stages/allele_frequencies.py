@@ -28,7 +28,7 @@ from data_prep.formats.contig_names import ContigNames, bare_name, listed_contig
 from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.formats.genome import contig_names
 from data_prep.genomes.holdout import by_contig, last_fraction, refuse_empty
-from data_prep.runtime.console import add_name_arguments, add_output_arguments, report
+from data_prep.runtime.console import add_name_arguments, add_output_arguments, already_complete, report
 from data_prep.variants.collect import CollectJob, alleles_file, collect_all
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
 from data_prep.variants.vcf import VcfOptions
@@ -102,8 +102,7 @@ def run(args: argparse.Namespace) -> int:
     stage: dict[str, Any] = {"stage": "allele-frequencies", "parameters": parameters}
     with StagedFolder(args.out, {"stages": [stage], "sources": sources}, overwrite=args.overwrite) as staged:
         if staged.complete:
-            print(f"{staged.out} is complete already; nothing to do")
-            return 0
+            return already_complete(staged.out)
         tally = Tally()
         aliases = read_aliases(args.contig_aliases) if args.contig_aliases else {}
         genome = store_genome(staged, args.genome, _chosen(args, aliases), args.window)

@@ -37,7 +37,7 @@ from data_prep.formats.fasta import FastaBlock, is_stockholm, read_fasta
 from data_prep.formats.file_names import distinct_names, refuse_repeated_files
 from data_prep.formats.header_labels import COLUMNS, utr_lm_labels
 from data_prep.nucleotides import ALPHABETS
-from data_prep.runtime.console import add_output_arguments, progress, report, warn
+from data_prep.runtime.console import add_output_arguments, already_complete, progress, report, warn
 
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
@@ -119,8 +119,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite, repeatable="-" not in args.files,
     ) as writer:  # fmt: skip
         if writer.complete:
-            print(f"{writer.out} is complete already; nothing to do")
-            return 0
+            return already_complete(writer.out)
         tally = Tally()
         _fill(writer, args, tally)
         report(writer.finish(tally, tools=["numpy"], held_out_asked=asked), writer.out)

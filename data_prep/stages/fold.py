@@ -18,7 +18,7 @@ from data_prep.errors import DataPrepError
 from data_prep.folding import vienna
 from data_prep.folding.cache import FoldCache
 from data_prep.folding.shards import crop_rule, fold_shard
-from data_prep.runtime.console import add_output_arguments, progress, report
+from data_prep.runtime.console import add_output_arguments, already_complete, progress, report
 from data_prep.runtime.executor import Workers
 
 
@@ -60,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
         parent=corpus, overwrite=args.overwrite,
     ) as writer:  # fmt: skip
         if writer.complete:
-            print(f"{writer.out} is complete already; nothing to do")
-            return 0
+            return already_complete(writer.out)
         with Workers(args.executor) as workers, FoldCache(_cache_path(args, writer), model) as cache:
             tally = _fold_all(corpus, writer, args, workers, cache)
         report(writer.finish(tally, tools=["ViennaRNA"]), writer.out)

@@ -27,7 +27,7 @@ from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_asse
 from data_prep.genomes.regions import RegionOptions
 from data_prep.genomes.splits import balanced_weights, divide, store_split
 from data_prep.genomes.store import SCRATCH, StoreOptions, add_array, assembly_name, store_assembly
-from data_prep.runtime.console import add_output_arguments, report
+from data_prep.runtime.console import add_output_arguments, already_complete, report
 
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
@@ -96,8 +96,7 @@ def run(args: argparse.Namespace) -> int:
     stage: dict[str, Any] = {"stage": "genomes", "parameters": parameters}
     with StagedFolder(args.out, {"stages": [stage], "sources": sources}, overwrite=args.overwrite) as staged:
         if staged.complete:
-            print(f"{staged.out} is complete already; nothing to do")
-            return 0
+            return already_complete(staged.out)
         tally = Tally()
         options = StoreOptions(_filter(args), not args.bytes, args.keep_case, args.window)
         genomes = Genomes([store_assembly(staged, *numbered, options) for numbered in enumerate(args.genomes)])

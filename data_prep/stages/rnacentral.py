@@ -25,7 +25,7 @@ from data_prep.filters.clustering import CLUSTERERS, Clusterer, find_clusterer
 from data_prep.nucleotides import ALPHABETS
 from data_prep.rnacentral.build import PRESETS, RnaPolicy, fill, find_contained
 from data_prep.rnacentral.type_table import TypeTable
-from data_prep.runtime.console import add_output_arguments, report
+from data_prep.runtime.console import add_output_arguments, already_complete, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     ) as writer:
         if writer.complete:
-            print(f"{writer.out} is complete already; nothing to do")
-            return 0
+            return already_complete(writer.out)
         tally = Tally()
         types = TypeTable(args.types) if args.types else None
         wanted = find_contained(args.file, policy, program, writer, args.workers) if program else None

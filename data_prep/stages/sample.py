@@ -24,7 +24,7 @@ from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.filters.dedup import sequence_keys
 from data_prep.filters.holdout import is_held_out
-from data_prep.runtime.console import add_output_arguments, progress, report
+from data_prep.runtime.console import add_output_arguments, already_complete, progress, report
 from data_prep.sample import sample_molecule
 from data_prep.sample.genome import fasta_text, sample_genome, vcf_text
 from data_prep.stages import allele_frequencies
@@ -77,8 +77,7 @@ def _molecules(args: argparse.Namespace) -> int:
         args.out, stage="sample", parameters=parameters, columns=("rna_type", "structure"), overwrite=args.overwrite
     ) as writer:
         if writer.complete:
-            print(f"{writer.out} is complete already; nothing to do")
-            return 0
+            return already_complete(writer.out)
         for first in progress(range(0, args.sequences, BLOCK), description="sample", unit="thousand"):
             _append(writer, args, range(first, min(first + BLOCK, args.sequences)))
         report(writer.finish(Tally()), writer.out)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from data_prep.corpus import Corpus, SequenceWriter, describe_source, open_corpus
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.runtime.console import add_output_arguments, progress, report
+from data_prep.runtime.console import add_output_arguments, already_complete, progress, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +58,7 @@ def run(args: argparse.Namespace) -> int:
         alphabet=corpus.manifest["alphabet"], parent=corpus, overwrite=args.overwrite,
     ) as writer:  # fmt: skip
         if writer.complete:
-            print(f"{writer.out} is complete already; nothing to do")
-            return 0
+            return already_complete(writer.out)
         tally = Tally()
         splits = [args.split] if args.split else list(corpus.splits)
         chosen = [[_named(batch, wanted) for batch in corpus.split(split).batches()] for split in splits]

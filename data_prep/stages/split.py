@@ -28,7 +28,7 @@ from data_prep.filters.holdout import is_held_out, text_keys, words_held_out, wo
 from data_prep.filters.similarity.of_corpus import cluster_keys
 from data_prep.filters.similarity.relation import STRANDS, Relation
 from data_prep.formats.cluster_table import ClusterTable
-from data_prep.runtime.console import add_output_arguments, progress, report
+from data_prep.runtime.console import add_output_arguments, already_complete, progress, report
 from data_prep.runtime.executor import Workers
 
 SIMILARITY = "similarity"
@@ -88,8 +88,7 @@ def run(args: argparse.Namespace) -> int:
         parent=corpus, overwrite=args.overwrite,
     ) as writer:  # fmt: skip
         if writer.complete:
-            print(f"{writer.out} is complete already; nothing to do")
-            return 0
+            return already_complete(writer.out)
         tally, notes = Tally(), dict[str, Any]()
         if relation or table or column:
             keys = _keys(corpus, relation, table, column, args.executor, writer.scratch)

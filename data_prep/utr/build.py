@@ -18,7 +18,7 @@ from data_prep.fetch.fetch import origin_of
 from data_prep.formats.annotation import Annotation, read_annotation
 from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.file_names import refuse_repeated_files
-from data_prep.runtime.console import report
+from data_prep.runtime.console import already_complete, report
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates
@@ -64,8 +64,7 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
         overwrite=args.overwrite,
     ) as writer:
         if writer.complete:
-            print(f"{writer.out} is complete already; nothing to do")
-            return 0
+            return already_complete(writer.out)
         tally = Tally()
         found = [candidate for given in inputs for candidate in _candidates(args, given, tally)]
         chosen = select(keep_apart(found), policy, tally)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from data_prep.corpus import Ragged
 from data_prep.formats.genome import reverse_complement
 from pretrain.errors import PolymeraseError
+from pretrain.evaluation.likelihood_summary import summarize
 from pretrain.evaluation.masked_queries import encode_rows
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import batches_of, pack
@@ -105,23 +106,9 @@ def _summed(model: TrainedModel, rows: list[np.ndarray], counted: list[np.ndarra
 
 
 def summary(ids: list[str], found: list[Likelihood]) -> dict[str, Any]:
-    """Per record and over all of them."""
-    nucleotides = sum(one.nucleotides for one in found)
-    whole = Likelihood(nucleotides, sum(one.tokens for one in found), sum(one.log_likelihood for one in found))
-    return {
-        "sequences": len(ids),
-        "nucleotides": nucleotides,
-        "bits_per_nucleotide": whole.bits_per_nucleotide if nucleotides else None,
-        "records": [
-            {
-                "id": name,
-                "nucleotides": one.nucleotides,
-                "log_likelihood": one.log_likelihood,
-                "bits_per_nucleotide": one.bits_per_nucleotide if one.nucleotides else None,
-            }
-            for name, one in zip(ids, found, strict=True)
-        ],
-    }
+    """Return bits per nucleotide per record and over all of them."""
+    whole = Likelihood(*(sum(getattr(one, part.name) for one in found) for part in fields(Likelihood)))
+    return summarize(ids, found, whole, "bits_per_nucleotide", lambda one: one.bits_per_nucleotide)
 
 
 def likelihood_ratios(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.corpus import Ragged
+from pretrain.evaluation.likelihood_summary import summarize
 from pretrain.evaluation.masked_queries import encode_rows, letters_each, nucleotide_query
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import Query, log_probabilities
@@ -71,20 +72,6 @@ def _questions(model: TrainedModel, sequences: Ragged | Windows) -> Iterator[tup
 
 
 def summary(ids: list[str], found: list[PseudoLikelihood]) -> dict[str, Any]:
-    """Summarize per record and over all nucleotides; None for a record without a nucleotide to predict."""
-    nucleotides = sum(one.nucleotides for one in found)
-    whole = PseudoLikelihood(nucleotides, sum(one.log_likelihood for one in found))
-    return {
-        "sequences": len(ids),
-        "nucleotides": nucleotides,
-        "pseudo_perplexity": whole.perplexity if nucleotides else None,
-        "records": [
-            {
-                "id": name,
-                "nucleotides": one.nucleotides,
-                "log_likelihood": one.log_likelihood,
-                "pseudo_perplexity": one.perplexity if one.nucleotides else None,
-            }
-            for name, one in zip(ids, found, strict=True)
-        ],
-    }
+    """Return the pseudo-perplexity per record and over all nucleotides."""
+    whole = PseudoLikelihood(sum(one.nucleotides for one in found), sum(one.log_likelihood for one in found))
+    return summarize(ids, found, whole, "pseudo_perplexity", lambda one: one.perplexity)

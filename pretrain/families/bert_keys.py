@@ -1,8 +1,9 @@
-"""Tensor names of ``BertForMaskedLM``, which four families share as a published or as an exported layout."""
+"""``BertForMaskedLM``: its tensor names, as published or exported layout, and its Hugging Face form."""
 
 from dataclasses import replace
 from typing import Any
 
+from pretrain.families.family import HuggingFaceForm
 from pretrain.families.keys import KeyLayout, KeyRule
 
 _LAYER = "bert.encoder.layer.{i}."
@@ -61,4 +62,12 @@ BERT_KEYS = KeyLayout(
     rules=(*BERT_ENCODER_RULES, BERT_POSITIONS, BERT_POOLER, *bert_head_rules()),
     duplicates=BERT_DUPLICATES,
     ignorable=BERT_IGNORABLE,
+)
+BERT_FORM = HuggingFaceForm(
+    kind="native",
+    model_type="bert",
+    base_class="BertModel",
+    masked_lm_class="BertForMaskedLM",
+    keys=BERT_KEYS,
+    constants={"tie_word_embeddings": True},
 )

@@ -11,14 +11,14 @@ from typing import Any
 from pretrain.families.bert_keys import (
     BERT_DUPLICATES,
     BERT_ENCODER_RULES,
+    BERT_FORM,
     BERT_IGNORABLE,
-    BERT_KEYS,
     BERT_POOLER,
     BERT_POSITIONS,
     bert_head_rules,
     bert_pooler,
 )
-from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout
 from pretrain.models.transformer.settings import TransformerSettings
 
@@ -57,14 +57,7 @@ def kmer_bert(name: str, k: int, **facts: Any) -> Family:
         parameters=PARAMETERS[k],
         unused_parameters=POOLER_PARAMETERS,
         upstream=UPSTREAM_KEYS,
-        hugging_face=HuggingFaceForm(
-            kind="native",
-            model_type="bert",
-            base_class="BertModel",
-            masked_lm_class="BertForMaskedLM",
-            keys=BERT_KEYS,
-            constants={"tie_word_embeddings": True},
-        ),
+        hugging_face=BERT_FORM,
         unused_shapes=bert_pooler,
         quirks={"masking.random_ids": "vocabulary_from:0", "objectives.reduction": "micro_batch_mean"},
         **facts,

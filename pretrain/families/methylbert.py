@@ -12,8 +12,8 @@ Where sources disagree, and what we follow:
 * Fine-tuning gives methylation states as segments and wants three segment rows; pretraining uses row 0 of two.
 """
 
-from pretrain.families.bert_keys import BERT_KEYS, bert_pooler
-from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.bert_keys import BERT_FORM, BERT_KEYS, bert_pooler
+from pretrain.families.family import Family
 from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
 
@@ -41,14 +41,7 @@ def _methylbert(name: str, layers: int) -> Family:
         unused_parameters=590_592,
         unused_shapes=bert_pooler,
         upstream=BERT_KEYS,
-        hugging_face=HuggingFaceForm(
-            kind="native",
-            model_type="bert",
-            base_class="BertModel",
-            masked_lm_class="BertForMaskedLM",
-            keys=BERT_KEYS,
-            constants={"tie_word_embeddings": True},
-        ),
+        hugging_face=BERT_FORM,
         license="unknown",
         paper=Paper(
             "jeong2025methylbert",

@@ -24,8 +24,8 @@ Where sources disagree, and what we follow:
 * Optimization: repository defaults and the paper's numbers differ in almost every item; see configs/rnaernie.yaml.
 """
 
-from pretrain.families.bert_keys import BERT_KEYS, bert_pooler, under_another_name
-from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.bert_keys import BERT_FORM, BERT_KEYS, bert_pooler, under_another_name
+from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
 from pretrain.families.paper import Paper
 from pretrain.models.transformer.settings import TransformerSettings
@@ -88,14 +88,7 @@ RNAERNIE = Family(
     unused_parameters=590_592,
     upstream=PADDLE_KEYS,
     ports=(under_another_name(BERT_KEYS, "ernie"),),
-    hugging_face=HuggingFaceForm(
-        kind="native",
-        model_type="bert",
-        base_class="BertModel",
-        masked_lm_class="BertForMaskedLM",
-        keys=BERT_KEYS,
-        constants={"tie_word_embeddings": True},
-    ),
+    hugging_face=BERT_FORM,
     unused_shapes=bert_pooler,
     license="mit",
     paper=Paper(

@@ -11,8 +11,8 @@ What is uncertain, and what we follow:
 * The pad row is zero at initialization (transformers' own class), and a looked-up pad id gets no gradient.
 """
 
-from pretrain.families.bert_keys import BERT_KEYS, bert_pooler
-from pretrain.families.family import Family, HuggingFaceForm
+from pretrain.families.bert_keys import BERT_FORM, BERT_KEYS, bert_pooler
+from pretrain.families.family import Family
 from pretrain.models.transformer.settings import TransformerSettings
 
 RNAERNIE2 = Family(
@@ -35,14 +35,7 @@ RNAERNIE2 = Family(
     recipe_ranks=4,
     parameters=87_230_987,
     upstream=BERT_KEYS,
-    hugging_face=HuggingFaceForm(
-        kind="native",
-        model_type="bert",
-        base_class="BertModel",
-        masked_lm_class="BertForMaskedLM",
-        keys=BERT_KEYS,
-        constants={"tie_word_embeddings": True},
-    ),
+    hugging_face=BERT_FORM,
     unused_shapes=bert_pooler,
     token_type_ids=True,
     quirks={"masking.random_ids": "vocabulary_from:0", "objectives.reduction": "micro_batch_mean"},

@@ -6,6 +6,7 @@ FUZZ_EXAMPLES=100000 makes a long run of them, `--hypothesis-seed N` another one
 import os
 
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from data_prep.errors import DataPrepError
 
@@ -29,3 +30,18 @@ def outcome(call):
         assert "\n" not in message
         assert len(message) < LONGEST_MESSAGE
         return None, message
+
+
+def damaged(raw: bytes, data, times: int, inserted) -> bytes:
+    """`raw` with up to `times` bytes flipped, ends cut off or pieces put in; `inserted` draws a piece."""
+    raw = bytearray(raw)
+    for _ in range(data.draw(st.integers(1, times))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        how = data.draw(st.sampled_from(["flip", "cut", "insert"]))
+        if how == "flip":
+            raw[at] = data.draw(st.integers(0, 255))
+        elif how == "cut" and at:
+            del raw[at:]
+        else:
+            raw[at:at] = data.draw(inserted)
+    return bytes(raw)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import gff3, read_annotation
-from tests.data_prep.fuzz_support import fuzz
+from tests.data_prep.fuzz_support import damaged, fuzz
 
 SETTINGS = fuzz(150)
 UTR_NAMES = ("UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_UTR", "5'-UTR", "3'UTR", "UTR5")
@@ -123,17 +123,8 @@ def read_or_refuse(path):
 @given(files(), st.data())
 def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, given_file, data):
     _, text = given_file
-    raw = bytearray(text.encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(raw) - 1))
-        how = data.draw(st.sampled_from(["flip", "cut", "insert"]))
-        if how == "flip":
-            raw[at] = data.draw(st.integers(0, 255))
-        elif how == "cut" and at:
-            del raw[at:]
-        else:
-            raw[at:at] = data.draw(st.binary(min_size=1, max_size=5))
-    (tmp_path / "a").write_bytes(bytes(raw))
+    raw = damaged(text.encode(), data, 4, st.binary(min_size=1, max_size=5))
+    (tmp_path / "a").write_bytes(raw)
     transcripts, message = read_or_refuse(tmp_path / "a")
     assert "\n" not in message
     assert len(message) < 1000

@@ -102,7 +102,7 @@ def test_a_second_run_does_nothing_and_another_recipe_needs_to_be_asked(tmp_path
     assert main(arguments) == 0
     first = open_corpus(tmp_path / "c").fingerprint
     assert main(arguments) == 0
-    assert "complete already" in capsys.readouterr().out
+    assert "already complete" in capsys.readouterr().out
     assert main([*arguments, "--keep-case"]) == 2
     assert main([*arguments, "--overwrite", "--weight", "g=2"]) == 0
     assert open_corpus(tmp_path / "c").fingerprint != first

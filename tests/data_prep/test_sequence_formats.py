@@ -15,7 +15,7 @@ from data_prep.corpus import open_corpus
 from data_prep.formats import fasta_text
 from data_prep.formats.fasta import read_fasta
 from data_prep.formats.genome import read_contigs
-from tests.data_prep.fuzz_support import fuzz, outcome
+from tests.data_prep.fuzz_support import damaged, fuzz, outcome
 from tests.data_prep.sequence_files import VERSIONED, WRITERS, fastq, two_bit
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_.]{0,9}", fullmatch=True)
@@ -59,17 +59,13 @@ def test_two_bit_of_either_byte_order_and_width(place, contigs, order, version):
 @given(CONTIGS, st.sampled_from(sorted(WRITERS)), st.data())
 @fuzz(80)
 def test_a_damaged_file_is_one_line_or_keeps_the_letters_of_nucleotides(place, contigs, kind, data):
-    raw = bytearray(WRITERS[kind](contigs))
-    for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.integers(0, len(raw) - 1))
-        how = data.draw(st.sampled_from(["flip", "cut", "insert"]))
-        if how == "flip":
-            raw[at] = data.draw(st.integers(0, 255))
-        elif how == "cut" and at:
-            del raw[at:]
-        else:
-            raw[at:at] = data.draw(st.sampled_from([b">", b"\n", b"\n>x\n", b"//\n", b"@", b"+", b" ", b"\xff" * 4]))
-    place.write_bytes(bytes(raw))
+    raw = damaged(
+        WRITERS[kind](contigs),
+        data,
+        3,
+        st.sampled_from([b">", b"\n", b"\n>x\n", b"//\n", b"@", b"+", b" ", b"\xff" * 4]),
+    )
+    place.write_bytes(raw)
     found, _ = outcome(lambda: contigs_of(place))
     assert not any(re.search("[^ACGTUNRYSWKMBDHVX]", letters.upper()) for letters in (found or {}).values())
 

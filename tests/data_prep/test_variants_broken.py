@@ -187,7 +187,7 @@ def test_the_same_command_again_does_nothing_and_another_one_replaces_only_when_
     out = tmp_path / "out"
     manifest = build(genome, vcf, out, *OPTIONS).manifest
     assert build(genome, vcf, out, *OPTIONS).manifest == manifest
-    assert "complete already" in capsys.readouterr().out
+    assert "already complete" in capsys.readouterr().out
     assert main(arguments(genome, vcf, out, *OPTIONS, "--min-af", 0.1)) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert open_corpus(out).manifest == manifest

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from pretrain.models.first_weights import draw_normal
 from pretrain.models.hyena.operator import HyenaOperator
 from pretrain.models.hyena.settings import HyenaSettings
 
@@ -16,11 +17,6 @@ def initialize_hyena(backbone: nn.Module, settings: HyenaSettings) -> None:
     harmless for weights that are loaded, wrong for training from scratch.
     """
     for name, part in backbone.named_modules():
-        if isinstance(part, nn.Linear | nn.Embedding):
-            ends_a_branch = name.endswith(("mixer.output", "mlp.down"))
-            scale = (2 * settings.num_hidden_layers) ** -0.5 if ends_a_branch else 1.0
-            nn.init.normal_(part.weight, std=settings.initializer_range * scale)
-        if isinstance(part, nn.Linear) and part.bias is not None:
-            nn.init.zeros_(part.bias)
+        draw_normal(name, part, settings.initializer_range, settings.num_hidden_layers)
         if isinstance(part, HyenaOperator):
             nn.init.normal_(part.skip)

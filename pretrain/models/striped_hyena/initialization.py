@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from pretrain.models.first_weights import draw_normal
 from pretrain.models.striped_hyena.filters import ModalFilter
 from pretrain.models.striped_hyena.layers import GatedConvolution
 from pretrain.models.striped_hyena.settings import StripedHyenaSettings
@@ -20,12 +21,7 @@ def initialize_striped_hyena(backbone: nn.Module, settings: StripedHyenaSettings
     is normal(0, 1). The short convolution keeps torch's default.
     """
     for name, part in backbone.named_modules():
-        if isinstance(part, nn.Linear | nn.Embedding):
-            ends_a_branch = name.endswith(("mixer.output", "mlp.down"))
-            scale = (2 * settings.num_hidden_layers) ** -0.5 if ends_a_branch else 1.0
-            nn.init.normal_(part.weight, std=settings.initializer_range * scale)
-        if isinstance(part, nn.Linear) and part.bias is not None:
-            nn.init.zeros_(part.bias)
+        draw_normal(name, part, settings.initializer_range, settings.num_hidden_layers)
         if isinstance(part, GatedConvolution):
             nn.init.normal_(part.skip)
         if isinstance(part, ModalFilter):
