@@ -22,11 +22,13 @@ EXAMPLE = """examples:
   python launch/benchmark.py data [--corpus corpora/mine] [--motifs motifs.tsv] [--json]
   python launch/benchmark.py data --corpus-stages [fasta vcf windows fold storage relatives tokens] [--json]
   python launch/benchmark.py operators [--json]
+  python launch/benchmark.py counted [UTR-LM MutBERT ...] [--before docs/counted_before.json] [--json rows.json]
   python launch/benchmark.py gpu [--seconds 440] [--json results.json]
 
 Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,
 padded, in random order and again with group_by_length; loop is a hand-written BERT. Without --corpus and with no corpus
-at corpus.path, sequences are random letters with the lengths of non-coding RNA.
+at corpus.path, sequences are random letters with the lengths of non-coding RNA. counted needs no GPU: it counts what a
+step launches and moves on one, and estimates its rate.
 
 exit status: 0 measured, 2 wrong input
 """
@@ -65,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _data_path(words[1:])
     if words[:1] == ["gpu"]:
         return _gpu(words[1:])
+    if words[:1] == ["counted"]:
+        return _counted(words[1:])
     if words[:1] == ["operators"]:
         return _operators(words[1:])
     args = parser().parse_intermixed_args(words)
@@ -144,6 +148,33 @@ def _gpu(words: list[str]) -> int:
     if not torch.cuda.is_available() and not args.tiny:
         raise PolymeraseError("no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES, or try --tiny on a CPU")
     return 1 if run(args.seconds, Path(args.json) if args.json else None, args.tiny, args.only) else 0
+
+
+def _counted(words: list[str]) -> int:
+    """Steps of all families counted as a GPU would run them; the table is in docs/benchmarks.md."""
+    about = "Count what a training step launches and moves on a GPU, without one; rates are estimated."
+    counted = Parser(program("benchmark") + " counted", about, EXAMPLE)
+    counted.add_argument("only", nargs="*", metavar="CASE", help="rows of the table (default: all)")
+    counted.add_argument("--before", metavar="FILE", help="rows of another state of the code, to stand beside")
+    counted.add_argument("--json", metavar="FILE", help="write the rows here too")
+    args = counted.parse_args(words)
+    from pretrain.planning.counted.table import CASES, count_row, from_record, markdown, record
+
+    if unknown := set(args.only) - set(CASES):
+        raise PolymeraseError(f"no case {min(unknown)!r}; choose of {', '.join(CASES)}")
+    before = {}
+    if args.before is not None:
+        try:
+            read = json.loads(Path(args.before).read_text(encoding="utf-8"))
+            before = {name: from_record(values) for name, values in read.items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise PolymeraseError(f"--before {args.before}: expected rows that --json wrote, got: {error}") from None
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+        rows = {name: count_row(name, Path(scratch)) for name in args.only or CASES}
+    if args.json is not None:
+        Path(args.json).write_text(json.dumps({name: record(row) for name, row in rows.items()}, indent=1) + "\n")
+    print("\n".join(markdown(rows, before)))
+    return 0
 
 
 def _operators(words: list[str]) -> int:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.models.convnet.settings import ConvNetSettings
+from pretrain.models.device_kind import kind_of
 from pretrain.models.layout import Layout
 
 Activation = Callable[[Tensor], Tensor]
@@ -30,10 +31,12 @@ class DilatedConv(nn.Conv1d):
     def forward(self, x: Tensor, layout: Layout, act: Activation = lambda y: y) -> Tensor:  # type: ignore[override]
         """Convolve x (N, C) in layout order -> (N, C), then apply ``act``.
 
-        With 16 bits one product, about twice as fast on a CPU (docs/benchmarks.md; no GPU was measured); with 32
-        torch's own convolution, whose order of sums the published models were compared in.
+        With 16 bits on a CPU one product, about twice as fast (docs/benchmarks.md); else torch's own convolution: with
+        32 bits published models were compared in its order of sums, and a GPU would move 2.5 times the bytes in the
+        gathered form (by count).
         """
-        return act(self.gathered(x, layout)) if x.element_size() < 4 else self.blocks(x, layout, act)
+        gathers = x.element_size() < 4 and kind_of(x.device) == "cpu"
+        return act(self.gathered(x, layout)) if gathers else self.blocks(x, layout, act)
 
     def gathered(self, x: Tensor, layout: Layout) -> Tensor:
         """As one product, without padding."""

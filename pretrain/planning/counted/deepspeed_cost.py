@@ -26,6 +26,15 @@ _LAUNCHES = {
     (3, True): DeepSpeedLaunches(2.5, 2.4),
 }
 
+# reads of the host per step (tests/training/test_waits.py counts them): its ZeRO stages decide on the host whether to
+# make an update
+_HOST_READS = {0: (0, 0), 1: (3, 2), 2: (4, 4), 3: (1, 1)}
+
+
+def host_reads(engine: Engine) -> int:
+    """How often DeepSpeed reads a value of the device in a step."""
+    return _HOST_READS[engine.zero_stage][engine.precision != "fp32"]
+
 
 def deepspeed_launches(engine: Engine, tensors: int) -> tuple[float, float]:
     """Kernels after each micro-batch and once per step, for a model of so many parameter tensors."""

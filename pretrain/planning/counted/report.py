@@ -39,6 +39,12 @@ def count_config(
     return count_step(config, settings, *real)
 
 
+def needed_bytes(step: CountedStep, config: Config, settings: ModelSettings, ranks: int) -> float:
+    """About what one of so many GPUs has to hold."""
+    memory = memory_per_rank(config, settings, step.parameters, ranks, step.lengths)
+    return memory.with_activations(step.activation_bytes).total + _OTHER_BYTES
+
+
 def describe_on_card(
     step: CountedStep, config: Config, settings: ModelSettings, card_name: str, ranks: int
 ) -> list[str]:
@@ -47,10 +53,7 @@ def describe_on_card(
     micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
     per_rank = -(-micro_batches // ranks)
     found = estimate(step, config, card, per_rank)
-    memory = memory_per_rank(config, settings, step.parameters, ranks, step.lengths).with_activations(
-        step.activation_bytes
-    )
-    needed = memory.total + _OTHER_BYTES
+    needed = needed_bytes(step, config, settings, ranks)
     mean = sum(length * length for length in step.lengths) / step.tokens
     selected = getattr(config.masking, "rate", 0.15)
     used = found.tokens_s * flops_per_token(settings, mean, selected) / (card.half_tflops * 1e12)
@@ -60,7 +63,7 @@ def describe_on_card(
         f"on {card_name:<16} estimated: counted launches, bytes and FLOPs at what is usually reached of a data sheet "
         "(planning/counted/cards.py); communication is not in it",
         f"fits                {'yes' if needed <= card.memory_gb * 1e9 else 'no'}: about {needed / 1e9:,.1f} of "
-        f"{card.memory_gb:g} GB, activations {memory.activations / 1e9:,.1f}",
+        f"{card.memory_gb:g} GB, activations {step.activation_bytes / 1e9:,.1f}",
         f"tokens/s            about {found.tokens_s:,.0f} on each GPU, {used:.1%} of {card.half_tflops:g} TFLOP/s",
         f"days for the run    about {days:,.1f} on {ranks} GPU{'s' if ranks > 1 else ''}",
         *_counts(step),
