@@ -67,7 +67,10 @@ def parser() -> argparse.ArgumentParser:
         "--label", default="label", metavar="NAME", help="column (default: label); of a FASTA a word, or last"
     )
     own.add_argument(
-        "--kind", choices=("auto", "classification", "regression"), default="auto", help="default: by the labels"
+        "--kind",
+        choices=("auto", "classification", "regression", "tokens"),
+        default="auto",
+        help="default: by the labels; tokens: a label has one character for every letter (? is no class)",
     )
     own.add_argument("--metric", metavar="NAME", help="models are compared by it (default: accuracy, or spearman)")
     result.add_argument(
@@ -128,14 +131,13 @@ def bench(args: argparse.Namespace) -> dict[str, Any]:
     tasks = _tasks(args, missing)
     first = next(tasks)  # wrong files are said before models are read
     models = [load_model(source) for source in args.models]
-    if args.keep:
-        check_head(models[0], args.head)
     saved = Saved(Path(args.out) if args.out else None, models, options, as_json)
     for asked in (first, *tasks):
         task = base_of(asked)
         if not saved.has(task):
             folder = Path(args.keep or "") / task.name
             if args.keep:
+                check_head(models[0], args.head, task)
                 refuse_existing(folder)
             found = run_any(models, asked, options)
             if args.keep and found.tuned:
@@ -161,6 +163,8 @@ def _check(args: argparse.Namespace) -> None:
     for name, needs in silent:
         if getattr(args, name) != parser().get_default(name):
             raise PolymeraseError(f"--{name} has no effect without {needs}; add it, or leave --{name} out")
+    if args.kind == "tokens" and args.head:
+        raise PolymeraseError("--head has no effect with --kind tokens, whose head is linear; leave --head out")
     if not args.lr > 0:
         raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
     twice = {source for source in args.models if args.models.count(source) > 1}
@@ -190,6 +194,8 @@ def _options(args: argparse.Namespace) -> Options:
 def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[AnyTask]:
     """Of a suite, or the one of the command line."""
     from pretrain.evaluation.bench.files import Columns, Split, read_task
+    from pretrain.evaluation.bench.letters import KIND as LETTERS
+    from pretrain.evaluation.bench.letters import read_letter_task
     from pretrain.evaluation.bench.suites import load_suite, tasks_of
 
     files = {split: Path(getattr(args, split)) for split in ("train", "dev", "test") if getattr(args, split)}
@@ -203,4 +209,8 @@ def _tasks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[AnyTas
             "expected both --train and --test (--dev is drawn from training rows where it is not given)"
         )
     name = args.task or files["test"].name.partition(".")[0]
-    yield read_task(name, files, Columns(args.sequence, args.label), Split(), args.kind, args.metric)
+    columns = Columns(args.sequence, args.label)
+    if args.kind == LETTERS:
+        yield read_letter_task(name, files, columns, Split(), args.metric)
+    else:
+        yield read_task(name, files, columns, Split(), args.kind, args.metric)

@@ -1,4 +1,4 @@
-"""A fine-tuned model as a verified Hugging Face folder that ``AutoModelForSequenceClassification`` loads."""
+"""A fine-tuned model as a verified folder for ``AutoModelForSequenceClassification`` or ``…TokenClassification``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pretrain.importing.source import CONFIG
 from pretrain.models import ModelSettings
 from pretrain.tokenizers import Tokenizer
 
-AUTO_CLASS = "AutoModelForSequenceClassification"
+SEQUENCES, TOKENS = "ForSequenceClassification", "ForTokenClassification"
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,20 @@ class Classifier:
 
     Attributes:
         encoder: float32 tensors ``encoder.…``.
-        dense: weight (D, D) and bias (D,) of tanh(dense(first token)).
+        dense: weight (D, D) and bias (D,) of tanh(dense(first token)); None where every token has a class.
         output: weight (C, D) and bias (C,).
         labels: of the C outputs; empty for one value.
     """
 
     encoder: Mapping[str, Tensor]
-    dense: tuple[Tensor, Tensor]
+    dense: tuple[Tensor, Tensor] | None
     output: tuple[Tensor, Tensor]
     labels: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        """Ending of the class that computes it."""
+        return TOKENS if self.dense is None else SEQUENCES
 
 
 def export_classifier(
@@ -64,7 +69,7 @@ def export_classifier(
         PolymeraseError: the folder is taken, or transformers does not give what our model gives; nothing is left.
     """
     form = form_of(family, settings)
-    class_name = f"{form.base_class.removesuffix('Model')}ForSequenceClassification"
+    class_name = f"{form.base_class.removesuffix('Model')}{model.task}"
     tokenizer = family.build_tokenizer()
     with new_folder(folder) as partial:
         tensors = export_tensors(family, settings, model.encoder, "mlm").model | _head(model, base_prefix(form.keys))
@@ -77,10 +82,12 @@ def export_classifier(
         config = config_json(family, settings, class_name, tokenizer.vocab) | {
             "id2label": {str(number): name for number, name in enumerate(names)},
             "label2id": {name: number for number, name in enumerate(names)},
-            "problem_type": problem,
         }
+        if model.task == SEQUENCES:
+            config["problem_type"] = problem
         if form.kind == "remote":
-            config["pooler_type"] = "first_token_transform"
+            if model.task == SEQUENCES:
+                config["pooler_type"] = "first_token_transform"
             for name in OWN_FILES[form.model_type]:
                 shutil.copyfile(REMOTE_CODE / name, partial / name)
         (partial / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -88,12 +95,16 @@ def export_classifier(
             tokenizer, partial, max_length=longest_input(family, settings), token_type_ids=family.token_type_ids
         )
         difference = _verified(partial, model, settings, tokenizer)
-        (partial / "README.md").write_text(_card(folder.name, class_name, about, partial), encoding="utf-8")
+        (partial / "README.md").write_text(
+            _card(folder.name, class_name, f"AutoModel{model.task}", about, partial), encoding="utf-8"
+        )
     return class_name, difference
 
 
 def _head(model: Classifier, prefix: str) -> dict[str, Tensor]:
     """Head tensors under the names of the class: ESM's dense layer is in the classifier, that of others in a pooler."""
+    if model.dense is None:
+        return dict(zip(("classifier.weight", "classifier.bias"), model.output, strict=True))
     esm = prefix == "esm."
     dense, output = ("classifier.dense", "classifier.out_proj") if esm else (f"{prefix}pooler.dense", "classifier")
     return {
@@ -106,10 +117,16 @@ def _head(model: Classifier, prefix: str) -> dict[str, Tensor]:
 def _verified(folder: Path, model: Classifier, settings: ModelSettings, tokenizer: Tokenizer) -> float:
     """The largest difference over a few sequences, relative to the largest output where that is above 1."""
     probe = replace(make_probe(tokenizer, settings.max_position_embeddings), masked=[])
-    first = torch.stack([states[0] for states in our_output(settings, model.encoder, tokenizer, probe, "encoder")])
-    dense, output = ([part.detach().cpu().float() for part in pair] for pair in (model.dense, model.output))
-    expected = F.linear(torch.tanh(F.linear(first, *dense)), *output)
-    found = run_fresh(folder, AUTO_CLASS, probe)["output"]
+    states = our_output(settings, model.encoder, tokenizer, probe, "encoder")
+    output = [part.detach().cpu().float() for part in model.output]
+    ran = run_fresh(folder, f"AutoModel{model.task}", probe)
+    if model.dense is None:
+        expected = F.linear(torch.cat(states), *output)
+        found = ran["output"][ran["attention_mask"].bool()]
+    else:
+        dense = [part.detach().cpu().float() for part in model.dense]
+        expected = F.linear(torch.tanh(F.linear(torch.stack([one[0] for one in states]), *dense)), *output)
+        found = ran["output"]
     difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
     if not difference <= TOLERANCE:
         raise PolymeraseError(
@@ -119,16 +136,17 @@ def _verified(folder: Path, model: Classifier, settings: ModelSettings, tokenize
     return difference
 
 
-def _card(name: str, class_name: str, about: str, folder: Path) -> str:
+def _card(name: str, class_name: str, auto_class: str, about: str, folder: Path) -> str:
     remote = {
         what: ", trust_remote_code=True" if "auto_map" in (folder / file).read_text(encoding="utf-8") else ""
         for what, file in (("tokenizer", "tokenizer_config.json"), ("model", CONFIG))
     }
-    front = {"library_name": "transformers", "license": "unknown", "pipeline_tag": "text-classification"}
+    pipeline = "token-classification" if auto_class.endswith(TOKENS) else "text-classification"
+    front = {"library_name": "transformers", "license": "unknown", "pipeline_tag": pipeline}
     return (
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n# {name}\n\nA fine-tuned model ({class_name}), written "
-        f"by polymerase.\n\n```python\nfrom transformers import {AUTO_CLASS}, AutoTokenizer\n\n"
+        f"by polymerase.\n\n```python\nfrom transformers import {auto_class}, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("./{name}"{remote["tokenizer"]})\n'
-        f'model = {AUTO_CLASS}.from_pretrained("./{name}"{remote["model"]}).eval()\n'
+        f'model = {auto_class}.from_pretrained("./{name}"{remote["model"]}).eval()\n'
         f'logits = model(**tokenizer("ACGUACGUACGU", return_tensors="pt")).logits\n```\n\n{about}\n'
     )

@@ -84,28 +84,26 @@ class _Rows:
     without_label: int = 0  # rows that were left out
 
 
-def read_task(
-    name: str,
-    files: Mapping[str, Path],
-    columns: Columns,
-    split: Split,
-    kind: str = "auto",
-    metric: str | None = None,
-    predictions_of: tuple[str, str] = ("", ""),
-) -> Task:
-    """Read a task from ``train``, ``test`` and perhaps ``dev`` files, or from one ``table`` that is split here.
+@dataclass(frozen=True)
+class Read:
+    """What was read of a task.
 
-    Args:
-        name: of the task, for messages and tables.
-        files: role -> file.
-        columns: what to read.
-        split: how a table is split.
-        kind: ``classification``, ``regression`` or ``auto``, see :func:`make_task`.
-        metric: models are compared by it; None for the default of the kind.
-        predictions_of: name and source of the values in column ``columns.predictions``.
+    Attributes:
+        parts: split -> rows.
+        test_columns: all columns of the test rows; empty for a FASTA.
+        facts: how rows were drawn, and how many have no label.
+    """
+
+    parts: dict[str, Part]
+    test_columns: list[dict[str, str]]
+    facts: dict[str, Any]
+
+
+def read_parts(files: Mapping[str, Path], columns: Columns, split: Split, kind: str = "auto") -> Read:
+    """Read the rows of ``train``, ``test`` and perhaps ``dev`` files, or of one ``table`` that is split here.
 
     Raises:
-        PolymeraseError: what :func:`make_task` refuses, and files that cannot be read.
+        PolymeraseError: files that cannot be read.
     """
     if "table" in files:
         rows = _read(files["table"], columns)
@@ -127,12 +125,39 @@ def read_task(
             facts = {"drawn": f"dev rows from the training rows, seed {split.seed}, by {split.together}"}
     if unlabeled:
         facts["left_out_without_label"] = unlabeled
-    task = make_task(name, parts, kind, metric)
+    return Read(parts, test_columns, facts)
+
+
+def read_task(
+    name: str,
+    files: Mapping[str, Path],
+    columns: Columns,
+    split: Split,
+    kind: str = "auto",
+    metric: str | None = None,
+    predictions_of: tuple[str, str] = ("", ""),
+) -> Task:
+    """Read a task with one label per sequence.
+
+    Args:
+        name: of the task, for messages and tables.
+        files: role -> file, see :func:`read_parts`.
+        columns: what to read.
+        split: how a table is split.
+        kind: ``classification``, ``regression`` or ``auto``, see :func:`make_task`.
+        metric: models are compared by it; None for the default of the kind.
+        predictions_of: name and source of the values in column ``columns.predictions``.
+
+    Raises:
+        PolymeraseError: what :func:`make_task` refuses, and files that cannot be read.
+    """
+    read = read_parts(files, columns, split, kind)
+    task, facts = make_task(name, read.parts, kind, metric), read.facts
     if columns.log:
         task, facts = _logarithms(task), facts | {"values": "natural logarithms"}
     published: tuple[PublishedFigure, ...] = ()
     if columns.predictions:
-        values = _numbers(name, parts["test"].ids, test_columns, columns.predictions)
+        values = _numbers(name, read.parts["test"].ids, read.test_columns, columns.predictions)
         published = (PublishedFigure(*predictions_of, scores=values),)
     return replace(task, facts={**task.facts, **facts}, published=published)
 

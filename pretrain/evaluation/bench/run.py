@@ -58,7 +58,7 @@ def run_task(models: list[TrainedModel], task: Task, options: Options) -> TaskRe
     for model in models:
         own, rows, tuned = _rows_of(model, task, options, weights)
         bars = shared | rows
-        found[model.source] = compared(task, own, bars, leak) | {"windows": _cut(model, task)}
+        found[model.source] = compared(task, own, bars, leak) | {"windows": cut_of(model, task)}
         if options.pretrained:
             found[model.source]["leak"]["pretraining"] = options.pretrained(model.source, task.sequences("test"))
         kept |= tuned
@@ -180,7 +180,7 @@ def _without(task: Task, rows: dict[str, Row], leaked: np.ndarray) -> dict[str, 
     }
 
 
-def _cut(model: TrainedModel, task: Task) -> dict[str, int]:
+def cut_of(model: TrainedModel, task: Task) -> dict[str, int]:
     """How many sequences are longer than the model reads."""
     longest = model.tokenizer.max_nucleotides(model.max_tokens)
     return {"longest_nt": longest, "longer_sequences": int((task.table.sequences.lengths > longest).sum())}

@@ -12,6 +12,8 @@ from pretrain.config.yaml_file import CONFIG_FOLDER, read_yaml
 from pretrain.errors import PolymeraseError, unknown_name
 from pretrain.evaluation.bench.files import Columns, Join, Split, read_task
 from pretrain.evaluation.bench.kinds import AnyTask
+from pretrain.evaluation.bench.letters import KIND as LETTERS
+from pretrain.evaluation.bench.letters import read_letter_task
 from pretrain.evaluation.bench.structures import read_structure_task
 from pretrain.evaluation.bench.task import PublishedFigure
 from pretrain.evaluation.bench.variants import Kinds, Range, read_variant_task
@@ -144,7 +146,11 @@ def _task(suite: Suite, name: str, entry: TaskEntry, data: Path) -> AnyTask:
         entry.most,
     )  # fmt: skip
     of = (column["name"], column["source"]) if column else ("", "")
-    task = read_task(name, files, columns, Split(**entry.split), entry.kind, entry.metric, of)
+    split = Split(**entry.split)
+    if entry.kind == LETTERS:
+        letters = read_letter_task(name, files, columns, split, entry.metric)
+        return replace(letters, task=replace(letters.task, about=about))
+    task = read_task(name, files, columns, split, entry.kind, entry.metric, of)
     reported = tuple(
         PublishedFigure(one["name"], one["source"], one["metrics"]) for one in entry.published if "metrics" in one
     )

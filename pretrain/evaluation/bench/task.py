@@ -16,7 +16,7 @@ from pretrain.evaluation.probing.table import LabeledSequences, odd_letters, wit
 
 Measure = Callable[..., dict[str, np.ndarray]]  # labels, scores, weightings -> metrics, see `probing.metrics.measure`
 SPLITS = ("train", "dev", "test")
-_FEWEST = {"train": 4, "dev": 2, "test": 2}  # rows; below them no figure means anything
+FEWEST = {"train": 4, "dev": 2, "test": 2}  # rows; below them no figure means anything
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: 
 
 def _check_sizes(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarray]) -> None:
     for split in SPLITS:
-        if len(rows[split]) < _FEWEST[split]:
+        if len(rows[split]) < FEWEST[split]:
             raise PolymeraseError(
-                f"{name}: expected {_FEWEST[split]} {split} rows or more, got {len(rows[split])}; add labeled rows"
+                f"{name}: expected {FEWEST[split]} {split} rows or more, got {len(rows[split])}; add labeled rows"
             )
     labels = {split: table.labels[rows[split]] for split in SPLITS}
     if not table.is_classification:

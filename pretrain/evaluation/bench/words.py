@@ -8,6 +8,7 @@ from pretrain.evaluation.tables import other_letters
 
 _SHOWN = {
     "classification": ("accuracy", "macro_f1", "mcc", "auroc", "aupr"),
+    "tokens": ("accuracy", "macro_f1", "mcc", "auroc", "aupr"),
     "regression": ("spearman", "pearson", "r2", "rmse"),
     "variants": ("auroc", "aupr"),
     "structure": ("pair_f1", "precision", "recall"),
@@ -23,7 +24,11 @@ def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
     """One line per row: bars first, then every model; then the leak, what was counted, and the verdicts."""
     rows, by_model = task["rows"], task.get("models") or {models[0]: task}
     what = f"{len(task['classes'])} classes" if task["classes"] else "values"
-    what = {"variants": "variants of two kinds, nothing is trained", "structure": "base pairs"}.get(task["kind"], what)
+    what = {
+        "variants": "variants of two kinds, nothing is trained",
+        "structure": "base pairs",
+        "tokens": f"{what} of single letters",
+    }.get(task["kind"], what)
     lines = [
         f"{name}: {what}; {rows['train']:,} training, {rows['dev']:,} dev, {rows['test']:,} test rows; "
         f"compared by {task['metric']} (± standard error)",
@@ -102,6 +107,11 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
     if "drawn" in facts:
         lines.append(f"drawn here: {facts['drawn']}")
     lines += other_letters(facts)
+    if letters := facts.get("letters"):
+        lines.append(
+            f"letters with a class: {letters['train']:,} in training, {letters['dev']:,} in dev, "
+            f"{letters['test']:,} in test rows"
+        )
     if "test_rows_are_all" in facts:
         lines.append(f"one class: all test rows are {facts['test_rows_are_all']}; AUROC, AUPR and MCC say nothing")
     if "classes_with_one_training_row" in facts:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Head(nn.Module):
-    """A head on a pooled state. pool: ``cls`` (the first token) or ``mean`` (over letters)."""
+    """A head on a pooled state. pool: ``cls`` (the first token), ``mean`` (over letters) or ``none``."""
 
     pool = "cls"
 
@@ -46,10 +46,20 @@ class TwoLayerHead(Head):
         super().__init__(nn.Linear(width, 40), nn.ReLU(), nn.Dropout(0.5), nn.Linear(40, outputs))
 
 
+class LettersHead(Head):
+    """Dropout, linear, on the state of every letter: BertForTokenClassification and like classes."""
+
+    pool = "none"
+
+    def __init__(self, width: int, outputs: int):
+        super().__init__(nn.Dropout(0.1), nn.Linear(width, outputs))
+
+
 HEADS: dict[str, Callable[[int, int], Head]] = {
     "pooler": PoolerHead,
     "mean": MeanHead,
     "two_layers": TwoLayerHead,
+    "letters": LettersHead,
 }
 
 

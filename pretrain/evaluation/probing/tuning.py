@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from data_prep.corpus import Ragged
 from pretrain.data.ragged import take
 from pretrain.errors import RunError
 from pretrain.evaluation.model import TrainedModel
@@ -22,6 +23,7 @@ from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER, measure
 from pretrain.evaluation.probing.probe import folds_of, mean_and_deviation, score
 from pretrain.evaluation.probing.table import LabeledSequences
 from pretrain.evaluation.probing.windows import windows_of
+from pretrain.tokenizers.batch import TokenBatch
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ class Tuned:
         """Train on rows of the table; afterwards the weights are those of the best epoch on ``dev``, or the last."""
         from tqdm import tqdm
 
-        labels, tuning = self._table.labels, self._tuning
+        tuning = self._tuning
         if not self._table.is_classification:
-            self._mean, self._deviation = float(labels[train].mean()), float(max(labels[train].std(), 1e-12))
-            labels = (labels - self._mean) / self._deviation
+            values = self._table.labels[train]
+            self._mean, self._deviation = float(values.mean()), float(max(values.std(), 1e-12))
         trained = [p for p in (*self.head.parameters(), *self.encoder.parameters()) if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=tuning.lr * (10 if tuning.frozen else 1), weight_decay=0.01)
         per_epoch = -(-len(train) // tuning.batch)
@@ -117,7 +119,7 @@ class Tuned:
             for epoch in range(1, tuning.epochs + 1):
                 self._train_mode()
                 for rows in np.array_split(draw.permutation(train), per_epoch):
-                    loss = self._loss(self._outputs(rows), torch.from_numpy(labels[rows]))
+                    loss = self._loss(self._outputs(rows), rows)
                     optimizer.zero_grad()
                     loss.backward()
                     self._masters.take_gradients()
@@ -160,21 +162,29 @@ class Tuned:
         return self._deviation, self._mean
 
     def _quality(self, dev: Dev) -> float:
-        value = float(measure(self._table.labels[dev.rows], self.scores(dev.rows))[dev.metric][0])
+        value = float(measure(self._true(dev.rows), self.scores(dev.rows))[dev.metric][0])
         return -np.inf if np.isnan(value) else value * (-1 if dev.metric in LOWER_IS_BETTER else 1)
 
     def _train_mode(self) -> None:
         self._masters.computing.train(not self._tuning.frozen)
         self.head.train()
 
+    def _true(self, rows: np.ndarray) -> np.ndarray:
+        """What answers for these rows are compared with."""
+        return self._table.labels[rows]
+
+    def _states(self, sequences: Ragged) -> tuple[Tensor, TokenBatch, Ragged, np.ndarray]:
+        """Float32 states (N, D) of all tokens; the tokens, the windows that were read, and the row of each window."""
+        windows, row = windows_of(sequences, self._longest)
+        tokens = self._model.tokenizer.encode(windows)
+        hidden = self._masters.computing(pack(self._model, tokens.ids, tokens.lengths.tolist())).hidden
+        return hidden.float(), tokens, windows, row
+
     def _outputs(self, rows: np.ndarray) -> Tensor:
         """(S, outputs). Of longer sequences the pooled states of their windows are averaged."""
-        windows, row = windows_of(take(self._table.sequences, rows), self._longest)
-        tokens = self._model.tokenizer.encode(windows)
-        lengths = tokens.lengths.tolist()
-        states = self._masters.computing(pack(self._model, tokens.ids, lengths)).hidden
+        states, tokens, windows, row = self._states(take(self._table.sequences, rows))
         letters = torch.from_numpy(tokens.maskable).to(states.device)
-        states = pooled(states.float(), lengths, letters, self.head.pool)
+        states = pooled(states, tokens.lengths.tolist(), letters, self.head.pool)
         if len(row) > len(rows):
             share = windows.lengths / np.bincount(row, windows.lengths)[row]
             weight = torch.from_numpy(share).to(states)[:, None]
@@ -182,7 +192,9 @@ class Tuned:
             states = states.new_zeros(len(rows), states.shape[1]).index_add(0, place, states * weight)
         return self.head(states)
 
-    def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def _loss(self, outputs: Tensor, rows: np.ndarray) -> Tensor:
+        true = self._true(rows)
         if self._table.is_classification:
-            return F.cross_entropy(outputs, targets.to(outputs.device))
+            return F.cross_entropy(outputs, torch.from_numpy(true).to(outputs.device))
+        targets = torch.from_numpy((true - self._mean) / self._deviation)
         return F.mse_loss(outputs[:, 0], targets.to(outputs.device, torch.float32))
