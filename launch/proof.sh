@@ -5,7 +5,7 @@
 #   bash launch/proof.sh gpu [RFAM_SEEDS [section.key=value ...]]      one card, about ten minutes (an estimate)
 #
 # RFAM_SEEDS is the Stockholm file of Rfam's seed alignments; without it, release 14.2 is fetched. Settings are those of
-# the training. DATA is the folder of the labelled tasks (docs/bench.md), default data; tasks whose files are not there
+# the training. DATA is the folder of the labeled tasks (docs/bench.md), default data; tasks whose files are not there
 # are left out. OUT is where corpora and runs go, default here. What is done is not done again.
 set -euo pipefail
 cd "$(dirname "$0")/.."

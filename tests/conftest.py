@@ -40,7 +40,7 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
         "plain": build.build_plain(folder),
         "other": build.build_plain(folder, seed=2, count=70),
         "single": build.build_plain(folder, seed=3, count=1, validation=0.0),
-        "labelled": build.build_labeled(folder),
+        "labeled": build.build_labeled(folder),
         "alleles": build.build_alleles(folder),
         "genome": build.build_genome(folder),
     }
@@ -74,7 +74,7 @@ def tiny_run(tmp_path_factory, corpora) -> Path:
 
     folder = tmp_path_factory.mktemp("tiny-run")
     changes = {"train__steps": 6, "train__eval_every": 3, "train__log_every": 1}
-    config = build.write_yaml(folder / "run.yaml", build.tree(folder / "run", corpora["labelled"], **changes))
+    config = build.write_yaml(folder / "run.yaml", build.tree(folder / "run", corpora["labeled"], **changes))
     done = command_line("--config", str(config), cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"

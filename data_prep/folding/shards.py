@@ -19,9 +19,9 @@ Crop = Callable[[bytes], bytes]
 
 
 def crop_rule(max_nt: int, long: str) -> Crop:
-    """What happens to a sequence above max_nt: `unlabelled` leaves it, keep-5p and keep-3p keep that end."""
+    """What happens to a sequence above max_nt: `unlabeled` leaves it, keep-5p and keep-3p keep that end."""
     crops: dict[str, Crop] = {
-        "unlabelled": lambda sequence: sequence,
+        "unlabeled": lambda sequence: sequence,
         "keep-5p": lambda sequence: sequence[:max_nt],
         "keep-3p": lambda sequence: sequence[-max_nt:],
     }

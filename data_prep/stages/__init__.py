@@ -16,7 +16,7 @@ STAGES = {
     "genomes": "genomes to a corpus that windows are drawn from while a model trains",
     "bpe": "train byte-pair tokens on a corpus",
     "fold": "add secondary structure and minimum free energy to a corpus",
-    "motifs": "validate, normalise or mine motif lists",
+    "motifs": "validate, normalize or mine motif lists",
     "split": "divide a corpus into train and validation anew (hash, column or clusters)",
     "select": "take a part of a corpus: by values, one row of a cluster, one split",
     "sample": "a small made-up corpus of structured RNAs",

@@ -98,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--header-labels", choices=("utr_lm",),
-        help="headers are `MFE|dot-bracket|source|species|normalised MFE`: keep structure, energy and source",
+        help="headers are `MFE|dot-bracket|source|species|normalized MFE`: keep structure, energy and source",
     )  # fmt: skip
 
 

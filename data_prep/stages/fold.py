@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longest sequence to fold (default 4000: some 10 s each)",
     )
     parser.add_argument(
-        "--long", choices=("unlabelled", "keep-5p", "keep-3p"), default="unlabelled",
+        "--long", choices=("unlabeled", "keep-5p", "keep-3p"), default="unlabeled",
         help="rows above --max-length: leave them without labels (default), or crop them to their 5' or 3' end",
     )  # fmt: skip
     parser.add_argument(

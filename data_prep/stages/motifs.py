@@ -32,7 +32,7 @@ from data_prep.runtime.console import print_filters
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the stage."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="motif files")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the normalised list")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the normalized list")
     parser.add_argument("--min-length", type=int, default=4, metavar="NT", help="default 4")
     parser.add_argument("--max-length", type=int, metavar="NT")
     parser.add_argument(

@@ -34,7 +34,7 @@ def table(report: dict[str, Any]) -> str:
         "tokens/s: real tokens, padding not counted; computed: tokens computed per real token",
         f"MFU: {report['model_flops_utilisation']}",
         f"peak: {hardware['peak_flops_per_second'] / 1e12:.2f} TFLOP/s ({hardware['peak_source']})",
-        "shares of the step: waiting for data, forward, backward, optimiser, communication (inside none of the others)",
+        "shares of the step: waiting for data, forward, backward, optimizer, communication (inside none of the others)",
     ]
     if "profile" in report:
         shares: dict[str, float] = {}

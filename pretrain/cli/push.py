@@ -13,7 +13,7 @@ EXAMPLE = """examples:
   python launch/push.py exports/mine --repo my-lab/my-rna-model --public --revision v2
 
 A new repository is private unless --public is said. The token is that of `hf auth login` or HF_TOKEN; HF_ENDPOINT
-names another hub than huggingface.co. A card without a licence is refused.
+names another hub than huggingface.co. A card without a license is refused.
 
 exit status: 0 uploaded, 2 wrong input, or what the hub said
 """

@@ -235,7 +235,7 @@ class Engine(Section):
 
 
 class Bench(Section):
-    """Labelled tasks that are asked by frozen features while a model trains (``train.bench_every``)."""
+    """Labeled tasks that are asked by frozen features while a model trains (``train.bench_every``)."""
 
     suite: str  # rna, utr, dna, variants, or a .yaml
     tasks: list[str] = []  # of the suite; empty: all whose files are there

@@ -114,7 +114,7 @@ _RANDOM_POOLER = (
     "predicts otherwise."
 )
 _BERT_LOSS = (
-    "transformers' own BERT (5.x) does not honour `num_items_in_batch`: with `gradient_accumulation_steps` its loss "
+    "transformers' own BERT (5.x) does not honor `num_items_in_batch`: with `gradient_accumulation_steps` its loss "
     "and gradient grow by that factor."
 )
 _PAIRS = (

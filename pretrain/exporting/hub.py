@@ -24,7 +24,7 @@ _OTHERS = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite", "training_args.bin
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """Check that a folder can be published: a verified export whose card names a licence.
+    """Check that a folder can be published: a verified export whose card names a license.
 
     Returns:
         The front matter of its card.

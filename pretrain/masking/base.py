@@ -21,7 +21,7 @@ class BaseMasking:
         overlaps = _overlaps(tokenizer)
         if overlaps and not settings.neighbors_may_show_hidden:
             raise PolymeraseError(
-                f"masking.strategy=base hides single tokens of {tokenizer.name}, whose neighbours show their letters: "
+                f"masking.strategy=base hides single tokens of {tokenizer.name}, whose neighbors show their letters: "
                 "expected masking.strategy=kmer; or set masking.neighbors_may_show_hidden=true"
             )
         if settings.neighbors_may_show_hidden and not overlaps:

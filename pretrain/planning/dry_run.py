@@ -214,7 +214,7 @@ def _costs(
         f"FLOPs of the run    {flops * tokens_of_run:.2e}",
         f"memory per rank     about {memory.total / 2**30:,.2f} GiB at ZeRO stage {config.engine.zero_stage}: "
         f"weights {memory.weights / 2**30:,.2f}, gradients {memory.gradients / 2**30:,.2f}, "
-        f"optimiser {memory.optimizer / 2**30:,.2f}, buffers {memory.buffers / 2**30:,.2f}, "
+        f"optimizer {memory.optimizer / 2**30:,.2f}, buffers {memory.buffers / 2**30:,.2f}, "
         f"activations {memory.activations / 2**30:,.2f}",
     ]
 

@@ -180,7 +180,7 @@ def _trouble(axes: Any, run: RunRecords) -> None:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Centred running mean over about a thirtieth of the run; shorter at both ends, so nothing is made up."""
+    """Centered running mean over about a thirtieth of the run; shorter at both ends, so nothing is made up."""
     half = len(values) // 60
     total = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))

@@ -2,7 +2,7 @@
 
     python -m pretrain.reporting.proof RUN
 
-reads RUN/random.json and RUN/families.json (held-out losses) and RUN/nrc.json and RUN/utr.json (labelled tasks).
+reads RUN/random.json and RUN/families.json (held-out losses) and RUN/nrc.json and RUN/utr.json (labeled tasks).
 """
 
 from __future__ import annotations

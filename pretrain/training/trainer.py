@@ -187,7 +187,7 @@ class Trainer:
             self.logger.event(step, self.watch.early_stopping.describe())
 
     def _ask_bench(self) -> None:
-        """Labelled tasks by frozen features. One rank asks; the others wait, so that no collective times out later."""
+        """Labeled tasks by frozen features. One rank asks; the others wait, so that no collective times out later."""
         if self.bench is not None and self.dist_context.is_first:
             values = self.bench(self.parts.engine)
             self.logger.numbers(self.state.step, values)

@@ -46,7 +46,7 @@ def parts(request, corpora, tmp_path_factory) -> RunComponents:
             {"path": str(corpora[name]), "weight": weight}
             for name, weight in zip(EXTRA.get(request.param, ("alleles", "other")), (0.5, 2.0), strict=True)
         ]
-    return build_components(config(tmp_path_factory.mktemp("run"), corpora["labelled"], **changes))
+    return build_components(config(tmp_path_factory.mktemp("run"), corpora["labeled"], **changes))
 
 
 @pytest.fixture(scope="module")

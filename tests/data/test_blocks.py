@@ -14,7 +14,7 @@ from tests.training.corpora import config
 
 RECIPES = {
     "plain": {"model__family": "ernie_rna"},
-    "labelled": {"model__family": "utr_lm", "objectives": {"mlm": {}, "structure": {}, "mfe": {}, "rna_type": {}}},
+    "labeled": {"model__family": "utr_lm", "objectives": {"mlm": {}, "structure": {}, "mfe": {}, "rna_type": {}}},
     "alleles": {
         "model__family": "mutbert", "masking__strategy": "variant_first", "objectives__mlm": None,
         "objectives__soft_label": {}, "corpus__window": 60, "batch__tokens": None, "batch__sequences": 7,

@@ -105,7 +105,7 @@ def test_every_other_sequence_is_read_on_the_other_strand(dna):
 def test_rna_beside_dna_is_turned_only_if_asked(corpora, dna):
     tokenizer, index = build_tokenizer("mutbert"), np.arange(30)
     rng = SampleRng(index.astype(np.uint64))
-    rna = open_corpus(corpora["labelled"])
+    rna = open_corpus(corpora["labeled"])
     plain, still, turned = (
         open_source(rna, "train", tokenizer, CorpusSettings(**keys), 62).read(index, rng)
         for keys in ({}, {"reverse_complement": 1.0}, {"reverse_complement": 1.0, "reverse_complement_rna": True})

@@ -20,7 +20,7 @@ MD5 = hashlib.md5(BODY).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves BODY under every path, as badly as `behaviour` says."""
+    """Serves BODY under every path, as badly as `behavior` says."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)

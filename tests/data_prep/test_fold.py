@@ -79,7 +79,7 @@ def test_columns_splits_and_energy_statistics_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("long", "lengths", "labeled"), [("unlabelled", [30, 8], 1), ("keep-5p", [10, 8], 2), ("keep-3p", [10, 8], 2)]
+    ("long", "lengths", "labeled"), [("unlabeled", [30, 8], 1), ("keep-5p", [10, 8], 2), ("keep-3p", [10, 8], 2)]
 )
 def test_long_rows_follow_the_policy(tmp_path, long, lengths, labeled):
     corpus = write_corpus(tmp_path / "in", [b"GGGGGAAAAACCCCCUUUUUGGGGGAAACC", b"GGAAAACC"])
@@ -88,13 +88,13 @@ def test_long_rows_follow_the_policy(tmp_path, long, lengths, labeled):
     assert opened.split("train").lengths.tolist() == lengths
     structures, energies = read(tmp_path / "out")
     assert sum(np.isfinite(energies)) == labeled
-    if long != "unlabelled":
+    if long != "unlabeled":
         text = opened.split("train").gather(np.array([0])).rows()[0]
         assert text == (b"GGGGGAAAAA" if long == "keep-5p" else b"GGGGGAAACC")
         assert len(structures[0]) == 10
     (counted,) = opened.manifest["stages"][-1]["filters"]
     assert (counted["kept"], counted["dropped"]) == (opened.manifest["splits"]["train"]["sequences"] + 1, {})
-    assert counted["changed"] == ({"without_labels_too_long": 2} if long == "unlabelled" else {"cropped": 2})
+    assert counted["changed"] == ({"without_labels_too_long": 2} if long == "unlabeled" else {"cropped": 2})
 
 
 def test_rows_with_other_characters_stay_without_labels(tmp_path):

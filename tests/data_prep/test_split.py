@@ -96,7 +96,7 @@ def test_tables_of_clusters_are_read_either_way_round(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "lines", "message"),
     [
-        (["--by", "colour"], None, "no column 'colour'; it has id, sequence, length, gene"),
+        (["--by", "color"], None, "no column 'color'; it has id, sequence, length, gene"),
         (["--validation", "1"], None, "--validation must lie between 0 and 1"),
         (["--clusters", "c.tsv"], "r0\tc0\n", "no line for record r1 (and 998 more)"),
         (["--clusters", "c.tsv"], "r0 c0\n", "line 1 is not id<TAB>cluster"),

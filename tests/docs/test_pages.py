@@ -101,7 +101,7 @@ def test_every_kind_of_evaluation_runs(reader):
     names = [f">r{number} {'even' if number % 2 else 'odd'}" for number in range(24)]
     text = "".join(f"{name}\n{row}\n" for name, row in zip(names, rows, strict=True))
     (reader.folder / "few.fa").write_text("".join(text.splitlines(keepends=True)[:6]))
-    (reader.folder / "labelled.fa").write_text(text)
+    (reader.folder / "labeled.fa").write_text(text)
     genome = "".join(draw.choices("ACGT", k=200))
     (reader.folder / "genome.fa").write_text(f">chr1\n{genome}\n")
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]

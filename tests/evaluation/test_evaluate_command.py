@@ -18,7 +18,7 @@ def fasta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_losses_of_a_run_come_with_baselines_bases_and_lengths(tiny_run, corpora, tmp_path):
-    done = launch("evaluate.py", tiny_run, "--corpus", corpora["labelled"], "--json", cwd=tmp_path)
+    done = launch("evaluate.py", tiny_run, "--corpus", corpora["labeled"], "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     mlm = result["objectives"]["mlm"]
@@ -45,7 +45,7 @@ def test_losses_of_a_run_come_with_baselines_bases_and_lengths(tiny_run, corpora
 
 
 def test_parts_add_up_to_the_whole(tiny_run, corpora):
-    _, out, _ = in_process("evaluate.py", tiny_run, "--corpus", corpora["labelled"], "--json")
+    _, out, _ = in_process("evaluate.py", tiny_run, "--corpus", corpora["labeled"], "--json")
     mlm = json.loads(out)["objectives"]["mlm"]
     for key, parts in (("letters", mlm["by_base"]), ("letters", mlm["by_length"])):
         assert sum(part["targets"] for part in parts.values()) == mlm[key]["targets"]
@@ -58,7 +58,7 @@ def test_parts_add_up_to_the_whole(tiny_run, corpora):
 
 
 def test_the_table_shows_what_json_holds(tiny_run, corpora, tmp_path):
-    status, out, err = in_process("evaluate.py", tiny_run, "--corpus", corpora["labelled"], "--sequences", "8")
+    status, out, err = in_process("evaluate.py", tiny_run, "--corpus", corpora["labeled"], "--sequences", "8")
     assert status == 0, err
     assert "on 8 held-out sequences" in out
     assert [line.split()[0] for line in out.splitlines()[1:5]] == ["objective", "mlm,", "mlm,", "mlm,"]

@@ -18,9 +18,9 @@ CASES = {
         "alleles",
         {"model__family": "mutbert", "masking": {"strategy": "variant_first"}, "corpus__window": 40},
     ),
-    "structure": ("labelled", {}),
-    "mfe": ("labelled", {}),
-    "rna_type": ("labelled", {}),
+    "structure": ("labeled", {}),
+    "mfe": ("labeled", {}),
+    "rna_type": ("labeled", {}),
     "mlm": ("plain", {"model__family": "utrbert_3mer", "masking": {"strategy": "kmer", "rate": 0.3}}),
     "causal_lm": (
         "plain",

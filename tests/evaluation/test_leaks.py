@@ -16,7 +16,7 @@ from tests.evaluation.support import error_line, in_process
 @pytest.fixture(scope="module")
 def seen(corpora) -> list[str]:
     """Training sequences of the corpus of ``tiny_run``, the longest first."""
-    table = open_corpus(corpora["labelled"]).split("train")
+    table = open_corpus(corpora["labeled"]).split("train")
     rows = [row.decode() for row in table.gather_text("sequence", np.arange(len(table))).rows()]
     return sorted(rows, key=len, reverse=True)
 
@@ -60,7 +60,7 @@ def test_probe_counts_relatives_in_other_folds_and_in_pretraining(tiny_run, seen
 
 
 def test_evaluate_says_whether_held_out_sequences_have_relatives_in_training(tiny_run, corpora, seen, tmp_path):
-    status, out, err = in_process("evaluate.py", tiny_run, "--corpus", corpora["labelled"], "--json")
+    status, out, err = in_process("evaluate.py", tiny_run, "--corpus", corpora["labeled"], "--json")
     assert status == 0, err
     assert json.loads(out)["leak"]["held_out"] == 20
     (tmp_path / "seen.fa").write_text(f">one\n{seen[0]}\n>two\n{new(1)[0]}\n")
@@ -74,7 +74,7 @@ def test_a_corpus_that_is_gone_or_another_is_said_and_not_guessed(tiny_run, corp
     shutil.copytree(tiny_run, run)
     config = (run / "config.yaml").read_text()
     for folder, why in (("gone", "not at hand"), (corpora["plain"], "no longer what")):
-        (run / "config.yaml").write_text(config.replace(str(corpora["labelled"]), str(folder)))
+        (run / "config.yaml").write_text(config.replace(str(corpora["labeled"]), str(folder)))
         assert why in pretraining_of(str(run)).leak(Ragged.from_rows([b"ACGU"]))["unknown"]
     named = pretraining_of(str(run), [str(corpora["plain"])])
     assert named.leak(Ragged.from_rows([b"ACGU" * 8]))["held_out"] == 1

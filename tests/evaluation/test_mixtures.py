@@ -11,7 +11,7 @@ from tests.training.corpora import config
 
 
 def test_held_out_losses_are_told_per_corpus(corpora, tmp_path):
-    extra = [{"path": str(corpora["labelled"]), "weight": 2.0}]
+    extra = [{"path": str(corpora["labeled"]), "weight": 2.0}]
     parts = build_components(
         config(tmp_path, corpora["plain"], corpus__extra=extra, masking={"strategy": "base", "rate": 0.3})
     )
@@ -19,13 +19,13 @@ def test_held_out_losses_are_told_per_corpus(corpora, tmp_path):
     values = evaluator.run(EvalModel(parts.model()))
     figures = evaluator.figures(values)
     mlm = figures["mlm"]
-    assert set(mlm["by_corpus"]) == {corpora["plain"].name, corpora["labelled"].name}
+    assert set(mlm["by_corpus"]) == {corpora["plain"].name, corpora["labeled"].name}
     for key in ("targets", "sequences"):
         assert sum(one[key] for one in mlm["by_corpus"].values()) == mlm["hidden"][key]
     total = sum(one["targets"] * one["loss"] for one in mlm["by_corpus"].values())
     assert total / mlm["hidden"]["targets"] == pytest.approx(mlm["hidden"]["loss"])
     numbers = evaluator.numbers(figures)
-    name = corpora["labelled"].name
+    name = corpora["labeled"].name
     assert numbers[f"validation/mlm/corpus/{name}/loss"] == mlm["by_corpus"][name]["loss"]
     line = evaluator.describe(7, figures)
     assert f"mlm on {name}" in line

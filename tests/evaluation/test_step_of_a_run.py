@@ -27,7 +27,7 @@ def run(tiny_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fasta(tmp_path_factory):
-    path = tmp_path_factory.mktemp("fasta") / "labelled.fa"
+    path = tmp_path_factory.mktemp("fasta") / "labeled.fa"
     rows = random_sequences(40, 10, 20, seed=8)
     path.write_text("".join(f">s{n} {'ab'[n % 2]}\n{row}\n" for n, row in enumerate(rows)))
     return path
@@ -43,7 +43,7 @@ def without_name(text, *folders):
 def test_a_step_is_answered_as_by_a_run_that_ends_there(run, corpora, fasta, command):
     both, early = run
     script, *words = {
-        "losses": ("evaluate.py", "--corpus", corpora["labelled"]),
+        "losses": ("evaluate.py", "--corpus", corpora["labeled"]),
         "likelihoods": ("evaluate.py", "--fasta", fasta),
         "probe": ("probe.py", fasta, "--label", "2", "--folds", "2"),
     }[command]
@@ -57,7 +57,7 @@ def test_a_step_is_answered_as_by_a_run_that_ends_there(run, corpora, fasta, com
 
 def test_two_checkpoints_of_one_run_are_compared(run, corpora):
     both, early = run
-    _, out, _ = in_process("compare.py", both, both, "--step", "3", "--corpus", corpora["labelled"], "--json")
+    _, out, _ = in_process("compare.py", both, both, "--step", "3", "--corpus", corpora["labeled"], "--json")
     result = json.loads(out)
     assert result["verdicts"]["same_weights"] is False
     _, out, _ = in_process("compare.py", both, early, "--step", "3", "--json")

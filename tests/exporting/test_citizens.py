@@ -73,7 +73,7 @@ WORDS = {
     "lora_tokens": "PEFT LoRA TOKEN_CLS, also all-linear, saved and reloaded",
     "lora_features": "PEFT LoRA FEATURE_EXTRACTION, also all-linear, saved and reloaded",
     "resized": "more tokens: head with them, saved and reloaded",
-    "quantized": "dynamic quantisation",
+    "quantized": "dynamic quantization",
     "tuples": "`return_dict=False`",
     "padded_right": "padding on the right changes nothing",
     "padded_left": "padding on the left changes nothing",

@@ -123,7 +123,7 @@ def test_a_wrong_token_and_a_hub_that_is_away_are_one_line(hub, folder):
     assert "cannot be reached" in error_of(run(hub, folder, "fetch_model.py", "lab/mine", "--out", "x"))
 
 
-def test_a_card_without_a_licence_is_not_published(hub, folder):
+def test_a_card_without_a_license_is_not_published(hub, folder):
     (folder / "README.md").write_text(CARD.format(license="unknown"))
     assert "license is unknown" in error_of(run(hub, folder, "push.py", folder, "--repo", "lab/mine", "--check"))
     (folder / "README.md").write_text("# mine\n")

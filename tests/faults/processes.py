@@ -1,4 +1,4 @@
-"""Trainings as users start them, in processes that can be signalled, stopped and killed."""
+"""Trainings as users start them, in processes that can be signaled, stopped and killed."""
 
 from __future__ import annotations
 

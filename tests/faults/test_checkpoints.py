@@ -28,11 +28,11 @@ def flip(path: Path) -> None:
 
 DAMAGES = {
     "a flipped bit in the weights": lambda folder: flip(folder / WEIGHTS),
-    "a flipped bit in the optimiser state": lambda folder: flip(folder / OPTIMIZER),
+    "a flipped bit in the optimizer state": lambda folder: flip(folder / OPTIMIZER),
     "a flipped bit in the train state": lambda folder: flip(folder / TRAIN_STATE),
     "weights cut short": lambda folder: os.truncate(folder / WEIGHTS, 100),
     "empty weights": lambda folder: os.truncate(folder / WEIGHTS, 0),
-    "no optimiser state": lambda folder: (folder / OPTIMIZER).unlink(),
+    "no optimizer state": lambda folder: (folder / OPTIMIZER).unlink(),
     "an empty folder": lambda folder: [path.unlink() for path in folder.iterdir()],
     "no integrity file": lambda folder: (folder / INTEGRITY).unlink(),
     "an empty integrity file": lambda folder: (folder / INTEGRITY).write_text(""),

@@ -24,7 +24,7 @@ echo "== 3. pretrain, and read the report"
 python launch/pretrain.py "${settings[@]}"
 python launch/report.py runs/mine
 
-echo "== 4. a folder that transformers loads, with a licence"
+echo "== 4. a folder that transformers loads, with a license"
 python launch/export.py runs/mine --out exports/mine --license cc-by-4.0
 
 echo "== 5. ask it, as a notebook would"

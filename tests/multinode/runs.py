@@ -16,7 +16,7 @@ WAYS = {  # name -> engine settings of a float32 run on 2 ranks; stage 0 is plai
     "stage 1": {"zero_stage": 1},
     "stage 2": {"zero_stage": 2},
     "stage 3": {"zero_stage": 3},
-    "stage 2, optimiser on the host": {"zero_stage": 2, "offload_optimizer": "cpu"},
+    "stage 2, optimizer on the host": {"zero_stage": 2, "offload_optimizer": "cpu"},
     "stage 3, all on the host": {"zero_stage": 3, "offload_optimizer": "cpu", "offload_param": "cpu"},
 }
 BF16 = {f"bf16, stage {stage}": {"zero_stage": stage, "precision": "bf16"} for stage in range(4)}

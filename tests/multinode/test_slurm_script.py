@@ -51,7 +51,7 @@ def submit(slurm: Path, run: Run, *words: str) -> subprocess.Popen:
         )
 
 
-def test_a_job_that_is_signalled_saves_and_is_requeued_and_then_finishes(tmp_path, corpora, slurm):
+def test_a_job_that_is_signaled_saves_and_is_requeued_and_then_finishes(tmp_path, corpora, slurm):
     run = Run(tmp_path / "run", corpora["plain"], {"train__steps": 1_000_000, "schedule__total_steps": 1000})
     job = submit(slurm, run)
     try:
@@ -59,7 +59,7 @@ def test_a_job_that_is_signalled_saves_and_is_requeued_and_then_finishes(tmp_pat
         for pid in descendants(job.pid):  # the signal of --signal=USR1@600 reaches every process of the step
             if "pretrain.py" in command_of(pid):
                 os.kill(pid, signal.SIGUSR1)
-        job.send_signal(signal.SIGTERM)  # as in a preemption, the batch script is signalled too
+        job.send_signal(signal.SIGTERM)  # as in a preemption, the batch script is signaled too
         assert job.wait(60) == 75, run.log[-3000:]
         assert (slurm / "requeued").read_text().startswith("requeue ")
         (slurm / "requeued").unlink()

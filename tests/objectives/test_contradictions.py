@@ -21,18 +21,18 @@ def refused(run_dir, corpus, **changes) -> str:
 
 
 def test_hidden_tokens_cannot_be_asked_for_where_nothing_is_hidden(corpora, tmp_path):
-    message = refused(tmp_path, corpora["labelled"], masking=NONE)
+    message = refused(tmp_path, corpora["labeled"], masking=NONE)
     assert message == (
         "objectives.mlm asks for hidden tokens: expected a masking strategy, got masking.strategy=none; set another"
     )
     message = refused(
-        tmp_path, corpora["labelled"], masking=NONE, objectives={"mlm": None, "structure": {"positions": "masked"}}
+        tmp_path, corpora["labeled"], masking=NONE, objectives={"mlm": None, "structure": {"positions": "masked"}}
     )
     assert message.endswith("got masking.strategy=none; set objectives.structure.positions=all")
 
 
 def test_the_next_token_cannot_be_asked_for_where_tokens_are_hidden(corpora, tmp_path):
-    message = refused(tmp_path, corpora["labelled"], objectives={"mlm": None, "causal_lm": {}})
+    message = refused(tmp_path, corpora["labeled"], objectives={"mlm": None, "causal_lm": {}})
     assert message.startswith("objectives.causal_lm reads every token: expected masking.strategy=none, got base")
 
 
@@ -71,7 +71,7 @@ def test_an_objective_says_what_the_corpus_lacks(corpora, tmp_path, name, proble
 
 def test_sequences_with_labels_are_trained_on_without_any_masking(corpora, tmp_path):
     parts = build_components(
-        config(tmp_path, corpora["labelled"], masking=NONE, objectives={"mlm": None, "structure": {}, "mfe": {}})
+        config(tmp_path, corpora["labeled"], masking=NONE, objectives={"mlm": None, "structure": {}, "mfe": {}})
     )
     batch = parts.batches("train").make(0, 12)
     assert not (batch.packed.input_ids == parts.tokenizer.mask_id).any()

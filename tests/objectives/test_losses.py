@@ -39,7 +39,7 @@ def everything(corpora, tmp_path_factory):
     components = build_components(
         config(
             tmp_path_factory.mktemp("run"),
-            corpora["labelled"],
+            corpora["labeled"],
             model__family="mutbert",
             objectives=ALL,
             masking={"strategy": "variant_first"},
@@ -102,7 +102,7 @@ def test_a_batch_with_nothing_to_learn_has_a_finite_loss_and_zero_gradients(ever
 
 @pytest.mark.parametrize("name", ["structure", "mfe", "rna_type"])
 def test_every_parameter_takes_part_whatever_the_objectives(corpora, tmp_path, name):
-    components = build_components(config(tmp_path, corpora["labelled"], objectives={"mlm": None, name: {}}))
+    components = build_components(config(tmp_path, corpora["labeled"], objectives={"mlm": None, name: {}}))
     model, batch = components.model(), components.batches("train").make(0, 8)
     loss_of(model, batch, {name: 1.0})[0].backward()
     assert all(gradient is not None for gradient in gradients(model).values())

@@ -156,7 +156,7 @@ def test_a_real_run_is_reported_with_baselines_and_its_corpus(tiny_run, tmp_path
     assert figures["conclusion"]
     assert figures["finished"]
     page = (tmp_path / "r.html").read_text()
-    assert "labelled" in page
+    assert "labeled" in page
     assert json.loads((tiny_run / "environment.json").read_text())["python"] in page
 
 

@@ -37,7 +37,7 @@ class Runs:
         """A training in folder ``name``; the same folder again resumes it."""
         allow_change, resume = values.pop("allow_change", []), values.pop("resume", "auto")
         if corpus == "mixture":
-            corpus = "labelled"
+            corpus = "labeled"
             values = {"corpus__extra": [{"path": str(self._corpora["alleles"]), "weight": 0.5}], **values}
         damage = [str(self._folder / name / "checkpoints" / file) for file in values.pop("damage", [])]
         config = tree(self._folder / name, self._corpora[corpus], **{"train__steps": STEPS, **values})
@@ -114,8 +114,8 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
              allow_change=["family", "vocabulary"])  # fmt: skip
     runs.add("changed", train__steps=8, expect_error=True, batch__micro_batches_per_step=3)
     runs.add("changed", "other", train__steps=8, allow_change=["corpus"])
-    runs.add("grown", "labelled", train__steps=4)
-    runs.add("grown", "labelled", train__steps=8, objectives__structure={}, optimizer__name="sgd",
+    runs.add("grown", "labeled", train__steps=4)
+    runs.add("grown", "labeled", train__steps=8, objectives__structure={}, optimizer__name="sgd",
              allow_change=["objectives", "optimizer"])  # fmt: skip
     for family in RECIPES:
         runs.add(family, **changes(family))

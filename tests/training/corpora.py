@@ -35,7 +35,7 @@ def build_plain(folder: Path, seed: int = 1, count: int = 120, validation: float
 
 def build_labeled(folder: Path) -> Path:
     """Sequences with structure, energy and type; each label is missing in some rows."""
-    draw, out = np.random.default_rng(5), folder / "labelled"
+    draw, out = np.random.default_rng(5), folder / "labeled"
     with SequenceWriter(
         out, stage="test", parameters={}, columns=("rna_type", "structure", "mfe_kcal_per_mol")
     ) as writer:

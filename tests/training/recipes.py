@@ -18,7 +18,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # family -> corpus and changes
         "objectives__reduction": "sequence_weighted",
     },
     "rnaernie": {
-        "corpus": "labelled",
+        "corpus": "labeled",
         "optimizer": _ADAMW,
         "masking": {"strategy": "mixture", "parts": [{"strategy": "base"}, {"strategy": "span"}]},
         "objectives": {"mlm": {}, "rna_type": {"weight": 0.5}},
@@ -31,7 +31,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # family -> corpus and changes
     },
     "dnabert_4mer": {"optimizer": {**_ADAMW, "name": "adam"}, "masking": {"strategy": "kmer"}},
     "utr_lm": {
-        "corpus": "labelled",
+        "corpus": "labeled",
         "optimizer": {"name": "sgd", "momentum": 0.9, "lr": 1e-3, "weight_decay": 1e-4, "decay": "all"},
         "masking": {"strategy": "base", "count": "ceil"},
         "objectives": {"mlm": {}, "structure": {"weight": 2.0}, "mfe": {"weight": 0.5}},

@@ -120,9 +120,9 @@ def test_types_can_only_be_asked_for_where_they_are_laid_out_and_hidden(tmp_path
 
     asked = {"model__family": "rnaernie", "objectives": {"rna_type": {"mode": "label_token"}}}
     with pytest.raises(PolymeraseError, match=r"needs corpus\.label_slot=true and masking\.label_rate above 0"):
-        build_components(config(tmp_path, corpora["labelled"], **asked))
+        build_components(config(tmp_path, corpora["labeled"], **asked))
     batch = build_components(
-        config(tmp_path, corpora["labelled"], **asked, corpus__label_slot=True, masking__label_rate=0.5)
+        config(tmp_path, corpora["labeled"], **asked, corpus__label_slot=True, masking__label_rate=0.5)
     ).batches("train").make(0, 40)  # fmt: skip
     assert 0 < batch.counts["rna_type"] < 30
 
@@ -136,7 +136,7 @@ def test_a_run_folder_that_cannot_be_made(tmp_path, corpora):
 
 
 def test_structures_of_another_length_than_their_sequences(complaint, tmp_path, corpora):
-    shutil.copytree(corpora["labelled"], tmp_path / "cut")
+    shutil.copytree(corpora["labeled"], tmp_path / "cut")
     shard = tmp_path / "cut" / "train" / "shard-00000.arrow"
     rewrite(shard, lambda structures: [text and text[:-1] if row == 7 else text for row, text in enumerate(structures)])
     text = complaint("objectives.structure={}", corpus=str(tmp_path / "cut"))

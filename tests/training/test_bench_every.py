@@ -41,7 +41,7 @@ def benched(run):
 
 def test_a_training_does_not_notice_and_a_resumed_one_finds_the_same(tiny_run, corpora, tmp_path):
     changes = {"train__steps": 6, "train__eval_every": 3, "train__log_every": 1, "train__save_every": 3}
-    tree = build.tree(tmp_path / "run", corpora["labelled"], **changes)
+    tree = build.tree(tmp_path / "run", corpora["labeled"], **changes)
     tree["train"] |= {"bench_every": 2, "bench": write_suite(tmp_path)}
     config = build.write_yaml(tmp_path / "run.yaml", tree)
     done = command_line("--config", str(config), cwd=tmp_path)
@@ -67,7 +67,7 @@ def test_a_training_does_not_notice_and_a_resumed_one_finds_the_same(tiny_run, c
 
 
 def test_what_cannot_be_asked_is_said_before_the_training(corpora, tmp_path):
-    tree = build.tree(tmp_path / "run", corpora["labelled"])
+    tree = build.tree(tmp_path / "run", corpora["labeled"])
     tree["train"]["bench_every"] = 2
     with pytest.raises(PolymeraseError, match=r"train\.bench_every and train\.bench belong together"):
         check(tree, "test")

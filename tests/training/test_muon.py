@@ -38,7 +38,7 @@ def test_hidden_matrices_are_those_of_the_backbone():
     assert {id(p) for p in hidden_matrices(model)} == {id(model.encoder[name].weight) for name in ("up", "down")}
 
 
-def test_each_parameter_takes_the_steps_of_its_own_optimiser():
+def test_each_parameter_takes_the_steps_of_its_own_optimizer():
     ours, theirs = Model(), Model()
     optimizer = build_optimizer(ours, SETTINGS)
     hidden = list(hidden_matrices(theirs))

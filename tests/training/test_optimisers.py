@@ -1,4 +1,4 @@
-"""Optimisers and learning rates equal their formulas."""
+"""Optimizers and learning rates equal their formulas."""
 
 import math
 

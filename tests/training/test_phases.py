@@ -13,7 +13,7 @@ from tests.training.corpora import tree, write_yaml
 from tests.training.ranks import ROOT, command_line, digests, environment, losses, steps
 from tests.training.test_resume import assert_bitwise, checkpoint
 
-# three phases: another masking; longer samples in smaller micro-batches under a new schedule with a fresh optimiser
+# three phases: another masking; longer samples in smaller micro-batches under a new schedule with a fresh optimizer
 STEPS = 12
 PHASES = [
     {"steps": 4, "corpus": {"max_tokens": 20}},

@@ -24,7 +24,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 class Trained:
-    """A model with its optimiser and one micro-batch; calling it makes a step."""
+    """A model with its optimizer and one micro-batch; calling it makes a step."""
 
     def __init__(self, bench: Bench, recipe: str, lengths: Sequence[int], precision: str, words: Sequence[str]):
         self.config: Config = load_config(recipe, [*(tiny_words(recipe) if bench.tiny else ()), *words])

@@ -159,7 +159,7 @@ class LanguageModelHead:
 
     _tied_weights_keys = {"mlm_head.decoder.weight": "encoder.embeddings.word.weight"}  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"encoder\.pooler\..*"]  # noqa: RUF012
-    accepts_loss_kwargs = True  # for Trainer: num_items_in_batch is honoured
+    accepts_loss_kwargs = True  # for Trainer: num_items_in_batch is honored
     labels_shift = 0
 
     def __init__(self, config):
@@ -192,7 +192,7 @@ class LanguageModelHead:
 class Classifier:
     """Mixin of classes with a linear classifier; ``gather`` says what it reads, ``loss`` what it is measured by.
 
-    ``problem_type`` of the config is honoured: regression, single_label_classification, multi_label_classification.
+    ``problem_type`` of the config is honored: regression, single_label_classification, multi_label_classification.
     """
 
     _keys_to_ignore_on_load_unexpected = [r"mlm_head\..*", r"encoder\.pooler\..*"]  # noqa: RUF012

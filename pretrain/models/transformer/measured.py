@@ -60,7 +60,7 @@ def _processor() -> str:
 
 
 def _times(candidates: Mapping[str, Run], dtype: torch.dtype, head_size: int) -> dict[str, float]:
-    """Seconds of CPU of each, in turns. CPU time, not wall time: a busy neighbour must not decide."""
+    """Seconds of CPU of each, in turns. CPU time, not wall time: a busy neighbor must not decide."""
     generator = torch.Generator().manual_seed(0)  # the run's own random numbers stay as they are
     seconds = dict.fromkeys(candidates, 0.0)
     with torch.enable_grad(), torch.autocast("cpu", enabled=False):
