@@ -29,7 +29,7 @@ class TaskEntry:
 
     Either ``train``, ``test`` and perhaps ``dev`` name files, or ``table`` one that is split by ``split``; or, without
     any training, ``vcf`` and ``genome`` (see :mod:`bench.variants`), or ``structures`` (see :mod:`bench.structures`).
-    join: {file, on, word}: the table that describes the records of a FASTA. classes, most: see :class:`files.Columns`.
+    join: {file, key, word}: the table that describes the records of a FASTA. classes, most: see :class:`files.Columns`.
     positive, negative: what ``label``, an INFO key, says of either kind of variants: values, or {at_least, at_most}.
     longest_nt, fewest_pairs: of structures. limit: rows that are asked at most, evenly taken.
     published: [{name, source, metrics: {metric: figure}}] or [{name, source, column}], a column of predictions.
