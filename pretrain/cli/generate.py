@@ -14,6 +14,10 @@ EXAMPLE = """examples:
   python launch/generate.py runs/mine --count 10 --length 200 > samples.fa
   python launch/generate.py exports/mine --prompt ATGGCC --temperature 0.8 --top-k 3 --seed 7 --out samples.fa
 
+Each token is computed once. Later ones attend to what is kept of it (transformers: keys and values; Evo: the state of
+its waves, of one size), or sum over it (HyenaDNA: one product of kept values and filter per token and layer). With
+dynamic rotary scaling keys change as a sequence grows, and everything is read again for each token.
+
 exit status: 0 drawn, 2 wrong input or a model that is not causal
 """
 
@@ -28,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--temperature", type=float, default=1.0, metavar="X", help="0: the likeliest (default: 1)")
     result.add_argument("--top-k", type=positive, metavar="K", help="only the K likeliest tokens (default: all)")
     result.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    result.add_argument(
+        "--recompute",
+        action="store_true",
+        help="read all of a sequence again for each token: slow, to check the memory that is used otherwise",
+    )
     result.add_argument("--out", metavar="FASTA", help="default: print")
     return result
 
@@ -41,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not args.prompt.isascii() or (args.prompt and not args.prompt.isalpha()):
         raise PolymeraseError(f"--prompt: expected letters, got {args.prompt!r}")
     from data_prep.corpus.files import write_atomic
-    from pretrain.evaluation.causal import Sampling, generate
+    from pretrain.evaluation.generation import Sampling, generate
     from pretrain.evaluation.model import load_model
 
-    sampling = Sampling(args.length, args.temperature, args.top_k, args.seed)
+    sampling = Sampling(args.length, args.temperature, args.top_k, args.seed, remember=not args.recompute)
     model = load_model(args.model)
     drawn = generate(model, args.prompt.upper().encode(), args.count, sampling)
     records = (f">sample_{number} seed={args.seed}\n{text}\n" for number, text in enumerate(drawn, 1))

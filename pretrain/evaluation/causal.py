@@ -1,4 +1,4 @@
-"""Whole sequences under a causal model: likelihood, bits per nucleotide, and samples."""
+"""Whole sequences under a causal model: likelihood and bits per nucleotide."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import torch
 
 from data_prep.corpus import Ragged
 from data_prep.formats.genome import reverse_complement
-from pretrain.errors import PolymeraseError
 from pretrain.evaluation.likelihood_summary import summarize
-from pretrain.evaluation.masked_queries import encode_rows
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.passes import batches_of, pack
 from pretrain.evaluation.sliding import Windows, letters_and_windows
@@ -146,81 +144,3 @@ def _windows(contig: bytes, variant: Substitution, width: int) -> tuple[bytes, b
     if end > len(window) or window.strip(b"ACGT"):
         return None
     return window, window[:place] + variant.alt.encode() + window[end:]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn.
-
-    Attributes:
-        tokens: at most this many are drawn per sequence.
-        temperature: logits are divided by it; 0 takes the likeliest token.
-        top_k: only the k likeliest tokens; None: all.
-    """
-
-    tokens: int
-    temperature: float = 1.0
-    top_k: int | None = None
-    seed: int = 0
-
-
-def generate(model: TrainedModel, prompt: bytes, count: int, sampling: Sampling) -> Iterator[str]:
-    """Draw sequences that begin with a prompt, in letters. The whole prefix is recomputed for each token.
-
-    Special tokens are never drawn, except the one that ends a sequence.
-
-    Raises:
-        PolymeraseError: the model is not causal, or prompt and tokens are too long for it.
-    """
-    if not is_causal(model):
-        raise PolymeraseError(f"{model.source}: reads both sides of a token, so it draws none; use a causal model")
-    model.require_output_head()
-    tokenizer = model.tokenizer
-    (head,) = encode_rows(tokenizer, Ragged.from_rows([prompt]))
-    if tokenizer.eos_id >= 0 and len(head) and head[-1] == tokenizer.eos_id:
-        head = head[:-1]
-    if not len(head):
-        raise PolymeraseError("this model has no token that begins a sequence; give a prompt of at least one letter")
-    longest = architecture_of(model.settings).longest_input(model.settings)
-    if longest is not None and len(head) + sampling.tokens > longest:
-        raise PolymeraseError(
-            f"prompt and sample are {len(head) + sampling.tokens} tokens, the model holds {longest}; ask for less"
-        )
-    allowed = torch.zeros(model.settings.vocab_size, dtype=torch.bool, device=model.device)
-    allowed[: len(tokenizer.vocab)] = True  # a table may have more rows
-    allowed[torch.tensor([*tokenizer.special_ids, *([tokenizer.unk_id] if tokenizer.unk_id >= 0 else [])])] = False
-    if tokenizer.eos_id >= 0:
-        allowed[tokenizer.eos_id] = True
-    generator = torch.Generator(model.device).manual_seed(sampling.seed)
-    together = max(1, 8192 // (len(head) + sampling.tokens))
-    for first in range(0, count, together):
-        rows = [head.astype(np.int64)] * min(together, count - first)
-        for ids in _draw(model, rows, allowed, sampling, generator):
-            yield "".join(tokenizer.vocab[i] for i in ids.tolist() if i not in tokenizer.special_ids).upper()
-
-
-def _draw(
-    model: TrainedModel, rows: list[np.ndarray], allowed: torch.Tensor, sampling: Sampling, generator: torch.Generator
-) -> list[np.ndarray]:
-    """Token ids of each row, lengthened until it ends or is long enough."""
-    eos, running = model.tokenizer.eos_id, list(range(len(rows)))
-    for _ in range(sampling.tokens):
-        lengths = [len(rows[row]) for row in running]
-        with torch.no_grad():
-            hidden = model.network.encoder(pack(model, np.concatenate([rows[row] for row in running]), lengths)).hidden
-            last = torch.tensor(np.cumsum(lengths) - 1, device=model.device)
-            logits = model.network.logits(hidden[last]).float()
-        logits = logits.masked_fill(~allowed, -torch.inf)
-        if sampling.top_k is not None:
-            least = logits.topk(min(sampling.top_k, int(allowed.sum())), dim=-1).values[:, -1:]
-            logits = logits.masked_fill(logits < least, -torch.inf)
-        if sampling.temperature:
-            drawn = torch.multinomial((logits / sampling.temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
-        else:
-            drawn = logits.argmax(dim=-1)
-        for row, token in zip(running, drawn.tolist(), strict=True):
-            rows[row] = np.append(rows[row], token)
-        running = [row for row in running if rows[row][-1] != eos]
-        if not running:
-            break
-    return rows

@@ -14,6 +14,7 @@ from torch import Tensor
 from pretrain.models.device_kind import kind_of
 from pretrain.models.layout import Layout
 from pretrain.models.layout_plan import LayoutPlan, plan_layout
+from pretrain.models.memory import Memory
 
 # Length groups per kind of device. GPU: fewer, larger kernels are worth some padding. CPU: a group is small enough for
 # its scores to stay in the cache, and takes in a few shorter sequences rather than paying for many small products.
@@ -48,6 +49,7 @@ class PackedBatch:
         soft_rows: tokens that are mixtures of bases; None if there are none.
         side: model-specific inputs, one value per token (N,), by the names of the architecture's ``side_inputs``
             (``pair_class``, uint8, for pairing models).
+        memory: what a causal model has read of these sequences before; None: they begin with these tokens.
         plan: the layout where somebody has worked it out ahead (``planned``); None: where it is asked for.
     """
 
@@ -57,6 +59,7 @@ class PackedBatch:
     lengths: list[int]
     side: dict[str, Tensor] = field(default_factory=dict)
     soft_rows: SoftRows | None = None
+    memory: Memory | None = None
     plan: LayoutPlan | None = None
 
     @classmethod
@@ -67,11 +70,17 @@ class PackedBatch:
         *,
         side: dict[str, Tensor] | None = None,
         soft_rows: SoftRows | None = None,
+        memory: Memory | None = None,
     ) -> PackedBatch:
-        """Build a batch from flat ids (N,) and lengths (S,); positions count from 0 in each sequence."""
+        """Build a batch from flat ids (N,) and lengths (S,).
+
+        Positions count from 0 in each sequence, or go on behind the tokens that ``memory`` has read.
+        """
         sizes = torch.tensor(lengths, dtype=torch.int64)
         bounds = F.pad(sizes.cumsum(0), (1, 0))
         positions = torch.arange(int(bounds[-1])) - bounds[:-1].repeat_interleave(sizes)
+        if memory is not None:
+            positions += memory.tokens
         return cls(
             input_ids=input_ids.to(torch.int64),
             cu_seqlens=bounds.to(input_ids.device, torch.int32),
@@ -79,6 +88,7 @@ class PackedBatch:
             lengths=lengths,
             side=side or {},
             soft_rows=soft_rows,
+            memory=memory,
         )
 
     @cached_property

@@ -45,6 +45,8 @@ class Architecture:
             keeps for the backward pass.
         longest_input: settings -> tokens of the longest sequence it can read, None without a limit.
         is_causal: settings -> no token sees those after it.
+        remembers: settings -> a causal model that can read on from a ``Memory`` and gets what it would get from whole
+            sequences.
         summary: settings -> rows of a model card.
         layers: settings -> number of hidden states after the embeddings.
         side_inputs: (settings, vocabulary) -> name in ``PackedBatch.side`` -> host function that fills it.
@@ -71,5 +73,6 @@ class Architecture:
     side_inputs: Callable[[Any, tuple[str, ...]], dict[str, SideInput]] = no_side_inputs
     idle_options: Callable[[Any, Any], dict[str, str]] = lambda settings, options: {}
     keeps_pairs: Callable[[Any], bool] = lambda settings: False
+    remembers: Callable[[Any], bool] = lambda settings: False
     first_weights: tuple[str, ...] = ()
     former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

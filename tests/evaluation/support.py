@@ -9,11 +9,16 @@ import sys
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.passes import pack
 from pretrain.families import find_family
+from pretrain.families.custom import custom_family
 from pretrain.families.published import published_model
+from pretrain.models import ARCHITECTURES, LanguageModel
+from pretrain.models.record import field_types
 from pretrain.tokenizers import build_tokenizer
 from tests.hang import HANG_S
 
@@ -38,6 +43,35 @@ def tiny(family_name: str, seed: int = 0) -> TrainedModel:
         f"tiny {family_name}", family, settings, build_tokenizer(family.tokenizer), network.eval(), True,
         torch.device("cpu"),
     )  # fmt: skip
+
+
+CAUSAL = {
+    "causal": True, "norm_placement": "pre", "final_norm": True,  # transformers
+    "attention_layers": (1,), "embedding_dropout_prob": 0.0,
+}  # fmt: skip
+
+
+def tiny_causal(architecture: str, tokenizer_name: str = "rnaernie2", seed: int = 3, **changes) -> TrainedModel:
+    """A causal model of an architecture, no family's, whose weights are large enough to have opinions."""
+    tokenizer, kind = build_tokenizer(tokenizer_name), ARCHITECTURES[architecture].settings
+    ids = {"pad_token_id": tokenizer.pad_id, "mask_token_id": tokenizer.mask_id}
+    keys = SIZES | CAUSAL | ids | {"vocab_size": len(tokenizer.vocab)} | changes
+    settings = kind(**{key: value for key, value in keys.items() if key in field_types(kind)})
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = LanguageModel.build(settings)
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                if not name.endswith("filter.poles"):  # outside the unit circle a wave grows without end
+                    parameter.add_(0.2 * torch.randn_like(parameter))
+    family = custom_family(settings, tokenizer_name, {})
+    return TrainedModel("tiny causal", family, settings, tokenizer, network.eval(), True, torch.device("cpu"))
+
+
+def logits_after(model: TrainedModel, ids: list[int]) -> torch.Tensor:
+    """Of the token that follows a prefix, computed from the prefix alone."""
+    with torch.no_grad():
+        return model.network.logits(model.network.encoder(pack(model, np.array(ids), [len(ids)])).hidden[-1:])[0]
 
 
 def launch(script: str, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -58,6 +58,7 @@ HYENA = Architecture(
     activation_bytes=activation_bytes,
     longest_input=lambda settings: settings.max_position_embeddings,
     is_causal=lambda settings: True,
+    remembers=lambda settings: True,
     summary=summary,
     layers=lambda settings: settings.num_hidden_layers,
 )

@@ -26,6 +26,7 @@ from pretrain.models.hyena.operator import HyenaOperator
 from pretrain.models.hyena.settings import HyenaOptions, HyenaSettings
 from pretrain.models.layer_stack import backbone_output, run_layers
 from pretrain.models.layout import Layout
+from pretrain.models.memory import Memory
 from pretrain.models.token_embedding import TokenEmbedding
 
 
@@ -41,9 +42,9 @@ class HyenaLayer(nn.Module):
         self.mlp_norm = nn.LayerNorm(width, eps=settings.layer_norm_eps)
         self.mlp = nn.ModuleDict({"up": nn.Linear(width, inner), "down": nn.Linear(inner, width)})
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout, memory: Memory | None = None) -> Tensor:
         """Float32 (N, D) in layout order -> float32 (N, D)."""
-        x = x + self._drop(self.mixer(_normed(self.mixer_norm, x), layout))
+        x = x + self._drop(self.mixer(_normed(self.mixer_norm, x), layout, memory))
         inner = F.gelu(self.mlp["up"](_normed(self.mlp_norm, x)), approximate="tanh")
         return x + self._drop(self.mlp["down"](inner))
 
@@ -81,7 +82,7 @@ class Hyena(Backbone):
             )
         x = self.embeddings(batch, layout).float()
         x = dropout(x, settings.embedding_dropout_prob, self.training)
-        states = run_layers(self.layers, x, layout, recompute=self.options.checkpoint_activations)
+        states = run_layers(self.layers, x, layout, batch.memory, recompute=self.options.checkpoint_activations)
         x = dropout(states[-1], settings.hidden_dropout_prob, self.training)
         return backbone_output(_normed(self.final_norm, x), states, layout, return_states)
 

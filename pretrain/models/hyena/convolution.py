@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from pretrain.models.device_kind import kind_of
+from pretrain.models.memory import Memory
 
 # Values of one FFT call: on a CPU few enough to stay in its cache from the FFT to the product and back, on a GPU few
 # enough for the spectra of a million tokens to take no more memory than the activations themselves
@@ -33,9 +35,14 @@ class ShortConvolution(nn.Conv1d):
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__(channels, channels, kernel_size, groups=channels, padding=kernel_size - 1)
 
-    def forward(self, block: Tensor) -> Tensor:
+    def forward(self, block: Tensor, memory: Memory | None = None) -> Tensor:
         """(B, C, T) -> (B, C, T): weight[-1] belongs to the token itself, weight[0] to the earliest one."""
-        return super().forward(block)[..., : block.shape[-1]]
+        if memory is None:
+            return super().forward(block)[..., : block.shape[-1]]
+        before = memory.last(self, "before")
+        behind = F.pad(block, (self.kernel_size[0] - 1, 0)) if before is None else torch.cat([before, block], dim=-1)
+        memory.leave(self, "before", behind[..., behind.shape[-1] - self.kernel_size[0] + 1 :])
+        return F.conv1d(behind, self.weight, self.bias, groups=self.groups)
 
 
 def long_convolution(blocks: Sequence[Tensor], kernel: Tensor, skip: Tensor) -> list[Tensor]:

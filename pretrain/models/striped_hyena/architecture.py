@@ -58,6 +58,7 @@ STRIPED_HYENA = Architecture(
     activation_bytes=activation_bytes,
     longest_input=lambda settings: None,
     is_causal=lambda settings: True,
+    remembers=lambda settings: settings.rope_scaling is None or settings.rope_scaling.is_fixed,
     summary=summary,
     layers=lambda settings: settings.num_hidden_layers,
 )

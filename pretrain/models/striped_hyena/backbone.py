@@ -13,6 +13,7 @@ from pretrain.models.batch import PackedBatch
 from pretrain.models.dropout import dropout
 from pretrain.models.layer_stack import backbone_output, run_layers
 from pretrain.models.layout import Layout
+from pretrain.models.memory import Memory
 from pretrain.models.striped_hyena.initialization import initialize_striped_hyena
 from pretrain.models.striped_hyena.layers import CausalAttention, GatedConvolution, GatedMlp, RootNorm, Rotary
 from pretrain.models.striped_hyena.settings import StripedHyenaOptions, StripedHyenaSettings
@@ -32,9 +33,9 @@ class StripedHyenaLayer(nn.Module):
         self.mlp_norm = RootNorm(settings.hidden_size, settings.rms_norm_eps)
         self.mlp = GatedMlp(settings)
 
-    def forward(self, x: Tensor, layout: Layout, rotary: Rotary) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout, rotary: Rotary, memory: Memory | None = None) -> Tensor:
         """(N, D) in layout order -> (N, D)."""
-        x = x + self._drop(self.mixer(self.mixer_norm(x), layout, rotary))
+        x = x + self._drop(self.mixer(self.mixer_norm(x), layout, rotary, memory))
         return x + self._drop(self.mlp(self.mlp_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -61,7 +62,7 @@ class StripedHyena(Backbone):
         layout = batch.sequence_layout
         x = self.embeddings(batch, layout)
         rotary = rotary_angles(layout.to_layout_order(batch.position_ids), self.settings, layout.longest)
-        states = run_layers(self.layers, x, layout, rotary, recompute=self.options.checkpoint_activations)
+        states = run_layers(self.layers, x, layout, rotary, batch.memory, recompute=self.options.checkpoint_activations)
         return backbone_output(self.final_norm(states[-1]), states, layout, return_states)
 
     def token_embedding(self) -> Tensor:

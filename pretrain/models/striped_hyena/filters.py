@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+_TOGETHER = 512  # values of a prompt whose powers are in memory at a time
+
 
 class ModalFilter(nn.Module):
     """h[t] = sum over S states of Re(R lambda^t). Parameters: poles and residues (D, S, 1, 2), real and imaginary."""
@@ -23,6 +25,26 @@ class ModalFilter(nn.Module):
         with torch.autocast(self.poles.device.type, enabled=False):
             poles, residues = (torch.view_as_complex(p.float().squeeze(2)) for p in (self.poles, self.residues))
             return sum_of_waves(poles, residues, length)
+
+    def waves_after(self, x: Tensor, before: Tensor | None) -> Tensor:
+        """Let each wave go on over new values: w[t] = lambda w[t - 1] + x[t].
+
+        Args:
+            x: float32 (B, D, t).
+            before: complex (B, D, S), the waves so far; None: still.
+        """
+        poles = torch.view_as_complex(self.poles.float().squeeze(2))
+        waves = poles.new_zeros(*x.shape[:2], poles.shape[1]) if before is None else before
+        for part in x.split(_TOGETHER, dim=-1):
+            time = torch.arange(part.shape[-1] - 1, -1, -1, device=x.device)
+            powers = torch.exp(poles.log()[..., None] * time)  # (D, S, t): how much of each value is left at the end
+            waves = waves * poles ** part.shape[-1] + torch.einsum("bdt,dst->bds", part.to(poles.dtype), powers)
+        return waves
+
+    def sum_of(self, waves: Tensor) -> Tensor:
+        """Compute Re(sum R w), complex (B, D, S) -> float32 (B, D): the convolution at the newest value."""
+        residues = torch.view_as_complex(self.residues.float().squeeze(2))
+        return (residues * waves).real.sum(dim=-1)
 
 
 def plain_sum_of_waves(poles: Tensor, residues: Tensor, length: int) -> Tensor:

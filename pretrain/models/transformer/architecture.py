@@ -128,6 +128,7 @@ TRANSFORMER = Architecture(
     activation_bytes=activation_bytes,
     longest_input=longest_input,
     is_causal=lambda settings: settings.causal,
+    remembers=lambda settings: settings.causal and (settings.rope_scaling is None or settings.rope_scaling.is_fixed),
     summary=summary,
     layers=lambda settings: settings.num_hidden_layers,
     side_inputs=side_inputs,

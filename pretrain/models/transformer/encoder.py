@@ -89,4 +89,5 @@ class Encoder(Backbone):
         rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        return ForwardContext(layout, rotary, choose_backend(bias, x.device, dtype, rate, self.settings.head_size))
+        backend = choose_backend(bias, x.device, dtype, rate, self.settings.head_size)
+        return ForwardContext(layout, rotary, backend, batch.memory)

@@ -6,10 +6,13 @@ from torch import Tensor, nn
 
 from pretrain.models.dropout import dropout
 from pretrain.models.layout import Layout
+from pretrain.models.memory import Memory
 from pretrain.models.transformer.attention import Bias, attention
+from pretrain.models.transformer.bias import AttentionBias
 from pretrain.models.transformer.mlp import Mlp
 from pretrain.models.transformer.norms import NORMS
 from pretrain.models.transformer.positions import rotate_both
+from pretrain.models.transformer.remembered import remembered_attention
 from pretrain.models.transformer.settings import TransformerSettings
 
 
@@ -20,6 +23,7 @@ class ForwardContext:
     layout: Layout
     rotary: tuple[Tensor, Tensor] | None
     backend: str
+    memory: Memory | None = None
 
 
 class SelfAttention(nn.Module):
@@ -40,6 +44,15 @@ class SelfAttention(nn.Module):
         q, k, v = (layer(x).view(-1, heads, size) for layer in (self.query, self.key, self.value))
         if context.rotary is not None:
             q, k = rotate_both(q, k, *context.rotary)
+        if context.memory is not None:
+            rows = len(context.layout.sequences)
+            keys, values = (
+                context.memory.append(self, name, new.view(rows, -1, heads, size))
+                for name, new in (("keys", k), ("values", v))
+            )
+            if context.memory.tokens:
+                assert isinstance(bias, AttentionBias)  # recurrent ones are not causal
+                return self.output(remembered_attention(q, keys, values, bias).reshape(x.shape)), bias
         rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
         y, bias = attention(q, k, v, bias, context.layout, dropout=rate, backend=context.backend)
         return self.output(y.reshape(x.shape)), bias

@@ -17,6 +17,11 @@ class RopeScaling:
     type: Literal["linear", "dynamic"]
     factor: float
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the angle of a token stays when its sequence grows."""
+        return self.type == "linear"
+
 
 @dataclass(frozen=True)
 class TransformerSettings:
