@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from typing import Any, TypeVar
 
 from data_prep.errors import DataPrepError
+from data_prep.runtime.process import tune_process
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,11 +26,12 @@ def _local(rest: str) -> tuple[Executor, int]:
     count = int(rest) if rest else len(os.sched_getaffinity(0))
     # Forked children of a process with threads (Arrow has some) can hang; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent), count
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin), count
 
 
-def _end_with_parent() -> None:
-    """Runs in a worker: without this, workers of a killed process wait for work for ever."""
+def _begin() -> None:
+    """Runs first in a worker, and has it end with its parent: else it waits for work of a killed process for ever."""
+    tune_process()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import gc
 import inspect
 import sys
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from types import ModuleType
 
 from data_prep.errors import DataPrepError
 from data_prep.runtime.console import refuse_old_options
+from data_prep.runtime.process import tune_process
 from data_prep.stages import STAGES, stages_of_plugins
 
-OBJECTS_BETWEEN_COLLECTIONS = 100_000  # stages make millions of rows and hardly a cycle; Python's 700 costs them 4 %
 EXAMPLE = "example:\n  python -m data_prep fasta rnas.fa.gz --out corpora/rnas\n  python -m data_prep STAGE --help"
 
 
@@ -27,7 +26,7 @@ class _OneLineParser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage. Exit status: 0 done, 2 bad input or usage, 130 interrupted, 1 anything unforeseen."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    tune_process()
     try:
         return _run(arguments)
     except DataPrepError as error:

@@ -86,7 +86,7 @@ def collect(job: CollectJob) -> dict[str, Any]:
         )
     if reader.dropped["no_frequency"] and not with_frequency:
         key = job.options.af_field
-        advice = advice_without_frequency(key, str(job.vcf), reader.info_keys, reader.has_samples)
+        advice = advice_without_frequency(key, str(job.vcf), reader.header.info_keys, reader.header.has_samples)
         raise DataPrepError(f"{job.vcf}: no substitution has a frequency under {key}; {advice}")
     for contig, check in checks.items():
         if check.means_another_assembly(job.max_ref_mismatch):
@@ -125,7 +125,7 @@ def _refuse_if_only_chr_differs(job: CollectJob, contig: str) -> None:
 
 
 def _another_assembly(job: CollectJob, reader: VcfReader, contig: str, check: ReferenceCheck) -> str:
-    length = reader.contig_lengths.get(contig)
+    length = reader.header.contig_lengths.get(contig)
     lengths = f", header length {length:,}, genome {check.bases:,}" if length else ""
     return (
         f"{job.vcf}: contig {contig}: {check.mismatched:,} of {check.checked:,} SNVs disagree with the genome "

@@ -40,7 +40,11 @@ def frequency_rows(alleles: np.ndarray, codes: NDArray[np.uint8], *, drop_multia
     kept = _last_of_each(alleles)
     dropped["duplicate"] = len(alleles) - len(kept)
 
-    pos0, site, alleles_at = np.unique(kept["pos0"], return_inverse=True, return_counts=True)
+    places = np.ascontiguousarray(kept["pos0"])  # sorted
+    begins_site = np.append(True, places[1:] != places[:-1])[: len(places)]
+    first = np.flatnonzero(begins_site)
+    pos0, site = places[first], np.cumsum(begins_site) - 1
+    alleles_at = np.diff(first, append=len(places))
     usable = np.ones(len(pos0), dtype=bool)
     if drop_multiallelic:
         usable[alleles_at > 1] = False
@@ -66,6 +70,9 @@ def frequency_rows(alleles: np.ndarray, codes: NDArray[np.uint8], *, drop_multia
 
 def _last_of_each(alleles: np.ndarray) -> np.ndarray:
     """Sorted by position and alternative; of equal ones the last in file order."""
+    places = np.ascontiguousarray(alleles["pos0"])
+    if (places[1:] > places[:-1]).all():  # most files
+        return alleles
     alleles = alleles[np.lexsort((alleles["alt"], alleles["pos0"]))]  # stable
     following = alleles[1:]
     repeated = (alleles["pos0"][:-1] == following["pos0"]) & (alleles["alt"][:-1] == following["alt"])

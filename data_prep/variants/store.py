@@ -24,6 +24,7 @@ from data_prep.variants.reference import OTHER_CODE
 
 SCRATCH = "scratch"  # files that help a rerun and are not published
 GENOME_LIST = f"{SCRATCH}/genome.json"
+HASH = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # odd numbers without a pattern
 
 
 @dataclass
@@ -129,8 +130,21 @@ def _add_array(staged: StagedFolder, name: str, array: np.ndarray, **facts: Any)
 
 
 def _distinct(freq: NDArray[np.float32]) -> tuple[np.ndarray, NDArray[np.float32]]:
-    """Rows (V, 4) as (row number (V,), distinct rows (K, 4)), the numbers as narrow as K allows."""
+    """Rows (V, 4) as (row number (V,), distinct rows (K, 4)), the numbers as narrow as K allows.
+
+    Sorting one word a row is several times as fast as sorting rows: a hash finds the few that differ.
+    """
     if not len(freq):
         return np.empty(0, np.uint16), freq
-    _, first, number = np.unique(freq.view("V16"), return_index=True, return_inverse=True)
-    return number.reshape(-1).astype(np.uint16 if len(first) <= 1 << 16 else np.uint32), freq[first]
+    words = np.ascontiguousarray(freq).view(np.uint64)  # (V, 2)
+    key = words[:, 0] * HASH[0] ^ words[:, 1] * HASH[1]
+    distinct = np.unique(key)
+    number = np.searchsorted(distinct, key)
+    first = np.empty(len(distinct), np.int64)
+    first[number] = np.arange(len(key))
+    if (words[first][number] != words).any():  # two rows of one hash
+        _, first, number = np.unique(freq.view("V16"), return_index=True, return_inverse=True)
+    order = np.argsort(freq[first].view("V16")[:, 0])
+    place = np.empty(len(order), np.uint16 if len(order) <= 1 << 16 else np.uint32)
+    place[order] = np.arange(len(order))
+    return place[number.reshape(-1)], freq[first[order]]

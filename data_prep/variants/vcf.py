@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
@@ -19,25 +19,22 @@ import pyarrow as pa
 
 from data_prep.errors import DataPrepError, shown
 from data_prep.formats.bgzf import text_blocks
-from data_prep.formats.known import unexpected
 from data_prep.formats.tab_lines import Blocks, first_columns, located_lines, whole_lines
 from data_prep.variants.alleles import CODE, SEVERAL, Substitution, is_snv, substitutions, why_not_single_base
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
-from data_prep.variants.plain_rows import COLUMNS, plain_rows
+from data_prep.variants.plain_rows import plain_rows
+from data_prep.variants.vcf_header import COLUMNS, Line, VcfHeader, as_vcf
 
-Line = tuple[int, bytes | bytearray, int, int]  # of `located_lines`
 Match = Callable[[bytes | bytearray, int, int], re.Match[bytes] | None]
 
-TEXT_BYTES = 1 << 20  # of short records that are read together; fits the processor's cache
+TEXT_BYTES = 1 << 20  # of short records that are read together
 PASSING = (b"PASS", b".")
 MAX_POS_DIGITS = 10
 LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
 BATCH = 1 << 14  # plain records that become numbers together
 FREQUENCY = rb"(0(?:\.\d*+)?|1(?:\.0*+)?|\d(?:\.\d*+)?[eE]-0*[1-9]\d*+)"  # 0 to 1
 MOST_INFO_KEYS = 200  # for advice, so few are enough
-INFO_LINE = re.compile(rb"##INFO=<(?=.*\bID=([^,>]+))(?=.*\bNumber=([^,>]+))")
-CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
 
 
 @dataclass(frozen=True)
@@ -98,8 +95,7 @@ class VcfReader:
 
     records: lines read; alleles: alternative alleles on them (with `drop`: records); dropped: of those, by reason;
     changed: alleles that were written with more bases, by what was done.
-    contig_lengths, has_samples: what the header says; info_keys: INFO keys of the header and of records without a
-    frequency.
+    header: what it says; its INFO keys become more by those of records without a frequency.
     DataPrepError with file and line for anything that is not a VCF header or record.
     """
 
@@ -109,18 +105,16 @@ class VcfReader:
     alleles: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
-    contig_lengths: dict[str, int] = field(default_factory=dict)
-    info_keys: dict[str, str] = field(default_factory=dict)  # with their Number, "" where it is not told
-    has_samples: bool = False
+    header: VcfHeader = field(default_factory=VcfHeader)
 
     def __iter__(self) -> Iterator[tuple[bytes, np.ndarray]]:
-        blocks = Blocks(self._text())
+        blocks = Blocks(as_vcf(iter(text_blocks(self.path)), self.path))
         lines = located_lines(blocks)
-        number, text, end = self._read_header(lines)
+        number, text, end = self.header.read(lines, self.path)
         key = self.options.af_field.partition(":")[0]
-        self._frequency = FrequencyField(self.options.af_field, self.info_keys.get(key, ""))
+        self._frequency = FrequencyField(self.options.af_field, self.header.info_keys.get(key, ""))
         plain = plain_record(self.options).match if self._frequency.is_plain else lambda *place: None
-        if self._frequency.is_plain and not self.has_samples:  # short lines: many at a time
+        if self._frequency.is_plain and not self.header.has_samples:  # short lines: many at a time
             for first, whole in whole_lines(blocks.behind(text, end), number + 1, TEXT_BYTES):
                 yield from self._many(first, whole, plain)
         else:
@@ -249,9 +243,9 @@ class VcfReader:
 
     def _note_missing(self, info: bytes) -> None:
         self.dropped["no_frequency"] += 1
-        if len(self.info_keys) < MOST_INFO_KEYS:
+        if len(self.header.info_keys) < MOST_INFO_KEYS:
             for entry in info.split(b"\t")[0].split(b";")[:MOST_INFO_KEYS]:
-                self.info_keys.setdefault(entry.partition(b"=")[0].decode("utf-8", "replace"), "")
+                self.header.info_keys.setdefault(entry.partition(b"=")[0].decode("utf-8", "replace"), "")
 
     def _whole_record(self, fields: list[bytes]) -> list[Allele]:
         contig, position, _, reference, alternatives, _, filters, info = fields[:COLUMNS]
@@ -269,31 +263,6 @@ class VcfReader:
                 return [Allele(contig, int(position) - 1, ref, alt, max(known))]
             self._note_missing(info)
         return []
-
-    def _read_header(self, lines: Iterator[Line]) -> tuple[int, bytes | bytearray, int]:
-        """Up to and with the #CHROM line; returns its number, and where it ends in its text."""
-        self.has_samples = False
-        for number, text, start, end in lines:
-            fields = first_columns(text, start, end, COLUMNS)
-            if fields[0] == b"#CHROM":
-                self.has_samples = len(fields) > COLUMNS
-                return number, text, end
-            if not fields[0].startswith(b"##"):
-                raise DataPrepError(f"{self.path}: line {number}: expected a header line or #CHROM; the header is cut")
-            if declared := INFO_LINE.match(fields[0]):
-                self.info_keys[declared[1].decode(errors="replace")] = declared[2].decode(errors="replace")
-            if length := CONTIG_LENGTH.match(fields[0]):
-                self.contig_lengths[length[1].decode(errors="replace")] = int(length[2])
-        raise DataPrepError(f"{self.path}: no #CHROM line; the file is cut off or not a VCF")
-
-    def _text(self) -> Iterator[bytes | bytearray]:
-        blocks = iter(text_blocks(self.path))
-        start = bytes(next(blocks, b""))
-        if not start.strip():
-            raise DataPrepError(f"{self.path}: empty file; fetch it again")
-        if not start.lstrip().startswith(b"##fileformat=VCF"):
-            raise unexpected(str(self.path), start.lstrip(), "VCF (a file that begins with ##fileformat=VCF)")
-        return chain([start], blocks)
 
     def _refuse_record(self, number: int, fields: list[bytes]) -> NoReturn:
         if len(fields) < COLUMNS:

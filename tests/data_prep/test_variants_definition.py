@@ -1,9 +1,13 @@
 """The definition of allele-frequency rows, against a plain restatement of it, on random records."""
 
+from unittest import mock
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep.variants import store
 from data_prep.variants.definition import ALLELE, frequency_rows
 
 BASES = 12
@@ -79,3 +83,15 @@ def test_rounding_above_one_is_shared_out_and_more_is_dropped():
     np.testing.assert_allclose(np.sort(rounding.freq[0]), [0, 0, 0.4 / 1.004, 0.604 / 1.004], atol=1e-7)
     excess = frequency_rows(as_records([(3, 1, 0.7), (3, 2, 0.6)]), CODES, drop_multiallelic=False)
     assert (len(excess.pos0), excess.dropped) == (0, {"sum_above_one": 2})
+
+
+@pytest.mark.parametrize("collide", [False, True])
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 0.25, 0.5, 1.0])] * 4), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_distinct_rows_are_those_of_a_sort_whether_hashes_collide_or_not(collide, rows):
+    freq = np.array(rows, np.float32).reshape(-1, 4)
+    with mock.patch.object(store, "HASH", np.zeros(2, np.uint64) if collide else store.HASH):
+        number, distinct = store._distinct(freq)
+    assert number.dtype == np.uint16
+    assert distinct[number].tobytes() == freq.tobytes()
+    assert [row.tobytes() for row in distinct] == sorted({row.tobytes() for row in freq})

@@ -369,7 +369,7 @@ def test_high_coverage_layout_is_read(shared):
     alleles = np.concatenate([alleles for _, alleles in reader])
     assert (reader.records, reader.alleles, len(alleles)) == (15, 17, 16)
     assert reader.dropped == {"indel": 1}
-    assert reader.contig_lengths == {"chr21": 46709983}
+    assert reader.header.contig_lengths == {"chr21": 46709983}
     assert alleles["frequency"][0] == 0.000616523
     europeans = np.concatenate([alleles for _, alleles in VcfReader(path, VcfOptions(af_field="AF_EUR"))])
     assert europeans["frequency"][1] == 0.105634
