@@ -139,6 +139,20 @@ def test_what_nobody_foresaw_is_a_line_too_and_a_traceback_where_asked_for(capsy
         main()
 
 
+def test_threads_that_wait_sleep_soon_unless_the_user_chose(monkeypatch):
+    """torch reads it when it is imported, so a command must have said it before."""
+    for chosen, value, expected in (
+        (None, None, 1000),
+        ("GOMP_SPINCOUNT", "7", 7),
+        ("OMP_WAIT_POLICY", "ACTIVE", -1),
+    ):
+        for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+            monkeypatch.delenv(name, raising=False)
+        if chosen:
+            monkeypatch.setenv(chosen, value)
+        assert command(lambda: int(os.environ.get("GOMP_SPINCOUNT", -1)))() == expected
+
+
 def test_colors_go_off_when_asked(monkeypatch):
     findings = [Finding("gpu", "ok", "one"), Finding("disk", "missing", "none", "buy one")]
     monkeypatch.delenv("NO_COLOR", raising=False)

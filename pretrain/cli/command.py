@@ -94,6 +94,7 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
 
     @wraps(main)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        _wait_without_spinning()
         try:
             status = main(*args, **kwargs)
             sys.stdout.flush()
@@ -119,6 +120,16 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
         return _complain("interrupted", _INTERRUPTED)
 
     return run
+
+
+def _wait_without_spinning() -> None:
+    """Let torch's threads on a CPU sleep soon while they wait for one another; read when torch is imported.
+
+    By default they spin for 300,000 turns: nothing on a quiet machine, but where another process has the core of the
+    thread that is waited for, steps take ten times as long (docs/troubleshooting.md).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def end_process(main: Callable[[], int]) -> NoReturn:
