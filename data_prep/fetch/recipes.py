@@ -10,7 +10,8 @@ import yaml
 
 from data_prep.errors import DataPrepError
 
-KEYS = ("corpus", "config", "steps", "counts", "estimates", "uncertain")
+KEYS = ("corpus", "config", "steps", "yours", "counts", "estimates", "uncertain")
+REQUIRED = {"corpus", "config", "steps"}
 STEP_KEYS = ("run", "disk_gb", "minutes", "count")
 
 
@@ -32,11 +33,15 @@ class Step:
 
 
 def load_recipe(path: str | Path) -> dict[str, Any]:
-    """A recipe: {corpus, config, steps, counts, estimates, uncertain}; raises DataPrepError naming what is wrong.
+    """Read a recipe: {corpus, config, steps, yours, counts, estimates, uncertain}.
 
     corpus: folder that the last step fills; config: training configuration it is for; steps: `Step`s, in the file each
-    a command or a mapping with the fields of one; counts: [{what, published, expected}]; estimates: what disk and
-    minutes rest on; uncertain: what the publication leaves open.
+    a command or a mapping with the fields of one; yours: {path or pattern: what it must hold}, files that no `fetch`
+    gets; counts: [{what, published, expected}]; estimates: what disk and minutes rest on; uncertain: what the
+    publication leaves open.
+
+    Raises:
+        DataPrepError: names what is wrong.
     """
     try:
         recipe = yaml.safe_load(Path(path).read_text("utf-8"))
@@ -44,8 +49,11 @@ def load_recipe(path: str | Path) -> dict[str, Any]:
         raise DataPrepError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataPrepError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(recipe, dict) or not set(KEYS[:3]) <= recipe.keys() <= set(KEYS):
+    if not isinstance(recipe, dict) or not REQUIRED <= recipe.keys() <= set(KEYS):
         raise DataPrepError(f"{path}: a recipe has the keys {', '.join(KEYS)} (the first three are needed)")
+    yours = recipe.get("yours", {})
+    if not isinstance(yours, dict) or not all(isinstance(what, str) for what in yours.values()):
+        raise DataPrepError(f"{path}: yours is a mapping from paths to what they hold")
     if not isinstance(recipe["steps"], list):
         raise DataPrepError(f"{path}: steps is a list of commands, each one text")
     return recipe | {"steps": [_step(str(path), number, step) for number, step in enumerate(recipe["steps"], 1)]}
@@ -60,6 +68,15 @@ def words_of(step: str) -> list[str]:
     for word in shlex.split(step):
         words += (sorted(glob(word)) if "*" in word else []) or [word]
     return words
+
+
+def missing_files(recipe: dict[str, Any]) -> list[str]:
+    """What the user still has to put in place, one line for each path that does not exist."""
+    return [
+        f"{file} does not exist, and nothing fetches it: {' '.join(what.split())}; put yours there"
+        for file, what in recipe.get("yours", {}).items()
+        if not glob(file)
+    ]
 
 
 def needs(steps: list[Step]) -> str:

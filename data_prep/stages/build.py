@@ -2,7 +2,7 @@
 
 All commands are checked before the first one runs. Each step says what disk, time and count to expect. A step that is
 finished is skipped by its stage, so after an interruption the same command goes on. `--dry-run` shows the commands and
-the counts to expect.
+the counts to expect, and files that no command fetches: those you put in place yourself.
 
 example:
   python -m data_prep build configs/corpora/utrbert.yaml
@@ -13,7 +13,7 @@ import shlex
 import time
 
 from data_prep.errors import DataPrepError
-from data_prep.fetch.recipes import load_recipe, needs, words_of
+from data_prep.fetch.recipes import load_recipe, missing_files, needs, words_of
 from data_prep.stages.command import main, parse_command
 
 
@@ -32,6 +32,11 @@ def run(args: argparse.Namespace) -> int:
             parse_command(shlex.split(step.run))
         except DataPrepError as error:
             raise DataPrepError(f"{args.recipe} step {number}: {error}") from None
+    missing = missing_files(recipe)
+    if missing and not args.dry_run:
+        raise DataPrepError(f"{args.recipe}: {missing[0]}")
+    for line in missing:
+        print(line)
     if in_all := needs(steps):
         basis = f" ({recipe['estimates']})" if recipe.get("estimates") else ""
         print(f"{args.recipe} needs {in_all}{basis}")

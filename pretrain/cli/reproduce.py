@@ -124,7 +124,7 @@ def corpus_recipe(corpus: str) -> Path | None:
 
 
 def _corpus_steps(corpus: str) -> list[Step]:
-    from data_prep.fetch.recipes import load_recipe, needs
+    from data_prep.fetch.recipes import load_recipe, missing_files, needs
 
     path = corpus_recipe(corpus)
     if path is None:
@@ -134,9 +134,12 @@ def _corpus_steps(corpus: str) -> list[Step]:
     stages = [(step, _state(_output_of(step.run))) for step in recipe["steps"]]
     done = sum(state == "done" for _, state in stages)
     state = "done" if done == len(stages) else "missing" if not done else f"{done} of {len(stages)} stages done"
-    note = f"{needs(recipe['steps'])} ({recipe.get('estimates', 'not measured')})"
+    all_needs = needs(recipe["steps"])
+    note = f"{all_needs} ({recipe.get('estimates', 'not measured')})" if all_needs else ""
+    missing = missing_files(recipe) if state != "done" else []
+    yours = [Step("files of your own", [], "missing", "; ".join(missing))] if missing else []
     build = Step("corpus", ["python", "-m", "data_prep", "build", str(shown)], state, note)
-    return [build, *(Step(f"  stage: {one.run}", [], f"  {state}", one.expected) for one, state in stages)]
+    return [*yours, build, *(Step(f"  stage: {one.run}", [], f"  {state}", one.expected) for one, state in stages)]
 
 
 def _corpus_by_hand(name: str) -> Step:

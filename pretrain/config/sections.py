@@ -77,7 +77,8 @@ class Corpus(Section):
     upper_case: bool = True  # false: lower case of the source is given to tokenizers that tell it apart
     # cluster: one member of each cluster per epoch, each once before any comes again; held-out samples are all read.
     # The column `cluster` is stored by `data_prep split --by similarity` or `--clusters FILE`; rows without are alone
-    balance: Literal["none", "cluster"] = "none"
+    # cluster_if_known: the same where a corpus has that column, said in the run's first lines where it has none
+    balance: Literal["none", "cluster", "cluster_if_known"] = "none"
     partial_codon: Literal["error", "crop"] = "error"  # codons: sequences whose length is no multiple of three
     temperature: PositiveFloat = 1.0  # soft_label: see temperature_mode
     temperature_mode: Literal["none", "power", "softmax_of_probs"] = "none"

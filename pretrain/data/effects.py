@@ -82,7 +82,7 @@ def idle_with(settings: CorpusSettings, corpora: Sequence[Corpus]) -> list[tuple
         (settings.temperature_mode != "none" and "allele_frequencies" not in kinds, "temperature_mode", no_alleles),
         (settings.crop != "random" and "sequences" not in kinds, "crop", "windows of genomes are never cropped"),
         (
-            settings.balance != "none"
+            settings.balance == "cluster"
             and not any("cluster" in corpus.manifest.get("columns", ()) for corpus in corpora),
             "balance",
             "no corpus has the column cluster; python -m data_prep split CORPUS --by similarity stores it",

@@ -88,7 +88,9 @@ class RunComponents:
             folder = self.corpora[number].folder
             clusters = builder.stream.clusters[number]
             count = f"{source.size:,} samples" if clusters is None else f"{clusters.size:,} of {source.size:,} samples"
-            said.append(f"{folder}: {count} per epoch, skipped {skipped or 'none'}")
+            unbalanced = clusters is None and self.config.corpus.balance == "cluster_if_known"
+            note = ", not balanced: the corpus has no clusters (corpus.balance)" if unbalanced else ""
+            said.append(f"{folder}: {count} per epoch, skipped {skipped or 'none'}{note}")
         return said
 
     def batches(self, split: str) -> MicroBatchBuilder:

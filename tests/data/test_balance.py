@@ -91,3 +91,15 @@ def test_without_clusters_the_key_has_no_effect_and_says_how_to_get_some(tmp_pat
         PolymeraseError, match=r"corpus\.balance has no effect: no corpus has the column cluster; python"
     ):
         build_components(config(tmp_path, build_plain(tmp_path), corpus__balance="cluster"))
+
+
+def test_a_recipe_that_balances_where_it_can_says_where_it_cannot(clustered, tmp_path):
+    balanced = config(tmp_path, clustered, corpus__balance="cluster_if_known", model__max_position_embeddings=128)
+    parts = build_components(balanced)
+    builder = parts.batches("train")
+    assert builder.stream.clusters[0] is not None
+    assert "not balanced" not in parts.samples(builder)[0]
+    plain = build_components(config(tmp_path, build_plain(tmp_path), corpus__balance="cluster_if_known"))
+    assert plain.samples(plain.batches("train"))[0].endswith(
+        "not balanced: the corpus has no clusters (corpus.balance)"
+    )

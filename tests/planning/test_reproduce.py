@@ -77,7 +77,21 @@ def test_states_are_those_of_the_folder(clone, capsys):
 
 def test_running_stops_where_hands_are_needed(capsys):
     assert main(["helm_mlm", "--run"]) == 2
-    assert "no recipe here makes its corpus" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "files of your own: for you to do: raw/helm/coding.fa.gz does not exist, and nothing fetches it" in said
+    assert "not public" in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["helm_clm", "gpn_promoter", "evo1_131k"])
+def test_a_corpus_that_is_not_public_asks_for_files_before_anything_else(name, clone):
+    first, build, *_ = steps_of(name)
+    assert first.what == "files of your own"
+    assert build.command[:4] == ["python", "-m", "data_prep", "build"]
+    for file in load_recipe(corpus_recipe(recipe_tree(name)["corpus"]["path"]))["yours"]:
+        (clone / file.replace("*", "any")).parent.mkdir(parents=True, exist_ok=True)
+        (clone / file.replace("*", "any")).touch()
+    assert steps_of(name)[0].what == "corpus"
 
 
 def test_the_page_on_models_has_every_family_with_its_files(capsys):
