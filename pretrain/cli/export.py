@@ -95,7 +95,7 @@ def _export(args: argparse.Namespace) -> None:
     )
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     print(export_model(state, family, settings, Path(args.out), facts, args.kind))
-    _note_in_mlflow(config, run_dir, about.get("tracking_run"), Path(args.out))
+    _note_where_tracked(config, run_dir, about.get("tracking_run"), Path(args.out))
 
 
 def _export_adapter(args: argparse.Namespace) -> None:
@@ -117,13 +117,13 @@ def _export_adapter(args: argparse.Namespace) -> None:
     print(export_model(state, family, settings, Path(args.out), facts, args.kind if has_head else "encoder"))
 
 
-def _note_in_mlflow(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
+def _note_where_tracked(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
     """The run's page in MLflow names the exported model and holds its card."""
-    from pretrain.runs.tracking import Tracker, tracked_run
+    from pretrain.runs.tracking import EXPORTED, Tracker, tracked_run
 
     if (run_id := tracked_run(run_dir, run_id)) is not None:
         tracker = Tracker(config.tracking, run_dir, run_id, running=False)
-        tracker.tag("exported_model", str(out.resolve()))
+        tracker.tag(EXPORTED, str(out.resolve()))
         tracker.artifact(out / "README.md", "export")
         tracker.flush()
 

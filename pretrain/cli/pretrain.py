@@ -129,6 +129,7 @@ def _train(config, args: argparse.Namespace) -> int:
         raise_on_any_rank,
     )
     from pretrain.distributed.launchers import missing_srun, set_rank_environment
+    from pretrain.runs.tracking import check_sinks
     from pretrain.training.components import RunComponents, build_components
     from pretrain.training.trainer import build_trainer
 
@@ -138,6 +139,7 @@ def _train(config, args: argparse.Namespace) -> int:
     set_rank_environment(engine.port)
     try:
         check_device(engine.precision)
+        check_sinks(config.tracking)
         components = build_components(config)
         bench = _bench(components)
     except PolymeraseError as error:

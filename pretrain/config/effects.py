@@ -69,6 +69,11 @@ def _without_effect(config: Config) -> Iterator[str]:
         yield "train.keep_every has no effect without train.save_every"
     if train.on_spike != "count" and not train.spike_deviations:
         yield f"train.on_spike={train.on_spike} has no effect with train.spike_deviations=0 (nothing is watched)"
+    tracking = config.tracking
+    if tracking.uri is not None and "mlflow" not in tracking.sinks:
+        yield "tracking.uri has no effect without mlflow in tracking.sinks"
+    if tracking.group is not None and not {"mlflow", "wandb"} & set(tracking.sinks):
+        yield "tracking.group has no effect without mlflow or wandb in tracking.sinks"
     if config.model.extend_vocabulary and config.model.init_from is None:
         yield "model.extend_vocabulary has no effect without model.init_from"
 

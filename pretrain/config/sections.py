@@ -6,7 +6,7 @@ module tree: ``masking:`` is read by ``pretrain/masking``, ``objectives:`` by ``
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -269,11 +269,25 @@ class Train(Section):
 
 
 class Tracking(Section):
-    """MLflow. A tracking failure is reported once and never stops a run."""
+    """Where the run is shown beside its folder. A failure there is reported once and never stops a run."""
 
-    mlflow: bool = True
-    uri: str | None = None  # default: sqlite file in run.dir
-    experiment: str = "polymerase"
+    sinks: list[Literal["mlflow", "tensorboard", "wandb"]] = ["mlflow"]  # []: the run folder alone
+    uri: str | None = None  # of MLflow; default: MLFLOW_TRACKING_URI, else mlflow.db beside the run folder
+    experiment: str = "polymerase"  # of MLflow; the project of W&B
+    group: Annotated[str, Field(pattern=r'^[^"\\]+$')] | None = (
+        None  # runs of one sweep: children of one run in MLflow, a group in W&B
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_runs(cls, values: Any) -> Any:
+        """``mlflow: true`` or ``false`` stands in configs that were saved before there were other sinks."""
+        if not isinstance(values, dict) or "mlflow" not in values:
+            return values
+        if "sinks" in values or not isinstance(values["mlflow"], bool):
+            raise ValueError("expected sinks, for example [mlflow, tensorboard], got mlflow; leave mlflow out")
+        rest = {key: value for key, value in values.items() if key != "mlflow"}
+        return rest | {"sinks": ["mlflow"] if values["mlflow"] else []}
 
 
 class Config(Section):

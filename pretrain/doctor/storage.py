@@ -67,7 +67,7 @@ def check_tracking() -> Iterator[Finding]:
     try:
         import mlflow
     except ImportError:
-        yield Finding("mlflow", "note", "not installed", "runs work without: set tracking.mlflow=false")
+        yield Finding("mlflow", "note", "not installed", "runs work without: set tracking.sinks=[]")
         return
     server = os.environ.get("MLFLOW_TRACKING_URI")
     try:
@@ -78,7 +78,7 @@ def check_tracking() -> Iterator[Finding]:
         reason = " ".join(str(error).split())[:160]
         yield Finding(
             "mlflow", "note", f"{server or 'SQLite store'} cannot be used: {reason}",
-            "a run says so once and goes on without; unset MLFLOW_TRACKING_URI to use a file in the run folder",
+            "a run says so once and goes on without; unset MLFLOW_TRACKING_URI to use a file beside the run folders",
         )  # fmt: skip
         return
-    yield Finding("mlflow", "ok", f"{mlflow.__version__}, {server or 'SQLite file in each run folder'}")
+    yield Finding("mlflow", "ok", f"{mlflow.__version__}, {server or 'SQLite file beside the run folders'}")

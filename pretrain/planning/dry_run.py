@@ -18,6 +18,7 @@ from pretrain.models import ModelSettings
 from pretrain.planning.costs import flops_per_token, memory_per_rank, optimizer_bytes, parameter_count
 from pretrain.planning.starting import launch_command, starting_point, step_notes
 from pretrain.planning.traffic import sent_per_step
+from pretrain.runs.tracking import check_sinks
 from pretrain.training.components import RunComponents, build_components, longest_input
 from pretrain.training.initial_weights import settings_of
 from pretrain.training.resume import micro_batches_of
@@ -78,6 +79,7 @@ def plan_run(
     micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
     opened, problem = None, None
     try:
+        check_sinks(config.tracking)
         components = build_components(config)
         config = components.config
         start = starting_point(components, resume, list(allow_change))

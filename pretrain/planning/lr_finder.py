@@ -103,7 +103,7 @@ def _short(config: Config, folder: str, steps: int) -> Config:
     """The same run, without anything that costs time or leaves traces."""
     tree: dict[str, Any] = config.model_dump(mode="json")
     tree["run"] |= {"dir": folder}
-    tree["tracking"] |= {"mlflow": False}
+    tree["tracking"] = {"sinks": []}
     tree["train"] |= {
         "steps": steps, "phases": [], "log_every": 1, "save_every": 0, "eval_every": 0, "eval_sequences": 1,
         "patience": 0, "on_bad_step": "stop", "on_spike": "count",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import socket
 import subprocess
 import sys
@@ -63,6 +64,16 @@ def version_of(library: str) -> str | None:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
         return None
+
+
+def describe_origin() -> dict[str, str]:
+    """Return version, commit, host and command line: what tells one run of many from another."""
+    return {
+        "version": project_version(),
+        "commit": commit() or "unknown",
+        "host": socket.gethostname(),
+        "command": shlex.join(sys.argv),
+    }
 
 
 def describe_environment() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Records of a run for people: the progress line, ``metrics.jsonl``, MLflow, ``config.yaml``, ``DONE``."""
+"""Records of a run for people: the progress line, ``metrics.jsonl``, sinks, ``config.yaml``, ``DONE``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pretrain.config import save as save_config
 from pretrain.distributed.context import DistributedContext, barrier, raise_on_any_rank
 from pretrain.errors import PolymeraseError
 from pretrain.runs.history import HELD_OUT, write_held_out
-from pretrain.runs.provenance import save_environment
+from pretrain.runs.provenance import describe_origin, save_environment
 from pretrain.runs.tracking import Tracker
 from pretrain.training.changed_settings import changes, describe, former_config
 from pretrain.training.components import RunComponents
@@ -55,10 +55,7 @@ class RunLogger:
         save_config(config, own)
         save_environment(self._run_dir)
         self._metrics.cut_after(self._start.step)
-        self._tracker = Tracker(config.tracking, self._run_dir, self._start.state.get("tracking_run"))
-        self._tracker.parameters(config.model_dump(mode="json"))
-        for corpus in self._components.corpora:
-            self._tracker.corpus(corpus.folder, corpus.fingerprint, _sizes(corpus.manifest))
+        self._tracker = self._tracked()
         if before and changed:
             self._say_changes(changed, describe(changed, before, config, self._start.step))
         for line in (self._start.message, *(f"note: {note}" for note in notes(config))):
@@ -67,6 +64,23 @@ class RunLogger:
             self.progress.say(line)
         for note in self._components.held_out.notes:
             self.event(self._start.step, f"note: {note}")
+
+    def _tracked(self) -> Tracker:
+        """What the run is, at all its sinks."""
+        config, corpora = self._components.config, self._components.corpora
+        tracker = Tracker(
+            config.tracking, self._run_dir, self._start.state.get("tracking_run"), first_step=self._start.step
+        )
+        tracker.parameters(config.model_dump(mode="json"))
+        for name, value in describe_origin().items():
+            tracker.tag(name, value)
+        tracker.tag("family", self._components.family.name)
+        tracker.tag("corpus", ", ".join(corpus.fingerprint for corpus in corpora))
+        for corpus in corpora:
+            tracker.corpus(corpus.folder, corpus.fingerprint, _sizes(corpus.manifest))
+        if config.model.init_from is not None:
+            tracker.follows(Path(config.model.init_from))
+        return tracker
 
     def phase(self, phase: RunPhase, step: int) -> None:
         """A phase begins, or goes on."""

@@ -113,6 +113,8 @@ class Evaluator:
         """Return the figures that :meth:`run` did not give, under the names of metrics."""
         found: dict[str, float] = {}
         for name, objective in figures.items():
+            baselines = objective[main_part(objective)].get("baselines") or {}
+            found |= {f"validation/{name}/baseline/{key}": loss for key, loss in baselines.items()}
             parts = {part: objective[part] for part in PARTS if part in objective}
             parts |= {f"corpus/{corpus}": one for corpus, one in objective.get("by_corpus", {}).items()}
             for part, one in parts.items():

@@ -110,6 +110,11 @@ def test_what_is_wrong_is_one_line_that_names_the_key(complaint, model, expected
             {"schedule": {"name": "constant", "min_lr": 0.1}},
             "schedule.min_lr has no effect with schedule.name=constant",
         ),
+        (
+            {"tracking": {"sinks": ["tensorboard"], "group": "lr"}},
+            "tracking.group has no effect without mlflow or wandb",
+        ),
+        ({"tracking": {"sinks": [], "uri": "sqlite:///x"}}, "tracking.uri has no effect without mlflow"),
         ({"train__keep_every": 5}, "train.keep_every has no effect without train.save_every"),
         ({"train": {"steps": 3, "on_spike": "stop", "spike_deviations": 0}}, "train.on_spike=stop has no effect"),
     ],

@@ -55,7 +55,10 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(complaint, word, expect
         ("train.steps='5'", "train.steps: input should be a valid integer, got '5'"),
         ("train.steps=5.0", "train.steps: input should be a valid integer, got 5.0"),
         ("train.steps=0", "train.steps: input should be greater than 0, got 0"),
-        ("tracking.mlflow=1", "tracking.mlflow: input should be a valid boolean, got 1"),
+        (
+            "tracking.mlflow=1",
+            "tracking: expected sinks, for example [mlflow, tensorboard], got mlflow; leave mlflow out",
+        ),
         ("optimizer.lr=fast", "optimizer.lr: input should be a valid number, got 'fast'"),
         ("optimizer.lr=.nan", "optimizer.lr: input should be a finite number, got nan"),
         ("optimizer.lr=.inf", "optimizer.lr: input should be a finite number, got inf"),

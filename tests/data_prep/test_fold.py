@@ -49,7 +49,7 @@ def test_energies_and_structures_are_the_golden_ones(golden, tmp_path):
     fold(corpus, "--out", tmp_path / "out")
     structures, energies = read(tmp_path / "out")
     assert [round(energy, 2) for energy in energies] == [float(row["mfe_kcal_mol"]) for row in rows]
-    same_version = RNA.__version__ == "2.7.2"
+    same_version = RNA.__version__ in ("2.7.2", "2.8.0")  # they fold all of these alike
     for row, structure in zip(rows, structures, strict=True):
         if same_version or row["cooptimal"] == "1":
             assert structure == row["structure"], row["id"]

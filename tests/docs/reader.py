@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALLER = (
     "model.hidden_size=32", "model.num_hidden_layers=2", "model.num_attention_heads=4", "model.intermediate_size=64",
     "batch.tokens=1024", "schedule.warmup_steps=4", "train.eval_every=20", "train.save_every=0",
-    "tracking.mlflow=false",
+    "tracking.sinks=[]",
 )  # fmt: skip
 STEPS = 40
 # scripts that open a process group need a process of their own

@@ -28,11 +28,15 @@ def test_every_page_stands_once_in_the_navigation():
     assert sorted(named) == sorted(there)
 
 
-@pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not installed (extra site)")
-def test_the_site_builds_without_a_warning(tmp_path):
+@pytest.mark.skipif(
+    not all(map(find_spec, ("mkdocs", "material", "mkdocstrings", "mkdocstrings_handlers"))),
+    reason="the site's packages are not installed (extra site)",
+)
+def test_the_site_builds_without_a_warning_and_shows_docstrings(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
         cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "site/quickstart/index.html").is_file()
+    assert "Hidden states of sequences of any length." in (tmp_path / "site/reference/index.html").read_text()

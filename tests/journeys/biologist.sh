@@ -17,7 +17,7 @@ python -m data_prep inspect corpora/mine
 echo "== 2. will it run, and how"
 settings=(--config demo/ernie.yaml corpus.path=corpora/mine run.dir=runs/mine model.hidden_size=32
   model.intermediate_size=64 schedule.warmup_steps=5 "train.steps=$steps" "train.eval_every=$steps" train.save_every=0
-  tracking.mlflow=false)
+  'tracking.sinks=[]')
 python launch/pretrain.py "${settings[@]}" --dry-run | sed -n 1,12p
 
 echo "== 3. pretrain, and read the report"

@@ -12,7 +12,7 @@ port="${PORT:-29655}"
 python -m data_prep sample --sequences 200 --out corpora/demo
 settings=(--config demo/ernie.yaml corpus.path=corpora/demo model.hidden_size=32 model.intermediate_size=64
   schedule.warmup_steps=5 batch.tokens=512 batch.micro_batches_per_step=2 "train.steps=$steps" train.eval_every=0
-  train.save_every=4 train.log_every=20 tracking.mlflow=false)
+  train.save_every=4 train.log_every=20 'tracking.sinks=[]')
 
 echo "== 1. plan for 16 ranks: the command to submit stands in the first line"
 python launch/pretrain.py "${settings[@]}" run.dir=runs/a --dry-run --ranks 16 | sed -n 1p

@@ -41,7 +41,7 @@ def demo_runs(tmp_path_factory, demo_corpora) -> dict[str, Path]:
     jobs = []
     for name, run in runs.items():
         words = [f"run.dir={run}", "train.steps=3", "train.log_every=1", "train.eval_sequences=8",
-                 "tracking.mlflow=false"]  # fmt: skip
+                 "tracking.sinks=[]"]  # fmt: skip
         if name == "demo/dnabert2":
             words.append(f"model.tokenizer_file={demo_corpora['bpe']}")
         if name == "demo/phases":  # one step each

@@ -50,7 +50,7 @@ def chain(tmp_path_factory, root, golden, shared) -> Path:
             f"model.init_from={here / 'start'}", f"corpus.path={corpora[continued.corpus]}", f"run.dir={here / 'run'}",
             f"train.steps={STEPS}", f"schedule.total_steps={STEPS}", "schedule.warmup_steps=2", "optimizer.lr=0.003",
             "optimizer.name=adamw", "train.log_every=1", "train.eval_sequences=8", "batch.accumulation=1",
-            "batch.tokens=600", "engine.precision=fp32", "tracking.mlflow=false", *continued.changes,
+            "batch.tokens=600", "engine.precision=fp32", "tracking.sinks=[]", *continued.changes,
         ]  # fmt: skip
         config = "ernie" if name == "ernie_rna" else name
         jobs.append(Job(load_config(f"{config}.yaml", words).model_dump(mode="json")))

@@ -23,7 +23,7 @@ from tests.training.ranks import command_line, free_port
 def tracked(tmp_path_factory, corpora) -> Path:
     """A short run with MLflow, exported and reported."""
     folder = tmp_path_factory.mktemp("tracked")
-    tree = build.tree(folder / "run", corpora["plain"], train__steps=4, train__eval_every=2, tracking__mlflow=True)
+    tree = build.tree(folder / "run", corpora["plain"], train__steps=4, train__eval_every=2, tracking__sinks=["mlflow"])
     done = command_line("--config", str(build.write_yaml(folder / "run.yaml", tree)), cwd=folder)
     assert done.returncode == 0, done.stderr
     for words in (["export.py", folder / "run", "--out", folder / "exported"], ["report.py", folder / "run"]):
@@ -44,7 +44,7 @@ def found(tracked) -> tuple[Any, Any]:
 
 
 def store(folder: Path) -> str:
-    return f"sqlite:///{folder / 'run' / 'mlflow.db'}"
+    return f"sqlite:///{folder / 'mlflow.db'}"
 
 
 def test_parameters_metrics_corpus_export_and_report_are_in_the_store(tracked, found, corpora):

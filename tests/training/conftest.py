@@ -101,8 +101,10 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
     runs.add("damaged", damage=["step-12/weights.safetensors"], **damaged)
     runs.add("damaged", damage=[f"step-{n}/optimizer.safetensors" for n in (8, 10, 12)], expect_error=True, **damaged)
     runs.add("single", "single", train={"steps": 3, "eval_every": 1})
-    runs.add("tracked", tracking__mlflow=True, train={"steps": 4, "eval_every": 2})
-    runs.add("broken tracking", tracking={"mlflow": True, "uri": "sqlite:////proc/nowhere/at/all.db"}, train__steps=4)
+    runs.add("tracked", tracking__sinks=["mlflow"], train={"steps": 4, "eval_every": 2})
+    runs.add(
+        "broken tracking", tracking={"sinks": ["mlflow"], "uri": "sqlite:////proc/nowhere/at/all.db"}, train__steps=4
+    )
     runs.add("changed", train__steps=4)
     for change in ({"corpus": "other"}, {"run__seed": 4}, {"objectives__mlm__weight": 0.5}, {"batch__tokens": 300},
                     {"model__hidden_size": 64}, {"corpus__max_tokens": 40}, {"masking__rate": 0.3},

@@ -103,7 +103,7 @@ def tree(run_dir: Path, corpus: Path, **changes: Any) -> dict[str, Any]:
         "schedule": {"warmup_steps": 4},
         "engine": {"zero_stage": 1},
         "train": {"steps": 20, "log_every": 1},
-        "tracking": {"mlflow": False},
+        "tracking": {"sinks": []},
     }
     for key, value in changes.items():
         result = merge(result, nested(key.replace("__", "."), value))

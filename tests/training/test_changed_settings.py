@@ -11,7 +11,7 @@ from tests.training.ranks import command_line
 def test_other_settings_are_said_and_kept(tmp_path, corpora):
     run = tmp_path / "run"
     values = tree(run, corpora["plain"], train__steps=3, train__log_every=1, schedule__warmup_steps=1)
-    values["tracking"] = {"mlflow": True}
+    values["tracking"] = {"sinks": ["mlflow"]}
     config = write_yaml(tmp_path / "run.yaml", values)
     assert command_line("--config", str(config), cwd=tmp_path).returncode == 0
     words = ["train.steps=5", "optimizer.weight_decay=0.5", "model.hidden_dropout_prob=0.3"]
@@ -24,7 +24,7 @@ def test_other_settings_are_said_and_kept(tmp_path, corpora):
     assert sum("optimizer.weight_decay" in event for event in events) == 1
     assert "weight_decay: 0.01" in (run / "config.until-step-3.yaml").read_text()
     assert "weight_decay: 0.5" in (run / "config.yaml").read_text()
-    client = MlflowClient(tracking_uri=f"sqlite:///{run / 'mlflow.db'}")
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     (experiment,) = [found for found in client.search_experiments() if found.name == "polymerase"]
     (tracked,) = client.search_runs([experiment.experiment_id])
     assert tracked.data.tags["changed_at_step_3.optimizer.weight_decay"] == "0.01 -> 0.5"

@@ -62,7 +62,7 @@ def test_the_default_mlflow_store_holds_metrics_and_settings(alone):
     from mlflow import MlflowClient
 
     folder = alone["tracked"]
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder.parent / 'mlflow.db'}")
     (experiment,) = [found for found in client.search_experiments() if found.name == "polymerase"]
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
@@ -131,8 +131,8 @@ def test_a_store_that_answers_late_gets_everything_of_the_same_process(tmp_path)
 
 def test_a_folder_with_characters_of_addresses_in_its_name_has_a_store_of_its_own(tmp_path):
     folder = tmp_path / "what? 100 % #1"
-    folder.mkdir()
-    tracker = Tracker(Tracking(), folder, None)
+    (folder / "run").mkdir(parents=True)
+    tracker = Tracker(Tracking(), folder / "run", None)
     tracker.metrics({"loss": 1.0}, 1)
     tracker.end("FINISHED")
     assert (folder / "mlflow.db").stat().st_size > 0
