@@ -45,6 +45,10 @@ def parser() -> argparse.ArgumentParser:
         help="with --dry-run: does it fit this GPU, and about how fast is it (H100, A100, ...)",
     )
     result.add_argument(
+        "--log-format", choices=("text", "json"), default="text",
+        help="lines on stderr: for people, or one JSON object each (default: text)",
+    )  # fmt: skip
+    result.add_argument(
         "--resume",
         default="auto",
         metavar="auto|never|PATH",
@@ -68,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_intermixed_args(arguments)
     if args.card and not args.dry_run:
         raise PolymeraseError("--card estimates without running; add --dry-run")
+    if args.dry_run and args.log_format != "text":
+        raise PolymeraseError("--log-format has no effect with --dry-run, which does not run; leave it out")
     if not args.dry_run:
         exit_on_signal_during_startup()
     try:
@@ -129,8 +135,10 @@ def _train(config, args: argparse.Namespace) -> int:
         raise_on_any_rank,
     )
     from pretrain.distributed.launchers import missing_srun, set_rank_environment
+    from pretrain.planning.utilization import utilization
     from pretrain.runs.tracking import check_sinks
     from pretrain.training.components import RunComponents, build_components
+    from pretrain.training.progress import Shown
     from pretrain.training.trainer import build_trainer
 
     engine, problem = config.engine, None
@@ -158,7 +166,8 @@ def _train(config, args: argparse.Namespace) -> int:
     try:
         raise_on_any_rank(problem, dist_context)
         assert components is not None  # or some rank had a problem
-        done = build_trainer(components, dist_context, args.resume, args.allow_change, bench).run()
+        shown = Shown(args.log_format == "json", utilization(components, dist_context.world_size))
+        done = build_trainer(components, dist_context, args.resume, args.allow_change, bench, shown).run()
     except PolymeraseError as error:
         if dist_context.heartbeat is None:
             return _end(error, speaks=True)

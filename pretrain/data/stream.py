@@ -63,6 +63,10 @@ class SampleStream:
         """
         return position if len(self.sizes) > 1 else -(-position // self.sizes[0]) * self.sizes[0]
 
+    def epochs(self, position: int) -> float:
+        """How often the first corpus has been read up to a position."""
+        return position * float(self.quota[0] / self.quota.sum()) / self.sizes[0]
+
     def at(self, positions: np.ndarray) -> Samples:
         """Return the samples at stream positions int64 (S,)."""
         blocks, within = np.divmod(positions, _BLOCK)

@@ -18,6 +18,8 @@ td, th { padding: .15rem 1rem .15rem 0; text-align: left; border-bottom: 1px sol
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(28rem, 100%), 1fr)); gap: .6rem }
 .plots img { width: 100%; display: block }
+.wide { display: block; overflow-x: auto } .wide img { min-width: 60rem; margin-bottom: 1rem }
+@media (max-width: 36rem) { .plots { overflow-x: auto } .plots img { min-width: 34rem } }
 .good { color: #1a7f37 } .bad { color: #b42318 } .muted { color: #666 }
 code { word-break: break-all; font-size: 90% }
 ul { padding-left: 1.2rem }
@@ -51,25 +53,31 @@ class Page:
             return
         right = [bool(body) and all(_is_number(row[column]) for row in body) for column in range(len(head))]
         kinds = [' class="number"' if is_right else "" for is_right in right]
-        lines = ["".join(f"<th{k}>{_cell(cell)}</th>" for k, cell in zip(kinds, head, strict=True))]
+        lines = ["".join(f'<th scope="col"{k}>{_cell(cell)}</th>' for k, cell in zip(kinds, head, strict=True))]
         lines += ["".join(f"<td{k}>{_cell(cell)}</td>" for k, cell in zip(kinds, row, strict=True)) for row in body]
         rows_ = "\n".join(f"<tr>{line}</tr>" for line in lines)
-        self._components.append(f'<div class="table"><table>{rows_}</table></div>')
+        self._components.append(f'<div class="table" tabindex="0"><table>{rows_}</table></div>')
 
-    def pictures(self, plots: dict[str, bytes]) -> None:
-        """Add pictures: PNG content by name of the file, which is also what is read to those who do not see it."""
+    def pictures(self, plots: dict[str, bytes], wide: bool = False) -> None:
+        """Add pictures: PNG content by name of the file, which is also what is read to those who do not see it.
+
+        Args:
+            plots: the pictures.
+            wide: one below the other, as wide as the page, with text that stays readable.
+        """
         images = (
             f'<img alt="{html.escape(name.removesuffix(".png").replace("-", " "))}" '
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
             for name, content in plots.items()
         )
-        self._components.append(f'<div class="plots">{"".join(images)}</div>')
+        kind = "plots wide" if wide else "plots"
+        self._components.append(f'<div class="{kind}" tabindex="0">{"".join(images)}</div>')
 
     def text(self) -> str:
         """Return the whole file."""
         meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         head = f'<!doctype html>\n<html lang="en">{meta}<title>{self._title}</title>'
-        return "\n".join([head, f"<style>{STYLE}</style>", *self._components, "</html>"]) + "\n"
+        return "\n".join([head, f"<style>{STYLE}</style>", "<main>", *self._components, "</main></html>"]) + "\n"
 
 
 def _is_number(cell: Any) -> bool:

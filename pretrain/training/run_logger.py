@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import shlex
 import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from data_prep.corpus.files import write_atomic
 from pretrain.baselines.words import conclusion
@@ -20,22 +23,30 @@ from pretrain.runs.tracking import Tracker
 from pretrain.training.changed_settings import changes, describe, former_config
 from pretrain.training.components import RunComponents
 from pretrain.training.metrics import MetricsFile
-from pretrain.training.progress import Progress
+from pretrain.training.progress import Progress, Shown
 from pretrain.training.resume import ResumePoint
 
+_SAMPLED = 256  # samples whose mean length stands for all
 _LOCK_PATIENCE_S = 15  # a killed run may take this long to be gone
 
 
 class RunLogger:
     """The records of one run. Rank 0 writes them; on other ranks every call does nothing."""
 
-    def __init__(self, components: RunComponents, dist_context: DistributedContext, run_dir: Path, start: ResumePoint):
+    def __init__(
+        self,
+        components: RunComponents,
+        dist_context: DistributedContext,
+        run_dir: Path,
+        start: ResumePoint,
+        shown: Shown | None = None,
+    ):
         self._components, self._dist_context, self._run_dir, self._start = components, dist_context, run_dir, start
         self._metrics = MetricsFile(run_dir)
         self._tracker: Tracker | None = None
         self._learned: list[str] = []  # at the last evaluation, in words
         on_cpu = dist_context.device.type == "cpu"
-        self.progress = Progress(components.config.train.steps, start.step, dist_context.is_first, on_cpu)
+        self.progress = Progress(components.config.train.steps, start.step, dist_context.is_first, on_cpu, shown)
 
     @property
     def tracking_run(self) -> str | None:
@@ -60,10 +71,33 @@ class RunLogger:
             self._say_changes(changed, describe(changed, before, config, self._start.step))
         for line in (self._start.message, *(f"note: {note}" for note in notes(config))):
             self.progress.say(line)
-        for line in self._components.samples(builder):
+        for line in (*self._components.samples(builder), *self._ahead(builder)):
             self.progress.say(line)
         for note in self._components.held_out.notes:
             self.event(self._start.step, f"note: {note}")
+
+    def _ahead(self, builder: MicroBatchBuilder) -> list[str]:
+        """Where the weights come from and how much is to be read; the milestones are told when the speed is known."""
+        config, step = self._components.config, self._start.step
+        train = config.train
+        if step >= train.steps:
+            return [
+                f"{self._run_dir} is done: step {step:,} of {train.steps:,} was reached before; to go on raise "
+                "train.steps, to begin anew take another run.dir"
+            ]
+        self.progress.milestones = {
+            name: (step // every + 1) * every
+            for name, every in (("first evaluation", train.eval_every), ("first checkpoint", train.save_every))
+            if every
+        } | {"end": train.steps}
+        said, sizes = [f"{train.steps - step:,} steps to go"], builder.stream.sizes
+        if len(sizes) == 1:
+            tokens = builder.lengths_at(np.arange(min(_SAMPLED, sizes[0]))).mean() * sizes[0]
+            said[0] = f"about {tokens:,.0f} tokens per epoch; {said[0]}"
+        if self._start.folder is None:
+            source = config.model.init_from
+            said.append(f"weights from {source}" if source else f"weights drawn anew, run.seed={config.run.seed}")
+        return said
 
     def _tracked(self) -> Tracker:
         """What the run is, at all its sinks."""
@@ -126,13 +160,19 @@ class RunLogger:
         if self._tracker:
             self._tracker.artifact(self._run_dir / "config.yaml")
             self._tracker.end("KILLED" if stopped_by else "FINISHED")
-            for line in () if stopped_by else self._learned:
+            for line in () if stopped_by else (*self._learned, *self._next()):
                 self.progress.say(line)
             if stopped_by:
                 self.progress.say(f"stopped by {stopped_by} at step {step}; saved, resume with the same command")
             else:
                 write_atomic(self._run_dir / "DONE", f"{step}\n".encode())
         barrier(self._dist_context)
+
+    def _next(self) -> list[str]:
+        """The two commands that come after a training."""
+        run = shlex.quote(str(self._run_dir))
+        out = shlex.quote(f"exports/{self._run_dir.resolve().name}")
+        return [f"next: python launch/report.py {run}", f"next: python launch/export.py {run} --out {out}"]
 
 
 def lock_run_dir(run_dir: Path, dist_context: DistributedContext) -> Any:

@@ -26,6 +26,7 @@ from pretrain.training.host_memory import give_back, resident_bytes
 from pretrain.training.loss_reduction import StepTotals
 from pretrain.training.metrics import Meter
 from pretrain.training.phase_parts import PhaseParts, Watch, build_parts
+from pretrain.training.progress import Shown
 from pretrain.training.resume import find_resume_point, micro_batches_of
 from pretrain.training.run_logger import RunLogger, lock_run_dir
 from pretrain.training.stability import StabilityMonitor, StepSpan
@@ -161,12 +162,15 @@ class Trainer:
             **means,
             "learning_rate": self.parts.update.learning_rate(self.state.step - 1),
             "gradient_norm": self.parts.engine.gradient_norm(),
+            "epoch": self.parts.builder.stream.epochs(self.state.position),
             **self.watch.stability.counts,
         }
-        values |= self.logger.progress.report(means, loss, self.watch.stability.counts)
-        if self.dist_context.device.type == "cpu":
+        on_gpu = self.dist_context.device.type == "cuda"
+        if not on_gpu:
             give_back()
         values["host_memory_bytes"] = resident_bytes()
+        values["memory_bytes"] = torch.cuda.max_memory_allocated() if on_gpu else values["host_memory_bytes"]
+        values |= self.logger.progress.report(values, self.watch.stability.counts)
         self.logger.numbers(self.state.step, values, batch_digest=totals.digest)
 
     def _evaluate(self) -> None:
@@ -220,6 +224,7 @@ def build_trainer(
     resume: str,
     allow_change: list[str],
     bench: Bench | None = None,
+    shown: Shown | None = None,
 ) -> Trainer:
     """Build a trainer at the resume point of the run. Collective.
 
@@ -228,6 +233,7 @@ def build_trainer(
         dist_context: this rank.
         resume: ``auto``, ``never``, or a run or checkpoint folder.
         bench: what ``train.bench_every`` asks.
+        shown: how the run is told.
         allow_change: names of :data:`pretrain.training.compatibility.OVERRIDABLE` that may differ from the checkpoint.
 
     Raises:
@@ -252,7 +258,7 @@ def build_trainer(
         watch.stability.restore(start.state["guard"])
         if start.phase.starts_at(state.step):
             watch.stability.begin_anew()
-    logger = RunLogger(components, dist_context, run_dir, start)
+    logger = RunLogger(components, dist_context, run_dir, start, shown)
     return Trainer(
         components, dist_context, lock, watch, parts, Evaluator(components, dist_context), logger, state, bench
     )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A biologist with a FASTA: corpus, a look at it, a quick pretraining, its report, a checkpoint for transformers,
-# questions to it from Python, and a hub. Run from an empty folder with `launch` and `configs` in it:
+# A biologist with a FASTA: corpus, a look at it, a quick pretraining, its report, a checkpoint for transformers, the
+# notebook of docs/ on it, and a hub. Run from an empty folder with `launch`, `configs` and `docs` in it:
 #
 #   bash tests/journeys/biologist.sh my.fa.gz
 #
@@ -12,7 +12,7 @@ steps="${STEPS:-30}"
 
 echo "== 1. raw FASTA -> corpus, and a page about it"
 python -m data_prep fasta "$fasta" --out corpora/mine
-python -m data_prep inspect corpora/mine
+python -m data_prep inspect corpora/mine --out looks
 
 echo "== 2. will it run, and how"
 settings=(--config demo/ernie.yaml corpus.path=corpora/mine run.dir=runs/mine model.hidden_size=32
@@ -27,21 +27,31 @@ python launch/report.py runs/mine
 echo "== 4. a folder that transformers loads, with a license"
 python launch/export.py runs/mine --out exports/mine --license cc-by-4.0
 
-echo "== 5. ask it, as a notebook would"
+echo "== 5. the notebook, from its first cell to its last"
 python - <<'PYTHON'
-import pretrain
+import json
 
-model = pretrain.load_model("exports/mine")
-vectors = pretrain.embed(model, ["GGGAAACCC", "ACGUACGUAC"])
-found = pretrain.mutate(model, "GGGAAACCCAUG")
-print("embeddings", vectors.shape, "substitutions", found.scores.shape)
+cells = [cell for cell in json.load(open("docs/library.ipynb"))["cells"] if cell["cell_type"] == "code"]
+names = {"__name__": "__main__"}
+for cell in cells:
+    exec("".join(cell["source"]), names)
+print("notebook done,", len(cells), "cells")
 PYTHON
 python launch/evaluate.py exports/mine --mutate "$fasta" --sequences 2 --out mutated
 
 if [ -n "${HF_ENDPOINT:-}" ]; then
-  echo "== 6. publish it, and load it by name"
+  echo "== 6. publish it, and load it by its name"
   python launch/push.py exports/mine --repo lab/mine
   python launch/fetch_model.py lab/mine --out exports/fetched
   cmp exports/mine/model.safetensors exports/fetched/model.safetensors
+  python - <<'PYTHON'
+import torch
+from transformers import AutoModel
+
+by_name = AutoModel.from_pretrained("lab/mine", trust_remote_code=True)
+here = AutoModel.from_pretrained("exports/mine", trust_remote_code=True)
+same = all(torch.equal(a, b) for a, b in zip(by_name.parameters(), here.parameters(), strict=True))
+print("by its name:", type(by_name).__name__, "same weights" if same else "OTHER WEIGHTS")
+PYTHON
 fi
 echo "journey done"

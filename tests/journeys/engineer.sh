@@ -4,7 +4,8 @@
 #
 #   bash tests/journeys/engineer.sh
 #
-# Two CPU processes stand for two GPUs. STEPS (default 80) is how long is trained.
+# `srun` must be a command; on a machine without SLURM one that starts a rank and writes its id to srun.pids. Two CPU
+# processes stand for two GPUs. STEPS (default 80) is how long is trained.
 set -euo pipefail
 steps="${STEPS:-80}"
 port="${PORT:-29655}"
@@ -16,22 +17,22 @@ settings=(--config demo/ernie.yaml corpus.path=corpora/demo model.hidden_size=32
 
 echo "== 1. plan for 16 ranks: the command to submit stands in the first line"
 python launch/pretrain.py "${settings[@]}" run.dir=runs/a --dry-run --ranks 16 | sed -n 1p
-bash -n launch/slurm.sh
 
-echo "== 2. start on one rank, and kill it after its first checkpoint"
-python launch/pretrain.py "${settings[@]}" run.dir=runs/a &
-pid=$!
+echo "== 2. the job script starts it on one rank; the node dies after the first checkpoint"
+bash launch/slurm.sh "${settings[@]}" run.dir=runs/a &
+job=$!
 until [ -e runs/a/checkpoints/latest ]; do
-  kill -0 "$pid" || { echo "the run ended before it saved"; exit 1; }
+  kill -0 "$job" || { echo "the run ended before it saved"; exit 1; }
   sleep 0.05
 done
-kill -9 "$pid"
-wait "$pid" || echo "killed, status $?"
+kill -9 $(cat srun.pids)
+wait "$job" || echo "the job failed, status $?"
 [ ! -e runs/a/DONE ]
 
 echo "== 3. the same command on two ranks goes on"
 torchrun --nnodes 1 --nproc_per_node 2 --master_port "$port" launch/pretrain.py "${settings[@]}" run.dir=runs/a
 [ "$(cat runs/a/DONE)" = "$steps" ]
+python launch/pretrain.py "${settings[@]}" run.dir=runs/a
 
 echo "== 4. another run, and both over each other"
 python launch/pretrain.py "${settings[@]}" run.dir=runs/b optimizer.lr=1e-3
