@@ -169,10 +169,10 @@ class SequenceWriter:
             )
         asked = self.stages[-1]["parameters"].get("validation")
         if asked and held_out_asked and not any(shard["rows"] for shard in self._shards["validation"]):
+            none = "" if self.stages[-1]["stage"] == "split" else ", or ask for none with --validation 0"
             raise DataPrepError(
                 f"{self.out}: the validation split is empty, so no run on this corpus could be judged: expected "
-                f"sequences with --validation {asked:g}, got none; raise it, or ask for none with --validation 0; "
-                "nothing written"
+                f"sequences with --validation {asked:g}, got none; raise it{none}; nothing written"
             )
         self.stages[-1] |= {"filters": tally.to_json(), **notes}
         for split in SPLITS:

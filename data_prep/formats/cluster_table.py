@@ -72,7 +72,7 @@ def _read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
             cluster = line
             continue
         member = CDHIT_MEMBER.match(line) if cluster else None
-        fields = [member[1], cluster] if member else line.split(b"\t")
+        fields = [member[1], cluster] if member else [field.strip() for field in line.split(b"\t")]
         if len(fields) != 2 or not all(fields):
             raise DataPrepError(f"{path}: line {number} is not id<TAB>cluster: {shown(line)}")
         for column, name in zip(columns, fields, strict=True):

@@ -4,7 +4,7 @@ The exact name always comes first; another name counts only where it was asked f
 and only if it means one contig.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -71,6 +71,30 @@ def listed_contigs(option: str, text: str, names: ContigNames) -> list[str]:
             raise DataPrepError(f"{option}: {shown_name(name)} is not among {names.place} ({some_names(names.genome)})")
         found.append(contig)
     return found
+
+
+def contigs_of_each(
+    option: str, text: str, genomes: Sequence[tuple[str, Sequence[str]]]
+) -> list[Callable[[str], bool]]:
+    """Whether a contig of each genome (file, names of its contigs) is in the list: `all`, `human` or names with commas.
+
+    Raises:
+        DataPrepError: A listed name is in no genome, or could be several contigs of one.
+    """
+    if text == "all":
+        return [lambda name: True] * len(genomes)
+    if text == "human":
+        return [lambda name: bare_name(name) in HUMAN] * len(genomes)
+    each = [ContigNames(names, f"the contigs of {file}", True) for file, names in genomes]
+    found: list[set[str]] = [set() for _ in each]
+    for name in filter(None, map(str.strip, text.split(","))):
+        contigs = [names.find(name) for names in each]
+        if not any(contigs):
+            known = some_names(name for names in each for name in names.genome)
+            raise DataPrepError(f"{option}: {shown_name(name)} is not among the contigs ({known}); give names that are")
+        for contig, here in zip(contigs, found, strict=True):
+            here.update([contig] if contig else [])
+    return [frozenset(here).__contains__ for here in found]
 
 
 def parse_contigs(text: str) -> frozenset[str] | None:

@@ -9,6 +9,7 @@ record has no energy.
 from dataclasses import dataclass
 
 from data_prep.formats.fasta import FastaBlock
+from data_prep.formats.numbers import decimal_number
 
 FIELDS = 5
 NO_ENERGY = 1e-9
@@ -44,8 +45,8 @@ def utr_lm_labels(block: FastaBlock) -> HeaderLabels:
 
 def _number(text: bytes) -> float | None:
     try:
-        number = float(text)
-    except ValueError:
+        number = decimal_number(text.decode())
+    except ValueError:  # not decoded text is one too
         return None
     return number if abs(number) < float("inf") else None
 

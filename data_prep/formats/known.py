@@ -66,7 +66,16 @@ TEXT = (
     _known("a Git LFS pointer", rb"version https://git-lfs", "fetch the file itself (git lfs pull)"),
     _known("GFF or GTF", rb"[^\t\n]+\t[^\t\n]*\t[^\t\n]+\t\d+\t\d+\t[^\t\n]+\t[.+-]\t", "give it as --annotation"),
     _known("a sequence without header", rb"[A-Za-z*-]+\s*(\n|\Z)", "put a line >NAME above it"),
-    _known("BED", rb"[^\t\n]+\t\d+\t\d+(\t|\n)", "take the sequences out first (bedtools getfasta)"),
+    _known(
+        "BED",
+        rb"[^\t\n]+\t\d+\t\d+(\t|\n)",
+        "take the sequences out first (bedtools getfasta), or make an annotation of it (bedToGenePred, genePredToGtf)",
+    ),
+    _known(
+        "genePred",
+        rb"(?:[^\t\n]+\t){1,3}[+-]\t(?:\d+\t){5}[\d,]+\t[\d,]+",
+        "convert it to GTF (genePredToGtf file IN.txt OUT.gtf)",
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from data_prep.errors import DataPrepError, shown
+from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.formats.text import number_lines
 from data_prep.nucleotides import GAPS
 
@@ -19,6 +19,7 @@ def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
             key, _, value = line[5:].strip().partition(b" ")
             family.setdefault(key, value.strip().replace(b" ", b"_"))
         elif line.strip() == b"//" or line.startswith(b"//# STOCKHOLM"):  # joined without a line end between them
+            _refuse_ragged(rows, file, number)
             label = b"|".join(family[key] for key in (b"AC", b"ID") if family.get(key))
             yield b"".join(
                 b">%s %s\n%s\n" % (name, label, b"".join(letters).translate(None, GAPS))
@@ -33,3 +34,15 @@ def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
             rows.setdefault(words[0], []).append(words[1])
     if rows:
         raise DataPrepError(f"{file}: the last alignment has no end (//); the file is cut off, fetch it again")
+
+
+def _refuse_ragged(rows: dict[bytes, list[bytes]], file: str, number: int) -> None:
+    """All rows of an alignment have one length, gaps included; otherwise letters are missing."""
+    lengths = {name: sum(map(len, letters)) for name, letters in rows.items()}
+    if len(set(lengths.values())) > 1:
+        longest = max(lengths.values())
+        name = next(name for name, length in lengths.items() if length < longest)
+        raise DataPrepError(
+            f"{file}: the alignment that ends in line {number}: {shown_name(name)} has {lengths[name]} letters and "
+            f"gaps, expected {longest} as another row has; fetch it again or mend the row"
+        )

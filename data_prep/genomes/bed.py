@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import DataPrepError, shown, shown_name
+from data_prep.formats.numbers import whole_number
 from data_prep.formats.text import numbered_lines
 
 NOT_ROWS = (b"#", b"track", b"browser")
@@ -33,7 +34,7 @@ def read_bed(path: str | Path) -> Iterator[BedRow]:
         if len(columns) < 3:
             columns = line.split()
         try:
-            start, end = int(columns[1]), int(columns[2])
+            start, end = whole_number(columns[1]), whole_number(columns[2])
         except (IndexError, ValueError):
             raise DataPrepError(
                 f"{path} line {number}: expected contig, start and end (BED), got {shown(line)}; is it another format?"

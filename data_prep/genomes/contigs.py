@@ -1,13 +1,13 @@
 """Which contigs of an assembly are kept, and what lies where in them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from data_prep.corpus.spans import runs
-from data_prep.formats.contig_names import bare_name, some_names
+from data_prep.formats.contig_names import some_names
 from data_prep.formats.genome import Contig
 
 PIECE = 1 << 24  # letters looked at together
@@ -18,19 +18,19 @@ FIRST_NAMES = 5
 class ContigFilter:
     """Contigs by name, length and share of N.
 
-    wanted: bare names, None for all. unwanted: bare names. shortest: bases. most_n: share.
+    wanted, unwanted: tell by the name of a contig. shortest: bases. most_n: share.
     """
 
-    wanted: frozenset[str] | None
-    unwanted: frozenset[str]
+    wanted: Callable[[str], bool]
+    unwanted: Callable[[str], bool]
     shortest: int
     most_n: float
 
     def refuses_name(self, name: str) -> str | None:
         """Why the contig is left out, by its name alone."""
-        if bare_name(name) in self.unwanted:
+        if self.unwanted(name):
             return "contig_excluded"
-        return "contig_not_chosen" if self.wanted is not None and bare_name(name) not in self.wanted else None
+        return None if self.wanted(name) else "contig_not_chosen"
 
     def refuses(self, contig: Contig) -> str | None:
         """Why the contig is left out, by what is in it."""

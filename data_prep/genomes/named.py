@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.corpus.tally import Tally
-from data_prep.errors import DataPrepError, shown_name
+from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.formats.contig_names import some_names
-from data_prep.genomes.bed import read_bed, refuse_outside
+from data_prep.genomes.bed import BedRow, read_bed, refuse_outside
 from data_prep.genomes.regions import RegionOptions, balanced_regions
 from data_prep.genomes.store import Assembly
 
@@ -102,6 +102,33 @@ def add_regions(genomes: Genomes, name: str, path: Path, options: RegionOptions)
     return f"{name}: balanced regions: {len(regions):,} intervals, {bases:,} bases ({told})"
 
 
+def _labelled(path: Path) -> list[BedRow]:
+    """The rows of a BED file; DataPrepError where the fourth column names splits and others, or splits overlap."""
+    rows = list(read_bed(path))
+    splits = [SPLIT_LABELS.get(row.label.lower(), "") for row in rows]
+    if not any(splits):
+        return rows
+    for row, split in zip(rows, splits, strict=True):
+        if row.label and not split:
+            raise DataPrepError(
+                f"{path} line {row.number}: {shown(row.label)} is no split, though other rows name one; expected "
+                f"{', '.join(SPLIT_LABELS)}; correct the fourth column"
+            )
+    reach: dict[str, BedRow] = {}  # the row that ends last, by contig
+    split_of = {row.number: split for row, split in zip(rows, splits, strict=True) if split}
+    labelled = [row for row in rows if row.number in split_of]  # the others belong where they lie
+    for row in sorted(labelled, key=lambda row: (row.contig, row.start)):
+        before = reach.get(row.contig)
+        if before and row.start < before.end and split_of[row.number] != split_of[before.number]:
+            raise DataPrepError(
+                f"{path} line {row.number}: {shown_name(row.contig)}:{row.start}-{row.end} is {split_of[row.number]} "
+                f"and overlaps line {before.number}, which is {split_of[before.number]}; give each base to one split"
+            )
+        if before is None or row.end > before.end:
+            reach[row.contig] = row
+    return rows
+
+
 def add_bed(genomes: Genomes, name: str, path: Path, tally: Tally) -> None:
     """The intervals of a BED file under the name `intervals`; those on contigs that a filter dropped are counted.
 
@@ -112,7 +139,7 @@ def add_bed(genomes: Genomes, name: str, path: Path, tally: Tally) -> None:
     known = {contig: (first + place, bases) for place, (contig, _, bases) in enumerate(assembly.contigs)}
     left_out = {contig for names in assembly.dropped.names.values() for contig in names}
     rows, labels, dropped = [], [], 0
-    for row in read_bed(path):
+    for row in _labelled(path):
         if row.contig not in known:
             if row.contig not in left_out:
                 raise DataPrepError(

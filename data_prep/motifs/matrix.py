@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from data_prep.errors import DataPrepError, shown
+from data_prep.formats.numbers import decimal_number
 
 LETTERS = "ACGU"
 CODES = {
@@ -83,7 +84,7 @@ def _turned(path: str, number: int, rows: list[list[float]]) -> Matrix:
 
 def _numbers(path: str, number: int, cells: list[str]) -> list[float]:
     try:
-        values = [float(cell) for cell in cells]
+        values = [decimal_number(cell) for cell in cells]
     except ValueError:
         raise DataPrepError(f"{path} line {number}: expected numbers, got {shown(' '.join(cells))}") from None
     if not all(0 <= value < float("inf") for value in values):

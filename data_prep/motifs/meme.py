@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from data_prep.errors import DataPrepError, shown
+from data_prep.formats.numbers import decimal_number
 from data_prep.motifs.matrix import LETTERS, Matrix, NumberedLine
 
 MATRIX = re.compile(r"letter-probability matrix:?(.*)")
@@ -68,7 +69,7 @@ def _is_numbers(numbered: NumberedLine) -> bool:
 def _row(path: str, numbered: NumberedLine) -> list[float]:
     number, line = numbered
     try:
-        row = [float(cell) for cell in line.split()]
+        row = [decimal_number(cell) for cell in line.split()]
     except ValueError:
         row = []
     if len(row) != 4 or min(row) < 0 or not abs(sum(row) - 1) < 0.05:

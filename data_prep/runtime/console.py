@@ -68,9 +68,12 @@ def report(manifest: dict[str, Any], out: Any) -> None:
     for name, split in manifest["splits"].items():
         if "sequences" in split:
             print(f"{name}: {split['sequences']:,} sequences, {split['nucleotides']:,} nt")
-        asked = manifest["stages"][-1].get("parameters", {}).get("validation", True)
-        if not split.get("sequences", split.get("bases")) and (asked or name != "validation"):
-            warn(f"the split {name} is empty: no run on this corpus can be judged by it; see --validation")
+        parameters = manifest["stages"][-1].get("parameters", {})
+        if not split.get("sequences", split.get("bases")) and (
+            parameters.get("validation", True) or name != "validation"
+        ):
+            way = "see --validation" if "validation" in parameters else "make one with the stage split"
+            warn(f"the split {name} is empty: no run on this corpus can be judged by it; {way}")
     print_filters(manifest["stages"][-1].get("filters", []))
     print(f"wrote {out} (fingerprint {manifest['fingerprint'][:16]})")
 

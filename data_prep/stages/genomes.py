@@ -20,7 +20,8 @@ from data_prep.corpus.files import pretty_json
 from data_prep.corpus.genome import CONTIGS, NAMES
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.formats.contig_names import parse_contigs
+from data_prep.formats.contig_names import contigs_of_each
+from data_prep.formats.genome import contig_names
 from data_prep.genomes.contigs import ContigFilter
 from data_prep.genomes.holdout import refuse_empty
 from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_assembly
@@ -98,8 +99,12 @@ def run(args: argparse.Namespace) -> int:
         if staged.complete:
             return already_complete(staged.out)
         tally = Tally()
-        options = StoreOptions(_filter(args), not args.bytes, args.keep_case, args.window)
-        genomes = Genomes([store_assembly(staged, *numbered, options) for numbered in enumerate(args.genomes)])
+        genomes = Genomes(
+            [
+                store_assembly(staged, number, path, StoreOptions(keep, not args.bytes, args.keep_case, args.window))
+                for number, (path, keep) in enumerate(zip(args.genomes, _filters(args), strict=True))
+            ]
+        )
         splits = divide(genomes, args.validation_contigs, args.test_contigs, args.validation, args.window)
         for name, path in annotations:
             region_options = RegionOptions(window=args.region_window, seed=args.region_seed)
@@ -175,9 +180,14 @@ def _check(args: argparse.Namespace, names: list[str]) -> None:
         raise DataPrepError(f"two genomes are called {repeated[0]!r}; rename one of the files, or give it once")
 
 
-def _filter(args: argparse.Namespace) -> ContigFilter:
-    unwanted = parse_contigs(args.exclude_contigs) or frozenset()
-    return ContigFilter(parse_contigs(args.contigs), unwanted, args.min_contig, args.max_n)
+def _filters(args: argparse.Namespace) -> list[ContigFilter]:
+    """Of each genome. A list needs all names first: an exact one comes before a similar one."""
+    listed = args.contigs not in ("all", "human") or args.exclude_contigs
+    genomes = [(str(path), contig_names(path) if listed else ()) for path in args.genomes]
+    wanted = contigs_of_each("--contigs", args.contigs, genomes)
+    unwanted = contigs_of_each("--exclude-contigs", args.exclude_contigs, genomes)
+    pairs = zip(wanted, unwanted, strict=True)
+    return [ContigFilter(one, other, args.min_contig, args.max_n) for one, other in pairs]
 
 
 def _weights(given: list[str], names: list[str]) -> list[float]:

@@ -11,7 +11,6 @@ example:
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 from data_prep.corpus import Corpus, SequenceWriter, describe_source, open_corpus
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
+from data_prep.formats.text import numbered_lines
 from data_prep.runtime.console import add_output_arguments, already_complete, progress, report
 
 
@@ -86,9 +86,11 @@ def _wanted(text: str, corpus: Corpus) -> Wanted:
     if not values.startswith("@"):
         return column, frozenset(values.split(",")), None
     try:
-        lines = Path(values[1:]).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataPrepError(f"--keep {text}: {values[1:]} cannot be read as text ({error}); check the path") from None
+        lines = [line.decode() for _, line in numbered_lines(values[1:])]
+    except UnicodeDecodeError:
+        raise DataPrepError(
+            f"--keep {text}: {values[1:]} is not UTF-8 text; convert the file (iconv -t utf-8)"
+        ) from None
     named = frozenset(line.partition("#")[0].strip() for line in lines) - {""}
     if not named:
         raise DataPrepError(f"--keep {text}: {values[1:]} names no value, expected one a line; fill it")

@@ -24,7 +24,7 @@ from data_prep.variants.alleles import CODE, SEVERAL, Substitution, is_snv, subs
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
 from data_prep.variants.plain_rows import plain_rows
-from data_prep.variants.vcf_header import COLUMNS, Line, VcfHeader, as_vcf
+from data_prep.variants.vcf_header import COLUMNS, TABS, Line, VcfHeader, as_vcf
 
 Match = Callable[[bytes | bytearray, int, int], re.Match[bytes] | None]
 
@@ -268,6 +268,7 @@ class VcfReader:
         if len(fields) < COLUMNS:
             wrong = (
                 f"{len(fields)} tab-separated columns, a record has at least {COLUMNS}; the file is cut off or damaged"
+                + (f" ({TABS})" if len(fields[0].split()) >= COLUMNS else "")
             )
         else:
             wrong = f"POS {shown(fields[1])} is not a position"

@@ -13,6 +13,7 @@ from data_prep.formats.tab_lines import first_columns
 Line = tuple[int, bytes | bytearray, int, int]  # of `located_lines`
 
 COLUMNS = 8  # of a record without samples
+TABS = "where tabs were turned into spaces, fetch the file again"
 INFO_LINE = re.compile(rb"##INFO=<(?=.*\bID=([^,>]+))(?=.*\bNumber=([^,>]+))")
 CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
 
@@ -42,6 +43,8 @@ class VcfHeader:
             if fields[0] == b"#CHROM":
                 self.has_samples = len(fields) > COLUMNS
                 return number, text, end
+            if fields[0].startswith(b"#CHROM"):
+                raise DataPrepError(f"{path}: line {number}: #CHROM and what follows are not divided by tabs; {TABS}")
             if not fields[0].startswith(b"##"):
                 raise DataPrepError(f"{path}: line {number}: expected a header line or #CHROM; the header is cut")
             if declared := INFO_LINE.match(fields[0]):

@@ -68,7 +68,7 @@ def test_of_a_cluster_the_longest_row_is_left_and_rows_without_one_are_alone(cor
         (("--keep", "family=x"), "no column 'family'; expected one of id, sequence, length, source, cluster"),
         (("--keep", "source"), "expected COLUMN=VALUE,VALUE or COLUMN=@FILE"),
         (("--keep", "source=one,four"), "1 of 2 values stand in no row, first 'four'"),
-        (("--keep", "source=@/nowhere/names"), "/nowhere/names cannot be read as text"),
+        (("--keep", "source=@/nowhere/names"), "/nowhere/names: no such file"),
         (("--representatives", "family"), "--representatives: no column 'family'"),
     ],
 )

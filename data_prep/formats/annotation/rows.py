@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from data_prep.errors import DataPrepError
+from data_prep.errors import DataPrepError, shown
 from data_prep.formats.annotation.transcript import TranscriptRows
+from data_prep.formats.known import known_text
 
 MAX_POSITION = 1 << 40
 Places = dict[tuple[bytes, bytes], TranscriptRows]  # by contig and strand
@@ -49,6 +50,7 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
 
     Raises DataPrepError for fewer than nine columns and for coordinates that are no interval.
     """
+    found = False
     for number, line in lines:
         columns = line.split(b"\t")
         if len(columns) != 9 or line.startswith(b"#"):
@@ -56,23 +58,30 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
                 return
             if line.startswith(b"#") or not line.strip():
                 continue
-            raise DataPrepError(
-                f"{path} line {number}: {len(columns)} tab-separated columns where GTF and GFF3 have 9; "
-                "is it another format, or are tabs turned into spaces?"
-            )
-        try:
-            start, end = int(columns[3]), int(columns[4])
-        except ValueError:
+            raise _no_row(path, number, line, len(columns), is_first=not found)
+        found = True
+        if not (columns[3].isdigit() and columns[4].isdigit()):  # int() takes 1_000 and +5 too
             raise DataPrepError(
                 f"{path} line {number}: start and end must be whole numbers, not "
-                f"{columns[3].decode('utf-8', 'replace')!r} and {columns[4].decode('utf-8', 'replace')!r}"
-            ) from None
+                f"{shown(columns[3])} and {shown(columns[4])}; correct or remove the row"
+            )
+        start, end = int(columns[3]), int(columns[4])
         if not 1 <= start <= end < MAX_POSITION:
             raise DataPrepError(
                 f"{path} line {number}: {start}-{end} is no interval (positions count from 1, start <= end on both "
                 "strands, no contig is longer than 2^40); correct or remove the row"
             )
         yield Row(number, columns[0], columns[1], columns[2], start - 1, end, columns[6], columns[8])
+
+
+def _no_row(path: str, number: int, line: bytes, columns: int, *, is_first: bool) -> DataPrepError:
+    """What to say of a line that has not nine columns."""
+    if is_first and (known := known_text(line.lstrip() + b"\n")):
+        return DataPrepError(f"{path}: this is {known.name}, expected GTF or GFF3; {known.advice}")
+    return DataPrepError(
+        f"{path} line {number}: {columns} tab-separated columns where GTF and GFF3 have 9; is it another format, or "
+        "are tabs turned into spaces?"
+    )
 
 
 def rows_at(places: Places, row: Row) -> TranscriptRows:

@@ -1,0 +1,157 @@
+"""Files as people have them, written by hand: each ends in one line that says what is meant, or in the right corpus."""
+
+import codecs
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep.__main__ import main
+from data_prep.corpus import open_corpus
+
+BASES = ["".join(row) for row in np.random.default_rng(7).choice(list("ACGT"), (3, 900))]
+GENOME = "".join(f">{name}\n{bases}\n" for name, bases in zip(("chr1", "chr2", "chrM"), BASES, strict=True))
+CODING = "ATG" + "GCT" * 40 + "TAA"
+WITH_GENE = BASES[0][:300] + CODING + BASES[0][300 + len(CODING) :]
+GTF = "".join(
+    f'chr1\tx\t{kind}\t{start}\t{end}\t.\t+\t.\tgene_id "g"; transcript_id "t"; gene_biotype "protein_coding";\n'
+    for kind, start, end in (("transcript", 200, 800), ("exon", 200, 800), ("CDS", 301, 426))
+)
+VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t1\t.\tA\tC\t.\t.\tAF=0.2\n"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Write files, run a command among them; returns its status and what it said on standard error."""
+
+    def run_stage(command, **files):
+        monkeypatch.chdir(tmp_path)
+        for name, content in files.items():
+            Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+        status = main(command.split())
+        return status, capsys.readouterr().err
+
+    return run_stage
+
+
+def genomes(bed):
+    return "genomes g --window 50 --intervals b --out out", {"g": GENOME, "b": bed}
+
+
+def utr(annotation):
+    return "utr3 --genome g --annotation a --validation 0 --out out", {"g": f">chr1\n{WITH_GENE}\n", "a": annotation}
+
+
+def variants(vcf):
+    return "allele-frequencies --genome g --vcf v --window 50 --out out", {"g": GENOME, "v": vcf}
+
+
+def fasta(content):
+    return "fasta x --validation 0 --out out", {"x": content}
+
+
+def motifs(content):
+    return "motifs x --out out", {"x": content}
+
+
+REFUSED = {
+    # Python reads these as numbers; no other program does.
+    "BED with 1_0": (genomes("chr1\t1_0\t300\n"), "expected contig, start and end (BED)"),
+    "BED with +10": (genomes("chr1\t+10\t300\n"), "expected contig, start and end (BED)"),
+    "GTF with 2_00": (utr(GTF.replace("\t200\t", "\t2_00\t")), "start and end must be whole numbers, not '2_00'"),
+    "GTF with +200": (utr(GTF.replace("\t200\t", "\t+200\t")), "start and end must be whole numbers, not '+200'"),
+    "JASPAR with 1_0": (motifs(">x\nA [ 1_0 0 ]\nC [ 0 9 ]\nG [ 0 0 ]\nT [ 0 0 ]\n"), "expected numbers, got '1_0 0'"),
+    "MEME with 0_1": (
+        motifs("MEME version 4\n\nletter-probability matrix:\n1 0 0 0\n0_1 0 0 0\n"),
+        "no motif is left (dropped: too_short 1)",
+    ),
+    # Splits of a BED file.
+    "BED with a split that is none": (
+        genomes("chr1\t0\t300\ttrain\nchr2\t0\t300\tvalid\nchrM\t0\t300\tdev\n"),
+        "b line 3: 'dev' is no split, though other rows name one",
+    ),
+    "BED with a base in two splits": (
+        genomes("chr1\t0\t300\ttrain\nchr1\t299\t400\tvalid\n"),
+        "b line 2: chr1:299-400 is validation and overlaps line 1, which is train",
+    ),
+    "BED with an interval in two splits": (
+        genomes("chr1\t0\t300\ttrain\nchr1\t10\t20\ttrain\nchr1\t200\t210\ttest\n"), "overlaps line 1, which is train"
+    ),
+    # Other formats where an annotation is expected.
+    "BED as annotation": (utr("chr1\t200\t800\tt\t0\t+\n"), "a: this is BED, expected GTF or GFF3"),
+    "genePred as annotation": (
+        utr("t\tchr1\t+\t199\t800\t300\t426\t1\t199,\t800,\n"), "a: this is genePred, expected GTF or GFF3"
+    ),
+    "genePred with bins as annotation": (
+        utr("585\tt\tchr1\t+\t199\t800\t300\t426\t1\t199,\t800,\t0\tg\n"), "a: this is genePred, expected GTF or GFF3"
+    ),
+    "FASTA as annotation": (utr(GENOME), "a: this is FASTA, expected GTF or GFF3"),
+    "GenBank as annotation": (utr("LOCUS       x 5 bp\n"), "a: this is GenBank, expected GTF or GFF3"),
+    "a web page as annotation": (utr("\n<html>404</html>\n"), "a: this is a web page, expected GTF or GFF3"),
+    "an annotation without tabs": (utr(GTF.replace("\t", " ")), "are tabs turned into spaces?"),
+    # Tabs turned into spaces.
+    "VCF without tabs": (variants(VCF.replace("\t", " ")), "line 2: #CHROM and what follows are not divided by tabs"),
+    "VCF records without tabs": (
+        variants(VCF.rpartition("chr1")[0] + "chr1 1 . A C . . AF=0.2\n"), "tabs were turned into spaces"
+    ),
+    # Letters that are missing.
+    "a ragged alignment": (
+        fasta("# STOCKHOLM 1.0\na ACGU-\nb AC\n//\n"), "b has 2 letters and gaps, expected 5 as another row has"
+    ),
+    "an alignment cut in its second block": (
+        fasta("# STOCKHOLM 1.0\na ACGU-\nb ACGUA\n\na ACGU\n//\n"), "b has 5 letters and gaps, expected 9"
+    ),
+    "contigs that are not there": (
+        ("genomes g --window 50 --contigs chr1,chrZZ --out out", {"g": GENOME}),
+        "--contigs: chrZZ is not among the contigs (chr1, chr2, chrM)",
+    ),
+    "contigs to exclude that are not there": (
+        ("genomes g --window 50 --exclude-contigs chr9 --out out", {"g": GENOME}),
+        "--exclude-contigs: chr9 is not among the contigs (chr1, chr2, chrM)",
+    ),
+    "a contig that could be two": (
+        ("genomes g --window 50 --contigs M --out out", {"g": GENOME + f">chrMT\n{BASES[0]}\n"}),
+        "contig M could be chrM and chrMT among the contigs of g",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_odd_file_is_refused_in_one_line_that_names_it(run, name):
+    (command, files), message = REFUSED[name]
+    status, said = run(command, **files)
+    assert status == 2
+    assert message in said
+    assert said.count("\n") == 1
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "kept"),
+    [("--contigs chr1", 1), ("--contigs 2", 1), ("--contigs chr1,1,M", 3), ("--exclude-contigs 1", 3)],
+)
+def test_the_exact_name_of_a_contig_wins_over_a_similar_one(run, option, kept):
+    genome = GENOME + f">1\n{BASES[1]}\n"
+    assert run(f"genomes g --window 50 {option} --validation 0 --out out", g=genome) == (0, "")
+    filters = {entry["filter"]: entry for entry in open_corpus("out").manifest["stages"][-1]["filters"]}
+    assert filters["contigs"]["kept"] == kept
+    assert kept + sum(filters["contigs"]["dropped"].values()) == 4
+
+
+LISTS = {
+    "byte-order mark": codecs.BOM_UTF8 + b"tRNA\r\nrRNA  # of the small subunit\r\n",
+    "UTF-16": "tRNA\nrRNA\n".encode("utf-16"),
+    "gzip": gzip.compress(b"tRNA\nrRNA"),
+    "old Mac": b"tRNA\rrRNA\r",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_values_is_text_of_any_kind(run, name):
+    kinds = ["tRNA", "rRNA", "snRNA"]
+    records = "".join(f">r{n} {kind}\n{BASES[n]}\n" for n, kind in enumerate(kinds))
+    assert run("fasta x --type-field 2 --validation 0 --out corpus", x=records)[0] == 0
+    assert run("select corpus --keep rna_type=@list --out out", list=LISTS[name])[0] == 0
+    table = open_corpus("out", verify=True).split("train")
+    assert table.rna_type(np.arange(len(table))) == ["tRNA", "rRNA"]
