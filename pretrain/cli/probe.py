@@ -96,7 +96,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     model = load_model(args.model, args.step)
     numbered = [str(row) for row in range(len(ids))]
     kept, sequences, left_out = fit(model, args.table, numbered, sequences, args.too_long)
-    left_out |= {"without a label": unlabeled} if unlabeled else {}
+    left_out |= {"without a label": len(unlabeled)} if unlabeled else {}
     rows = [int(row) for row in kept]
     labeled = as_task(
         args.table, [ids[row] for row in rows], sequences, [texts[row] for row in rows], args.task, args.folds
@@ -118,6 +118,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         "classes": list(labeled.classes),
         "rows": len(rows),
         "left_out": left_out,
+        "without_label": unlabeled,
         **letters,
         "folds": args.folds,
         "results": results,
@@ -145,10 +146,14 @@ def _tuned(args: argparse.Namespace, model: Any, twin: Any, labeled: Any) -> dic
     }
 
 
-def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str], int]:
-    """Ids, sequences and label texts of a table or a FASTA, and how many rows of the table have no label."""
+def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str], dict[str, str]]:
+    """Ids, sequences and label texts of a table or a FASTA, and the rows without a label, by name."""
+    import numpy as np
+
     from data_prep.corpus import Ragged
     from data_prep.records import read_records
+    from pretrain.data.ragged import take
+    from pretrain.evaluation.probing.missing import is_missing
     from pretrain.evaluation.probing.rows import is_table
     from pretrain.evaluation.probing.table import labels_of_headers, read_columns
 
@@ -157,11 +162,15 @@ def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str], int]:
         ids, rows, texts, unlabeled = read_columns(path, args.sequence, args.label)
         return ids, Ragged.from_rows(rows), texts, unlabeled
     ids, headers, sequences = read_records(path)
-    return ids, sequences, labels_of_headers(args.table, headers, args.label), 0
+    texts = labels_of_headers(args.table, headers, args.label)
+    kept = [row for row, text in enumerate(texts) if not is_missing(text)]
+    missing = {one: text for one, text in zip(ids, texts, strict=True) if is_missing(text)}
+    return [ids[row] for row in kept], take(sequences, np.array(kept)), [texts[row] for row in kept], missing
 
 
 def table(result: dict[str, Any]) -> str:
     """Format one row per kind of features."""
+    from pretrain.evaluation.probing.missing import name_rows
     from pretrain.evaluation.tables import other_letters
 
     what = f"{len(result['classes'])} classes" if result["classes"] else "values"
@@ -174,6 +183,8 @@ def table(result: dict[str, Any]) -> str:
         cells = [f"{figures[metric]['mean']:.4f} ± {figures[metric]['std']:.4f}" for metric in metrics]
         lines.append(f"{name:<22} " + " ".join(f"{cell:>17}" for cell in cells))
     lines += [f"{count:,} {why}" for why, count in result["left_out"].items()]
+    if result["without_label"]:
+        lines[-1] += f": {name_rows(result['without_label'])}"
     lines.append(f"relatives in other folds: {result['leak']['folds']}")
     lines.append(leaks.line(result["leak"]["pretraining"]))
     return "\n".join([*lines, *other_letters(result)])

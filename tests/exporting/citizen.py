@@ -1,10 +1,10 @@
 """What users do with an exported folder, each as one check. Run by path in a process of its own, without this project.
 
-python -P citizen.py JOBS.json OUT.json
+python -P citizen.py
 
-JOBS.json: {form: arguments of Export}
-OUT.json: {form: {check: "" or what went wrong}} and the versions of the libraries. A check whose library is missing
-says so with "skipped: ".
+Each line of the input: {form: arguments of Export}
+A line of the output for it: {form: {check: "" or what went wrong}} and the versions of the libraries. A check whose
+library is missing says so with "skipped: ".
 """
 
 import json
@@ -19,7 +19,7 @@ import transformers
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 CHECKS = {}
-SHORTER = (0, 1, 2, 4, 6, 9, 12, 15)  # an odd sum: no four hold as many letters as the others, means of means differ
+SHORTER = (0, 12, 13, 13, 14, 14, 15, 15)  # whichever four the first is among hold more letters than the other four
 TRUST = {"trust_remote_code": True}
 
 
@@ -152,7 +152,7 @@ def accumulation(export):
         options = {} if task == export.head else {"num_labels": 3}
         found = []
         for size, accumulation in ((8, 1), (4, 2)):
-            model = export.load(task, **options)
+            model = export.load(task, dtype=torch.float64, **options)  # sums in another order: nothing is left
             with tempfile.TemporaryDirectory() as folder:
                 loss = _trainer(export, model, _rows(export, task), folder, size, accumulation).train().training_loss
             found.append((torch.tensor(loss), *(p.detach() for p in model.parameters())))
@@ -514,13 +514,7 @@ def generated(export):
     return None
 
 
-def main(jobs_file, out_file):
-    warnings.simplefilter("ignore")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    torch.set_num_threads(1)
-    with open(jobs_file) as file:
-        jobs = json.load(file)
+def results_of(jobs):
     results = {}
     for form, job in jobs.items():
         export = Export(**job)
@@ -534,11 +528,22 @@ def main(jobs_file, out_file):
 
                     traceback.print_exc()
                 results[form][name] = f"{type(why).__name__}: {' '.join(str(why).split())[:300]}"
-    assert "pretrain" not in sys.modules
+    return results
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print to stdout
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(1)
     versions = {"transformers": transformers.__version__, "torch": torch.__version__}
-    with open(out_file, "w") as file:
-        json.dump({"versions": versions, "results": results}, file)
+    for line in sys.stdin:
+        results = results_of(json.loads(line))
+        assert "pretrain" not in sys.modules
+        print(json.dumps({"versions": versions, "results": results}), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -18,7 +18,7 @@ from pretrain.exporting.verify import Probe, Verification, our_output
 from pretrain.models.transformer.recurrent.pairing import pair_class_table, pair_classes
 from pretrain.models.transformer.settings import TransformerSettings
 from pretrain.training.components import RunComponents, build_components
-from tests.exporting.test_citizens import run
+from tests.exporting.citizen_process import CitizenProcess
 from tests.models.test_switches import CHOICES, SIZES, Formula
 from tests.training.corpora import build_plain, config
 
@@ -98,7 +98,11 @@ def test_forty_combinations_keep_their_logits(
             "expected": {"ids": ids.tolist(), "logits": logits.tolist()},
             "checks": ["same_logits"],
         }
-    results = run(jobs, tmp_path, None)["results"]
+    process = CitizenProcess(tmp_path)
+    try:
+        results = process.run(jobs)["results"]
+    finally:
+        process.close()
     assert len(results) == PER_PROCESS
     wrong = {name: cells["same_logits"] for name, cells in results.items() if cells["same_logits"]}
     assert not wrong

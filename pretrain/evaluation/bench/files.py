@@ -16,6 +16,7 @@ from pretrain.data.ragged import take
 from pretrain.errors import PolymeraseError, unknown_name
 from pretrain.evaluation.bench.splits import draw, relatives, same
 from pretrain.evaluation.bench.task import SPLITS, Part, PublishedFigure, Task, make_task
+from pretrain.evaluation.probing.missing import is_missing, name_rows
 from pretrain.evaluation.probing.rows import is_table, read_rows
 from pretrain.evaluation.probing.table import labels_of_headers
 
@@ -81,7 +82,7 @@ class Split:
 class _Rows:
     part: Part
     columns: list[dict[str, str]]  # empty for a FASTA
-    without_label: int = 0  # rows that were left out
+    without_label: Mapping[str, str] = field(default_factory=dict)  # rows that were left out -> what stands there
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def read_parts(files: Mapping[str, Path], columns: Columns, split: Split, kind: 
     else:
         read = {one: _read(files[one], columns) for one in SPLITS if one in files}
         parts, test_columns, facts = {one: rows.part for one, rows in read.items()}, read["test"].columns, {}
-        unlabeled = sum(rows.without_label for rows in read.values())
+        unlabeled = {row: text for rows in read.values() for row, text in rows.without_label.items()}
         if "dev" not in files:
             groups = _groups(files["train"], read["train"], split.together)
             share = min(max(split.dev, _FEW_DEV / len(groups)), 0.5)
@@ -124,7 +125,7 @@ def read_parts(files: Mapping[str, Path], columns: Columns, split: Split, kind: 
             parts |= {one: _part(parts["train"], drawn[one]) for one in ("dev", "train")}
             facts = {"drawn": f"dev rows from the training rows, seed {split.seed}, by {split.together}"}
     if unlabeled:
-        facts["left_out_without_label"] = unlabeled
+        facts |= {"left_out_without_label": len(unlabeled), "without_label": name_rows(unlabeled)}
     return Read(parts, test_columns, facts)
 
 
@@ -169,7 +170,7 @@ def _read(path: Path, columns: Columns) -> _Rows:
             return _chosen(path, _joined(path, columns), columns)
         if columns.keep or columns.most:
             raise PolymeraseError(f"{path}: keep and most choose by columns, which a FASTA has through join alone")
-        return _chosen(path, _Rows(_records(path, columns.label), []), columns)
+        return _chosen(path, _labeled(_records(path, columns.label), []), columns)
     predictions = (columns.predictions,) if columns.predictions else ()
     found = read_rows(path, (columns.sequence, *columns.keep, *predictions), columns.label)
     numbered = [
@@ -183,7 +184,8 @@ def _read(path: Path, columns: Columns) -> _Rows:
     letters = [row[columns.sequence].upper().encode("ascii", "replace") for _, row in numbered]
     texts = [row[columns.label] for _, row in numbered]
     part = Part([one for one, _ in numbered], Ragged.from_rows(letters), texts)
-    return _chosen(path, _Rows(part, [row for _, row in numbered], found.without_label), columns)
+    missing = {f"{path.name}: line {line}": row[columns.label] for line, row in found.without_label.items()}
+    return _chosen(path, _Rows(part, [row for _, row in numbered], missing), columns)
 
 
 def _joined(path: Path, columns: Columns) -> _Rows:
@@ -191,14 +193,22 @@ def _joined(path: Path, columns: Columns) -> _Rows:
     join = columns.join
     assert join is not None
     part = _records(path, join.word)
-    table = {row[join.key]: row for row in read_rows(join.file, (join.key,), columns.label).rows.values()}
+    described = read_rows(join.file, (join.key,), columns.label)
+    table = {row[join.key]: row for row in (*described.without_label.values(), *described.rows.values())}
     unknown = next((row for row, key in enumerate(part.texts) if key not in table), None)
     if unknown is not None:
         raise PolymeraseError(
             f"{path}: {part.ids[unknown]}: {part.texts[unknown]!r} is not in column {join.key} of {join.file}"
         )
     rows = [table[key] for key in part.texts]
-    return _Rows(Part(part.ids, part.sequences, [row[columns.label] for row in rows]), rows)
+    return _labeled(Part(part.ids, part.sequences, [row[columns.label] for row in rows]), rows)
+
+
+def _labeled(part: Part, columns: list[dict[str, str]]) -> _Rows:
+    """The records that have a label."""
+    kept = np.array([row for row, text in enumerate(part.texts) if not is_missing(text)], np.int64)
+    missing = {one: text for one, text in zip(part.ids, part.texts, strict=True) if is_missing(text)}
+    return _Rows(_part(part, kept), [columns[row] for row in kept.tolist()] if columns else [], missing)
 
 
 def _chosen(path: Path, rows: _Rows, columns: Columns) -> _Rows:

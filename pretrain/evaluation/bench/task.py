@@ -157,6 +157,9 @@ def _labels(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarray]) 
     facts: dict[str, Any] = {}
     if not np.ptp(test):
         facts["test_rows_are_all"] = table.classes[test[0]]
-    if alone := int((np.bincount(train, minlength=len(table.classes)) == 1).sum()):
-        facts["classes_with_one_training_row"] = alone
+    alone = np.flatnonzero(np.bincount(train, minlength=len(table.classes)) == 1)
+    if len(alone):
+        facts["classes_with_one_training_row"] = len(alone)
+        some = rows["train"][np.isin(train, alone[:5])].tolist()
+        facts["rare_classes"] = [f"{table.classes[table.labels[row]]} ({table.ids[row]})" for row in some]
     return facts

@@ -115,12 +115,15 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
     if "test_rows_are_all" in facts:
         lines.append(f"one class: all test rows are {facts['test_rows_are_all']}; AUROC, AUPR and MCC say nothing")
     if "classes_with_one_training_row" in facts:
-        lines.append(f"rare: {facts['classes_with_one_training_row']:,} classes have one training row")
+        count, some = facts["classes_with_one_training_row"], facts["rare_classes"]
+        more = ", …" if count > len(some) else ""
+        lines.append(f"rare: {count:,} classes have one training row: {', '.join(some)}{more}")
     lines += [
         f"{key.replace('_', ' ')}: {value:,} sequences"
         for key, value in facts.items()
         if key.startswith("left_out") and value
     ]
+    lines += [f"without a label: {facts['without_label']}"] if "without_label" in facts else []
     for source, one in by_model.items():
         if count := one.get("windows", {}).get("longer_sequences"):
             longest = one["windows"]["longest_nt"]

@@ -11,10 +11,10 @@ from pathlib import Path
 from data_prep.errors import shown_name
 from data_prep.formats.text import numbered_lines
 from pretrain.errors import PolymeraseError
+from pretrain.evaluation.probing.missing import is_missing, name_rows
 
 _LONGEST_FIELD = 1 << 30  # letters of one sequence; the csv module stops at 131,072
 _PARTED_BY = ("\t", ",", ";")  # the first one that the header line has
-_NO_LABEL = frozenset({"", "nan", "na", "n/a", "<na>", "null"})  # in any case: how missing values are written
 _FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".fas")
 
 
@@ -24,11 +24,11 @@ class TableRows:
 
     Attributes:
         rows: line number -> its columns.
-        without_label: number of rows that were left out because their label is empty.
+        without_label: the same of rows whose label is empty or says that it is missing (nan, NA, null).
     """
 
     rows: dict[int, dict[str, str]]
-    without_label: int
+    without_label: dict[int, dict[str, str]]
 
 
 def is_table(path: Path) -> bool:
@@ -48,7 +48,7 @@ def read_rows(path: Path, needed: tuple[str, ...], label: str) -> TableRows:
     Args:
         path: the file.
         needed: columns that every row must fill.
-        label: column whose rows are left out if it is empty or says that the value is missing (nan, NA, null).
+        label: column with the label.
 
     Raises:
         PolymeraseError: no such column, a row with more fields than the header has, or one without a needed value.
@@ -58,7 +58,7 @@ def read_rows(path: Path, needed: tuple[str, ...], label: str) -> TableRows:
     names, separator = _header(path, lines)
     column = {name: _column(path, names, name) for name in (*needed, label)}
     rows: dict[int, dict[str, str]] = {}
-    empty = 0
+    missing: dict[int, dict[str, str]] = {}
     try:
         for fields in csv.reader(lines, delimiter=separator):
             if not any(field.strip() for field in fields):
@@ -72,8 +72,8 @@ def read_rows(path: Path, needed: tuple[str, ...], label: str) -> TableRows:
             row = dict(zip(names, fields, strict=False)) | {name: fields[at].strip() for name, at in column.items()}
             if any("\n" in row[name] for name in column):
                 raise PolymeraseError(f"{path}: line {lines.number}: a field goes over several lines; close its quotes")
-            if row[label].lower() in _NO_LABEL:
-                empty += 1
+            if is_missing(row[label]):
+                missing[lines.number] = row
                 continue
             for name in needed:
                 if not row[name]:
@@ -82,9 +82,10 @@ def read_rows(path: Path, needed: tuple[str, ...], label: str) -> TableRows:
     except csv.Error as error:
         raise PolymeraseError(f"{path}: line {lines.number}: cannot be read as a table: {error}") from None
     if not rows:
-        why = f"{empty:,} rows, none with a {label}" if empty else "no rows below the header"
+        named = name_rows({f"line {line}": row[label] for line, row in missing.items()})
+        why = f"{len(missing):,} rows, none with a {label}: {named}" if missing else "no rows below the header"
         raise PolymeraseError(f"{path}: {why}; expected rows with {', '.join(column)}")
-    return TableRows(rows, empty)
+    return TableRows(rows, missing)
 
 
 class _Lines(Iterator[str]):

@@ -10,6 +10,7 @@ import numpy as np
 from data_prep.corpus import Ragged
 from data_prep.errors import shown
 from pretrain.errors import PolymeraseError
+from pretrain.evaluation.probing.missing import is_missing
 from pretrain.evaluation.probing.rows import read_rows
 
 _LARGEST = 1e30  # of values: their squares, and sums of these, are finite in double precision
@@ -36,8 +37,8 @@ class LabeledSequences:
         return bool(self.classes)
 
 
-def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list[bytes], list[str], int]:
-    """Read ids (line numbers), sequences and label texts of a table, and the number of rows without a label.
+def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list[bytes], list[str], dict[str, str]]:
+    """Read ids (line numbers), sequences and label texts of a table, and the rows without a label.
 
     Raises:
         PolymeraseError: what :func:`probing.rows.read_rows` refuses.
@@ -45,7 +46,8 @@ def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list
     found = read_rows(path, (sequence,), label)
     rows = list(found.rows.values())
     letters = [row[sequence].upper().encode("ascii", "replace") for row in rows]
-    return [f"line {line}" for line in found.rows], letters, [row[label] for row in rows], found.without_label
+    missing = {f"line {line}": row[label] for line, row in found.without_label.items()}
+    return [f"line {line}" for line in found.rows], letters, [row[label] for row in rows], missing
 
 
 def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:
@@ -62,6 +64,10 @@ def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:
         if len(words) <= max(field_of_header, 0):
             raise PolymeraseError(f"{source}: header {header[:60]!r} has no word number {field}")
         labels.append(words[field_of_header])
+    if labels and all(map(is_missing, labels)):
+        raise PolymeraseError(
+            f"{source}: {len(labels):,} headers without a label (word {field}: {shown(labels[0])}); take another word"
+        )
     return labels
 
 
@@ -94,9 +100,11 @@ def as_task(
     if table.is_classification:
         counts = np.bincount(table.labels)
         if counts.min() < folds:
-            name = table.classes[counts.argmin()]
+            rarest = counts.argmin()
+            rows = ", ".join(ids[row] for row in np.flatnonzero(table.labels == rarest)[:5])
             raise PolymeraseError(
-                f"{source}: class {name!r} has {counts.min()} rows, fewer than {folds} folds; lower --folds"
+                f"{source}: class {table.classes[rarest]!r} has {counts[rarest]} rows ({rows}), fewer than {folds} "
+                "folds; mend or leave out the rows, or lower --folds"
             )
     return table
 

@@ -100,10 +100,12 @@ def test_a_table_is_read_however_it_is_written(tmp_path, name, encode):
 
 
 @pytest.mark.parametrize("missing", ["", "nan", "NaN", "NA", "null", "<NA>"])
-def test_rows_without_a_label_are_left_out_and_counted(tmp_path, missing):
+def test_rows_without_a_label_are_left_out_counted_and_named(tmp_path, missing):
     rows = ROWS | {"train": [*ROWS["train"], f"ACGGCA,{missing}"], "test": [f"ACGGCU,{missing}", *ROWS["test"]]}
     task = read(tmp_path, rows)
     assert task.facts["left_out_without_label"] == 2
+    shown = f"'{missing}'" if missing else "empty"
+    assert task.facts["without_label"] == f"train.csv: line 6 ({shown}), test.csv: line 2 ({shown})"
     assert {split: len(rows) for split, rows in task.rows.items()} == {"train": 4, "dev": 2, "test": 3}
 
 
@@ -117,6 +119,7 @@ def test_labels_that_say_little_are_shown(tmp_path):
     rows = ROWS | {"train": [*ROWS["train"], "ACGGCA,rare"], "test": ["GGGGNCCC,b", "GGGGGCCC,b"]}
     facts = read(tmp_path, rows).facts
     assert (facts["test_rows_are_all"], facts["classes_with_one_training_row"]) == ("b", 1)
+    assert facts["rare_classes"] == ["rare (train.csv: line 6)"]
 
 
 def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):

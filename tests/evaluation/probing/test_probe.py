@@ -70,7 +70,7 @@ def test_the_task_follows_from_the_labels_unless_it_is_said():
     assert as_task("t", ids, sequences, few, "regression", 2).classes == ()
     with pytest.raises(PolymeraseError, match="label 'x' is no finite number"):
         as_task("t", ids, sequences, ["x", *few[1:]], "regression", 2)
-    with pytest.raises(PolymeraseError, match="class 'rare' has 1 rows, fewer than 2 folds"):
+    with pytest.raises(PolymeraseError, match=r"class 'rare' has 1 rows \(0\), fewer than 2 folds"):
         as_task("t", ids, sequences, ["rare", *few[1:]], "classification", 2)
     with pytest.raises(PolymeraseError, match="30 different labels in 30 rows"):
         as_task("t", ids, sequences, [f"{n},5" for n in range(30)], "auto", 2)
@@ -83,12 +83,46 @@ def test_the_task_follows_from_the_labels_unless_it_is_said():
 
 def test_tables_are_read_and_wrong_lines_named(tmp_path):
     (tmp_path / "t.tsv").write_text("utr\trl\nacgt\t1.5\nGGG\t2\n")
-    assert read_columns(tmp_path / "t.tsv", "utr", "rl")[1:] == ([b"ACGT", b"GGG"], ["1.5", "2"], 0)
+    assert read_columns(tmp_path / "t.tsv", "utr", "rl")[1:] == ([b"ACGT", b"GGG"], ["1.5", "2"], {})
     with pytest.raises(PolymeraseError, match="no column 'sequence'; there are utr, rl"):
         read_columns(tmp_path / "t.tsv", "sequence", "rl")
     (tmp_path / "t.csv").write_text("sequence,label\nACGU,a\n,b\n")
     with pytest.raises(PolymeraseError, match="line 3: no sequence"):
         read_columns(tmp_path / "t.csv", "sequence", "label")
+
+
+def test_a_missing_label_and_text_among_numbers_are_named_by_their_rows(tiny_run, tmp_path):
+    draw = np.random.default_rng(3)
+    sequences = ["".join(draw.choice(list("ACGU"), 30)) for _ in range(24)]
+    values = [f"{value:.3f}" for value in draw.normal(size=24)]
+    values[3], values[7], values[11] = "nan", "", "NA"
+    table, headers = tmp_path / "values.csv", tmp_path / "values.fa"
+    table.write_text("sequence,label\n" + "".join(f"{s},{v}\n" for s, v in zip(sequences, values, strict=True)))
+    headers.write_text(
+        "".join(f">s{n} {v or 'null'}\n{s}\n" for n, (s, v) in enumerate(zip(sequences, values, strict=True)))
+    )
+    for path, label, named in (
+        (table, "label", "line 5 ('nan'), line 9 (empty), line 13 ('NA')"),
+        (headers, "2", "s3 ('nan'), s7 ('null'), s11 ('NA')"),
+    ):
+        status, out, err = in_process("probe.py", tiny_run, path, "--label", label, "--folds", "3", "--kmer", "2")
+        assert status == 0, err
+        assert "21 sequences, values" in out
+        assert f"3 without a label: {named}" in out
+    for wrong in ("high", "inf", "1,5"):
+        table.write_text(table.read_text().replace(values[20], f'"{wrong}"'))
+        values[20] = f'"{wrong}"'
+        assert f"line 22: label {wrong!r} is no finite number (1 of 21" in error_line(
+            "probe.py", tiny_run, table, "--label", "label", "--folds", "3"
+        )
+    table.write_text("sequence,label\n" + "".join(f"{s},{n % 2 if n else 'x'}\n" for n, s in enumerate(sequences)))
+    assert "class 'x' has 1 rows (line 2), fewer than 3 folds" in error_line(
+        "probe.py", tiny_run, table, "--label", "label", "--folds", "3"
+    )
+    table.write_text("sequence,label\n" + "".join(f"{s},nan\n" for s in sequences))
+    assert "24 rows, none with a label: line 2 ('nan'), line 3 ('nan')" in error_line(
+        "probe.py", tiny_run, table, "--label", "label"
+    )
 
 
 @pytest.fixture(scope="module")
