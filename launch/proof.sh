@@ -3,6 +3,7 @@
 #
 #   bash launch/proof.sh laptop [RFAM_SEEDS [section.key=value ...]]   two cores, under an hour
 #   bash launch/proof.sh gpu [RFAM_SEEDS [section.key=value ...]]      one card, about ten minutes (an estimate)
+#   bash launch/proof.sh ladder [RFAM_SEEDS]    rates, sizes and norms of ERNIE-RNA on tRNAs: one core, half an hour
 #
 # RFAM_SEEDS is the Stockholm file of Rfam's seed alignments; without it, release 14.2 is fetched. Settings are those of
 # the training. DATA is the folder of the labeled tasks (docs/bench.md), default data; tasks whose files are not there
@@ -10,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tier=${1:-}
-case $tier in laptop | gpu) ;; *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+case $tier in laptop | gpu | ladder) ;; *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
 seeds=${2:-raw/Rfam.seed.gz}
 shift $(($# < 2 ? $# : 2))
 data=${DATA:-data} out=${OUT:-.}
@@ -18,7 +19,34 @@ corpora=$out/corpora run=$out/runs/proof-$tier
 [ -e "$seeds" ] || python -m data_prep fetch rfam_seeds --out raw
 
 python -m data_prep fasta "$seeds" --max-length 512 --out "$corpora/proof-rfam"
-if [ "$tier" = laptop ]; then
+if [ "$tier" = ladder ]; then
+  # tRNAs, of relatives above 90 % identity one: a family that a small model learns, or does not, in 1,000 steps
+  python -m data_prep select "$corpora/proof-rfam" --keep "source=RF00005|tRNA" --out "$corpora/ladder-trna"
+  python -m data_prep split "$corpora/ladder-trna" --by similarity --identity 0.9 --out "$corpora/ladder-clusters"
+  python -m data_prep select "$corpora/ladder-clusters" --representatives cluster --out "$corpora/ladder-distinct"
+  python -m data_prep split "$corpora/ladder-distinct" --validation 0.15 --out "$corpora/ladder"
+  rung() {  # NAME LAYERS WIDTH START RATE [section.key=value ...]; START is about 1 / sqrt(WIDTH)
+    local folder=$out/runs/ladder/$1 layers=$2 width=$3 start=$4 rate=$5
+    shift 5
+    [ -e "$folder/DONE" ] || python launch/pretrain.py --config proof/ladder.yaml "run.dir=$folder" \
+      "corpus.path=$corpora/ladder" "model.num_hidden_layers=$layers" "model.hidden_size=$width" \
+      "model.intermediate_size=$((2 * width))" "model.num_attention_heads=$((width / 16))" "model.initializer_range=$start" \
+      "optimizer.lr=$rate" "$@"
+  }
+  for rate in 3e-4 1e-3 3e-3; do
+    rung "post-2x64-$rate" 2 64 0.125 $rate
+    rung "post-4x128-$rate" 4 128 0.088 $rate
+    rung "post-6x192-$rate" 6 192 0.072 $rate
+    rung "pre-6x192-$rate" 6 192 0.072 $rate model.norm_placement=pre model.final_norm=true
+  done
+  # the largest, after its norms, at 1e-3: what else may be the cause, one at a time
+  rung post-6x192-warmup 6 192 0.072 1e-3 schedule.warmup_steps=500
+  rung post-6x192-start 6 192 0.02 1e-3
+  rung post-6x192-dropout 6 192 0.072 1e-3 model.hidden_dropout_prob=0.1 model.attention_probs_dropout_prob=0.1
+  rung post-6x192-batch 6 192 0.072 1e-3 batch.tokens=4096 train.steps=500
+  python launch/report.py "$out"/runs/ladder/*
+  exit
+elif [ "$tier" = laptop ]; then
   # the large families; of relatives above 80 % identity one, so that copying is no way to win
   python -m data_prep select "$corpora/proof-rfam" --keep source=@configs/proof/large_families.txt --out "$corpora/proof-large"
   python -m data_prep split "$corpora/proof-large" --by similarity --identity 0.8 --out "$corpora/proof-clusters"

@@ -125,7 +125,7 @@ def _families(path: Path, longest: int, fewest: int) -> Iterator[Known]:
     for number, line in numbered_lines(path):
         text = line.decode("utf-8", "replace").rstrip()
         words = text.split()
-        if text == "//":
+        if text == "//" or text.startswith("//# STOCKHOLM"):  # joined without a line end between them
             if chosen := _first(facts, rows, longest, fewest, f"{path}: line {number}"):
                 yield chosen
             facts, rows = {}, {}
@@ -140,7 +140,12 @@ def _first(facts: dict[str, str], rows: dict[str, str], longest: int, fewest: in
     if "SS_cons" not in facts:
         return None
     consensus = parse_dot_bracket(facts["SS_cons"], where)
-    for gapped in rows.values():
+    for name, gapped in rows.items():
+        if len(gapped) != len(facts["SS_cons"]):
+            raise PolymeraseError(
+                f"{where}: {name}: expected {len(facts['SS_cons']):,} columns, as its structure has, got "
+                f"{len(gapped):,}; fetch the file again"
+            )
         there = np.array([letter not in ".-~_" for letter in gapped])
         place = np.cumsum(there) - 1
         sequence = "".join(letter for letter in gapped if letter not in ".-~_").upper().replace("T", "U")

@@ -103,6 +103,19 @@ def test_pairs_of_consensus_structures_are_read_with_gaps_taken_out(tmp_path):
         read_structure_task("s", tmp_path / "s.sto", 10, 4, 100, Split(), {})
 
 
+def test_alignments_joined_without_a_line_end_are_read_one_by_one_and_ragged_ones_refused(tmp_path):
+    """Rfam's seeds are often joined so: the end of one alignment and the beginning of the next share a line."""
+    (tmp_path / "s.sto").write_text(stockholm(24))
+    (tmp_path / "joined.sto").write_text(stockholm(24).replace("//\n#", "//#"))
+    apart, joined = (
+        read_structure_task("s", tmp_path / name, 60, 4, 100, Split(test=0.3), {}) for name in ("s.sto", "joined.sto")
+    )
+    assert joined.records == apart.records
+    (tmp_path / "ragged.sto").write_text(stockholm(24).replace("______", "_____", 1))
+    with pytest.raises(PolymeraseError, match=r"X/1-23: expected 23 columns, as its structure has, got 24"):
+        read_structure_task("s", tmp_path / "ragged.sto", 60, 4, 100, Split(), {})
+
+
 def test_pairs_are_found_by_letters_and_by_states_and_folding_stands_beside(tmp_path):
     (tmp_path / "s.sto").write_text(stockholm(40))
     (asked,) = suite_of(tmp_path, "tasks: {s: {structures: s.sto, longest_nt: 60, split: {dev: 0.2, test: 0.3}}}\n")
