@@ -253,6 +253,10 @@ class Train(Section):
     bench_every: Count = 0  # asks the tasks of train.bench; one rank does, the others wait
     bench: Bench | None = None
     log_every: Positive = 10
+    # background: rank 0 writes copies while the training goes on. waiting: the training waits. sharded: it waits, and
+    # every rank writes its part, so that none holds the whole model. auto: sharded from 10^9 parameters on, on more
+    # than one rank; background else
+    checkpoints: Literal["auto", "background", "waiting", "sharded"] = "auto"
     keep_last: Positive = 2
     keep_every: Count = 0  # checkpoints at multiples of this stay for ever
     eval_sequences: Positive = 2048  # at most this many validation samples per evaluation

@@ -22,6 +22,7 @@ from pretrain.runs.tracking import check_sinks
 from pretrain.training.components import RunComponents, build_components, longest_input
 from pretrain.training.initial_weights import settings_of
 from pretrain.training.resume import micro_batches_of
+from pretrain.training.saving import saving_of
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def plan_run(
         "in detail",
         *([_shapes(opened.batch)] if opened else []),
         _communication(config, parameters, ranks, micro_batches),
-        _checkpoint(config, parameters),
+        _checkpoint(config, parameters, ranks),
         *([_shards(opened.components.corpora, opened.builder), _sampler(opened)] if opened else []),
         "",
         "the whole config",
@@ -238,9 +239,14 @@ def _communication(config: Config, parameters: int, ranks: int, micro_batches: i
     )
 
 
-def _checkpoint(config: Config, parameters: int) -> str:
+def _checkpoint(config: Config, parameters: int, ranks: int) -> str:
     size = parameters * (4 + optimizer_bytes(config.optimizer))
-    return f"checkpoint          about {size / 2**30:,.2f} GiB, written by rank 0, verified once per host when read"
+    written = {
+        "background": "written by rank 0 beside the training",
+        "waiting": "written by rank 0",
+        "sharded": "a part of it written by each rank",
+    }[saving_of(config, parameters, ranks)]
+    return f"checkpoint          about {size / 2**30:,.2f} GiB, {written}, verified once per host when read"
 
 
 def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:

@@ -1,9 +1,9 @@
 """Checkpoints that are whole or absent.
 
 ``checkpoints/step-N/`` holds ``weights.safetensors`` (float32), ``optimizer.safetensors``, ``train_state.json`` and
-``integrity.json`` (size and sha256 of each). It is written under another name, flushed to the disk, and published by a
-rename; ``latest`` is moved last. A reader checks the sums, so a torn or flipped file is noticed, and the checkpoint
-before it is taken instead.
+``integrity.json`` (size and sha256 of each). Large models have parts and an index in place of the first two, a part
+from each rank. It is written under another name, flushed to the disk, and published by a rename; ``latest`` is moved
+last. A reader checks the sums, so a torn or flipped file is noticed, and the checkpoint before it is taken instead.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from data_prep.corpus.files import flush_to_disk, share, write_atomic
+from data_prep.corpus.files import flush_to_disk, write_atomic
 from pretrain.errors import PolymeraseError
+from pretrain.runs.tensor_files import StoredTensors, files_of, write_tensors
 
 WEIGHTS, OPTIMIZER, TRAIN_STATE, INTEGRITY = (
     "weights.safetensors",
@@ -59,24 +58,41 @@ class Checkpoints:
         Raises:
             OSError: the disk is full or read-only; nothing is published and nothing is left behind.
         """
+        try:
+            partial, facts = self.begin(step), {}
+            for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+                shapes = {key: tensor.shape for key, tensor in tensors.items()}
+                facts[name] = write_tensors(partial / name, shapes, tensors.values())
+            self.finish(step, state, facts)
+        except BaseException:
+            self.abandon(step)
+            raise
+
+    def begin(self, step: int) -> Path:
+        """Make the folder that a checkpoint is written to until it is published, and remove what killed saves left."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(f"{_PARTIAL}*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        partial = self.folder / f"{_PARTIAL}step-{step}"
-        try:
-            partial.mkdir()
-            _write_tensors(partial / WEIGHTS, weights)
-            _write_tensors(partial / OPTIMIZER, optimizer)
-            _write_json(partial / TRAIN_STATE, state)
-            _write_json(partial / INTEGRITY, {f.name: _facts(f) for f in sorted(partial.iterdir())})
-            for file in partial.iterdir():
-                flush_to_disk(file)
-            flush_to_disk(partial)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        partial = self.partial(step)
+        partial.mkdir()
+        return partial
+
+    def partial(self, step: int) -> Path:
+        """Return the folder of a checkpoint that is being written."""
+        return self.folder / f"{_PARTIAL}step-{step}"
+
+    def finish(self, step: int, state: dict[str, Any], facts: dict[str, dict[str, Any]]) -> None:
+        """Publish a checkpoint whose tensors are written; ``facts`` are size and checksum of their files."""
+        partial = self.partial(step)
+        facts = facts | {TRAIN_STATE: write_atomic(partial / TRAIN_STATE, _json(state))}
+        write_atomic(partial / INTEGRITY, _json(facts))
+        flush_to_disk(partial)
         self._publish(partial, self.path(step))
         self._point_latest(step)
+
+    def abandon(self, step: int) -> None:
+        """Remove a checkpoint that could not be written."""
+        shutil.rmtree(self.partial(step), ignore_errors=True)
 
     def _publish(self, partial: Path, final: Path) -> None:
         replaced = self.folder / f"{_PARTIAL}replaced-{final.name}"
@@ -125,11 +141,11 @@ def verify(folder: Path) -> None:
     """
     try:
         expected = json.loads((folder / INTEGRITY).read_text(encoding="utf-8"))
-        names = {*expected.keys(), WEIGHTS, OPTIMIZER, TRAIN_STATE}
+        names = {*expected.keys(), TRAIN_STATE, *files_of(folder, WEIGHTS), *files_of(folder, OPTIMIZER)}
         for name in sorted(names):
             if _facts(folder / name) != expected.get(name):
                 raise DamagedError(f"{folder / name}: does not match its checksum")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"{folder}: {error}") from None
 
 
@@ -138,12 +154,15 @@ def read_state(folder: Path) -> dict[str, Any]:
     return json.loads((folder / TRAIN_STATE).read_text(encoding="utf-8"))
 
 
+def open_tensors(folder: Path, name: str) -> StoredTensors:
+    """Open the tensors of a checkpoint, as data (safetensors): each is read when it is asked for."""
+    return StoredTensors(folder, name)
+
+
 def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint file, as data (safetensors)."""
-    try:
-        return load_file(folder / name)
-    except (OSError, SafetensorError) as error:
-        raise PolymeraseError(f"{folder / name}: cannot be read: {error}") from None
+    """Read the tensors of a checkpoint, as data (safetensors)."""
+    stored = open_tensors(folder, name)
+    return {key: stored[key].clone() for key in sorted(stored)}
 
 
 def best_step(run_dir: Path) -> int | None:
@@ -183,16 +202,8 @@ def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
     raise PolymeraseError(f"{run_dir}: no whole checkpoint" + (f" ({'; '.join(problems)})" if problems else ""))
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-        share(path)
-    except SafetensorError as error:  # it reports a full disk in its own type
-        raise OSError(f"{path}: {error}") from None
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _facts(path: Path) -> dict[str, Any]:

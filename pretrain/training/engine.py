@@ -31,6 +31,9 @@ class Engine:
         config: the run.
         model: parameters in float32, equal on all ranks.
         micro_batches_per_rank: micro-batches that every rank computes per update.
+
+    Attributes:
+        parameters: numbers of the whole model.
     """
 
     def __init__(self, config: Config, model: PretrainingModel, micro_batches_per_rank: int):
@@ -38,14 +41,13 @@ class Engine:
 
         logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
         optimizer = build_optimizer(model, config.optimizer)
         with contextlib.redirect_stdout(io.StringIO()):  # where it prints how much memory is used, whoever asked
             self.deepspeed, _, _, _ = deepspeed.initialize(
                 model=model,
                 optimizer=optimizer,
-                config=deepspeed_config(
-                    config, micro_batches_per_rank, sum(parameter.numel() for parameter in model.parameters())
-                ),
+                config=deepspeed_config(config, micro_batches_per_rank, self.parameters),
                 dist_init_required=False,
             )
         self.optimizer_name = config.optimizer.name

@@ -12,6 +12,7 @@ from pretrain.batches.collate import MicroBatch, MicroBatchBuilder, dummy_batch,
 from pretrain.distributed.context import DistributedContext, sum_over_ranks
 from pretrain.distributed.signals import StopFlag
 from pretrain.objectives import Objective
+from pretrain.training.background import BackgroundWriter
 from pretrain.training.engine import Engine
 from pretrain.training.loss_reduction import StepCounts, StepTotals, coefficients
 from pretrain.training.metrics import Meter
@@ -26,6 +27,7 @@ class OptimizerStep:
         micro_batches_per_rank: that every rank computes per step; ranks without work compute a dummy.
         learning_rate: updates done before -> rate of the next one.
         asked_to_stop: whether any rank had been asked to stop when the last step began.
+        save_failed: whether a checkpoint could not be written, when the last step began; the same on every rank.
     """
 
     objectives: dict[str, Objective]
@@ -36,18 +38,21 @@ class OptimizerStep:
     meter: Meter
     stability: StabilityMonitor
     stop: StopFlag
+    writer: BackgroundWriter
     micro_batches_per_rank: int
     learning_rate: Callable[[int], float]
     asked_to_stop: bool = False
+    save_failed: bool = False
     _dummy: MicroBatch | None = None
 
     def __call__(self, span: StepSpan, batches: list[MicroBatch | None]) -> StepTotals:
         """Forward, backward and update; None stands for a micro-batch that this rank has not got. Collective."""
         whole = [self._filled(batch) for batch in batches]
         names = list(self.objectives)
-        # the one exchange of a step between hosts: counts, and whether any rank was asked to stop
-        *counts, asked = sum_over_ranks([*StepCounts(names, whole).values, int(bool(self.stop))], self.dist_context)
-        totals, self.asked_to_stop = StepTotals(names, counts), asked > 0
+        # the one exchange of a step between hosts: counts, and whether any rank was asked to stop or could not save
+        flags = [int(bool(self.stop)), int(self.writer.failed)]
+        *counts, asked, failed = sum_over_ranks([*StepCounts(names, whole).values, *flags], self.dist_context)
+        totals, self.asked_to_stop, self.save_failed = StepTotals(names, counts), asked > 0, failed > 0
         scale = self.dist_context.world_size * self.micro_batches_per_rank
         step_loss = torch.zeros((), device=self.dist_context.device)
         dropped: bool | Tensor = False

@@ -11,6 +11,7 @@ from pretrain.config import RunPhase
 from pretrain.distributed.context import DistributedContext
 from pretrain.distributed.signals import StopFlag
 from pretrain.runs.checkpoint import Checkpoints
+from pretrain.training.background import BackgroundWriter
 from pretrain.training.components import RunComponents
 from pretrain.training.early_stopping import EarlyStopping
 from pretrain.training.engine import Engine
@@ -29,6 +30,7 @@ class Watch:
     stability: StabilityMonitor
     early_stopping: EarlyStopping
     meter: Meter
+    writer: BackgroundWriter
 
 
 @dataclass
@@ -70,10 +72,10 @@ def build_parts(
     plan = Plan(builder.lengths_at, bounds, micro_batches_per_step)
     update = OptimizerStep(
         components.objectives, config.objectives.reduction, dist_context, engine, builder, watch.meter, watch.stability,
-        watch.stop, per_rank, learning_rate(run.config),
+        watch.stop, watch.writer, per_rank, learning_rate(run.config),
     )  # fmt: skip
     saver = CheckpointSaver(
         components, phase, dist_context, engine, builder, plan, watch.stability, watch.early_stopping,
-        Checkpoints(Path(str(config.run.dir))), ranks_at_start,
+        Checkpoints(Path(str(config.run.dir))), watch.writer, ranks_at_start,
     )  # fmt: skip
     return PhaseParts(phase, engine, builder, plan, update, saver)

@@ -19,6 +19,7 @@ from pretrain.distributed.context import DistributedContext, sum_over_ranks
 from pretrain.distributed.signals import StopFlag
 from pretrain.errors import PolymeraseError
 from pretrain.runs.checkpoint import read_state
+from pretrain.training.background import BackgroundWriter
 from pretrain.training.components import RunComponents
 from pretrain.training.early_stopping import EarlyStopping
 from pretrain.training.engine import Engine
@@ -69,6 +70,8 @@ class Trainer:
         except PolymeraseError:
             self.logger.failed()
             raise
+        finally:
+            self.watch.writer.settle()
         done = state.step >= train.steps or self.watch.early_stopping.exhausted
         self.logger.close(state.step, None if done else self.watch.stop.signal_name or "another rank")
         return done
@@ -81,6 +84,7 @@ class Trainer:
             self._roll_back(bad)
         if self.state.step >= self.parts.phase.end_step:
             self._evaluate()
+        self._finish_save()
         if self.state.saved_step != self.state.step:
             self._save(last=True)
 
@@ -129,6 +133,8 @@ class Trainer:
         if self.dist_context.heartbeat:
             self.dist_context.heartbeat.step = self.state.step
         self.logger.progress.advance(self.state.step, totals)
+        if self.parts.update.save_failed:
+            self._finish_save()
         last = self.state.step == self.parts.phase.end_step
         logs = last or self._due(train.log_every)
         evaluates, saves = (not last and self._due(every) for every in (train.eval_every, train.save_every))
@@ -203,8 +209,17 @@ class Trainer:
 
     def _save(self, last: bool = False) -> None:
         with self.logger.progress.apart("saving"):
-            problem = self.parts.saver.save(self.state, self.logger.tracking_run, last)
-        if problem is not None:
+            problems = self.parts.saver.save(self.state, self.logger.tracking_run, last)
+        self._tell_of_saves(problems)
+
+    def _finish_save(self) -> None:
+        """Wait until the checkpoint that is being written is whole."""
+        with self.logger.progress.apart("saving"):
+            problems = self.parts.saver.finish(self.state)
+        self._tell_of_saves(problems)
+
+    def _tell_of_saves(self, problems: list[str]) -> None:
+        for problem in problems:
             self.logger.event(self.state.step, f"warning: {problem}; going on (train.on_save_failure)")
 
     def _roll_back(self, bad: list[StepSpan]) -> None:
@@ -247,7 +262,7 @@ def build_trainer(
     weights = {name: objective.weight for name, objective in components.objectives.items()}
     watch = Watch(
         stop, StabilityMonitor(config, dist_context), EarlyStopping(config.train.patience, weights),
-        Meter(components.objectives, dist_context),
+        Meter(components.objectives, dist_context), BackgroundWriter(),
     )  # fmt: skip
     parts = build_parts(
         components, start.phase, dist_context, watch, start.micro_batches_per_step, start.ranks_at_start

@@ -7,7 +7,9 @@ hold each tensor whole, so a run continues on any number of ranks and any stage,
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,19 +26,72 @@ _LOSS_SCALE_KEYS = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteres
 
 def gather_weights(engine: Engine, keep: bool) -> Tensors:
     """Gather master weights in float32 on the CPU. Collective; ranks with ``keep`` get the tensors."""
-    return dict(_gather(engine, None, keep))
+    return _kept(engine, stored_weights(engine), keep)
 
 
-def gather_optimizer(engine: Engine, keep: bool) -> tuple[Tensors, int]:
-    """Gather optimizer state ``NAME/KEY`` -> tensor on the CPU, and the number of its updates. Collective."""
-    steps = _updates(engine)
-    if not steps and engine.optimizer_name != "sgd":
-        return {}, 0
-    result: Tensors = {}
+def gather_optimizer(engine: Engine, keep: bool) -> Tensors:
+    """Gather optimizer state ``NAME/KEY`` -> tensor on the CPU. Collective."""
+    return _kept(engine, stored_optimizer(engine), keep)
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor of a checkpoint that is yet to be gathered: a master weight (key None), or state of its optimizer."""
+
+    parameter: nn.Parameter
+    key: str | None
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of the whole tensor."""
+        return _shape(self.parameter)
+
+
+def stored_weights(engine: Engine) -> dict[str, StoredTensor]:
+    """The weights that a checkpoint holds, by name: the same on every rank."""
+    return {name: StoredTensor(parameter, None) for name, parameter in _parameters(engine)}
+
+
+def stored_optimizer(engine: Engine) -> dict[str, StoredTensor]:
+    """The optimizer state that a checkpoint holds, ``NAME/KEY``: the same on every rank."""
+    if not updates(engine) and engine.optimizer_name != "sgd":
+        return {}
     _link_state(engine)
-    for key in _present_keys(engine):
-        result |= {f"{name}/{key}": value for name, value in _gather(engine, key, keep)}
-    return result, steps
+    state = _inner(engine).state
+    return {
+        f"{name}/{key}": StoredTensor(parameter, key)
+        for key in _present_keys(engine)
+        for name, parameter in _parameters(engine)
+        if not engine.holds_weights or key in state[parameter]
+    }
+
+
+def gathered(engine: Engine, tensors: Iterable[StoredTensor]) -> Iterator[Tensor]:
+    """Gather one tensor after the other, whole, on every rank; it may be the model's own memory. Collective."""
+    for tensor in tensors:
+        yield _whole(engine, tensor).detach().reshape(tensor.shape)
+
+
+def _whole(engine: Engine, tensor: StoredTensor) -> Tensor:
+    from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+    if engine.holds_weights:
+        return tensor.parameter.data if tensor.key is None else _inner(engine).state[tensor.parameter][tensor.key]
+    if tensor.key is None:
+        return safe_get_full_fp32_param(tensor.parameter)
+    return safe_get_full_optimizer_state(tensor.parameter, tensor.key)
+
+
+def _kept(engine: Engine, tensors: dict[str, StoredTensor], keep: bool) -> Tensors:
+    """Copies of the gathered tensors in the memory of the host, which nobody writes to any more."""
+    copies = {}
+    for name, value in zip(tensors, gathered(engine, tensors.values()), strict=True):
+        if keep:
+            target = torch.empty(value.shape, dtype=torch.float32, pin_memory=value.is_cuda)
+            copies[name] = target.copy_(value, non_blocking=value.is_cuda)
+    if keep and _device(engine).type == "cuda":
+        torch.cuda.synchronize()
+    return copies
 
 
 def loss_scale(engine: Engine) -> dict[str, float] | None:
@@ -48,9 +103,13 @@ def loss_scale(engine: Engine) -> dict[str, float] | None:
 
 
 def restore(
-    engine: Engine, weights: Tensors, optimizer: Tensors, updates: int, scale: dict[str, float] | None = None
+    engine: Engine,
+    weights: Mapping[str, Tensor],
+    optimizer: Mapping[str, Tensor],
+    updates: int,
+    scale: dict[str, float] | None = None,
 ) -> list[str]:
-    """Restore gathered state. Every rank calls it with all tensors.
+    """Restore gathered state. Every rank calls it with all tensors, and looks at one at a time.
 
     Returns:
         Parameters that were not gathered, such as those of a new objective; they keep their values. So does state that
@@ -106,25 +165,6 @@ def _masters(engine: Engine) -> list[Tensor]:
     raise NotImplementedError(f"optimizer state of {type(wrapper).__name__}")
 
 
-def _gather(engine: Engine, key: str | None, keep: bool) -> list[tuple[str, Tensor]]:
-    from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
-
-    found = []
-    for name, parameter in _parameters(engine):
-        if engine.holds_weights:
-            state = _inner(engine).state
-            if key is not None and key not in state[parameter]:
-                continue
-            value = parameter.data if key is None else state[parameter][key]
-        elif key is None:
-            value = safe_get_full_fp32_param(parameter)
-        else:
-            value = safe_get_full_optimizer_state(parameter, key)
-        if keep:
-            found.append((name, value.detach().reshape(_shape(parameter)).to("cpu", torch.float32, copy=True)))
-    return found
-
-
 def _shape(parameter: nn.Parameter) -> torch.Size:
     return getattr(parameter, "ds_shape", parameter.shape)
 
@@ -137,7 +177,8 @@ def _present_keys(engine: Engine) -> list[str]:
     ]
 
 
-def _updates(engine: Engine) -> int:
+def updates(engine: Engine) -> int:
+    """Number of updates that the optimizer has made."""
     state: dict[Any, Any] = next(iter(_inner(engine).state.values()), {})
     return int(state.get("step", 0))
 
@@ -182,10 +223,10 @@ def _set_part(parameter: Any, value: Tensor, key: str | None) -> None:
     import torch.distributed as dist
     from deepspeed.utils import safe_set_local_fp32_param, safe_set_local_optimizer_state
 
-    size, group = parameter.ds_tensor.numel(), parameter.ds_process_group
-    padded = value.new_zeros(size * dist.get_world_size(group))
-    padded[: value.numel()] = value.flatten()
-    part = padded[size * dist.get_rank(group) :][:size]
+    size, rank = parameter.ds_tensor.numel(), dist.get_rank(parameter.ds_process_group)
+    part = value.new_zeros(size)
+    mine = value.flatten()[size * rank :][:size]
+    part[: mine.numel()] = mine
     if key is None:
         safe_set_local_fp32_param(parameter, part)
     else:

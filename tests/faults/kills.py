@@ -25,9 +25,10 @@ HOWS = (
 )
 
 
-def killable(folder: Path, corpus: Path, steps: int) -> Run:
+def killable(folder: Path, corpus: Path, steps: int, checkpoints: str = "auto") -> Run:
     """A run with dropout that saves often."""
-    changes = {"train__steps": steps, "train__save_every": SAVE_EVERY, "train__keep_last": 2, "train__keep_every": 50}
+    changes = {"train__steps": steps, "train__save_every": SAVE_EVERY, "train__keep_last": 2, "train__keep_every": 50,
+               "train__checkpoints": checkpoints}  # fmt: skip
     dropout = {"model__hidden_dropout_prob": 0.1, "model__attention_probs_dropout_prob": 0.1}
     return Run(folder, corpus, changes | dropout)
 

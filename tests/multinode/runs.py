@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
+from pretrain.runs.checkpoint import read_tensors
 from tests.training.corpora import tree
 from tests.training.ranks import Job
 
@@ -51,7 +51,8 @@ def _cut_all(folder: Path) -> str:
 
 def checkpoint(run_dir: Path, step: int, file: str = "weights") -> dict[str, np.ndarray]:
     """Tensors of a checkpoint."""
-    return load_file(run_dir / "checkpoints" / f"step-{step}" / f"{file}.safetensors")
+    found = read_tensors(run_dir / "checkpoints" / f"step-{step}", f"{file}.safetensors")
+    return {name: tensor.numpy() for name, tensor in found.items()}
 
 
 def same_bits(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
