@@ -54,14 +54,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(world_size: int, jobs: list[Job], folder: Path) -> list[subprocess.Popen]:
+def start(
+    world_size: int, jobs: list[Job], folder: Path, module: str = "tests.training.worker"
+) -> list[subprocess.Popen]:
     """Start the ranks; :func:`finish` waits for them."""
     folder.mkdir(parents=True, exist_ok=True)
     plan = folder / "jobs.json"
     plan.write_text(json.dumps([vars(job) for job in jobs]))
     port = str(free_port())
     (folder / "port").write_text(port)
-    command = [sys.executable, "-m", "tests.training.worker", str(plan)]
+    command = [sys.executable, "-m", module, str(plan)]
     processes = []
     for rank in range(world_size):
         where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world_size, "LOCAL_SIZE": world_size}
