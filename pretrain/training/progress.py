@@ -72,7 +72,8 @@ class Progress:
     def advance(self, step: int, totals: StepTotals) -> None:
         """Count a finished step."""
         if self._step == self._first_step:
-            self.say(f"first step done {seconds_since_start():.1f} s after the start of this process")
+            computed = f"{time.process_time():.1f} s of them computing"
+            self.say(f"first step done {seconds_since_start():.1f} s after the start of this process, {computed}")
         self._step = step
         self._steps_since += 1
         self._tokens += totals.tokens
