@@ -115,7 +115,7 @@ def measure(folder: Path, width: int, layers: int) -> list[dict[str, Any]]:
                 folder / "run", folder / "corpus", engine={"zero_stage": 3, "deepspeed": str(small)},
                 model={"hidden_size": width, "num_hidden_layers": layers, "intermediate_size": 4 * width,
                        "family": "rnaernie2"},
-                corpus={"too_long": "crop", "max_tokens": 40},
+                corpus__too_long="crop", corpus__max_tokens=40,
                 batch={"tokens": None, "sequences": 1, "accumulation": 1},
                 train={"steps": steps, "checkpoints": "sharded", "eval_sequences": 2, "keep_last": 1},
                 schedule__total_steps=2,
