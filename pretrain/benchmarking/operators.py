@@ -16,9 +16,15 @@ from pretrain.models.convnet.convolution import DilatedConv
 from pretrain.models.convnet.settings import ConvNetSettings
 from pretrain.models.hyena.operator import HyenaOperator
 from pretrain.models.hyena.settings import HyenaSettings
+from pretrain.models.transformer.attention import attention, choose_backend
+from pretrain.models.transformer.bias import Alibi, alibi_slopes
+from pretrain.models.transformer.mlp import Mlp
+from pretrain.models.transformer.settings import TransformerSettings
 
 HYENA_CASES = ((1024, 8, 128), (32768, 1, 128))  # tokens of a sequence, sequences, channels
 CONVOLUTION_CASES = ((192, 8), (512, 32))  # channels, dilation; kernels of 5
+ALIBI_CASE = (12, 64, 8)  # heads, size of one, sequences of 60 to 510 tokens
+SWIGLU_CASE = (512, 1536, 1024)  # width, inner width, tokens
 ROUNDS = 5
 
 
@@ -47,6 +53,11 @@ def operator_rows() -> list[dict[str, Any]]:
         ours, peer = convolution_rates(width, dilation)
         name = f"convolution, {width} channels, dilation {dilation}, bf16"
         rows.append(row(name, "k tokens/CPU s", ours, "padded conv1d", peer, ">= 1 x"))
+    for dtype in (torch.float32, torch.bfloat16):
+        kind = str(dtype).removeprefix("torch.")
+        for name, rates in (("attention with ALiBi", alibi_rates), ("SwiGLU", swiglu_rates)):
+            ours, peer = rates(dtype)
+            rows.append(row(f"{name}, {kind}", "k tokens/CPU s", ours, "plain formula", peer, ""))
     return rows
 
 
@@ -80,6 +91,38 @@ def convolution_rates(width: int, dilation: int, rounds: int = ROUNDS) -> tuple[
         return y.transpose(1, 2).reshape(-1, width).index_select(0, real)
 
     return _rates(lambda: conv(x, layout), padded, above, rounds)
+
+
+def alibi_rates(dtype: torch.dtype, rounds: int = ROUNDS) -> tuple[float, float]:
+    """Rates of packed attention with ALiBi's slopes, and of the formula in autograd's operations."""
+    heads, size, sequences = ALIBI_CASE
+    lengths = torch.randint(60, 511, (sequences,), generator=torch.Generator().manual_seed(0)).tolist()
+    layout = PackedBatch.pack(torch.zeros(sum(lengths), dtype=torch.int64), lengths).layout
+    bias = Alibi(torch.tensor(alibi_slopes(heads)))
+    q, k, v = (torch.randn(sum(lengths), heads, size, dtype=dtype, requires_grad=True) for _ in range(3))
+
+    def run(backend: str) -> Tensor:
+        return attention(q, k, v, bias, layout, dropout=0.0, backend=backend)[0].flatten(1)
+
+    chosen, above = choose_backend(bias, q.device, dtype, head_size=size), torch.randn(len(q), heads * size)
+    return _rates(lambda: run(chosen), lambda: run("plain"), above.to(dtype), rounds)
+
+
+def swiglu_rates(dtype: torch.dtype, rounds: int = ROUNDS) -> tuple[float, float]:
+    """Rates of the MLP that keeps two inner tensors, and of the same layers called one after another."""
+    width, inner, tokens = SWIGLU_CASE
+    settings = TransformerSettings(
+        8, width, 1, 8, inner, tokens, pad_token_id=0, mask_token_id=1, mlp="swiglu", hidden_dropout_prob=0.0
+    )
+    mlp = Mlp(settings).to(dtype)
+    assert mlp.gate is not None
+    gate, up, down = mlp.gate, mlp.up, mlp.down
+    x = torch.randn(tokens, width, dtype=dtype, requires_grad=True)
+
+    def plain() -> Tensor:
+        return F.linear(F.silu(gate(x)) * up(x), down.weight, down.bias)
+
+    return _rates(lambda: mlp(x), plain, torch.randn(tokens, width, dtype=dtype), rounds)
 
 
 def _rates(ours: Callable[[], Tensor], peer: Callable[[], Tensor], above: Tensor, rounds: int) -> tuple[float, float]:

@@ -99,6 +99,9 @@ def _read_sharded(index: Path) -> Checkpoint:
     for name in names:
         if Path(name).name != name:
             raise PolymeraseError(f"{index}: names a file outside its folder: {name!r}")
+        if not (index.parent / name).is_file():
+            missing = f"{index.parent / name}: named in {index.name}, but not there"
+            raise PolymeraseError(f"{missing}; {len(names)} files belong to these weights, get all of them")
         tensors |= read_checkpoint_file(index.parent / name).tensors
     return Checkpoint(tensors, {})
 

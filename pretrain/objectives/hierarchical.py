@@ -82,7 +82,10 @@ class HierarchicalObjective(Objective):
         if settings.predicts == "masked" and not hides:
             return "objectives.hierarchical.predicts=masked needs a masking strategy; set masking.strategy, or next"
         if settings.predicts == "next" and hides:
-            return "objectives.hierarchical.predicts=next needs masking: {strategy: none}"
+            return (
+                "objectives.hierarchical.predicts=next reads every token: expected masking.strategy=none, got "
+                f"{config.masking.strategy}; set masking='{{strategy: none}}'"
+            )
         if settings.loss == "cross_entropy" and settings.beta != Hierarchical.model_fields["beta"].default:
             return "objectives.hierarchical.beta has no effect with loss=cross_entropy"
         if settings.loss == "soft_labels" and settings.alpha != Hierarchical.model_fields["alpha"].default:

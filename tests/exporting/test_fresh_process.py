@@ -87,7 +87,7 @@ def stock(exports: Path, bert_cases: dict[str, Cases], golden: Path, request) ->
     folders = {name: request.getfixturevalue(fixture) for name, (fixture, _, _) in GOLDEN.items()}
     folders |= {name: exports / name for name in BERT} | {"utrbert_4mer": request.getfixturevalue("utrbert")}
     cases = bert_cases | {name: read(golden) for name, (_, read, _) in GOLDEN.items()}
-    jobs = {name: [str(folder), FAMILIES[name].hugging_face.kind == "remote"] for name, folder in folders.items()}
+    jobs = {name: [str(at), FAMILIES[name].hugging_face.kind == "remote", False] for name, at in folders.items()}
     (exports / "jobs.json").write_text(json.dumps(jobs))
     inputs = {}
     for name, found in cases.items():

@@ -308,6 +308,9 @@ def test_a_model_in_several_files_is_put_together_and_may_not_leave_its_folder(t
     index = {"weight_map": {key: name for name, part in parts.items() for key in part}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "mlm_head.bias" in read(tmp_path, "rnaernie2", num_attention_heads=3).state
+    (tmp_path / "b.safetensors").rename(tmp_path / "elsewhere")
+    with pytest.raises(PolymeraseError, match=r"b\.safetensors: named in .*index\.json, but not there; 2 files belong"):
+        read_source(tmp_path)
     index["weight_map"]["x"] = "../../etc/passwd"
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(PolymeraseError, match="outside its folder"):

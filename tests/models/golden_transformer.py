@@ -32,8 +32,8 @@ class Golden:
     meta: dict[str, Any]
 
     @classmethod
-    def load(cls, folder: Path) -> "Golden":
-        files = [load_file(folder / f"{name}.safetensors") for name in ("weights", "grads", "io")]
+    def load(cls, folder: Path, grads: str = "grads") -> "Golden":
+        files = [load_file(folder / f"{name}.safetensors") for name in ("weights", grads, "io")]
         return cls(*files, json.loads((folder / "meta.json").read_text()))
 
 

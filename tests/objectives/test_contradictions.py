@@ -76,3 +76,13 @@ def test_sequences_with_labels_are_trained_on_without_any_masking(corpora, tmp_p
     batch = parts.batches("train").make(0, 12)
     assert not (batch.packed.input_ids == parts.tokenizer.mask_id).any()
     assert batch.counts["structure"] > 0
+
+
+def test_the_next_codon_cannot_be_asked_for_where_tokens_are_hidden(tmp_path):
+    run = config(tmp_path, tmp_path, objectives={"mlm": None, "hierarchical": {"predicts": "next"}})
+    settings = replace(find_family("rnaernie").settings, causal=True)
+    (message,) = _misfits(run, settings, [])
+    assert message == (
+        "objectives.hierarchical.predicts=next reads every token: expected masking.strategy=none, got base; "
+        "set masking='{strategy: none}'"
+    )
