@@ -3,7 +3,7 @@
     from pretrain import embed, load_model, load_run, mutate, score_variants
 
 Whatever takes a model takes a loaded one, or the path of a run or of a Hugging Face folder. Sequences are text in
-letters of RNA or DNA. What is wrong is a :class:`pretrain.errors.PolymeraseError` of one line.
+letters of RNA or DNA. What is wrong is a ``pretrain.errors.PolymeraseError`` of one line.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pretrain.cli import leaks
+from pretrain.cli import leaks, looking
 from pretrain.cli.command import Parser, as_json, command, positive, program, refuse_idle
 from pretrain.errors import PolymeraseError
 
@@ -20,18 +20,20 @@ EXAMPLE = """examples:
   python launch/evaluate.py exports/mutbert --vcf clinvar.vcf.gz --genome hg38.fa --out scores.tsv
   python launch/evaluate.py exports/mine --embed long.fa --too-long windows --out long.npz
   python launch/evaluate.py exports/mine --mutate my.fa --out mutated            every substitution: table, pictures
-  python launch/evaluate.py exports/ernie --pairs known.dbn                       zero-shot base pairs, F1
+  python launch/evaluate.py exports/mine --attention my.fa --out attention       who looks at whom, each head
+  python launch/evaluate.py exports/mine --embed my.fa --out my.npz --map pca --label 2      points by label
+  python launch/evaluate.py exports/ernie --pairs known.dbn --out pairs           zero-shot base pairs, F1, pictures
 
 exit status: 0 evaluated, 2 wrong input
 """
 
 
 USED_BY = {  # option -> what is asked for where it has an effect
-    "out": "embed vcf mutate", "too_long": "fasta embed", "stride": "fasta embed",
-    "window": "vcf mutate fasta embed", "pool": "embed", "layer": "embed", "genome": "vcf", "strand": "vcf",
-    "af_field": "vcf", "head": "pairs", "pretrained_on": "corpus fasta",
+    "out": "embed vcf mutate attention pairs", "too_long": "fasta embed", "stride": "fasta embed",
+    "window": "vcf mutate fasta embed", "pool": "embed", "layer": "embed attention", "genome": "vcf", "strand": "vcf",
+    "af_field": "vcf", "head": "pairs", "pretrained_on": "corpus fasta", "map": "embed", "label": "embed",
 }  # fmt: skip
-MODES = ("corpus", "fasta", "embed", "vcf", "mutate", "pairs")
+MODES = ("corpus", "fasta", "embed", "vcf", "mutate", "attention", "pairs")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="log P(new letter) - log P(letter) of every substitution in this FASTA: table and pictures in --out",
     )
+    what.add_argument("--attention", metavar="FILE", help="attention maps of this FASTA: tables and pictures in --out")
     what.add_argument("--pairs", metavar="FILE", help="base pairs from attention scores, against dot-bracket records")
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
@@ -64,7 +67,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--sequences", type=positive, metavar="N", help="at most this many (--corpus: 2048, else all)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     result.add_argument("--out", metavar="FILE",
-                        help="--embed: .npz or .safetensors; --vcf: table of all scores; --mutate: folder")  # fmt: skip
+                        help="--embed: .npz or .safetensors; --vcf: table of all scores; --mutate, --attention, "
+                        "--pairs: folder for tables and pictures")  # fmt: skip
     result.add_argument("--too-long", choices=("error", "crop", "skip", "windows"), default="error",
                         help="--fasta, --embed: records that the model does not hold (default: error); windows: each "
                         "nucleotide is read in the middle of a window")  # fmt: skip
@@ -76,7 +80,10 @@ def parser() -> argparse.ArgumentParser:
     leaks.option(result)
     embed = result.add_argument_group("--embed")
     embed.add_argument("--pool", choices=("mean", "cls", "token"), default="mean", help="default: mean over letters")
-    embed.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    embed.add_argument("--layer", type=int, default=-1, metavar="L",
+                       help="0 embeddings … -1 last layer (default); --attention: 0 first layer")  # fmt: skip
+    embed.add_argument("--map", choices=("pca", "umap"), help="also draw the embeddings as points, beside --out")
+    embed.add_argument("--label", metavar="WORD", help="--map: color by this word of each header (2, 3, …, last)")
     variants = result.add_argument_group("--vcf")
     variants.add_argument("--genome", metavar="FASTA", help="reference sequence of the VCF")
     variants.add_argument("--strand", choices=("plus", "minus", "both"), default="plus",
@@ -119,8 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = variants(args)
         text = tables.variants(result)
     elif args.mutate:
-        result = mutagenesis(args)
+        result = looking.mutagenesis(args)
         text = tables.mutagenesis(result)
+    elif args.attention:
+        result = looking.attention(args)
+        text = f"wrote attention maps of {result['sequences']:,} sequences: {args.out}/index.html"
     else:
         result = base_pairs(args)
         text = tables.base_pairs(result)
@@ -156,10 +166,13 @@ def embeddings(args: argparse.Namespace) -> dict[str, Any]:
     if not args.out:
         raise PolymeraseError("--embed needs --out FILE.npz or --out FILE.safetensors")
     check_format(Path(args.out))
+    looking.check_map(args)
     model = load_model(args.model, args.step)
     ids, sequences, counts = _fitting(args, args.embed, model)
     found = embed(model, ids, sequences, args.pool, args.layer)
     write_embeddings(Path(args.out), found)
+    if args.map:
+        looking.draw_map(args, found)
     return {
         "model": args.model, "out": args.out, "pool": args.pool, "layer": args.layer, "sequences": len(ids),
         "width": model.settings.hidden_size, **counts,
@@ -188,34 +201,6 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
     return {"model": args.model, "vcf": args.vcf, "genome": args.genome, "out": args.out} | table.summary()
 
 
-def mutagenesis(args: argparse.Namespace) -> dict[str, Any]:
-    """Option --mutate."""
-    from data_prep.corpus.files import write_atomic
-    from data_prep.records import read_records
-    from pretrain.evaluation.model import load_model
-    from pretrain.evaluation.mutagenesis import mutate_all, summary, table
-    from pretrain.reporting.mutagenesis import LONGEST, picture_of_mutagenesis
-    from pretrain.reporting.picture import file_stems
-
-    if not args.out:
-        raise PolymeraseError("--mutate needs --out FOLDER, for a table and a picture of each record")
-    out = Path(args.out)
-    if out.exists() and not out.is_dir():
-        raise PolymeraseError(f"--out {out}: expected a folder, got a file; choose another one")
-    model = load_model(args.model, args.step)
-    ids, _, sequences = read_records(args.mutate, args.sequences)
-    found = mutate_all(model, ids, sequences, args.window)
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / "scores.tsv", table(found).encode())
-    drawn = [one for one in found if len(one.sequence) <= LONGEST]
-    for stem, one in zip(file_stems([one.name for one in drawn]), drawn, strict=True):
-        picture_of_mutagenesis(one).write(out, stem)
-    return {
-        "model": args.model, "fasta": args.mutate, "out": args.out, "pictures": len(drawn), "records": summary(found),
-        "left_out": {f"longer than {LONGEST:,} nt: scored, not drawn": n} if (n := len(found) - len(drawn)) else {},
-    }  # fmt: skip
-
-
 def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
     """Run the option --pairs."""
     from pretrain.evaluation.base_pairs import score_structures, summary
@@ -224,7 +209,10 @@ def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
 
     model = load_model(args.model, args.step)
     records = read_structures(Path(args.pairs))[: args.sequences]
-    return {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
+    result = {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
+    if args.out:
+        looking.draw_pairs(args, model, records, result["head"])
+    return result
 
 
 def _fitting(

@@ -47,3 +47,7 @@ class Backbone(nn.Module):
     def token_embedding(self) -> Tensor | None:
         """Return the table (V, D) that an output head may be tied to; None if there is no such table."""
         return None
+
+    def attention_weights(self, batch: PackedBatch, layer: int) -> Tensor | None:
+        """Return the attention of a layer for the one sequence of a batch, (H, T, T); None if there is none."""
+        return None

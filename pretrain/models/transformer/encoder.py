@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from pretrain.models.backbone import Backbone, BackboneOutput
 from pretrain.models.batch import PackedBatch
 from pretrain.models.transformer.attention import Bias, choose_backend
+from pretrain.models.transformer.attention_weights import attention_weights
 from pretrain.models.transformer.embeddings import Embeddings
 from pretrain.models.transformer.first_bias import FirstBias, make_first_bias
 from pretrain.models.transformer.initialization import initialize_encoder
@@ -81,6 +82,10 @@ class Encoder(Backbone):
             states=[layout.to_batch_order(state) for state in states] if return_states else None,
             extras=first_bias.extras(biases, layout) if return_extras else {},
         )
+
+    def attention_weights(self, batch: PackedBatch, layer: int) -> Tensor:
+        """Return the attention of a layer for the one sequence of a batch: float32 (H, T, T), rows sum to 1."""
+        return attention_weights(self, batch, layer)
 
     def _forward_context(self, batch: PackedBatch, x: Tensor, bias: Bias) -> ForwardContext:
         layout, rotary = batch.layout, None

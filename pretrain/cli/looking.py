@@ -1,0 +1,124 @@
+"""What ``evaluate`` draws: substitutions, attention, base pairs, embeddings; pictures, their numbers, and a page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pretrain.errors import PolymeraseError
+
+
+def mutagenesis(args: argparse.Namespace) -> dict[str, Any]:
+    """Option --mutate."""
+    from data_prep.corpus.files import write_atomic
+    from data_prep.records import read_records
+    from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.mutagenesis import mutate_all, summary, table
+    from pretrain.reporting.mutagenesis import LONGEST, picture_of_mutagenesis
+
+    out = _folder(args, "--mutate")
+    model = load_model(args.model, args.step)
+    ids, _, sequences = read_records(args.mutate, args.sequences)
+    found = mutate_all(model, ids, sequences, args.window)
+    drawn = [one for one in found if len(one.sequence) <= LONGEST]
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "scores.tsv", table(found).encode())
+    rows = summary(found)
+    page = _page(f"Every substitution, {args.model}")
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    page.table([keys, *([row.get(key, "-") for key in keys] for row in rows)])
+    _write(page, out, [one.name for one in drawn], map(picture_of_mutagenesis, drawn))
+    return {
+        "model": args.model, "fasta": args.mutate, "out": args.out, "pictures": len(drawn), "records": rows,
+        "left_out": {f"longer than {LONGEST:,} nt: scored, not drawn": n} if (n := len(found) - len(drawn)) else {},
+    }  # fmt: skip
+
+
+def attention(args: argparse.Namespace) -> dict[str, Any]:
+    """Option --attention."""
+    from data_prep.records import read_records
+    from pretrain.evaluation.attention_maps import attention_map
+    from pretrain.evaluation.model import load_model
+    from pretrain.reporting.maps import LONGEST, picture_of_attention
+
+    out = _folder(args, "--attention")
+    model = load_model(args.model, args.step)
+    ids, _, sequences = read_records(args.attention, args.sequences)
+    texts = [row.decode("latin-1") for row in sequences.rows()]
+    for name, text in zip(ids, texts, strict=True):
+        if len(text) > LONGEST:
+            raise PolymeraseError(f"{name}: {len(text):,} nt, at most {LONGEST} are drawn; cut it or leave it out")
+    maps = [attention_map(model, name, text, args.layer) for name, text in zip(ids, texts, strict=True)]
+    out.mkdir(parents=True, exist_ok=True)
+    _write(_page(f"Attention, layer {args.layer}, {args.model}"), out, ids, map(picture_of_attention, maps))
+    return {"model": args.model, "fasta": args.attention, "out": args.out, "layer": args.layer, "sequences": len(ids)}
+
+
+def draw_pairs(args: argparse.Namespace, model: Any, records: list[Any], head: int) -> None:
+    """Option --pairs with --out: known and predicted pairs of each record."""
+    from pretrain.evaluation.base_pairs import attention_scores, predict_pairs
+    from pretrain.reporting.maps import picture_of_pairs
+
+    out = _folder(args, "--pairs")
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = (
+        picture_of_pairs(
+            one.name, one.sequence, one.pairs, predict_pairs(attention_scores(model, one.sequence)[head], one.sequence)
+        )
+        for one in records
+    )
+    _write(_page(f"Base pairs, head {head}, {args.model}"), out, [one.name for one in records], pictures)
+
+
+def check_map(args: argparse.Namespace) -> None:
+    """Raise PolymeraseError where --map or --label cannot be done, before the embeddings are made."""
+    if args.label and not args.map:
+        raise PolymeraseError("--label has no effect without --map; add --map pca")
+    if args.map and args.pool == "token":
+        raise PolymeraseError("--map draws a point per sequence; expected --pool mean or cls, got token")
+
+
+def draw_map(args: argparse.Namespace, found: Any) -> None:
+    """Option --map: one point per sequence, by label if --label is given."""
+    from data_prep.records import read_records
+    from pretrain.evaluation.probing.table import labels_of_headers
+    from pretrain.evaluation.projection import project
+    from pretrain.reporting.scatter import picture_of_projection
+
+    labels = None
+    if args.label:
+        ids, headers, _ = read_records(args.embed, args.sequences)
+        by_id = dict(zip(ids, labels_of_headers(args.embed, headers, args.label), strict=True))
+        labels = [by_id[name] for name in found.ids]  # some may have been too long
+    picture = picture_of_projection(project(found.values, args.map), found.ids, labels)
+    picture.write(Path(args.out).parent, f"{Path(args.out).stem}-{args.map}")
+
+
+def _folder(args: argparse.Namespace, option: str) -> Path:
+    if not args.out:
+        raise PolymeraseError(f"{option} needs --out FOLDER, for a table and a picture of each record")
+    out = Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise PolymeraseError(f"--out {out}: expected a folder, got a file; choose another one")
+    return out
+
+
+def _page(title: str) -> Any:
+    from pretrain.reporting.page import Page
+
+    return Page(title)
+
+
+def _write(page: Any, out: Path, names: list[str], pictures: Iterable[Any]) -> None:
+    """Each picture in its three forms, and all on one page."""
+    from data_prep.corpus.files import write_atomic
+    from pretrain.reporting.picture import file_stems
+
+    shown = {}
+    for stem, picture in zip(file_stems(names), pictures, strict=True):
+        picture.write(out, stem)
+        shown[stem] = picture.png
+    page.pictures(shown, wide=True)
+    write_atomic(out / "index.html", page.text().encode())

@@ -1,0 +1,117 @@
+"""Attention, base pairs and embeddings as pictures: each holds the numbers that the model has."""
+
+import csv
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pretrain.errors import PolymeraseError
+from pretrain.evaluation import projection
+from pretrain.evaluation.attention_maps import attention_map, table
+from pretrain.evaluation.passes import pack
+from pretrain.evaluation.projection import project
+from pretrain.reporting.maps import picture_of_attention, picture_of_pairs
+from pretrain.reporting.scatter import picture_of_projection
+from tests.evaluation.support import in_process, tiny
+
+SEQUENCE = "GAUUACAGGCUUACGGCAUCG"
+VALUES = np.random.default_rng(1).normal(size=(40, 6)) * [9, 4, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("layer", [0, -1])
+@pytest.mark.parametrize("name", ["ernie_rna", "rnaernie", "rinalmo_nano", "dnabert2", "dnabert_3mer"])
+def test_the_weights_are_those_that_the_model_mixes_values_with(name, layer):
+    """Weights x values through the output projection is what the layer itself gave."""
+    model = tiny(name)
+    found = attention_map(model, "one", SEQUENCE, layer)
+    block = model.network.encoder.layers[layer].attention
+    seen = []
+    handle = block.register_forward_hook(lambda _, given, result: seen.append((given[0], result[0])))
+    ids = model.tokenizer.encode_text(SEQUENCE)
+    with torch.no_grad():
+        model.network.encoder(pack(model, ids, [len(ids)]))
+        handle.remove()
+        x, output = seen[0]
+        values = block.value(x).view(len(x), block.settings.num_attention_heads, -1)
+        mixed = torch.einsum("hqk,khd->qhd", torch.from_numpy(found.weights), values).reshape(x.shape)
+        torch.testing.assert_close(block.output(mixed), output, atol=1e-5, rtol=1e-4)
+    assert len(found.tokens) == len(ids)
+
+
+def test_a_model_without_attention_a_missing_layer_and_a_long_sequence_are_one_line_each():
+    with pytest.raises(PolymeraseError, match="have no attention"):
+        attention_map(tiny("hyenadna_tiny_1k"), "one", "ACGTACGT")
+    with pytest.raises(PolymeraseError, match="expected a layer from 0 to 1, got 2"):
+        attention_map(tiny("ernie_rna"), "one", SEQUENCE, 2)
+    with pytest.raises(PolymeraseError, match="long: 90 nt, the model holds 62"):
+        attention_map(tiny("ernie_rna"), "long", "A" * 90)
+
+
+def test_the_table_of_an_attention_map_holds_every_weight():
+    found = attention_map(tiny("ernie_rna"), "one", "GAUUACA")
+    rows = list(csv.DictReader(table(found).splitlines(), delimiter="\t"))
+    assert len(rows) == len(found.tokens) ** 2
+    back = np.array([[float(row[f"head_{head}"]) for row in rows] for head in range(4)]).reshape(found.weights.shape)
+    np.testing.assert_allclose(back, found.weights, rtol=1e-4)
+    assert picture_of_attention(found).numbers == table(found)
+
+
+def test_known_and_predicted_pairs_stand_on_either_side_of_the_diagonal():
+    picture = picture_of_pairs("one", "GGGAAACCC", {(0, 8), (1, 7)}, {(1, 7), (2, 6)})
+    rows = list(csv.DictReader(picture.numbers.splitlines(), delimiter="\t"))
+    assert [(row["pos_1"], row["pos_2"], row["known"], row["predicted"]) for row in rows] == [
+        ("1", "9", "1", "0"), ("2", "8", "1", "1"), ("3", "7", "0", "1"),
+    ]  # fmt: skip
+    ET.fromstring(picture.svg)
+    assert picture_of_pairs("none", "GGG", set(), set()).numbers.count("\n") == 1
+
+
+def test_principal_components_are_those_of_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    found, expected = project(VALUES), PCA(2, svd_solver="full").fit(VALUES)
+    points = expected.transform(VALUES)
+    np.testing.assert_allclose(np.abs(found.points), np.abs(points), atol=1e-8)
+    assert found.axes[0] == f"component 1 ({expected.explained_variance_ratio_[0]:.1%})"
+
+
+def test_umap_without_its_package_is_one_line(monkeypatch):
+    monkeypatch.setattr(projection, "find_spec", lambda _: None)
+    with pytest.raises(PolymeraseError, match="--map umap needs the package umap-learn; pip install umap-learn"):
+        project(VALUES, "umap")
+
+
+def test_rare_labels_are_drawn_as_others_and_keep_their_name_in_the_table():
+    labels = [f"label{n % 18}" for n in range(40)]
+    picture = picture_of_projection(project(VALUES), [f"r{n}" for n in range(40)], labels)
+    rows = list(csv.DictReader(picture.numbers.splitlines(), delimiter="\t"))
+    assert [row["label"] for row in rows] == labels
+    texts = ["".join(node.itertext()) for node in ET.fromstring(picture.svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text.startswith("others (") for text in texts)
+
+
+def test_the_command_writes_pictures_their_numbers_and_a_page(tiny_run, tmp_path: Path):
+    fasta, pairs = tmp_path / "my.fa", tmp_path / "known.dbn"
+    fasta.write_text("".join(f">r{n} kind{n % 2}\n{SEQUENCE[n:]}\n" for n in range(4)))
+    pairs.write_text(">a\nGGGAAACCC\n(((...)))\n")
+    status, out, err = in_process(
+        "evaluate.py", tiny_run, "--attention", fasta, "--sequences", "2", "--out", tmp_path / "a"
+    )
+    assert (status, "2 sequences" in out) == (0, True), err
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {
+        "index.html", *(f"r{n}.{kind}" for n in (0, 1) for kind in ("png", "svg", "tsv")),
+    }  # fmt: skip
+    status, _, err = in_process("evaluate.py", tiny_run, "--pairs", pairs, "--out", tmp_path / "p")
+    assert status == 0, err
+    assert (tmp_path / "p/a.tsv").read_text().startswith("pos_1\tpos_2\tletters\tknown\tpredicted\n")
+    words = ["--embed", fasta, "--out", tmp_path / "e.npz", "--map", "pca", "--label", "2"]
+    status, _, err = in_process("evaluate.py", tiny_run, *words)
+    assert status == 0, err
+    rows = list(csv.DictReader((tmp_path / "e-pca.tsv").read_text().splitlines(), delimiter="\t"))
+    assert [(row["id"], row["label"]) for row in rows] == [(f"r{n}", f"kind{n % 2}") for n in range(4)]
+    status, _, err = in_process("evaluate.py", tiny_run, "--embed", fasta, "--out", tmp_path / "e.npz", "--label", "2")
+    assert status == 2
+    assert "--label has no effect without --map" in err
