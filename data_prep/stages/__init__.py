@@ -21,6 +21,7 @@ STAGES = {
     "select": "take a part of a corpus: by values, one row of a cluster, one split",
     "sample": "a small made-up corpus of structured RNAs",
     "inspect": "what is in a corpus: table, plots, one HTML page",
+    "card": "the card of a corpus, for a hub: numbers, stages, drops, sources",
     "fetch": "download public raw files by name and release",
     "build": "run a recipe: the stages of a published corpus, in order",
 }
