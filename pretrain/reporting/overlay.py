@@ -81,13 +81,16 @@ def overlays_of(runs: list[RunRecords]) -> dict[str, Picture]:
         title = f"{name}: loss{' at hidden positions' if hidden else ''}"
         found[f"held-out-{name}"] = _curves(runs, f"validation/{key}", f"{title}, held out", OBJECTIVES[name].unit)
         found[f"training-{name}"] = _curves(runs, key, f"{title}, training, smoothed", OBJECTIVES[name].unit, True)
-    found["learning-rate"] = _curves(runs, "learning_rate", "Learning rate", "rate")
+    found["learning-rate"] = _curves(runs, "learning_rate", "Learning rate", "rate", whole=True)
     found["gradient-norm"] = _curves(runs, "gradient_norm", "Gradient norm before clipping, smoothed", "norm", True)
-    found["throughput"] = _curves(runs, "tokens_per_second", "Throughput", "tokens per second")
+    found["throughput"] = _curves(runs, "tokens_per_second", "Throughput", "tokens per second", whole=True)
     return {name: picture for name, picture in found.items() if picture is not None}
 
 
-def _curves(runs: list[RunRecords], metric: str, title: str, unit: str, smoothed: bool = False) -> Picture | None:
+def _curves(
+    runs: list[RunRecords], metric: str, title: str, unit: str, smoothed: bool = False, whole: bool = False
+) -> Picture | None:
+    """One metric of all runs. Of losses the first, very high ones may leave the frame; ``whole``: nothing does."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.6), layout="constrained")
@@ -107,7 +110,9 @@ def _curves(runs: list[RunRecords], metric: str, title: str, unit: str, smoothed
         return None
     after = np.concatenate(late)
     after = after[np.isfinite(after)]
-    if len(after) and (top := float(after.max())) < (axes.get_ylim()[1]):  # first steps would press all else together
+    if (
+        not whole and len(after) and (top := float(after.max())) < (axes.get_ylim()[1])
+    ):  # first steps would press all else together
         low = min(float(after.min()), top)
         axes.set_ylim(low - 0.05 * max(top - low, 1e-9), top + 0.1 * max(top - low, 1e-9))
     axes.set_title(title, loc="left")
