@@ -26,9 +26,10 @@ def mutagenesis(args: argparse.Namespace) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "scores.tsv", table(found).encode())
     rows = summary(found)
-    page = _page(f"Every substitution, {args.model}")
+    page = _page(f"Every substitution: {Path(args.model).name}")
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    page.table([keys, *([row.get(key, "-") for key in keys] for row in rows)])
+    head = [key.replace("_nats", ", nats").replace("_", " ") for key in keys]
+    page.table([head, *([row.get(key, "-") for key in keys] for row in rows)])
     _write(page, out, [one.name for one in drawn], map(picture_of_mutagenesis, drawn))
     return {
         "model": args.model, "fasta": args.mutate, "out": args.out, "pictures": len(drawn), "records": rows,
@@ -52,7 +53,8 @@ def attention(args: argparse.Namespace) -> dict[str, Any]:
             raise PolymeraseError(f"{name}: {len(text):,} nt, at most {LONGEST} are drawn; cut it or leave it out")
     maps = [attention_map(model, name, text, args.layer) for name, text in zip(ids, texts, strict=True)]
     out.mkdir(parents=True, exist_ok=True)
-    _write(_page(f"Attention, layer {args.layer}, {args.model}"), out, ids, map(picture_of_attention, maps))
+    layer = "the last layer" if args.layer == -1 else f"layer {args.layer}"
+    _write(_page(f"Attention of {layer}: {Path(args.model).name}"), out, ids, map(picture_of_attention, maps))
     return {"model": args.model, "fasta": args.attention, "out": args.out, "layer": args.layer, "sequences": len(ids)}
 
 
@@ -69,7 +71,7 @@ def draw_pairs(args: argparse.Namespace, model: Any, records: list[Any], head: i
         )
         for one in records
     )
-    _write(_page(f"Base pairs, head {head}, {args.model}"), out, [one.name for one in records], pictures)
+    _write(_page(f"Base pairs, head {head}: {Path(args.model).name}"), out, [one.name for one in records], pictures)
 
 
 def check_map(args: argparse.Namespace) -> None:

@@ -18,8 +18,8 @@ td, th { padding: .15rem 1rem .15rem 0; text-align: left; border-bottom: 1px sol
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(28rem, 100%), 1fr)); gap: .6rem }
 .plots img { width: 100%; display: block }
-.wide { display: block; overflow-x: auto } .wide img { min-width: 60rem; margin-bottom: 1rem }
 @media (max-width: 36rem) { .plots { overflow-x: auto } .plots img { min-width: 34rem } }
+.wide { display: block; overflow-x: auto } .wide img { min-width: 62rem; margin-bottom: 1rem }
 .good { color: #1a7f37 } .bad { color: #b42318 } .muted { color: #666 }
 code { word-break: break-all; font-size: 90% }
 ul { padding-left: 1.2rem }
