@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pretrain.cli.command import Parser, command, positive, program
 from pretrain.errors import PolymeraseError, RunError
+from pretrain.families.weights import WEIGHTS, where
 
 EXAMPLE = """examples:
   python launch/reproduce.py ernie_rna                       the steps, and what is done already
@@ -176,8 +177,10 @@ def _weights_step(name: str, weights: str | None, out: Path) -> Step:
     if state != "done" and weights is not None and not Path(weights).exists():
         state = f"missing: {weights} does not exist"
     words = ["python", "launch/convert.py", "--family", name, weights or "WEIGHTS", "--out", str(out)]
-    note = "" if weights else "WEIGHTS: the release's own file (docs/recipes says which); give it as --weights"
-    return Step("published weights", words, state, note)
+    found = WEIGHTS.get(name)
+    get = shlex.join(found.download(f"weights/{name}")) if found else ""
+    note = f"WEIGHTS: {where(name)}; {f'get it by `{get}` and' if get else 'get it, then'} give it as --weights"
+    return Step("published weights", words, state, "" if weights else note)
 
 
 def _cost(name: str) -> str:

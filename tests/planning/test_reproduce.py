@@ -11,6 +11,7 @@ from data_prep.stages import STAGES
 from pretrain.cli.reproduce import corpus_recipe, main, recipe_tree, steps_of
 from pretrain.config.yaml_file import CONFIG_FOLDER
 from pretrain.families import FAMILIES
+from pretrain.families.weights import WEIGHTS, where
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,3 +109,16 @@ def test_a_family_that_is_nearly_two_gets_both_suggestions(capsys):
     assert main(["rnaerni"]) == 2
     said = capsys.readouterr().err
     assert "'rnaernie' or 'rnaernie2'" in said
+
+
+def test_addresses_of_weights_are_those_of_the_page_and_of_the_step():
+    page = (ROOT / "docs/models.md").read_text()
+    assert set(WEIGHTS) <= set(FAMILIES)
+    for name, found in WEIGHTS.items():
+        cells = f"| `{name}` | {found.place()} | {found.sha256 or 'none published'} |"
+        assert cells in page, cells
+        (step,) = [step for step in steps_of(name) if step.what == "published weights"]
+        assert where(name) in step.note
+        assert bool(found.repository) == ("hf download" in step.note)
+    (step,) = [step for step in steps_of("helm_mlm") if step.what == "published weights"]
+    assert "no address is known here" in step.note
