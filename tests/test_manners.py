@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -39,6 +40,17 @@ def test_wrong_use_is_one_line_and_status_2(words):
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[-1])
+def test_every_command_tells_its_version(words):
+    done = subprocess.run(
+        [sys.executable, *words, "--version"], cwd=ROOT, env=environment(), capture_output=True, text=True,
+        timeout=HANG_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(r"polymerase-lm [\d.]+ \(commit \w+(\+changes)?\), Python 3", done.stdout)
+    assert len(done.stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["evaluate", "compare", "probe", "report", "find_lr", "benchmark"])

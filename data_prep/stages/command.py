@@ -45,6 +45,11 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from data_prep.corpus.version import describe_version
+
+        print(describe_version(("numpy", "pyarrow", "ViennaRNA")))
+        return 0
     stage, options = parse_command(arguments)
     return stage.run(options)
 

@@ -25,6 +25,17 @@ _HERE = Path(__file__).resolve().parents[2]
 P = ParamSpec("P")
 
 
+LIBRARIES = ("torch", "deepspeed", "transformers")  # that --version names
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from data_prep.corpus.version import describe_version
+
+        print(describe_version(LIBRARIES))
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose epilogs keep their lines and whose usage errors are one line."""
 
@@ -32,6 +43,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
         )
+        self.add_argument("--version", action=_ShowVersion, nargs=0, help="show versions and commit, and leave")
 
     def error(self, message: str) -> NoReturn:
         """Raise the usage error as PolymeraseError."""

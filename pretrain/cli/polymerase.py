@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 
-from pretrain.cli.command import command, end_process
+from pretrain.cli.command import LIBRARIES, command, end_process
 from pretrain.errors import unknown_name
-from pretrain.runs.provenance import describe_version
 
 COMMANDS = {  # word -> (module with ``main``, what it does)
     "pretrain": ("pretrain.cli.pretrain", "train, or continue, a model from a YAML config"),
@@ -42,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_overview())
         return 0
     if words[0] == "--version":
-        print(describe_version())
+        from data_prep.corpus.version import describe_version
+
+        print(describe_version(LIBRARIES))
         return 0
     name, *rest = words
     if name not in COMMANDS:

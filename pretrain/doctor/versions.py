@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from data_prep.corpus.version import version_of
 from pretrain.doctor.finding import Finding
-from pretrain.runs.provenance import version_of
 
 _PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 _OLDEST_PYTHON = (3, 11)

@@ -29,8 +29,10 @@ def picture_of_projection(found: Projection, ids: list[str], labels: list[str] |
             continue
         color = "#999999" if label == _OTHERS else _COLORS[number % len(_COLORS)]
         mark = _MARKS[(number + number // len(_COLORS)) % len(_MARKS)]
-        axes.scatter(*found.points[rows].T, s=14, alpha=0.8, linewidths=0, color=color, marker=mark,
-                     label=f"{label} ({len(rows):,})")  # fmt: skip
+        x, y = found.points[rows].T
+        axes.scatter(
+            x, y, s=14, alpha=0.8, linewidths=0, color=color, marker=mark, label=f"{label} ({len(rows):,})"
+        )  # fmt: skip
     axes.set(xlabel=found.axes[0], ylabel=found.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
     if labels is not None:

@@ -41,3 +41,16 @@ def test_settings_of_the_page_exist_with_the_defaults_it_names():
     assert named - set(defaults) == set()
     for key, number in re.findall(r"^\| `((?:engine|train)\.\w+)` \|.*\((\d+)[,);]", PAGE, flags=re.M):
         assert float(number) == defaults[key], key
+
+
+def test_the_table_of_memory_is_what_the_plan_prints():
+    from pretrain.config import load_config
+    from pretrain.planning.dry_run import plan_run
+
+    rows = re.findall(r"^\| (\d+) \| (\d) \| ([\d.]+) GiB \| ([\d.]+) GiB \|$", PAGE, flags=re.M)
+    assert len(rows) == 6
+    for ranks, stage, memory, sent in rows:
+        config = load_config("ernie.yaml", [f"engine.zero_stage={stage}"])
+        said = plan_run(config, int(ranks)).text
+        assert f"memory per rank     about {memory} GiB at ZeRO stage {stage}" in said
+        assert f"communication       about {sent} GiB sent by each rank" in said

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def attention_weights(encoder: Encoder, batch: PackedBatch, layer: int) -> Tensor:
     """Return the weights of a layer for the one sequence of a batch: float32 (H, T, T), rows sum to 1."""
     seen: list[tuple[Any, ...]] = []
-    block: SelfAttention = encoder.layers[layer].attention
+    block = encoder.layers[layer].attention
+    assert isinstance(block, SelfAttention)
     handle = block.register_forward_pre_hook(lambda _, given: seen.append(given))
     try:
         with torch.no_grad():
