@@ -80,17 +80,11 @@ def test_annotation_without_exon_rows_takes_exons_from_coding_and_utr_rows(toy, 
     assert read_annotation(tmp_path / "a.gtf").transcripts == read_annotation(toy / "gencode.gtf").transcripts
 
 
-def test_gtf_attributes():
+def test_gtf_attributes_that_are_used():
     found = gtf_attributes(
-        b'gene_id "G;1"; level 2; exon_number "3"; tag "basic"; tag "CCDS"; note "transcript_id \'x\'"'
+        b'gene_id "G;1"; level 2; biotype lncRNA; tag "basic"; tag "CCDS"; note "transcript_id \'x\'; gene y"'
     )
-    assert found == {
-        b"gene_id": [b"G;1"],
-        b"level": [b"2"],
-        b"exon_number": [b"3"],
-        b"tag": [b"basic", b"CCDS"],
-        b"note": [b"transcript_id 'x'"],
-    }
+    assert found == {b"gene_id": [b"G;1"], b"biotype": [b"lncRNA"], b"tag": [b"basic", b"CCDS"]}
 
 
 def test_gff3_attributes():

@@ -14,19 +14,24 @@ from data_prep.formats.annotation.transcript import TranscriptInfo
 # Values may be quoted (then a semicolon is text) or bare; keys may repeat (tag).
 ATTRIBUTE = re.compile(rb'\s*([^\s";]+)\s+(?:"([^"]*)"|([^";\s]+))\s*(?:;|$)')
 QUICK_ID = re.compile(rb'(?:^|;)\s*transcript_id\s+"([^";]+)"')  # most rows are exons: look at their id only
+USUAL_ID = b'; transcript_id "'
 EXON_NUMBER = re.compile(rb'exon_number\s+"?(\d{1,9})"?\s*(?:;|$)')
 BARE_ID = re.compile(rb"\s*[^\s;\"=]+\s*;?\s*")  # AUGUSTUS and BRAKER: genes and transcripts have an id and no key
 TRANSCRIPT_TYPES = {b"transcript", b"mRNA", b"mrna"}
+OWN_BIOTYPE = (b"transcript_type", b"transcript_biotype")
 GENE_BIOTYPE = (b"gene_type", b"gene_biotype", b"biotype")
+GENE_NAME = (b"gene_name", b"gene_symbol", b"gene")
+KEPT = frozenset([b"transcript_id", b"gene_id", b"tag", *OWN_BIOTYPE, *GENE_BIOTYPE, *GENE_NAME])
 
 Values = dict[bytes, list[bytes]]
 
 
 def parse_attributes(attributes: bytes) -> dict[bytes, list[bytes]]:
-    """All values of every key, in order."""
-    values: dict[bytes, list[bytes]] = defaultdict(list)
+    """All values of every key that is used, in order."""
+    values: dict[bytes, list[bytes]] = {}
     for key, quoted, bare in ATTRIBUTE.findall(attributes):
-        values[key].append(quoted or bare)
+        if key in KEPT:
+            values.setdefault(key, []).append(quoted or bare)
     return values
 
 
@@ -42,6 +47,7 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
     sources: dict[bytes, bytes] = {}
     genes: dict[bytes, Values] = {}
     gene_rows, nameless = Counter[bytes](), 0
+    last, places = b"", Places()  # most rows belong to the transcript of the row before
     for row in rows:
         role = ROLES[row.type]
         if not role and row.type == b"gene":
@@ -56,18 +62,21 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
         if not transcript:
             nameless += bool(role)
             continue
-        if transcript not in sources:
-            sources[transcript] = row.source
+        if transcript != last:
+            last, places = transcript, found[transcript]
+            sources.setdefault(transcript, row.source)
         if not role:
-            rows_at(found[transcript], row).spans.extend((row.start, row.end))
+            rows_at(places, row).spans.extend((row.start, row.end))
             decided.setdefault(transcript, parse_attributes(row.attributes))
             gathered.pop(transcript, None)
             continue
         if transcript not in decided:
             for key, some in parse_attributes(row.attributes).items():
                 gathered[transcript][key].update(some)
-        here = rows_at(found[transcript], row)
-        getattr(here, role).extend((row.start, row.end))
+        here = rows_at(places, row)
+        ends = getattr(here, role)
+        ends.append(row.start)
+        ends.append(row.end)
         if role == "exons":
             number = EXON_NUMBER.search(row.attributes)
             here.exon_numbers.append(int(number[1]) if number else 0)
@@ -84,6 +93,13 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
 
 def _transcript_id(path: str, row: Row) -> bytes:
     """The id; empty for a row that has an empty one, and for a transcript row without attributes."""
+    attributes = row.attributes
+    at = attributes.find(USUAL_ID)
+    if at > 0 and attributes.find(b"transcript_id", 0, at) < 0:  # the first of its kind, behind another pair
+        end = attributes.find(b'"', at + len(USUAL_ID))
+        name = attributes[at + len(USUAL_ID) : end]
+        if end > 0 and name and b";" not in name:
+            return name
     quick = QUICK_ID.search(row.attributes)
     if quick:
         return quick[1]
@@ -104,7 +120,7 @@ def _info(path: str, values: Values, source: bytes, genes: dict[bytes, Values]) 
 
     gene = genes.get(next(iter(values.get(b"gene_id", [])), b""), {})
     biotype, origin = settle_biotype(
-        first(values, b"transcript_type", b"transcript_biotype"),
+        first(values, *OWN_BIOTYPE),
         source.decode("utf-8", "replace"),
         first(values, *GENE_BIOTYPE) or first(gene, *GENE_BIOTYPE),
     )
@@ -112,7 +128,7 @@ def _info(path: str, values: Values, source: bytes, genes: dict[bytes, Values]) 
     return TranscriptInfo(
         gene_id=gene_id,
         gene_key=gene_id,
-        gene_name=first(values, b"gene_name", b"gene_symbol", b"gene"),
+        gene_name=first(values, *GENE_NAME),
         biotype=biotype,
         biotype_from=origin,
         tags=frozenset(text(path, 0, tag) for tag in values.get(b"tag", [])),

@@ -1,6 +1,7 @@
 """One transcript, and the rows it is collected from."""
 
 from array import array
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -75,5 +76,10 @@ def union(parts: list[Interval]) -> list[Interval]:
 
 
 def holds(outer: list[Interval], inner: list[Interval]) -> bool:
-    """Whether every inner interval lies in one of the outer ones."""
-    return all(any(start <= a and b <= end for start, end in outer) for a, b in inner)
+    """Whether every inner interval lies in one of the outer ones, which are sorted and do not overlap."""
+    starts = [start for start, _ in outer]
+    for start, end in inner:
+        at = bisect_right(starts, start) - 1
+        if at < 0 or end > outer[at][1]:
+            return False
+    return True
