@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import Annotation, Transcript
-from data_prep.formats.contig_names import ContigNames, bare_name, missing_contigs_message
+from data_prep.formats.contig_names import ContigNames, missing_contigs_message
 from data_prep.formats.genome import Contig, contig_names, read_contigs
 from data_prep.runtime.console import progress
 from data_prep.utr.candidates import Candidate
@@ -20,7 +20,7 @@ def eligible_transcripts(transcripts: Iterable[Transcript], policy: UtrPolicy, t
     for transcript in transcripts:
         if policy.biotypes is not None and transcript.biotype not in policy.biotypes:
             tally.drop("transcripts", "biotype")
-        elif policy.contigs is not None and bare_name(transcript.contig) not in policy.contigs:
+        elif policy.contigs is not None and transcript.contig not in policy.contigs:
             tally.drop("transcripts", "contig")
         elif policy.drop_incomplete and transcript.tags & INCOMPLETE_TAGS[policy.side]:
             tally.drop("transcripts", "incomplete_end")

@@ -12,7 +12,7 @@ class UtrPolicy:
 
     side: int  # 3 or 5
     biotypes: frozenset[str] | None = frozenset({"protein_coding"})  # None: any
-    contigs: frozenset[str] | None = None  # names without chr; None: any
+    contigs: frozenset[str] | None = None  # as the annotation names them; None: any
     drop_incomplete: bool = True  # by the tags of GENCODE and Ensembl GTF
     check_codons: bool = False  # 3': a stop codon ends the coding part; 5': ATG begins it
     min_length: int = 10

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from data_prep.errors import DataPrepError
 from data_prep.formats.annotation import Annotation
-from data_prep.formats.contig_names import HUMAN, bare_name, parse_contigs
+from data_prep.formats.contig_names import HUMAN, ContigNames, bare_name, parse_contigs
 
 ENOUGH = 20  # transcripts that make a statement about the annotation
 HUMAN_AUTOSOMES_AND_X = HUMAN - {"Y", "M"}
@@ -15,16 +15,21 @@ NOT_HUMAN = re.compile(r"2[3-9]|[3-9]\d|1\d\d|[WZ]|I{1,3}|I?V|VI{1,3}|I?X[IVX]+|
 
 
 def choose_contigs(choice: str, annotation: Annotation | None, path: str | None) -> frozenset[str] | None:
-    """Bare names, or None for all. Raises DataPrepError where `human` keeps a minority of the transcripts.
+    """Names as the annotation has them, or None for all.
 
-    choice: `auto`, `human`, `all`, or a comma-separated list.
+    choice: `auto`, `human`, `all`, or a comma-separated list, in which an exact name comes before a similar one.
+
+    Raises:
+        DataPrepError: `human` keeps a minority of the transcripts, or a listed name could be several contigs.
     """
     if annotation is None or choice == "all":
         return None
+    names = sorted({transcript.contig for transcript in annotation.transcripts})
     counts = Counter(bare_name(transcript.contig) for transcript in annotation.transcripts)
+    human = frozenset(name for name in names if bare_name(name) in HUMAN)
     if choice == "auto":
         is_human = counts.keys() >= HUMAN_AUTOSOMES_AND_X and not any(map(NOT_HUMAN.fullmatch, counts))
-        return HUMAN if is_human else None
+        return human if is_human else None
     if choice == "human":
         kept = sum(counts[name] for name in HUMAN)
         if kept * 2 < counts.total():
@@ -32,7 +37,9 @@ def choose_contigs(choice: str, annotation: Annotation | None, path: str | None)
                 f"{path}: --contigs human fits {len(HUMAN & counts.keys())} of {len(counts)} contigs and {kept:,} of "
                 f"{counts.total():,} coding transcripts; this is no human annotation, give --contigs all or a list"
             )
-    return parse_contigs(choice)
+        return human
+    known = ContigNames(names, f"the contigs of {path}", True)
+    return frozenset(filter(None, map(known.find, map(str.strip, choice.split(",")))))
 
 
 def refuse_unknown_contigs(choice: str, annotations: Sequence[Annotation | None]) -> None:

@@ -139,6 +139,19 @@ def test_the_exact_name_of_a_contig_wins_over_a_similar_one(run, option, kept):
     assert kept + sum(filters["contigs"]["dropped"].values()) == 4
 
 
+@pytest.mark.parametrize(
+    ("option", "genes"), [("chrM", ["chrM"]), ("chrMT", ["chrMT"]), ("chrM,chrMT", ["chrM", "chrMT"])]
+)
+def test_the_exact_name_of_a_contig_of_an_annotation_wins_too(run, option, genes):
+    both = "".join(GTF.replace("chr1", name).replace('"g"', f'"{name}"') for name in ("chrM", "chrMT"))
+    both = both.replace('"t"', '"tM"', 3).replace('"t"', '"tMT"')
+    genome = f">chrM\n{WITH_GENE}\n>chrMT\n{WITH_GENE[:500]}{BASES[1][500:]}\n"
+    command = f"utr3 --genome g --annotation a --validation 0 --out out --contigs {option}"
+    assert run(command, g=genome, a=both) == (0, "")
+    table = open_corpus("out", verify=True).split("train")
+    assert [gene.decode() for gene in table.gather_text("gene", np.arange(len(table))).rows()] == genes
+
+
 LISTS = {
     "byte-order mark": codecs.BOM_UTF8 + b"tRNA\r\nrRNA  # of the small subunit\r\n",
     "UTF-16": "tRNA\nrRNA\n".encode("utf-16"),
