@@ -3,7 +3,8 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,10 @@ class FoldCache:
 
     def __init__(self, path: Path | None, parameters: dict[str, Any]):
         self._prefix = json.dumps(parameters, sort_keys=True).encode() + b"\n"
-        try:
+        self._path = path
+        with self._as_one_line():
             self._database = sqlite3.connect(path or ":memory:", timeout=60)
             self._database.execute(SCHEMA)
-        except sqlite3.Error as error:
-            raise DataPrepError(
-                f"{path}: cannot be used as fold cache ({error}); give another --cache or 'none'"
-            ) from None
 
     def __enter__(self) -> "FoldCache":
         return self
@@ -38,14 +36,25 @@ class FoldCache:
     def get(self, sequences: Sequence[bytes]) -> list[Fold | None]:
         """(S,) known folds, None where there is none."""
         query = "SELECT mfe, structure FROM fold WHERE key = ?"
-        rows = [self._database.execute(query, (self._key(sequence),)).fetchone() for sequence in sequences]
+        with self._as_one_line():
+            rows = [self._database.execute(query, (self._key(sequence),)).fetchone() for sequence in sequences]
         return [Fold(*row) if row else None for row in rows]
 
     def put(self, sequences: Sequence[bytes], folds: Sequence[Fold | None]) -> None:
         """Remember folds (S,); None is not remembered. One transaction."""
         rows = [(self._key(sequence), *fold) for sequence, fold in zip(sequences, folds, strict=True) if fold]
-        with self._database:
+        with self._as_one_line(), self._database:
             self._database.executemany("INSERT OR IGNORE INTO fold VALUES (?, ?, ?)", rows)
+
+    @contextmanager
+    def _as_one_line(self) -> Iterator[None]:
+        """A file that is damaged, read-only, of another program, or on a full disk is named."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DataPrepError(
+                f"{self._path}: cannot be used as fold cache ({error}); give another --cache or 'none'"
+            ) from None
 
     def _key(self, sequence: bytes) -> bytes:
         return hashlib.sha256(self._prefix + sequence).digest()

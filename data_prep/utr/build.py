@@ -27,7 +27,7 @@ from data_prep.utr.options import policy_of
 from data_prep.utr.pieces import UtrChunk, cut, split_by_gene
 from data_prep.utr.policy import UtrPolicy
 from data_prep.utr.select import select, sound
-from data_prep.utr.species import refuse_minority_biotypes, refuse_unknown_contigs
+from data_prep.utr.species import refuse_minority_biotypes, refuse_unknown_contigs, warn_of_unknown_biotypes
 from data_prep.utr.stop_codon import check_assembly, settle_stop_codons
 
 ROWS = 4096  # appended at once
@@ -53,6 +53,8 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
     ]
     refuse_unknown_contigs(args.contigs, [given.annotation for given in inputs])
     policy = inputs[0].policy
+    if args.biotypes:
+        warn_of_unknown_biotypes(policy.biotypes, [given.annotation for given in inputs])
     with SequenceWriter(
         args.out,
         stage=f"utr{side}",

@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from data_prep.errors import DataPrepError
+from data_prep.errors import DataPrepError, shown_name
 from data_prep.formats.annotation import Annotation
 from data_prep.formats.contig_names import HUMAN, ContigNames, bare_name, parse_contigs
+from data_prep.runtime.console import warn
 
 ENOUGH = 20  # transcripts that make a statement about the annotation
 HUMAN_AUTOSOMES_AND_X = HUMAN - {"Y", "M"}
@@ -52,6 +53,17 @@ def refuse_unknown_contigs(choice: str, annotations: Sequence[Annotation | None]
         raise DataPrepError(
             f"--contigs: no coding transcript lies on {', '.join(unknown[:5])}; the annotation has "
             f"{', '.join(sorted(known)[:10])}"
+        )
+
+
+def warn_of_unknown_biotypes(biotypes: frozenset[str] | None, annotations: Sequence[Annotation | None]) -> None:
+    """A warning for listed biotypes that no coding transcript has; where none has any, the stage is an error anyway."""
+    known = {transcript.biotype for found in annotations if found for transcript in found.transcripts}
+    unknown = sorted((biotypes or frozenset()) - known)
+    if unknown and biotypes and biotypes & known:
+        warn(
+            f"--biotypes: no coding transcript is {', '.join(map(shown_name, unknown[:5]))}; the annotation has "
+            f"{', '.join(map(shown_name, sorted(known)[:10]))}"
         )
 
 

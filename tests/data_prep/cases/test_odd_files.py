@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,22 @@ def test_the_exact_name_of_a_contig_of_an_annotation_wins_too(run, option, genes
     assert run(command, g=genome, a=both) == (0, "")
     table = open_corpus("out", verify=True).split("train")
     assert [gene.decode() for gene in table.gather_text("gene", np.arange(len(table))).rows()] == genes
+
+
+def test_a_biotype_that_no_transcript_has_is_said(run):
+    command, files = utr(GTF)
+    status, said = run(f"{command} --biotypes protein_coding,lncRN", **files)
+    assert status == 0
+    assert said == "warning: --biotypes: no coding transcript is lncRN; the annotation has protein_coding\n"
+
+
+def test_a_fold_cache_of_another_program_is_one_line(run):
+    assert run("fasta x --validation 0 --out corpus", x=">a\nGGGGAAAACCCC\n")[0] == 0
+    with sqlite3.connect("cache") as database:
+        database.execute("CREATE TABLE fold (something TEXT)")
+    status, said = run("fold corpus --out out --executor local:1 --cache cache")
+    assert status == 2
+    assert said == "error: cache: cannot be used as fold cache (no such column: mfe); give another --cache or 'none'\n"
 
 
 LISTS = {
