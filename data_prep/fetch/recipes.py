@@ -46,7 +46,9 @@ def load_recipe(path: str | Path) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:
-        raise DataPrepError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataPrepError(
+            f"{path}: cannot be read ({error.strerror}); expected a recipe, e.g. configs/corpora/utrbert.yaml"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataPrepError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(recipe, dict) or not REQUIRED <= recipe.keys() <= set(KEYS):
