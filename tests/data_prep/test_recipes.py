@@ -18,6 +18,7 @@ NAMES = (
     "dnabert", "dnabert2", "ernie_rna", "gpn", "hyenadna", "methylbert", "mutbert", "nt", "rinalmo", "rnaernie",
     "rnaernie2", "utr_lm", "utrbert",
 )  # fmt: skip
+OF_YOUR_FILES = ("evo1", "gpn_promoter", "helm")  # no step fetches what they read, so size and time are not known
 
 
 @pytest.fixture(params=NAMES)
@@ -32,7 +33,16 @@ def commented_steps(path):
 
 
 def test_every_published_corpus_has_a_recipe(root):
-    assert sorted(path.stem for path in (root / "configs" / "corpora").glob("*.yaml")) == sorted(NAMES)
+    assert sorted(path.stem for path in (root / "configs" / "corpora").glob("*.yaml")) == sorted(NAMES + OF_YOUR_FILES)
+
+
+@pytest.mark.parametrize("name", OF_YOUR_FILES)
+def test_a_recipe_of_your_files_parses_and_names_those_that_its_steps_read(root, name):
+    recipe = load_recipe(root / "configs" / "corpora" / f"{name}.yaml")
+    outs = [str(parse_command(shlex.split(step.run))[1].out) for step in recipe["steps"]]
+    assert recipe["corpus"] in outs
+    read = {word for step in recipe["steps"] for word in shlex.split(step.run) if word.startswith("raw/")}
+    assert read == set(recipe["yours"])
 
 
 def test_every_command_parses_and_the_last_corpus_is_the_one_it_names(recipe):
