@@ -20,6 +20,7 @@ from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.fasta import read_fasta
 from data_prep.formats.genome import read_contigs
 from data_prep.formats.text import as_text, numbered_lines
+from data_prep.genomes.bed import read_bed
 from data_prep.motifs.read import read_motifs
 from data_prep.variants.vcf import VcfReader
 from tests.data_prep.fuzz_support import fuzz, outcome
@@ -338,3 +339,32 @@ def test_tables_of_clusters_and_names_are_what_a_slow_reader_finds(place, data):
         for line in lines:
             cells = {cell.strip() for cell in line.split("\t")} - {"", "na", "-", "."}
             assert all(cells <= names[cell] for cell in cells)
+
+
+BED_SOUP = soup(
+    b"c", b"chr1", b"\t", b"\t", b"\t", b"0", b"7", b"12", b"+3", b"1_0", b"-1", b"1e2", b" ", b"\n", b"\n", b"\r\n",
+    b"#", b"track name=x\n", b"c\t1\t9\ttrain\n", b"c\t3\t4\n", b"x 1 2\n", b"\xef\xbb\xbf", b"\xe9",
+)  # fmt: skip
+
+
+@given(BED_SOUP)
+@example(b"c\t1_0\t20\n")
+@example(b"c\t+3\t20\n")
+@SETTINGS
+def test_rows_of_a_bed_are_what_a_slow_reader_finds(place, data):
+    place.write_bytes(data)
+    rows, refused = outcome(lambda: list(read_bed(place)))
+    if rows is None:
+        assert refused
+        return
+    expected = []
+    for line in slow_text(data):
+        text = line.decode("utf-8", "replace")
+        if not line.strip() or text.startswith(("#", "track", "browser")):
+            continue
+        cells = text.split("\t") if text.count("\t") > 1 else text.split()
+        assert re.fullmatch("[0-9]+", cells[1])
+        assert re.fullmatch("[0-9]+", cells[2])
+        expected.append((cells[0], int(cells[1]), int(cells[2]), cells[3].strip() if len(cells) > 3 else ""))
+    assert [(row.contig, row.start, row.end, row.label) for row in rows] == expected
+    assert all(start < end for _, start, end, _ in expected)
