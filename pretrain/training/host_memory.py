@@ -1,7 +1,8 @@
 """Memory of the process on the host: what it holds, and giving back what it only keeps for later.
 
 Batches of other lengths in every step leave holes in the C library's heap, which it keeps; after some minutes on a CPU
-they are more than the tensors. Handing the pages back takes milliseconds.
+they are more than the tensors. Handing the pages back takes milliseconds, and the next step fetches some of them again:
+it is done when the process has grown, not in every step.
 """
 
 from __future__ import annotations
@@ -9,6 +10,21 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 from typing import Any
+
+_GROWN = 1.2  # times what was held after the last time
+
+
+class Heap:
+    """The C library's heap over the steps of a run."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    def bound(self) -> None:
+        """Hand free pages back if the process holds a fifth more than it did after the last time."""
+        if resident_bytes() > _GROWN * self._held:
+            give_back()
+            self._held = resident_bytes()
 
 
 def give_back() -> None:

@@ -23,7 +23,7 @@ from pretrain.training.background import BackgroundWriter
 from pretrain.training.components import RunComponents
 from pretrain.training.early_stopping import EarlyStopping
 from pretrain.training.engine import Engine
-from pretrain.training.host_memory import give_back, resident_bytes
+from pretrain.training.host_memory import Heap, resident_bytes
 from pretrain.training.loss_reduction import StepTotals
 from pretrain.training.metrics import Meter
 from pretrain.training.phase_parts import PhaseParts, Watch, build_parts
@@ -50,6 +50,7 @@ class Trainer:
     logger: RunLogger
     state: TrainState = field(default_factory=TrainState)
     bench: Bench | None = None
+    heap: Heap = field(default_factory=Heap)
 
     def run(self) -> bool:
         """Train. Returns whether the last step was reached (False: asked to stop, everything saved)."""
@@ -133,6 +134,8 @@ class Trainer:
         if self.dist_context.heartbeat:
             self.dist_context.heartbeat.step = self.state.step
         self.logger.progress.advance(self.state.step, totals)
+        if self.dist_context.device.type == "cpu":
+            self.heap.bound()
         if self.parts.update.save_failed:
             self._finish_save()
         last = self.state.step == self.parts.phase.end_step
@@ -172,8 +175,6 @@ class Trainer:
             **self.watch.stability.counts,
         }
         on_gpu = self.dist_context.device.type == "cuda"
-        if not on_gpu:
-            give_back()
         values["host_memory_bytes"] = resident_bytes()
         values["memory_bytes"] = torch.cuda.max_memory_allocated() if on_gpu else values["host_memory_bytes"]
         values |= self.logger.progress.report(values, self.watch.stability.counts)

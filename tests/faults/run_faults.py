@@ -1,8 +1,9 @@
-"""Every fault, and how often the run survived it. Takes about half an hour on two cores.
+"""Every fault, and how often the run survived it. Takes about half an hour on two cores, launchers more.
 
     python tests/faults/run_faults.py                 50 kills, and every other fault once per case
     python tests/faults/run_faults.py --kills 200 --only kills --seed 2
-    POLYMERASE_REPEATS=3 python tests/faults/run_faults.py --only launchers      each wrong input three times
+    POLYMERASE_REPEATS=10 python tests/faults/run_faults.py --only launchers      each wrong input ten times
+    python tests/faults/run_faults.py --only light    tracking stores, changed settings, what is held out: a few minutes
 
 Survived means: after a kill, every published checkpoint is whole, the run takes up the newest one, and it ends in the
 same weights and optimizer state, to the last bit, as a run that was left alone; for the other faults, what the test
@@ -29,7 +30,19 @@ from tests.training.corpora import build_plain
 STEPS = 250  # of a run that is killed
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHERS = "tests/faults/test_launchers.py"
-OTHERS = ("tests/faults", "tests/multinode/test_hosts.py")
+LEAVES = "tests/training/test_what_a_run_leaves.py"
+OTHERS = (
+    "tests/faults",  # a tracking store that is locked, or new to several runs, among them
+    "tests/multinode/test_hosts.py",
+    f"{LEAVES}::test_a_server_that_does_not_answer_holds_nothing_up",
+    f"{LEAVES}::test_what_a_store_missed_is_filled_in_by_the_next_process",
+    f"{LEAVES}::test_a_store_that_answers_late_gets_everything_of_the_same_process",
+    f"{LEAVES}::test_a_folder_with_characters_of_addresses_in_its_name_has_a_store_of_its_own",
+    "tests/training/test_changed_settings.py",
+    "tests/data/test_held_out.py",
+    "tests/data/test_trained_before.py",
+)
+LIGHT = ("tests/faults/test_tracking.py", *OTHERS[2:])  # no ranks, no launchers
 
 
 class Tally:
@@ -95,14 +108,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50, help="how often runs are killed (default 50)")
     parser.add_argument("--seed", type=int, default=1, help="of the random moments")
-    parser.add_argument("--only", choices=("kills", "others", "launchers"), help="a part of it")
+    parser.add_argument("--only", choices=("kills", "others", "launchers", "light"), help="a part of it")
     args = parser.parse_args()
     tally, began = Tally(), time.monotonic()
     if args.only in (None, "kills"):
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             run_kills(tally, args.kills, args.seed, Path(folder))
     if args.only != "kills":
-        paths = (LAUNCHERS,) if args.only == "launchers" else OTHERS
+        paths = {"launchers": (LAUNCHERS,), "light": LIGHT}.get(args.only, OTHERS)
         words = ["-q", "-p", "no:cacheprovider", "-m", "slow or not slow", *(str(ROOT / path) for path in paths)]
         pytest.main(words, plugins=[tally])
     print(f"\n{tally.table()}\n({(time.monotonic() - began) / 60:.0f} minutes)")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pretrain.training import host_memory
 from tests.hang import HANG_S
 
 SCRIPT = """
@@ -39,3 +40,18 @@ def test_a_new_shape_keeps_no_memory(root: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 300_000  # bytes each; torch's fused attention keeps 3,500,000
+
+
+def test_free_pages_are_handed_back_when_a_process_has_grown_by_a_fifth(monkeypatch) -> None:
+    held, trimmed = [0], []
+
+    def give_back() -> None:
+        trimmed.append(held[0])
+        held[0] = 1000
+
+    monkeypatch.setattr(host_memory, "resident_bytes", lambda: held[0])
+    monkeypatch.setattr(host_memory, "give_back", give_back)
+    heap = host_memory.Heap()
+    for held[0] in (1100, 1150, 1200, 1201, 1100, 3000):
+        heap.bound()
+    assert trimmed == [1100, 1201, 3000]

@@ -59,7 +59,7 @@ class MLflow(Sink):
 
         server = self.settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
         store = store_of(self.run_dir)
-        with _alone(None if server else store):  # its tables are made once, and an experiment or a group once
+        with _alone(_file_of(server) if server else store):  # its tables are made once, an experiment or a group too
             client = mlflow.MlflowClient(tracking_uri=server or sqlite_uri(store))
             experiment_id = self._experiment(client, None if server else store.parent / _ARTIFACTS)
             self._enter(client, experiment_id)
@@ -177,6 +177,12 @@ def sqlite_uri(path: Path) -> str:
     return f"sqlite:////proc/self/fd/{folder}/{path.name}"
 
 
+def _file_of(uri: str) -> Path | None:
+    """The file of a SQLite address; None for other places."""
+    found = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(\?.*)?", uri)
+    return Path(found[1]) if found else None
+
+
 def _knows(client: Any, run_id: str) -> bool:
     from mlflow.exceptions import MlflowException
 
@@ -191,7 +197,10 @@ def _knows(client: Any, run_id: str) -> bool:
 
 @contextmanager
 def _alone(store: Path | None) -> Iterator[None]:
-    """Context in which no other run opens the store. A server sees to that itself; some file systems know no locks."""
+    """Context in which no other run opens the store: two that make its tables at once leave a broken one.
+
+    A server sees to that itself; some file systems know no locks.
+    """
     if store is None:
         yield
         return
