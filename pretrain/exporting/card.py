@@ -88,8 +88,8 @@ def model_card(
     ]
     if random_pooler:
         parts.append(_RANDOM_POOLER)
-    if form.model_type == "bert":
-        parts.append(_BERT_LOSS)
+    if form.model_type in _ACCUMULATED:
+        parts.append(_ACCUMULATED[form.model_type])
     if tokenizer is not None and "pair_class" in side_inputs_of(settings, tokenizer.vocab):
         parts.append(_PAIRS)
     parts += _side_files(name, tensors)
@@ -113,10 +113,15 @@ _RANDOM_POOLER = (
     "classes for sequence classification that use it. With LoRA add `modules_to_save` for it, or a reloaded adapter "
     "predicts otherwise."
 )
-_BERT_LOSS = (
-    "transformers' own BERT (5.x) does not honor `num_items_in_batch`: with `gradient_accumulation_steps` its loss "
-    "and gradient grow by that factor."
+_GROWS = (
+    "does not honor `num_items_in_batch`: with `gradient_accumulation_steps` its loss and gradient grow by that factor"
 )
+_MEAN = "takes the mean of each batch, so that under accumulation one with few labels weighs as much as another"
+_ACCUMULATED = {  # classes of transformers, by model_type
+    "bert": f"transformers' own BERT (5.x) {_GROWS}; that of 4.57 {_MEAN}.",
+    "gpt2": f"For classification transformers' own GPT-2 (5.x) {_GROWS}; that of 4.57 {_MEAN}.",
+    "esm": f"transformers' own ESM {_MEAN}.",
+}
 _PAIRS = (
     "Pretraining marks every pair of a position selected for prediction with -1. Pass `selected_positions` (bool, "
     "`[batch, tokens]`) to train further or to measure masked-language-model losses; without it `<mask>` merely pairs "

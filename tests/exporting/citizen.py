@@ -45,7 +45,7 @@ class Export:
         task = self.head if task == "LM" else task
         auto = getattr(transformers, f"AutoModelFor{task}" if task else "AutoModel")
         torch.manual_seed(seed)
-        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob", "embed_dropout_prob")
+        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout_prob")
         options = {name: 0.0 for name in rates if hasattr(self.config, name)} | options
         model = auto.from_pretrained(folder or self.folder, **TRUST, **options)
         return model.eval()
@@ -116,7 +116,9 @@ def _collate(tokenizer):
         batch = dict(tokenizer.pad(batch, return_tensors="pt"))
         labels = [row["labels"] for row in rows]
         if isinstance(labels[0], list) and len(labels[0]) > 2:
-            labels = [row + [-100] * (width - len(row)) for row in labels]
+            empty = [[-100] * (width - len(row)) for row in labels]
+            left = tokenizer.padding_side == "left"
+            labels = [pad + row if left else row + pad for row, pad in zip(labels, empty, strict=True)]
         return batch | {"labels": torch.tensor(labels)}
 
     return collate
