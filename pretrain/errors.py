@@ -31,4 +31,6 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
 def unknown_name(what: str, name: str, known: Iterable[str]) -> PolymeraseError:
     """Build the error for a name in no registry: the kind of name, the nearest one, and all known ones."""
     names = list(known)
-    return PolymeraseError(f"no {what} {name!r}; did you mean {nearest_names(name, names)}? (all: {', '.join(names)})")
+    return PolymeraseError(
+        f"unknown {what} {name!r}; did you mean {nearest_names(name, names)}? (all: {', '.join(names)})"
+    )

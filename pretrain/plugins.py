@@ -44,13 +44,15 @@ def plugins(group: str, taken: Iterable[str] = ()) -> dict[str, Any]:
     for point in sorted(_points(group), key=lambda point: point.name):
         where = f"plug-in {point.name!r} of {point.dist.name if point.dist else 'an unknown package'}"
         if point.name in taken or point.name in found:
-            raise PolymeraseError(f"{where}: {PREFIX}{group} has {point.name!r} already; uninstall one, or rename it")
+            raise PolymeraseError(
+                f"{where}: {PREFIX}{group} has {point.name!r} already; uninstall one of them, or rename it"
+            )
         try:
             found[point.name] = point.load()
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise PolymeraseError(
-                f"{where} ({point.value}) cannot be loaded: {type(error).__name__}: {reason}; mend or uninstall it"
+                f"{where} ({point.value}) cannot be loaded: {type(error).__name__}: {reason}; fix or uninstall it"
             ) from None
     return found
 

@@ -13,12 +13,12 @@ LETTERS = {code: "".join(sorted(letters)) for letters, code in CODES.items()}
 def spellings(motif: RawMotif) -> int:
     """How many motifs of A, C, G, U the written one stands for.
 
-    Raises DataPrepError for a letter that is no nucleotide or IUPAC code.
+    Raises DataPrepError for a letter that is not a nucleotide or IUPAC code.
     """
     strange = sorted(set(_letters(motif)) - LETTERS.keys())
     if strange:
         raise DataPrepError(
-            f"{motif.place}: {shown(strange[0])} in {shown(motif.text)} is no nucleotide or IUPAC code; correct or "
+            f"{motif.place}: {shown(strange[0])} in {shown(motif.text)} is not a nucleotide or IUPAC code; correct or "
             "remove the line"
         )
     return prod(len(LETTERS[letter]) for letter in _letters(motif))

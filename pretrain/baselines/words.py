@@ -11,7 +11,7 @@ from pretrain.objectives import OBJECTIVES
 PARTS = ("hidden", "shown", "all")  # of the targets of an objective that hides tokens; "all" of every other
 
 _LABELS = {
-    "letters_given_shown": "letters given what is shown",
+    "letters_given_shown": "letters given the shown token",
     "nearest_relative": "nearest training relative",
     "given_letter": "classes given the letter",
     "length": "length alone",
@@ -51,7 +51,7 @@ def compared(figures: dict[str, Any], name: str) -> str:
         "better": f"{size} below {against}",
         "worse": f"{size} above {against}",
         "level": f"no different from {against}: {plus_minus(difference, error)}",
-        "unknown": f"{against} beside it, one sequence: no telling whether they differ",
+        "unknown": f"{against} next to it; one sequence does not show whether they differ",
     }[verdict(figures)]
 
 
@@ -88,14 +88,14 @@ def conclusion(objectives: dict[str, dict[str, Any]]) -> list[str]:
         if said == "better":
             lines.append(f"learned ({where}): {size} {unit} better than the best baseline, {label(best, name)}")
         elif said == "unknown":
-            lines.append(f"too little is held out to say what was learned ({where})")
+            lines.append(f"too few held-out sequences to say what was learned ({where})")
         else:
             how = f"{size} {unit} worse than" if said == "worse" else "no better than"
             if verdict(found, "constant_") == "better":
                 first = label(next(iter(found["baselines"])), name)
                 gain = plus_minus(-found["constant_difference"], found["constant_difference_standard_error"])
                 lines.append(
-                    f"learned less than counting knows ({where}): {gain} {unit} better than {first}, {how} "
+                    f"learned less than counting ({where}): {gain} {unit} better than {first}, {how} "
                     f"{label(best, name)}. Train longer, on more data, or a larger model."
                 )
             else:

@@ -22,15 +22,15 @@ EXAMPLE = """examples:
   python launch/bench.py exports/a exports/b --suite dna --tasks tf_0,mouse_2 --json
   python launch/bench.py exports/mine --train a.csv.gz --dev b.csv.gz --test c.csv.gz --task mine
   python launch/bench.py exports/mine --train a.tsv --test c.tsv --sequence utr --label load --metric r2
-  python launch/bench.py exports/mine --suite rna --tune --epochs 20 --lr 3e-4  also fine-tuned, with early stopping
-  python launch/bench.py exports/mine --suite dna --tune --out dna.json       goes on there after an interruption
+  python launch/bench.py exports/mine --suite rna --tune --epochs 20 --lr 3e-4  fine-tunes too
+  python launch/bench.py exports/mine --suite dna --tune --out dna.json       continues after an interruption
 
-Frozen states under a logistic (classes) or ridge (values) regression, its penalty chosen on dev rows; --tune adds the
-published head with the encoder trained along. Beside them, on the same rows: counts of 4-mers, with the letters at both
-ends too, the same encoder with random weights, and published figures where the suite names them. Errors are of a
-bootstrap over test rows and of the spread over seeds; "better" is said beyond two of them. Test sequences that stand in
-training rows, or have relatives there or in what the model was pretrained on, are counted. A suite is a YAML file: the
-project's (configs/bench/) or your own.
+A logistic (classes) or ridge (values) regression is fitted on frozen states, with its penalty chosen on dev rows.
+--tune adds the published head, trained together with the encoder. Baselines on the same rows are counts of 4-mers,
+without and with the letters at both ends, the same encoder with random weights, and published figures if the suite has
+them. Errors come from a bootstrap over test rows and from the spread over seeds; "better" means by more than two of
+them. The table also counts test sequences that occur in training rows, or have relatives there or in the pretraining
+corpus. A suite is a YAML file, from configs/bench/ or your own.
 
 exit status: 0 measured, 2 wrong input
 """
@@ -44,24 +44,24 @@ _OF_SUITES = ("tasks", "data")
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
-        prog=program("bench"), description="Tell what pretrained models are good for, on tasks with fixed splits.",
+        prog=program("bench"), description="Evaluate pretrained models on labeled tasks with fixed splits.",
         epilog=EXAMPLE,
     )  # fmt: skip
     result.add_argument(
-        "models", nargs="+", metavar="MODEL", help="run folders, or Hugging Face folders of our families"
+        "models", nargs="+", metavar="MODEL", help="run folders, or Hugging Face folders of supported families"
     )
     suite = result.add_argument_group("tasks of a suite")
     suite.add_argument("--suite", metavar="NAME", help="rna, utr, dna, variants, or a .yaml of your own")
-    suite.add_argument("--tasks", metavar="A,B", help="only these of the suite (default: all)")
-    suite.add_argument("--data", default="data", metavar="DIR", help="where the suite's files are (default: data)")
-    own = result.add_argument_group("a task of one's own: .csv or .tsv with a header line (also .gz), or FASTA")
+    suite.add_argument("--tasks", metavar="A,B", help="only these tasks of the suite (default: all)")
+    suite.add_argument("--data", default="data", metavar="DIR", help="folder of the suite's files (default: data)")
+    own = result.add_argument_group("a task of your own: .csv or .tsv with a header line (also .gz), or FASTA")
     for split, about in (
         ("train", "training rows"),
         ("dev", "default: a tenth of the training rows"),
         ("test", "test rows"),
     ):
         own.add_argument(f"--{split}", metavar="FILE", help=about)
-    own.add_argument("--task", metavar="NAME", help="what to call it (default: the name of the test file)")
+    own.add_argument("--task", metavar="NAME", help="name of the task (default: that of the test file)")
     own.add_argument("--sequence", default="sequence", metavar="NAME", help="column (default: sequence)")
     own.add_argument(
         "--label", default="label", metavar="NAME", help="column (default: label); of a FASTA a word, or last"
@@ -72,35 +72,50 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="default: by the labels; tokens: a label has one character for every letter (? is no class)",
     )
-    own.add_argument("--metric", metavar="NAME", help="models are compared by it (default: accuracy, or spearman)")
+    own.add_argument("--metric", metavar="NAME", help="the metric to compare by (default: accuracy, or spearman)")
     result.add_argument(
         "--pool", choices=("mean", "cls"), default="mean", help="frozen states: mean over letters (default)"
     )
-    result.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    result.add_argument("--layer", type=int, default=-1, metavar="L", help="0: embeddings, -1: last layer (default)")
     leaks.option(result)
     result.add_argument(
-        "--seeds", type=positive, default=3, metavar="N", help="random encoders, fine-tunings (default: 3)"
+        "--seeds",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="number of random encoders and of fine-tunings (default: 3)",
     )
     tuning = result.add_argument_group("fine-tuning")
-    tuning.add_argument("--tune", action="store_true", help="train heads and encoders too: minutes on a GPU")
+    tuning.add_argument("--tune", action="store_true", help="also train heads and encoders: minutes on a GPU")
     tuning.add_argument(
-        "--head", choices=("pooler", "mean", "two_layers"), default="", help="default: that of the family"
+        "--head", choices=("pooler", "mean", "two_layers"), default="", help="default: the published head of the family"
     )
     tuning.add_argument("--epochs", type=positive, default=20, metavar="N", help="at most (default: 20)")
     tuning.add_argument(
-        "--patience", type=positive, default=3, metavar="N", help="epochs without gain on dev (default: 3)"
+        "--patience",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="stop after this many epochs without improvement on dev rows (default: 3)",
     )
     tuning.add_argument("--lr", type=float, default=1e-4, metavar="RATE", help="default: 1e-4")
     tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
     tuning.add_argument(
-        "--lora", type=positive, default=0, metavar="RANK", help="adapters instead of all weights (peft)"
+        "--lora",
+        type=positive,
+        default=0,
+        metavar="RANK",
+        help="train adapters of this rank instead of all weights (peft)",
     )
     tuning.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder; weights stay float32 (fp32)"
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="precision of the encoder; weights stay float32 (default: fp32)",
     )
     tuning.add_argument("--keep", metavar="DIR", help="write the fine-tuned model of every task to DIR/TASK")
     result.add_argument(
-        "--out", metavar="FILE", help="JSON, written after every task; the same call again goes on there"
+        "--out", metavar="FILE", help="JSON file, written after every task; repeat the command to continue"
     )
     result.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     return result
@@ -166,10 +181,10 @@ def _check(args: argparse.Namespace) -> None:
     if args.kind == "tokens" and args.head:
         raise PolymeraseError("--head has no effect with --kind tokens, whose head is linear; leave --head out")
     if not args.lr > 0:
-        raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
+        raise PolymeraseError(f"--lr {args.lr:g}: expected a rate above 0")
     twice = {source for source in args.models if args.models.count(source) > 1}
     if twice:
-        raise PolymeraseError(f"{min(twice)}: named twice; name every model once")
+        raise PolymeraseError(f"{min(twice)}: this model is given twice; give every model once")
     if args.keep and len(args.models) > 1:
         raise PolymeraseError(f"--keep: expected one model, got {len(args.models)}; run them one by one")
 

@@ -25,10 +25,10 @@ EXAMPLE = """examples:
   python launch/benchmark.py counted [UTR-LM MutBERT ...] [--before docs/counted_before.json] [--json rows.json]
   python launch/benchmark.py gpu [--seconds 440] [--json results.json]
 
-Contestants step in turn, each in its own process; trust the ratios of one run. hf is transformers' class of the family,
-padded, in random order and again with group_by_length; loop is a hand-written BERT. Without --corpus and with no corpus
-at corpus.path, sequences are random letters with the lengths of non-coding RNA. counted needs no GPU: it counts what a
-step launches and moves on one, and estimates its rate.
+Contestants take steps in turn, each in its own process; compare ratios within one run. hf is the class in transformers,
+padded, in random order and with group_by_length; loop is a hand-written BERT. Without --corpus and without a corpus at
+corpus.path, sequences are random letters with the lengths of non-coding RNA. counted needs no GPU: it counts the
+kernels and bytes of a step on a GPU, and estimates its speed.
 
 exit status: 0 measured, 2 wrong input
 """
@@ -42,17 +42,17 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
     )
-    result.add_argument("--against", choices=sorted(_AGAINST), help="who else runs over the same samples")
-    result.add_argument("--corpus", metavar="DIR", help="samples to run over (default: corpus.path, else made up)")
-    result.add_argument("--profile", action="store_true", help="add the operations of one step of ours")
+    result.add_argument("--against", choices=sorted(_AGAINST), help="contestants on the same samples")
+    result.add_argument("--corpus", metavar="DIR", help="samples (default: corpus.path, else synthetic)")
+    result.add_argument("--profile", action="store_true", help="also list the operations of one of our steps")
     result.add_argument("--json", action="store_true", help="print one JSON object")
-    result.add_argument("--ranks", type=int, default=1, metavar="N", help="processes per contestant, a GPU each")
+    result.add_argument("--ranks", type=int, default=1, metavar="N", help="processes per contestant, one GPU each")
     result.add_argument("--sequences", type=int, default=32, metavar="B", help="per step and rank (default: 32)")
-    result.add_argument("--length", type=int, metavar="NT", help="length of all made-up sequences")
+    result.add_argument("--length", type=int, metavar="NT", help="length of all synthetic sequences")
     result.add_argument("--steps", type=int, default=50, help="measured steps at most (default: 50)")
-    result.add_argument("--warmup", type=int, default=20, help="steps before, at most (default: 20)")
+    result.add_argument("--warmup", type=int, default=20, help="warm-up steps at most (default: 20)")
     result.add_argument(
-        "--seconds", type=float, default=90.0, help="stop measuring, and warming up, after this time (default: 90)"
+        "--seconds", type=float, default=90.0, help="stop warm-up, and stop measuring, after this time (default: 90)"
     )
     return result
 
@@ -89,9 +89,13 @@ def _data_path(words: list[str]) -> int:
     from pretrain.benchmarking.datapath import data_path_rows
     from pretrain.data.sources import open_checked
 
-    data = Parser(program("benchmark") + " data", "Measure the way from the stream to packed batches.", EXAMPLE)
-    data.add_argument("--corpus", metavar="DIR", help="what to read (default: made up)")
-    data.add_argument("--motifs", nargs="+", default=[], metavar="FILE", help="motif lists; without, no motif masking")
+    data = Parser(
+        program("benchmark") + " data", "Measure the data path, from the sample stream to packed batches.", EXAMPLE
+    )
+    data.add_argument("--corpus", metavar="DIR", help="corpus to read (default: synthetic)")
+    data.add_argument(
+        "--motifs", nargs="+", default=[], metavar="FILE", help="motif lists; without them, no motif masking"
+    )
     data.add_argument("--json", action="store_true", help="print one JSON object")
     args = data.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
@@ -111,13 +115,13 @@ def _corpus_stages(words: list[str]) -> int:
     from pretrain.benchmarking.tokens import tokenization_rows
 
     benchmarks = {**BENCHMARKS, "tokens": tokenization_rows}
-    about = "Measure stages of data preparation and tokenizers beside their peers."
+    about = "Measure stages of data preparation and tokenizers next to other programs."
     stages = Parser(program("benchmark") + " data --corpus-stages", about, EXAMPLE)
     stages.add_argument("only", nargs="*", metavar="STAGE", help=f"{', '.join(benchmarks)} (default: all)")
     stages.add_argument("--json", action="store_true", help="print one JSON object")
     args = stages.parse_args(words)
     if unknown := set(args.only) - set(benchmarks):
-        raise PolymeraseError(f"no benchmark {min(unknown)!r}; choose of {', '.join(benchmarks)}")
+        raise PolymeraseError(f"unknown benchmark {min(unknown)!r}; choose from {', '.join(benchmarks)}")
     rows: list[dict] = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         for name in args.only or benchmarks:
@@ -130,38 +134,38 @@ def _corpus_stages(words: list[str]) -> int:
 
 def _gpu(words: list[str]) -> int:
     """Everything one wants to know of a GPU, part after part."""
-    about = "Measure on a GPU: is the code right, how fast is it, where does the time go."
+    about = "Check the code on a GPU, and measure its speed and where the time goes."
     kit = Parser(program("benchmark") + " gpu", about, EXAMPLE)
     kit.add_argument(
         "only", nargs="*", metavar="PART", help="ceilings tests correct programs models loop profiles peers"
     )
-    kit.add_argument("--seconds", type=float, default=440.0, help="begin no part that would end later (default: 440)")
+    kit.add_argument("--seconds", type=float, default=440.0, help="start no part that would end later (default: 440)")
     kit.add_argument("--json", metavar="FILE", help="write the results here, after every part")
-    kit.add_argument("--tiny", action="store_true", help="run every line on a CPU, in small sizes")
+    kit.add_argument("--tiny", action="store_true", help="run all parts on a CPU, in small sizes")
     args = kit.parse_args(words)
     import torch
 
     from pretrain.benchmarking.gpu.run import PARTS, run
 
     if unknown := set(args.only) - set(PARTS):
-        raise PolymeraseError(f"no part {min(unknown)!r}; choose of {', '.join(PARTS)}")
+        raise PolymeraseError(f"unknown part {min(unknown)!r}; choose from {', '.join(PARTS)}")
     if not torch.cuda.is_available() and not args.tiny:
-        raise PolymeraseError("no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES, or try --tiny on a CPU")
+        raise PolymeraseError("found no GPU; check the driver and CUDA_VISIBLE_DEVICES, or try --tiny on a CPU")
     return 1 if run(args.seconds, Path(args.json) if args.json else None, args.tiny, args.only) else 0
 
 
 def _counted(words: list[str]) -> int:
     """Steps of all families counted as a GPU would run them; the table is in docs/benchmarks.md."""
-    about = "Count what a training step launches and moves on a GPU, without one; rates are estimated."
+    about = "Count the kernels and bytes of a training step on a GPU, without one, and estimate its speed."
     counted = Parser(program("benchmark") + " counted", about, EXAMPLE)
     counted.add_argument("only", nargs="*", metavar="CASE", help="rows of the table (default: all)")
-    counted.add_argument("--before", metavar="FILE", help="rows of another state of the code, to stand beside")
+    counted.add_argument("--before", metavar="FILE", help="rows of another version of the code, to compare with")
     counted.add_argument("--json", metavar="FILE", help="write the rows here too")
     args = counted.parse_args(words)
     from pretrain.planning.counted.table import CASES, count_row, from_record, markdown, record
 
     if unknown := set(args.only) - set(CASES):
-        raise PolymeraseError(f"no case {min(unknown)!r}; choose of {', '.join(CASES)}")
+        raise PolymeraseError(f"unknown case {min(unknown)!r}; choose from {', '.join(CASES)}")
     before = {}
     if args.before is not None:
         try:
@@ -182,7 +186,7 @@ def _operators(words: list[str]) -> int:
     from data_prep.benchmarks.rows import hardware, table
     from pretrain.benchmarking.operators import operator_rows
 
-    about = "Measure operators of models beside their plain formulas."
+    about = "Measure model operators next to their plain formulas."
     operators = Parser(program("benchmark") + " operators", about, EXAMPLE)
     operators.add_argument("--json", action="store_true", help="print one JSON object")
     args = operators.parse_args(words)

@@ -60,7 +60,7 @@ def program(name: str) -> str:
 def positive(text: str) -> int:
     """Parse an option that counts something."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
     return int(text)
 
 
@@ -188,4 +188,4 @@ def _unforeseen(error: Exception) -> str:
     ]
     place = f" in {Path(frames[-1].filename).relative_to(_HERE)}:{frames[-1].lineno}" if frames else ""
     reason = " ".join(str(error).split())[:300]
-    return f"error: {type(error).__name__}{place}: {reason} (not foreseen; {TRACEBACK}=1 shows where it comes from)"
+    return f"error: {type(error).__name__}{place}: {reason} (unexpected; {TRACEBACK}=1 shows the traceback)"

@@ -11,8 +11,8 @@ EXAMPLE = """examples:
   python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/ernie_rna
   python launch/compare.py exports/mine exports/other --json
 
-Either is a run folder or a Hugging Face folder of our families (launch/convert.py makes one of published weights).
-"reproduced" is said of equal tokens and sizes and a loss that is at most --tolerance nats higher on the same held-out
+Each model is a run folder or a Hugging Face folder of a supported family (launch/convert.py makes one from published
+weights). "reproduced" means equal tokens and sizes, and a loss at most --tolerance nats higher on the same held-out
 records with the same masks.
 
 exit status: 0 compared, whatever the verdict, 2 wrong input
@@ -28,15 +28,23 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("ours", metavar="OURS", help="run folder or Hugging Face folder")
     result.add_argument("published", metavar="PUBLISHED", help="run folder or Hugging Face folder")
-    result.add_argument("settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from OURS'")
     result.add_argument(
-        "--step", type=int, metavar="N", help="where OURS is a run: checkpoint to take (default: the newest whole one)"
+        "settings", nargs="*", metavar="section.key=value", help="--corpus: settings that differ from those of OURS"
     )
-    result.add_argument("--corpus", metavar="DIR", help="corpus whose held-out records both read")
+    result.add_argument(
+        "--step", type=int, metavar="N", help="if OURS is a run: its checkpoint (default: the newest complete one)"
+    )
+    result.add_argument("--corpus", metavar="DIR", help="corpus whose held-out records both models read")
     result.add_argument(
         "--sequences", type=positive, default=2048, metavar="N", help="at most this many (default: 2048)"
     )
-    result.add_argument("--tolerance", type=float, default=0.01, metavar="NATS", help="for 'as good' (default: 0.01)")
+    result.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.01,
+        metavar="NATS",
+        help="difference that still counts as equally good (default: 0.01)",
+    )
     result.add_argument("--json", action="store_true", help="one JSON object instead of a page")
     return result
 

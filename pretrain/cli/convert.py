@@ -15,9 +15,9 @@ EXAMPLE = """examples:
   python launch/convert.py --family utrbert_4mer 4-new-12w-0 --out exports/utrbert_4mer --kind encoder
   python launch/convert.py --family mutbert weights.safetensors --out exports/tiny model.num_attention_heads=4
 
-SOURCE is the release's own file (.pt, .pkl, .bin, .pdparams), a .npz or .safetensors file of the same names, or a
-folder with one of them. What shapes do not tell is read from a config.json beside it or from model.key=value, with the
-names of transformers configs. No code inside SOURCE is executed.
+SOURCE is a file of the release (.pt, .pkl, .bin, .pdparams), a .npz or .safetensors file with the same tensor names, or
+a folder with one of them. Sizes that shapes do not show are read from a config.json next to it or from
+model.key=value, with the names of transformers configs. No code inside SOURCE is executed.
 
 exit status: 0 written and verified, 2 wrong input or a folder that failed its verification
 """
@@ -27,20 +27,20 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog=program("convert"),
-        description="Turn published weights into a Hugging Face folder that stock transformers loads.",
+        description="Convert published weights to a Hugging Face folder that stock transformers loads.",
         epilog=EXAMPLE,
     )
     result.add_argument("--family", required=True, help="ernie_rna, rnaernie, utr_lm, utrbert_4mer, mutbert, …")
     result.add_argument("source", metavar="SOURCE", help="checkpoint file or folder")
-    result.add_argument("settings", nargs="*", metavar="model.key=value", help="sizes that shapes do not tell")
+    result.add_argument("settings", nargs="*", metavar="model.key=value", help="sizes that shapes do not show")
     result.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write; must not exist or be empty")
     result.add_argument(
         "--kind", choices=("mlm", "encoder"),
-        help="with output head, or the base class alone (default: mlm where SOURCE has an output head)",
+        help="with output head, or the base class alone (default: mlm if SOURCE has an output head)",
     )  # fmt: skip
     result.add_argument(
         "--without-tokenizer", action="store_true",
-        help="rows stand for other tokens than the family's: convert the weights alone",
+        help="rows are other tokens than those of the family: convert the weights alone",
     )  # fmt: skip
     result.add_argument("--license", metavar="ID", help="license id for the card (default: what the release states)")
     return result

@@ -40,13 +40,17 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog=program("evaluate"),
-        description="Ask a run or a Hugging Face folder: losses, likelihoods, embeddings, variants, base pairs.",
+        description="Evaluate a run or a Hugging Face folder: losses, likelihoods, embeddings, variants, base pairs.",
         epilog=EXAMPLE,
     )
-    result.add_argument("model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder of our families")
+    result.add_argument(
+        "model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder of a supported family"
+    )
     what = result.add_mutually_exclusive_group(required=True)
     what.add_argument("--corpus", metavar="DIR", help="held-out losses on the validation split of this corpus")
-    what.add_argument("--fasta", metavar="FILE", help="pseudo-perplexity; causal models: bits per nucleotide")
+    what.add_argument(
+        "--fasta", metavar="FILE", help="pseudo-perplexity of this FASTA; for causal models, bits per nucleotide"
+    )
     what.add_argument("--embed", metavar="FILE", help="embeddings of this FASTA, written to --out")
     what.add_argument(
         "--vcf",
@@ -59,11 +63,13 @@ def parser() -> argparse.ArgumentParser:
         help="log P(new letter) - log P(letter) of every substitution in this FASTA: table and pictures in --out",
     )
     what.add_argument("--attention", metavar="FILE", help="attention maps of this FASTA: tables and pictures in --out")
-    what.add_argument("--pairs", metavar="FILE", help="base pairs from attention scores, against dot-bracket records")
-    result.add_argument(
-        "settings", nargs="*", metavar="section.key=value", help="--corpus: what differs from the run's"
+    what.add_argument(
+        "--pairs", metavar="FILE", help="base pairs from attention scores, compared with dot-bracket records"
     )
-    result.add_argument("--step", type=int, metavar="N", help="checkpoint of a run (default: the newest whole one)")
+    result.add_argument(
+        "settings", nargs="*", metavar="section.key=value", help="--corpus: settings that differ from those of the run"
+    )
+    result.add_argument("--step", type=int, metavar="N", help="checkpoint of a run (default: the newest complete one)")
     result.add_argument("--sequences", type=positive, metavar="N", help="at most this many (--corpus: 2048, else all)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     result.add_argument("--out", metavar="FILE",
@@ -81,13 +87,13 @@ def parser() -> argparse.ArgumentParser:
     embed = result.add_argument_group("--embed")
     embed.add_argument("--pool", choices=("mean", "cls", "token"), default="mean", help="default: mean over letters")
     embed.add_argument("--layer", type=int, default=-1, metavar="L",
-                       help="0 embeddings … -1 last layer (default); --attention: 0 first layer")  # fmt: skip
-    embed.add_argument("--map", choices=("pca", "umap"), help="also draw the embeddings as points, beside --out")
+                       help="0: embeddings, -1: last layer (default); --attention: 0: first layer")  # fmt: skip
+    embed.add_argument("--map", choices=("pca", "umap"), help="also draw the embeddings as points, next to --out")
     embed.add_argument("--label", metavar="WORD", help="--map: color by this word of each header (2, 3, …, last)")
     variants = result.add_argument_group("--vcf")
     variants.add_argument("--genome", metavar="FASTA", help="reference sequence of the VCF")
     variants.add_argument("--strand", choices=("plus", "minus", "both"), default="plus",
-                          help="that the model reads; both: the mean of two scores (default: plus)")  # fmt: skip
+                          help="strand that the model reads; both: the mean of two scores (default: plus)")  # fmt: skip
     variants.add_argument("--af-field", default="AF", metavar="KEY", help="INFO key of the frequency (default: AF)")
     pairs = result.add_argument_group("--pairs")
     pairs.add_argument("--head", type=int, metavar="H", help="attention head of the last layer (default: 5, published)")
@@ -104,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise PolymeraseError(f"{args.settings[0]}: settings belong to --corpus")
     refuse_idle(line, args, mode, USED_BY)
     if (args.window or args.stride) and mode in ("fasta", "embed") and args.too_long != "windows":
-        raise PolymeraseError(f"--window and --stride have no effect with --{mode}, unless --too-long windows is said")
+        raise PolymeraseError(f"--window and --stride have no effect with --{mode} without --too-long windows")
     from pretrain.evaluation import tables
 
     if args.corpus:

@@ -25,17 +25,17 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog=program("export"),
-        description="Write a run's checkpoint as a Hugging Face folder that stock transformers loads.",
+        description="Export a checkpoint of a run to a Hugging Face folder that stock transformers loads.",
         epilog=EXAMPLE,
     )
-    result.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run, or of a PEFT adapter")
+    result.add_argument("run_dir", metavar="RUN_DIR", help="run folder, or folder of a PEFT adapter")
     result.add_argument(
         "--step", type=int, metavar="N",
-        help="checkpoint to take (default: the newest whole one; of a run that stopped early its best)",
+        help="checkpoint to export (default: the newest complete one; for a run that stopped early, the best)",
     )  # fmt: skip
     result.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write; must not exist or be empty")
     result.add_argument(
-        "--kind", choices=("mlm", "encoder"), default="mlm", help="with output head (default), or the base class alone"
+        "--kind", choices=("mlm", "encoder"), default="mlm", help="with output head (default), or only the base class"
     )
     result.add_argument("--license", default="unknown", metavar="ID", help="license id for the card (default: unknown)")
     return result
@@ -65,7 +65,7 @@ def _export(args: argparse.Namespace) -> None:
 
     run_dir = Path(args.run_dir)
     if not (run_dir / "config.yaml").is_file():
-        raise PolymeraseError(f"{run_dir}: no run folder (config.yaml is missing)")
+        raise PolymeraseError(f"{run_dir}: expected a run folder, found no config.yaml")
     refuse_existing(Path(args.out))
     config = load_config(str(run_dir / "config.yaml"))
     step = args.step if args.step is not None else best_step(run_dir)

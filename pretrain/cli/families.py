@@ -37,5 +37,7 @@ def _check(golden: Path) -> int:
     text, good = table(golden)
     print(text)
     if not good:
-        print("error: a family is out of bounds: its logits differ by more than allowed, or its parameter count does")
+        print(
+            "error: a family differs from its reference: in its logits by more than allowed, or in its parameter count"
+        )
     return 0 if good else 1

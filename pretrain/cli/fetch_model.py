@@ -12,17 +12,17 @@ EXAMPLE = """examples:
   python launch/fetch_model.py my-lab/my-rna-model --out exports/theirs
   python launch/fetch_model.py my-lab/my-rna-model --revision v2 --out exports/theirs-v2
 
-Nothing in the folder is run. Sizes and checksums are compared with the hub's, and written into SOURCE.json with the
-commit. The folder is for evaluate, probe, compare, and model.init_from.
+No code in the folder is executed. Sizes and checksums are compared with those of the hub and written to SOURCE.json
+with the commit. evaluate, probe, compare and model.init_from read the folder.
 
-exit status: 0 fetched, 2 wrong input, or what the hub said
+exit status: 0 fetched, 2 wrong input or an error of the hub
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """Build the command line."""
     result = Parser(
-        prog=program("fetch_model"), description="Download a model's folder, checked; whole or absent.", epilog=EXAMPLE
+        prog=program("fetch_model"), description="Download the folder of a model and verify it.", epilog=EXAMPLE
     )
     result.add_argument("repo", metavar="OWNER/NAME", help="repository on the hub")
     result.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write; must not exist or be empty")

@@ -12,9 +12,9 @@ EXAMPLE = """examples:
   python launch/find_lr.py --config ernie.yaml model.init_from=exports/ernie corpus.path=corpora/mine --steps 200
   python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine --json
 
-One short run in one process, whose rate grows from --low to --high; nothing of it is kept. The suggestion is where
-half of the loss's fall is done; at the rate of the lowest loss training is about to fall apart. A schedule with warm-up
-stands a little more.
+One short run in one process, in which the rate grows from --low to --high; nothing of it is kept. The suggested rate is
+the one at which half of the decrease of the loss is reached; at the rate of the lowest loss, training is about to
+diverge. A schedule with warm-up allows a slightly higher rate.
 
 exit status: 0 found, 2 wrong input or no trend
 """
@@ -24,11 +24,13 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog=program("find_lr"),
-        description="Try growing learning rates on the first steps of a run, and suggest one.",
+        description="Try increasing learning rates on the first steps of a run, and suggest one.",
         epilog=EXAMPLE,
     )
     result.add_argument("--config", required=True, help="YAML file, as given or under configs/")
-    result.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the file's")
+    result.add_argument(
+        "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
+    )
     result.add_argument("--low", type=float, default=1e-6, metavar="RATE", help="first rate (default: 1e-6)")
     result.add_argument("--high", type=float, default=0.1, metavar="RATE", help="last rate (default: 0.1)")
     result.add_argument("--steps", type=int, default=100, metavar="N", help="steps between them (default: 100)")

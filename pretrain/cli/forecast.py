@@ -12,10 +12,10 @@ EXAMPLE = """examples:
   python launch/forecast.py --config demo/rnaernie2.yaml corpus.path=corpora/demo --steps 300 --target-steps 600 \\
       --rung model.hidden_size=32 --rung model.hidden_size=48 --target model.hidden_size=96 --out runs/forecast
 
-Small runs, whose held-out losses fit L = E + A N^-a + B D^-b (N parameters, D tokens); the law predicts the larger run
-with a 95 % interval, and that run is made too, so that the answer stands beside the prediction. Rates stay constant
-after warm-up. Runs that are finished are not repeated. A power law knows no plateau: --skip leaves out what comes
-before the loss begins to fall, and a run that finds something new later falls below its forecast.
+The law L = E + A N^-a + B D^-b (N parameters, D tokens) is fitted to held-out losses of small runs. It predicts the
+larger run with a 95 % interval, and that run is trained too, to check the prediction. Rates stay constant after
+warm-up. Finished runs are not repeated. A power law has no plateau: --skip leaves out the steps before the loss begins
+to fall. A run that learns something new later ends below its forecast.
 
 exit status: 0 measured (inside the interval or not), 2 wrong input
 """
@@ -35,14 +35,20 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="SETTINGS",
-        help="of a small run, blanks between; repeat",
+        help="settings of one small run, separated by spaces; repeat the option",
     )
     result.add_argument("--target", required=True, metavar="SETTINGS", help="settings of the larger run")
     result.add_argument("--steps", type=positive, required=True, metavar="N", help="steps of every small run")
-    result.add_argument("--target-steps", type=positive, metavar="N", help="of the larger run (default: the same)")
+    result.add_argument(
+        "--target-steps", type=positive, metavar="N", help="steps of the larger run (default: the same)"
+    )
     result.add_argument("--points", type=positive, default=8, metavar="N", help="evaluations of a run (default: 8)")
     result.add_argument(
-        "--skip", type=_share, default=0.3, metavar="SHARE", help="start of a run not fitted (default: 0.3)"
+        "--skip",
+        type=_share,
+        default=0.3,
+        metavar="SHARE",
+        help="share of each run, at its start, that is not fitted (default: 0.3)",
     )
     result.add_argument("--out", type=Path, default=Path("runs/forecast"), metavar="DIR", help="folder of the runs")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
@@ -87,5 +93,5 @@ def _share(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to below 1")
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text!r}")
     return share

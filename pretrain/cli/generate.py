@@ -14,11 +14,11 @@ EXAMPLE = """examples:
   python launch/generate.py runs/mine --count 10 --length 200 > samples.fa
   python launch/generate.py exports/mine --prompt ATGGCC --temperature 0.8 --top-k 3 --seed 7 --out samples.fa
 
-Each token is computed once. Later ones attend to what is kept of it (transformers: keys and values; Evo: the state of
-its waves, of one size), or sum over it (HyenaDNA: one product of kept values and filter per token and layer). With
-dynamic rotary scaling keys change as a sequence grows, and everything is read again for each token.
+Each token is computed once, and its state is cached: keys and values in transformers, a recurrent state of constant
+size in Evo, and values for the long convolution in HyenaDNA (one product of cached values and filter per token and
+layer). With dynamic rotary scaling, keys change as a sequence grows, so the whole sequence is recomputed for each token.
 
-exit status: 0 drawn, 2 wrong input or a model that is not causal
+exit status: 0 written, 2 wrong input or a model that is not causal
 """
 
 
@@ -26,16 +26,20 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(program("generate"), "Draw sequences from a causal model, as FASTA.", EXAMPLE)
     result.add_argument("model", metavar="HF_DIR_OR_RUN", help="run folder, or Hugging Face folder, of a causal model")
-    result.add_argument("--count", type=positive, default=1, metavar="N", help="sequences (default: 1)")
+    result.add_argument("--count", type=positive, default=1, metavar="N", help="number of sequences (default: 1)")
     result.add_argument("--length", type=positive, default=100, metavar="T", help="tokens at most (default: 100)")
-    result.add_argument("--prompt", default="", metavar="LETTERS", help="what each begins with (default: nothing)")
-    result.add_argument("--temperature", type=float, default=1.0, metavar="X", help="0: the likeliest (default: 1)")
+    result.add_argument(
+        "--prompt", default="", metavar="LETTERS", help="first letters of each sequence (default: none)"
+    )
+    result.add_argument(
+        "--temperature", type=float, default=1.0, metavar="X", help="0: always the likeliest token (default: 1)"
+    )
     result.add_argument("--top-k", type=positive, metavar="K", help="only the K likeliest tokens (default: all)")
     result.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     result.add_argument(
         "--recompute",
         action="store_true",
-        help="read all of a sequence again for each token: slow, to check the memory that is used otherwise",
+        help="recompute the whole sequence for each token, without a cache: slow, for checks",
     )
     result.add_argument("--out", metavar="FASTA", help="default: print")
     return result
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Draw; the exit status is in the help."""
     args = parser().parse_args(arguments)
     if args.temperature < 0:
-        raise PolymeraseError(f"--temperature: expected a number from 0 up, got {args.temperature:g}")
+        raise PolymeraseError(f"--temperature: expected a number of 0 or more, got {args.temperature:g}")
     if not args.prompt.isascii() or (args.prompt and not args.prompt.isalpha()):
         raise PolymeraseError(f"--prompt: expected letters, got {args.prompt!r}")
     from data_prep.corpus.files import write_atomic

@@ -28,7 +28,7 @@ def option(parser: Any) -> None:
 def line(leak: dict[str, Any]) -> str:
     """What a table says of :meth:`Pretraining.leak`."""
     if "unknown" in leak:
-        return f"relatives in the pretraining corpus: not looked up: {leak['unknown']}"
+        return f"relatives in the pretraining corpus: not counted: {leak['unknown']}"
     return f"relatives in the pretraining corpus ({', '.join(leak['corpora'])}): {leak['sentence']}"
 
 
@@ -90,9 +90,9 @@ class Pretraining:
         found = leakage(known, some)
         sentence = found.sentence()
         if len(some) < len(asked):
-            sentence += f" Looked up: {len(some):,} of {len(asked):,} sequences."
+            sentence += f" Searched {len(some):,} of {len(asked):,} sequences."
         if share < 1:
-            sentence += f" Compared with {share:.1%} of the corpus; all of it would have as many relatives, or more."
+            sentence += f" Compared with {share:.1%} of the corpus; the whole corpus has as many relatives or more."
         return {"corpora": list(self.folders), "sentence": sentence + self.note, **found.to_json()}
 
     @cached_property
@@ -126,7 +126,7 @@ def pretraining_of(source: str, named: Iterable[str] = ()) -> Pretraining:
     if named:
         return Pretraining(named)
     if not is_run(Path(source)):
-        return Pretraining((), f"{source} does not say what it was trained on; name it (--pretrained-on DIR)")
+        return Pretraining((), f"{source} does not say what it was trained on; give --pretrained-on DIR")
     return _of_run(Path(source))
 
 
@@ -141,11 +141,11 @@ def of_corpus(source: str, named: Iterable[str], corpus: str, most: int) -> dict
 
     opened = open_corpus(corpus)
     if opened.kind != "sequences":
-        return {"unknown": f"{corpus} is a corpus of {opened.kind}, whose relatives are not looked up"}
+        return {"unknown": f"{corpus} is a corpus of {opened.kind}; relatives are not counted for it"}
     held_out = opened.split("validation")
     trained = pretraining_of(source, named)
     if trained.unknown and "train" in opened.splits:
-        trained = Pretraining((corpus,), note=f" That is the train split beside them: {trained.unknown}.")
+        trained = Pretraining((corpus,), note=f" This is the train split of the same corpus: {trained.unknown}.")
     return trained.leak(held_out.gather_text("sequence", np.arange(min(most, len(held_out)))))
 
 
@@ -164,12 +164,12 @@ def _of_run(run: Path) -> Pretraining:
         try:
             corpus = open_corpus(folder)
         except DataPrepError:
-            return Pretraining((), f"the corpus {folder} of {run} is not at hand; name it (--pretrained-on DIR)")
+            return Pretraining((), f"the corpus {folder} of {run} is not found; give --pretrained-on DIR")
         if corpus.fingerprint not in fingerprints:
-            return Pretraining((), f"{folder} is no longer what {run} was trained on; name it (--pretrained-on DIR)")
+            return Pretraining((), f"{folder} has changed since {run} was trained; give --pretrained-on DIR")
         if corpus.kind != "sequences":
-            return Pretraining((), f"{folder} is a corpus of {corpus.kind}, in which relatives are not looked up")
-    note = f" The run began from {began}; what that was trained on is not looked up." if began else ""
+            return Pretraining((), f"{folder} is a corpus of {corpus.kind}; relatives are not counted for it")
+    note = f" The run began from {began}; the training data of those weights is not searched." if began else ""
     return Pretraining(tuple(folders), note=note)
 
 

@@ -18,7 +18,7 @@ EXAMPLE = """examples:
   deepspeed launch/pretrain.py --config ernie.yaml model.init_from=exports/ernie corpus.path=corpora/mine
   python launch/pretrain.py --config ernie.yaml corpus.path=corpora/mine --dry-run
 
-exit status: 0 finished, 75 asked to stop and saved (run the same command again), 2 wrong input, 1 anything else
+exit status: 0 finished, 75 stopped by a signal and saved (run the same command again), 2 wrong input, 1 other errors
 """
 
 
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
     )
     result.add_argument(
-        "--dry-run", action="store_true", help="print the plan and leave; exit status 2 if the run cannot start"
+        "--dry-run", action="store_true", help="print the plan and exit, with status 2 if the run cannot start"
     )
     result.add_argument(
         "--ranks", type=positive, default=int(os.environ.get("WORLD_SIZE", "1")), help="ranks that --dry-run plans for"
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--card",
         metavar="NAME",
-        help="with --dry-run: does it fit this GPU, and about how fast is it (H100, A100, ...)",
+        help="with --dry-run: estimate whether the run fits this GPU, and its speed (H100, A100, ...)",
     )
     result.add_argument(
         "--log-format", choices=("text", "json"), default="text",
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "--resume",
         default="auto",
         metavar="auto|never|PATH",
-        help="where to start (default: auto, the run's newest whole checkpoint)",
+        help="where to start (default: auto, the newest complete checkpoint of the run)",
     )
     result.add_argument(
         "--allow-change", action="append", default=[], metavar="NAME",
@@ -180,7 +180,7 @@ def _train(config, args: argparse.Namespace) -> int:
         return _end(RunError(f"{str(error).partition('. ')[0]}; {advice}"), speaks=True)
     except RuntimeError as error:  # what torch raises when the other side of a collective is gone
         if str(error).startswith("DataLoader worker"):
-            advice = "often for want of memory; lower train.loader_workers"
+            advice = "often because memory ran out; lower train.loader_workers"
             return _end(RunError(f"lost a loader process, {advice} ({str(error).strip()})"), speaks=True)
         cause = dist_context.heartbeat.diagnose() if dist_context.heartbeat else None
         if cause is None:

@@ -12,16 +12,16 @@ from pretrain.cli.command import Parser, as_json, command, positive, program
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
-  python launch/probe.py exports/mine ncrna.fa --label 2                    class = second word of each header
+  python launch/probe.py exports/mine ncrna.fa --label 2                    class: second word of each header
   python launch/probe.py runs/mine mrl.csv --sequence utr --label rl --task regression
   python launch/probe.py exports/mine ncrna.fa --label 2 --folds 10 --json
-  python launch/probe.py exports/mine ncrna.fa --label 2 --tune --epochs 10  also the published head, encoder trained
+  python launch/probe.py exports/mine ncrna.fa --label 2 --tune --epochs 10  fine-tunes the published head too
 
-A logistic (classes) or ridge (values) regression on frozen embeddings, by cross-validation with the same folds for all
-rows of the table: this model, the same encoder with random weights, and counts of k-mers. --tune adds the head that the
-family is published with: on the frozen encoder, and trained together with it, from these weights and from random ones.
-If the model's rows are not clearly above the others, pretraining has not helped this task. Relatives in different folds
-flatter every row, those in the pretraining corpus the model's: both are counted.
+A logistic (classes) or ridge (values) regression is fitted on frozen embeddings, with cross-validation and the same
+folds for all rows of the table: this model, the same encoder with random weights, and counts of k-mers. --tune adds the
+published head of the family: on the frozen encoder, and trained together with it, from these weights and random ones.
+If the rows of the model are not clearly above the others, pretraining has not helped this task. Relatives in different
+folds favor every row; relatives in the pretraining corpus favor the model. Both are counted.
 
 exit status: 0 probed, 2 wrong input
 """
@@ -33,34 +33,43 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog=program("probe"),
-        description="Tell whether pretraining helped a task, by linear probes and fine-tuned heads.",
+        description="Measure whether pretraining helps a task, with linear probes and fine-tuned heads.",
         epilog=EXAMPLE,
     )
-    result.add_argument("model", metavar="MODEL", help="run folder, or Hugging Face folder of our families")
+    result.add_argument("model", metavar="MODEL", help="run folder, or Hugging Face folder of a supported family")
     result.add_argument("table", metavar="TABLE", help=".csv or .tsv with a header line, or a FASTA")
-    result.add_argument("--step", type=int, metavar="N", help="checkpoint of a run (default: the newest whole one)")
-    result.add_argument("--label", required=True, metavar="NAME", help="column; of a FASTA the header's word (2, 3, …)")
+    result.add_argument("--step", type=int, metavar="N", help="checkpoint of a run (default: the newest complete one)")
+    result.add_argument(
+        "--label", required=True, metavar="NAME", help="column; for a FASTA, the word of the header (2, 3, …)"
+    )
     result.add_argument("--sequence", default="sequence", metavar="NAME", help="column (default: sequence)")
     result.add_argument(
         "--task", choices=("auto", "classification", "regression"), default="auto", help="default: by the labels"
     )
     result.add_argument("--folds", type=positive, default=5, metavar="N", help="default: 5")
     result.add_argument("--pool", choices=("mean", "cls"), default="mean", help="default: mean over letters")
-    result.add_argument("--layer", type=int, default=-1, metavar="L", help="0 embeddings … -1 last layer (default)")
+    result.add_argument("--layer", type=int, default=-1, metavar="L", help="0: embeddings, -1: last layer (default)")
     result.add_argument("--kmer", type=int, default=4, metavar="K", help="length of the counted k-mers (default: 4)")
     result.add_argument("--too-long", choices=("error", "crop", "skip"), default="crop", help="default: crop")
-    result.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and random weights (default: 0)")
+    result.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of folds and random weights (default: 0)"
+    )
     leaks.option(result)
     tuning = result.add_argument_group("fine-tuning")
-    tuning.add_argument("--tune", action="store_true", help="train heads and the encoder too: minutes on a GPU")
+    tuning.add_argument("--tune", action="store_true", help="also train heads and the encoder: minutes on a GPU")
     tuning.add_argument(
-        "--head", choices=("pooler", "mean", "two_layers"), help="default: the one the family is published with"
+        "--head", choices=("pooler", "mean", "two_layers"), help="default: the published head of the family"
     )
     tuning.add_argument("--epochs", type=positive, default=5, metavar="N", help="passes over the table (default: 5)")
-    tuning.add_argument("--lr", type=float, default=1e-4, metavar="RATE", help="ten times for frozen (default: 1e-4)")
+    tuning.add_argument(
+        "--lr", type=float, default=1e-4, metavar="RATE", help="ten times as much for frozen encoders (default: 1e-4)"
+    )
     tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
     tuning.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder; weights stay float32 (fp32)"
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="precision of the encoder; weights stay float32 (default: fp32)",
     )
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     return result
@@ -88,9 +97,9 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         if getattr(args, name) != parser().get_default(name):
             raise PolymeraseError(f"--{name} has no effect without --tune; add it, or leave --{name} out")
     if args.folds < 2:
-        raise PolymeraseError(f"--folds {args.folds}: cross-validation takes two or more")
+        raise PolymeraseError(f"--folds {args.folds}: expected at least 2 folds")
     if not 1 <= args.kmer <= 6:
-        raise PolymeraseError(f"--kmer {args.kmer}: counts are made of 1 to 6 letters")
+        raise PolymeraseError(f"--kmer {args.kmer}: expected 1 to 6 letters")
     ids, sequences, texts, unlabeled = _read(args)
     letters = odd_letters(args.table, sequences)
     model = load_model(args.model, args.step)
@@ -134,7 +143,7 @@ def _tuned(args: argparse.Namespace, model: Any, twin: Any, labeled: Any) -> dic
     from pretrain.evaluation.probing.tuning import Tuning, tune
 
     if not args.lr > 0:
-        raise PolymeraseError(f"--lr {args.lr:g}: a rate is above 0")
+        raise PolymeraseError(f"--lr {args.lr:g}: expected a rate above 0")
     head = args.head or model.family.fine_tuning_head
     frozen, trained = (
         Tuning(head, args.epochs, args.lr, args.batch, frozen, precision=args.precision) for frozen in (True, False)

@@ -12,24 +12,24 @@ EXAMPLE = """examples:
   python launch/push.py exports/mine --repo my-lab/my-rna-model
   python launch/push.py exports/mine --repo my-lab/my-rna-model --public --revision v2
 
-A new repository is private unless --public is said. The token is that of `hf auth login` or HF_TOKEN; HF_ENDPOINT
-names another hub than huggingface.co. A card without a license is refused.
+A new repository is private unless you give --public. The token comes from `hf auth login` or HF_TOKEN. HF_ENDPOINT
+selects a hub other than huggingface.co. A card without a license is refused.
 
-exit status: 0 uploaded, 2 wrong input, or what the hub said
+exit status: 0 uploaded, 2 wrong input or an error of the hub
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """Build the command line."""
     result = Parser(
-        prog=program("push"), description="Upload a verified export in one commit, with its card.", epilog=EXAMPLE
+        prog=program("push"), description="Upload a verified export with its model card, in one commit.", epilog=EXAMPLE
     )
-    result.add_argument("folder", metavar="HF_DIR", help="folder of export or convert")
-    result.add_argument("--repo", required=True, metavar="OWNER/NAME", help="repository; made where there is none")
-    result.add_argument("--public", action="store_true", help="of a repository that is made now (default: private)")
-    result.add_argument("--revision", metavar="BRANCH", help="branch to write to (default: the main one)")
+    result.add_argument("folder", metavar="HF_DIR", help="folder written by export or convert")
+    result.add_argument("--repo", required=True, metavar="OWNER/NAME", help="repository; created if it does not exist")
+    result.add_argument("--public", action="store_true", help="visibility of a new repository (default: private)")
+    result.add_argument("--revision", metavar="BRANCH", help="branch to write to (default: the main branch)")
     result.add_argument("--message", default="", metavar="TEXT", help="of the commit")
-    result.add_argument("--check", action="store_true", help="check folder and name, and upload nothing")
+    result.add_argument("--check", action="store_true", help="check folder and name; upload nothing")
     return result
 
 

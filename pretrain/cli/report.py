@@ -15,9 +15,9 @@ from pretrain.errors import PolymeraseError
 EXAMPLE = """examples:
   python launch/report.py runs/mine
   python launch/report.py runs/mine --out mine.html --json
-  python launch/report.py runs/a runs/b runs/c --out abc.html     curves over each other, and what differs
+  python launch/report.py runs/a runs/b runs/c --out abc.html     curves in one plot, and differences
 
-The page holds its pictures and can be sent alone. Baselines are those that the run measured at its evaluations.
+The page is self-contained. Baselines are those that the run measured at its evaluations.
 
 exit status: 0 written, 2 wrong input
 """
@@ -27,12 +27,14 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog=program("report"),
-        description="Write what a run did on one page: curves, baselines, corpus, differences to the recipe.",
+        description="Write a one-page report of a run: curves, baselines, corpus, differences from the recipe.",
         epilog=EXAMPLE,
     )
     result.add_argument("run_dir", nargs="+", metavar="RUN", help="run folder, finished or not; several are compared")
     result.add_argument(
-        "--out", metavar="FILE.html", help="default: RUN/report.html; of several runs comparison.html beside the first"
+        "--out",
+        metavar="FILE.html",
+        help="default: RUN/report.html; for several runs, comparison.html next to the first",
     )
     result.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     return result
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run, *others = [read_run(Path(folder)) for folder in args.run_dir]
     out = Path(args.out or (run.folder.parent / "comparison.html" if others else run.folder / "report.html"))
     if out.suffix != ".html":
-        raise PolymeraseError(f"--out {out}: the report is an .html file")
+        raise PolymeraseError(f"--out {out}: expected an .html file")
     if others:
         return _compare([run, *others], out, args.json)
     figures = write_report(run, _corpora(run), describe_environment(), out)

@@ -15,15 +15,15 @@ from pretrain.errors import PolymeraseError, RunError
 from pretrain.families.weights import WEIGHTS, where
 
 EXAMPLE = """examples:
-  python launch/reproduce.py ernie_rna                       the steps, and what is done already
-  python launch/reproduce.py ernie_rna --ranks 8             for eight GPUs, with the published step
-  python launch/reproduce.py ernie_rna --weights ERNIE-RNA_pretrain.pt --run    do what is missing, in order
+  python launch/reproduce.py ernie_rna                       the steps, and which are done
+  python launch/reproduce.py ernie_rna --ranks 8             for eight GPUs, with the published batch
+  python launch/reproduce.py ernie_rna --weights ERNIE-RNA_pretrain.pt --run    run the missing steps in order
   python launch/reproduce.py --list                          all families, their corpora and GPUs
 
-Steps are commands as you would type them. --run does one after another, and ends at the first that fails or that
-needs your hands.
+Steps are commands that you can type. --run runs one after another and stops at the first that fails or that you have to
+do yourself.
 
-exit status: 0 printed, or all steps done; 1 a step failed; 2 wrong input, or a step needs your hands
+exit status: 0 printed, or all steps done; 1 a step failed; 2 wrong input, or a step that you have to do yourself
 """
 
 
@@ -44,14 +44,14 @@ class Step(NamedTuple):
 def parser() -> argparse.ArgumentParser:
     """Build the command line."""
     result = Parser(
-        prog=program("reproduce"), description="What reproducing a published model takes, and how far it is.",
+        prog=program("reproduce"), description="Show the steps that reproduce a published model, and which are done.",
         epilog=EXAMPLE,
     )  # fmt: skip
     result.add_argument("family", nargs="?", help="published model, as in docs/models.md")
     result.add_argument("--list", action="store_true", help="all families: config, corpus recipe, GPUs of the recipe")
     result.add_argument("--ranks", type=positive, metavar="N", help="GPUs to train on (default: those of the recipe)")
-    result.add_argument("--weights", metavar="FILE", help="the release's own weights, to compare with")
-    result.add_argument("--run", action="store_true", help="do the steps that are missing, in order")
+    result.add_argument("--weights", metavar="FILE", help="weights of the release, to compare with")
+    result.add_argument("--run", action="store_true", help="run the missing steps in order")
     return result
 
 
@@ -101,7 +101,7 @@ def steps_of(name: str, ranks: int | None = None, weights: str | None = None) ->
         Step("pretrain", shlex.split(launch_command(words, count)), _state_of_run(run_dir), _cost(name)),
         Step("export", ["python", "launch/export.py", str(run_dir), "--out", str(ours)], _state(ours / "config.json")),
         _weights_step(name, weights, published),
-        Step("compare with the release", compare, "any time, at last"),
+        Step("compare with the release", compare, "at any time"),
     ]  # fmt: skip
 
 
@@ -129,7 +129,9 @@ def _corpus_steps(corpus: str) -> list[Step]:
 
     path = corpus_recipe(corpus)
     if path is None:
-        return [Step(f"corpus {corpus}", [], _state(Path(corpus) / "manifest.json"), "no recipe makes it: your own")]
+        return [
+            Step(f"corpus {corpus}", [], _state(Path(corpus) / "manifest.json"), "no recipe: bring your own corpus")
+        ]
     recipe = load_recipe(path)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     stages = [(step, _state(_output_of(step.run))) for step in recipe["steps"]]
@@ -145,7 +147,7 @@ def _corpus_steps(corpus: str) -> list[Step]:
 
 def _corpus_by_hand(name: str) -> Step:
     corpus = _own_corpus(name)
-    note = f"no recipe here makes its corpus: build one (python -m data_prep --help), for example in {corpus}"
+    note = f"there is no recipe for its corpus: build one (python -m data_prep --help), for example in {corpus}"
     return Step("corpus", [], _state(Path(corpus) / "manifest.json"), note)
 
 
@@ -169,7 +171,7 @@ def _state_of_run(run_dir: Path) -> str:
     if (run_dir / "DONE").is_file():
         return "done"
     steps = Checkpoints(run_dir).steps()
-    return f"stands at step {steps[-1]:,}; the same command goes on" if steps else "missing"
+    return f"stopped at step {steps[-1]:,}; the same command continues" if steps else "missing"
 
 
 def _weights_step(name: str, weights: str | None, out: Path) -> Step:
@@ -193,7 +195,7 @@ def _cost(name: str) -> str:
     length = int(tree.get("corpus", {}).get("max_tokens") or family.max_tokens)
     per_batch = batch.get("tokens") or (batch.get("sequences") or 0) * length
     if not (steps and per_batch and family.recipe_ranks):
-        return "its whole schedule is not stated"
+        return "the recipe does not state its whole schedule"
     tokens = steps * per_batch * batch.get("accumulation", 1) * family.recipe_ranks
     architecture = architecture_of(family.settings)
     share = tree.get("masking", {}).get("rate", 0.15)
@@ -236,20 +238,22 @@ def _run(args: argparse.Namespace) -> int:
         if step is None:
             step = steps[-1]
         if not step.command or "WEIGHTS" in step.command:
-            raise PolymeraseError(f"{step.what}: for you to do: {step.note}")
+            raise PolymeraseError(f"{step.what}: you have to do this step: {step.note}")
         print(f"{step.what}: {shlex.join(step.command)}", flush=True)
         words = [sys.executable, *step.command[1:]] if step.command[0] == "python" else step.command
         try:
             status = subprocess.run(words, check=False).returncode
         except FileNotFoundError:
-            raise PolymeraseError(f"{step.what}: {words[0]} is not on this machine; run the step where it is") from None
+            raise PolymeraseError(
+                f"{step.what}: {words[0]} is not on this machine; run the step where it is installed"
+            ) from None
         if status:
-            raise RunError(f"{step.what}: ended with status {status}; mend what it said, and run this command again")
+            raise RunError(f"{step.what}: ended with status {status}; fix the error, and run this command again")
         if step is steps[-1]:
             return 0
         after = steps_of(args.family, args.ranks, args.weights)
         if next((one for one in after if _is_to_do(one)), None) == step:
-            raise RunError(f"{step.what}: ended well and is not done; look at what it said")
+            raise RunError(f"{step.what}: succeeded, but its output is missing; look at what it printed")
 
 
 def _overview() -> list[str]:

@@ -54,7 +54,7 @@ def read_deepspeed_json(path: str) -> dict[str, Any]:
     for key, value in _walk(tree, ""):
         if key in OWNED or ("accumulation" in key and "." not in key):
             ours = OWNED.get(key, "batch.accumulation")
-            raise PolymeraseError(f"engine.deepspeed: {path}: {key} is what {ours} of the YAML decides; leave it out")
+            raise PolymeraseError(f"engine.deepspeed: {path}: {key} is decided by {ours} of the YAML; leave it out")
         if value == "auto":
             raise PolymeraseError(
                 f"engine.deepspeed: {path}: {key} is 'auto', which only transformers' Trainer fills in; leave it out"

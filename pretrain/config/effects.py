@@ -26,11 +26,11 @@ def _contradictions(config: Config) -> Iterator[str]:
     if batch.tokens is None and batch.sequences is None:
         yield "batch: set batch.tokens or batch.sequences (how large one micro-batch is)"
     if not config.objectives.active():
-        yield "objectives: none is on; set for example objectives.mlm.weight=1.0"
+        yield "objectives: expected at least one; set, for example, objectives.mlm.weight=1.0"
     if config.train.patience and not config.train.eval_every:
-        yield "train.patience counts evaluations; set train.eval_every too"
+        yield "train.patience counts evaluations; also set train.eval_every"
     if bool(config.train.bench_every) != (config.train.bench is not None):
-        yield "train.bench_every and train.bench belong together; set both, for example train.bench.suite=utr"
+        yield "train.bench_every and train.bench need each other; set both, for example train.bench.suite=utr"
     if config.train.bench_every and engine.zero_stage == 3:
         yield "train.bench_every needs engine.zero_stage=0, 1 or 2 (whole weights on one rank)"
     if engine.offload_param == "cpu" and engine.zero_stage != 3:
@@ -38,11 +38,11 @@ def _contradictions(config: Config) -> Iterator[str]:
     if engine.offload_optimizer == "cpu" and engine.zero_stage == 0:
         yield "engine.offload_optimizer=cpu needs engine.zero_stage=1, 2 or 3"
     if config.schedule.name == "wsd" and not config.schedule.decay_steps:
-        yield "schedule.name=wsd goes down in its last schedule.decay_steps; set them"
+        yield "schedule.name=wsd decays in the last schedule.decay_steps; set that key"
     if config.schedule.name == "inverse_sqrt" and not config.schedule.warmup_steps:
-        yield "schedule.name=inverse_sqrt falls from the end of the warm-up; set schedule.warmup_steps"
+        yield "schedule.name=inverse_sqrt decays from the end of the warm-up; set schedule.warmup_steps"
     if config.optimizer.name == "muon" and engine.zero_stage:
-        yield f"optimizer.name=muon needs engine.zero_stage=0, got {engine.zero_stage}: ZeRO cuts the matrices up"
+        yield f"optimizer.name=muon needs engine.zero_stage=0, got {engine.zero_stage}: ZeRO partitions the matrices"
     if engine.precision == "fp16" and engine.zero_stage == 0:
         yield "engine.precision=fp16 needs engine.zero_stage=1, 2 or 3 (float32 masters of the weights)"
 
@@ -62,13 +62,13 @@ def _without_effect(config: Config) -> Iterator[str]:
         if schedule.name == "constant" and getattr(schedule, key):
             yield f"schedule.{key} has no effect with schedule.name=constant"
     if schedule.name == "inverse_sqrt" and schedule.total_steps:
-        yield "schedule.total_steps has no effect with schedule.name=inverse_sqrt, which has no end"
+        yield "schedule.total_steps has no effect with schedule.name=inverse_sqrt, which does not end"
     if schedule.decay_steps and schedule.name != "wsd":
         yield f"schedule.decay_steps has no effect with schedule.name={schedule.name}"
     if train.keep_every and not train.save_every:
         yield "train.keep_every has no effect without train.save_every"
     if train.on_spike != "count" and not train.spike_deviations:
-        yield f"train.on_spike={train.on_spike} has no effect with train.spike_deviations=0 (nothing is watched)"
+        yield f"train.on_spike={train.on_spike} has no effect with train.spike_deviations=0 (which turns the check off)"
     tracking = config.tracking
     if tracking.uri is not None and "mlflow" not in tracking.sinks:
         yield "tracking.uri has no effect without mlflow in tracking.sinks"

@@ -133,7 +133,7 @@ def notes(config: Config) -> list[str]:
         of = f" of phase {phase.number}" if config.train.phases else ""
         if schedule.warmup_steps >= steps:
             found.append(
-                f"schedule.warmup_steps={schedule.warmup_steps}{of} is beyond the last step: "
+                f"schedule.warmup_steps={schedule.warmup_steps}{of} is not below the number of steps: "
                 "the full learning rate is never reached"
             )
         if phase.schedule_steps < steps:
@@ -157,5 +157,6 @@ def _phases_left_out(config: Config) -> list[str]:
         return []
     return [
         f"{family.recipe}.yaml trains in {len(lengths)} phases ({', '.join(f'{steps:,}' for steps in lengths)} steps), "
-        f"this run of {config.train.steps:,} steps in one; write train.phases of its own lengths to have them"
+        f"this run of {config.train.steps:,} steps in one; to train in phases, write train.phases with lengths for "
+        "this run"
     ]

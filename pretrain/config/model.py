@@ -48,7 +48,8 @@ def with_architecture(tree: Mapping[str, Any], where: str) -> tuple[dict[str, An
             of_family = find_family(str(family)).architecture
             if architecture not in (None, of_family):
                 raise PolymeraseError(
-                    f"the family {family} is a {of_family}; leave model.family or model.architecture out"
+                    f"the family {family} has the architecture {of_family}; leave out model.family or "
+                    "model.architecture"
                 )
             architecture = of_family
     except PolymeraseError as error:

@@ -100,7 +100,7 @@ def _check(model: Model, settings: ModelSettings, below: ModelSettings | None, v
     for name in VOCABULARY_SETTINGS:
         own = getattr(settings, name, None)
         if name in values and _plain(values[name]) != _plain(own):
-            raise PolymeraseError(f"model.{name}={values[name]}, but that of its tokenizer is {own}; leave the key out")
+            raise PolymeraseError(f"model.{name}={values[name]}, but its tokenizer has {own}; leave the key out")
     without: dict[str, str] = getattr(settings, "idle", {})
     for name, reason in without.items():
         default = getattr(below, name, None) if below is not None else _default(settings, name)

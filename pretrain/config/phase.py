@@ -33,7 +33,7 @@ class Phase(Section):
         for key in given if isinstance(given, dict) else ():
             if key in sections:
                 raise ValueError(
-                    f"a phase may set corpus, masking, batch, optimizer and schedule; {key} is of the whole run"
+                    f"a phase may set corpus, masking, batch, optimizer and schedule; {key} belongs to the whole run"
                 )
         return given
 

@@ -63,7 +63,7 @@ class RunPhase:
         """What it is, in words."""
         sets = [f"{key}={_short(value)}" for key, value in _leaves(self.given.overrides())]
         sets += ["a new schedule"] * (self.given.schedule == {}) + ["a fresh optimizer"] * self.given.fresh_optimizer
-        return f"steps {self.first_step + 1:,} to {self.end_step:,}: {', '.join(sets) or 'as the run says'}"
+        return f"steps {self.first_step + 1:,} to {self.end_step:,}: {', '.join(sets) or 'the settings of the run'}"
 
 
 def phases_of(config: Config) -> list[RunPhase]:
@@ -128,13 +128,16 @@ def _of_the_list(config: Config) -> Iterator[str]:
             if not keys and section != "schedule":
                 yield f"{key} sets nothing; leave it out"
             for name in sorted(set(keys) & set(_OF_THE_RUN.get(section, ()))):
-                yield f"{key}.{name} is of the whole run, whose phases read the same corpora; set {section}.{name}"
+                yield (
+                    f"{key}.{name} belongs to the whole run, because all phases read the same corpora; set "
+                    f"{section}.{name}"
+                )
     if config.train.phases[0].fresh_optimizer:
         yield "train.phases.0.fresh_optimizer has no effect: every run begins with a fresh optimizer; leave it out"
     total = sum(phase.steps for phase in config.train.phases)
     if total != config.train.steps:
         yield (
-            f"train.phases: their lengths add up to {total} steps, train.steps is {config.train.steps}; "
+            f"train.phases: expected lengths that add up to train.steps={config.train.steps}, got {total}; "
             "make them equal (train.phases=[] trains without phases)"
         )
 

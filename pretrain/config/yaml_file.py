@@ -47,7 +47,7 @@ def find_config(name: str) -> Path:
     known = ", ".join(
         sorted(str(p.relative_to(CONFIG_FOLDER)) for p in CONFIG_FOLDER.rglob("*.yaml") if "corpora" not in p.parts)
     )
-    raise PolymeraseError(f"config {name!r} not found (looked as given and under configs/); there are: {known}")
+    raise PolymeraseError(f"config {name!r} not found (looked as given and under configs/); available: {known}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     path = path.resolve()
     if path in seen:
-        raise PolymeraseError(f"{path}: base: comes back to this file; break the circle")
+        raise PolymeraseError(f"{path}: base: refers back to this file; break the cycle")
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader: builds plain values only
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -66,7 +66,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     except OSError as error:
         raise PolymeraseError(f"{path}: cannot be read: {error.strerror}") from None
     if not isinstance(tree, dict):
-        raise PolymeraseError(f"{path}: a config is a mapping of sections, this is {type(tree).__name__}")
+        raise PolymeraseError(f"{path}: expected a mapping of sections, got {type(tree).__name__}")
     tree = {key: {} if section is None else section for key, section in tree.items()}  # a section with nothing in it
     base = tree.pop("base", {})
     if base == {}:
@@ -105,7 +105,7 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][\w]*(\.[A-Za-z_]\w*)*", key):
-            raise PolymeraseError(f"{word!r} is no setting; write section.key=value, for example train.steps=1000")
+            raise PolymeraseError(f"expected section.key=value, got {word!r}; write, for example, train.steps=1000")
         try:
             value = yaml.load(text, _Loader) if text else ""
         except yaml.YAMLError as error:

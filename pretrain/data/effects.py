@@ -37,23 +37,23 @@ def check_effects(
         (
             settings.temperature != 1.0 and settings.temperature_mode == "none",
             "temperature",
-            "temperature_mode is none; say which form",
+            "temperature_mode is none; choose a mode",
         ),
         (
             settings.crop != "random" and settings.too_long == "skip",
             "crop",
-            "too_long=skip leaves long sequences out; say one of the two",
+            "too_long=skip leaves long sequences out; set only one of the two",
         ),
         (
             settings.soft_mask_weight != 1.0 and masked and not weighs_tokens,
             "soft_mask_weight",
-            "no objective of this run asks for tokens",
+            "no objective of this run predicts tokens",
         ),
-        (settings.partial_codon != "error" and stride == 1, "partial_codon", f"{tokenizer.name} reads no codons"),
+        (settings.partial_codon != "error" and stride == 1, "partial_codon", f"{tokenizer.name} does not read codons"),
         (
             settings.reverse_complement_rna and not (rna and settings.reverse_complement),
             "reverse_complement_rna",
-            "no RNA is read on the other strand",
+            "no RNA is reverse-complemented",
         ),
     )
     idle = [*idle_with(settings, corpora), *((key, reason) for holds, key, reason in others if holds)]
@@ -63,7 +63,7 @@ def check_effects(
     if settings.reverse_complement and rna_alone(corpora) and not settings.reverse_complement_rna:
         raise PolymeraseError(
             f"corpus.reverse_complement={settings.reverse_complement}: {rna[0].folder} holds RNA, whose other strand "
-            "is another molecule; leave it out, or say corpus.reverse_complement_rna=true"
+            "is another molecule; leave it out, or set corpus.reverse_complement_rna=true"
         )
 
 
@@ -88,7 +88,11 @@ def idle_with(settings: CorpusSettings, corpora: Sequence[Corpus]) -> list[tuple
             "no corpus has the column cluster; python -m data_prep split CORPUS --by similarity stores it",
         ),
         (settings.too_long != "crop" and "sequences" not in kinds, "too_long", "windows of genomes are never too long"),
-        (settings.soft_mask_weight != 1.0 and not masked, "soft_mask_weight", f"no letter is soft-masked here; {keep}"),
+        (
+            settings.soft_mask_weight != 1.0 and not masked,
+            "soft_mask_weight",
+            f"no letter of this corpus is soft-masked; {keep}",
+        ),
         (not settings.upper_case and not masked, "upper_case", f"the case of the source was not kept; {keep}"),
     )
     return [(key, reason) for holds, key, reason in keys if holds]

@@ -106,15 +106,15 @@ class SequenceSource:
         return reverse_complemented(raw, turned, self._alphabet)
 
     def _check_frame(self) -> None:
-        """Sequences that are no whole number of codons: an error, or counted where they lose their last letters."""
+        """Sequences that are not a whole number of codons: an error, or counted where they lose their last letters."""
         partial = int(np.count_nonzero(self._lengths % self._stride)) if self._stride > 1 else 0
         if not partial:
             return
         if self._settings.partial_codon == "error":
             row = int(np.flatnonzero(self._lengths % self._stride)[0])
             raise PolymeraseError(
-                f"corpus: sequence {self._table.ids(np.array([row]))[0]!r} has {self._lengths[row]} nt, which is no "
-                f"whole number of codons ({partial:,} such sequences); mend them, or leave their last letters out with "
+                f"corpus: sequence {self._table.ids(np.array([row]))[0]!r} has {self._lengths[row]} nt, which is not a "
+                f"whole number of codons ({partial:,} such sequences); fix them, or drop their last letters with "
                 "corpus.partial_codon=crop"
             )
         self.skipped["last letters of partial codons (sequences)"] = partial

@@ -42,7 +42,7 @@ def token_lengths(corpus: Corpus, split: str, table: SequenceTable, tokenizer: C
     except OSError as error:
         raise PolymeraseError(
             f"{path}: token counts of this vocabulary cannot be written ({error.strerror}); "
-            "run once where the corpus folder is writable, or copy the corpus"
+            "make the corpus folder writable, or copy the corpus"
         ) from None
     except ValueError:
         counts = np.zeros(0, np.uint16)

@@ -23,7 +23,7 @@ def trained_before(
         The corpora that were found, and notes on what is not known.
     """
     if stated is None:
-        return [], [f"{source} does not say what it was trained on: sequences that this run holds out may be among it"]
+        return [], [f"{source} does not name its training corpus, which may hold sequences that this run holds out"]
     here = {corpus.fingerprint for corpus in corpora}
     wanted = {name: fingerprint for name, fingerprint in stated.items() if fingerprint not in here}
     found: dict[str, Corpus] = {}
@@ -33,8 +33,8 @@ def trained_before(
         if corpus.fingerprint in wanted.values():
             found.setdefault(corpus.fingerprint, corpus)
     notes = [
-        f"{source} was trained on corpus {name} (fingerprint {fingerprint[:16]}), which is not beside "
-        f"{corpora[0].folder}: what the two hold out is not compared; put it there"
+        f"{source} was trained on corpus {name} (fingerprint {fingerprint[:16]}), which is not next to "
+        f"{corpora[0].folder}: their held-out sequences are not compared; put it there to compare them"
         for name, fingerprint in wanted.items()
         if fingerprint not in found
     ]

@@ -92,8 +92,9 @@ class WindowSource:
             raise PolymeraseError(f"corpus.window={width}: {self._max_tokens} tokens hold {holds} bases")
         if width and width < holds and isinstance(self._rule, Measured) and not self._rule.rest_as_letters:
             raise PolymeraseError(
-                f"corpus.window={width}: tokens of up to {self._rule.longest} bases certainly fill {self._max_tokens} "
-                f"tokens with {holds} bases only; leave it out"
+                f"corpus.window={width}: tokens of up to {self._rule.longest} bases are sure to fill "
+                f"{self._max_tokens} "
+                f"tokens only with {holds} bases; leave it out"
             )
 
 

@@ -51,7 +51,7 @@ def check_device(precision: str) -> None:
     gpu = torch.cuda.is_available()
     if precision == "fp16" and not gpu:
         raise PolymeraseError(
-            "engine.precision=fp16 runs on GPUs alone, and this host shows none; set engine.precision=bf16 or fp32, "
+            "engine.precision=fp16 needs a GPU, and this host has none; set engine.precision=bf16 or fp32, "
             "or check the driver and CUDA_VISIBLE_DEVICES"
         )
     if precision == "bf16" and gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -96,7 +96,7 @@ def init_distributed(
     gpu = torch.cuda.is_available()
     if require_gpu and not gpu:
         raise PolymeraseError(
-            "engine.require_gpu is set but no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES"
+            "engine.require_gpu is set, but no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES"
         )
     if not gpu:
         _quiet_cpu_deepspeed()

@@ -22,7 +22,7 @@ import torch.distributed as dist
 _BEAT_S = 1.0
 _LINGER_S = 5.0  # several beats
 _VERDICT = "watch/verdict"
-_ADVICE = "its process ended or its host is cut off; run the same command again, on what is left"
+_ADVICE = "its process ended or its host is cut off; run the same command again on the remaining hosts"
 
 
 class HeartbeatMonitor:

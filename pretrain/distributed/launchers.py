@@ -80,8 +80,8 @@ def missing_srun() -> str | None:
     if env.get("SLURM_STEP_ID", env.get("SLURM_STEPID", _BATCH_STEP)) != _BATCH_STEP:
         return None
     return (
-        f"this is SLURM's batch step, one process of {env['SLURM_NTASKS']}: start all of them with "
-        "srun python launch/pretrain.py ..., or one alone with SLURM_NTASKS=1"
+        f"this is SLURM's batch step, one process of {env['SLURM_NTASKS']}: start all processes with "
+        "srun python launch/pretrain.py ..., or a single process with SLURM_NTASKS=1"
     )
 
 
@@ -91,8 +91,9 @@ def _meeting_host(place: Place) -> str:
         return _first_host(nodes)
     if place.world_size > 1 and place.local_size != place.world_size:
         raise PolymeraseError(
-            f"{place.world_size} ranks by {place.launcher} on several hosts, and MASTER_ADDR is not set; give the host "
-            "of rank 0 to all of them: mpirun -x MASTER_ADDR=HOST ..., or export it before"
+            f"{place.world_size} ranks by {place.launcher} on several hosts, and MASTER_ADDR is not set; give all "
+            "ranks "
+            "the host of rank 0: mpirun -x MASTER_ADDR=HOST ..., or export it first"
         )
     return "127.0.0.1"
 

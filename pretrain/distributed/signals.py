@@ -59,7 +59,7 @@ def exit_on_signal_during_startup() -> None:
         if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
             name = signal.Signals(number).name
             with suppress(OSError):  # a log that cannot be written is no reason to stay
-                print(f"stopped by {name} while starting; go on with the same command", file=sys.stderr, flush=True)
+                print(f"stopped by {name} while starting; continue with the same command", file=sys.stderr, flush=True)
         os._exit(EXIT_PREEMPTED)
 
     threading.Thread(target=wait, name="leave-when-asked", daemon=True).start()

@@ -43,14 +43,18 @@ def score_structures(model: TrainedModel, records: list[StructureRecord]) -> lis
         PolymeraseError: the model has no pairing bias, or a record does not fit it.
     """
     if "pair_class" not in side_inputs_of(model.settings, model.tokenizer.vocab):
-        raise PolymeraseError(f"{model.source}: {model.family.name} models have no base-pairing scores")
+        raise PolymeraseError(
+            f"{model.source}: {model.family.name} models have no base-pairing scores; use a model with a pairing bias"
+        )
     longest = model.tokenizer.max_nucleotides(model.max_tokens)
     from tqdm import tqdm
 
     results = []
     for record in tqdm(records, desc="structures", disable=None):
         if len(record.sequence) > longest:
-            raise PolymeraseError(f"{record.name}: {len(record.sequence)} nt, the model holds {longest}; leave it out")
+            raise PolymeraseError(
+                f"{record.name}: {len(record.sequence)} nt, the longest input is {longest} nt; leave it out"
+            )
         found = [predict_pairs(scores, record.sequence) for scores in attention_scores(model, record.sequence)]
         by_head = [f1(pairs, record.pairs) for pairs in found]
         results.append(PairingResult(record.name, len(record.sequence), len(record.pairs), by_head, _mfe_f1(record)))

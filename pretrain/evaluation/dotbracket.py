@@ -33,7 +33,7 @@ def read_structures(path: Path) -> list[StructureRecord]:
         raise PolymeraseError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise PolymeraseError(
-            f"{path}: no text; expected records of three lines: >name, sequence, dot-bracket"
+            f"{path}: not a text file; expected records of three lines: >name, sequence, dot-bracket"
         ) from None
     if not text.strip():
         raise PolymeraseError(f"{path}: empty; expected records of three lines: >name, sequence, dot-bracket")
@@ -65,13 +65,13 @@ def parse_dot_bracket(text: str, where: str = "structure") -> Pairs:
         elif symbol in _CLOSE:
             stack = waiting[_OPEN[_CLOSE.index(symbol)]]
             if not stack:
-                raise PolymeraseError(f"{where}: {symbol!r} at {position + 1} closes nothing")
+                raise PolymeraseError(f"{where}: {symbol!r} at {position + 1} has no opening symbol")
             pairs.add((stack.pop(), position))
         elif symbol not in _UNPAIRED:
-            raise PolymeraseError(f"{where}: {symbol!r} at {position + 1} is no dot-bracket symbol")
+            raise PolymeraseError(f"{where}: {symbol!r} at {position + 1} is not a dot-bracket symbol")
     for opening, stack in waiting.items():
         if stack:
-            raise PolymeraseError(f"{where}: {opening!r} at {stack[-1] + 1} is never closed")
+            raise PolymeraseError(f"{where}: {opening!r} at {stack[-1] + 1} has no closing symbol")
     return pairs
 
 

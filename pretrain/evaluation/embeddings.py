@@ -57,7 +57,7 @@ def embed(model: TrainedModel, ids: list[str], sequences: Ragged | Windows, pool
     """
     layers = architecture_of(model.settings).layers(model.settings)
     if not -layers - 1 <= layer <= layers:
-        raise PolymeraseError(f"{model.source} has layers 0 (embeddings) to {layers}, not {layer}")
+        raise PolymeraseError(f"{model.source}: expected a layer from 0 (embeddings) to {layers}, got {layer}")
     letters, windows = letters_and_windows(sequences)
     lengths = model.tokenizer.token_count(letters.lengths)
     order = np.argsort(lengths, kind="stable")  # of similar length together
@@ -118,7 +118,7 @@ def _embed_batch(
 def check_format(path: Path) -> None:
     """Raise PolymeraseError unless the name ends as a file that can be written; called before the work is done."""
     if path.suffix not in FORMATS:
-        raise PolymeraseError(f"{path}: embeddings are written as {' or '.join(FORMATS)}")
+        raise PolymeraseError(f"{path}: expected a file that ends in {' or '.join(FORMATS)}")
     if path.parent.exists() and not path.parent.is_dir():
         raise PolymeraseError(f"{path}: {path.parent} is a file; choose another --out")
 

@@ -48,18 +48,18 @@ def generate(model: TrainedModel, prompt: bytes, count: int, sampling: Sampling)
         PolymeraseError: the model is not causal, or prompt and tokens are too long for it.
     """
     if not is_causal(model):
-        raise PolymeraseError(f"{model.source}: reads both sides of a token, so it draws none; use a causal model")
+        raise PolymeraseError(f"{model.source}: sees both sides of a token, so it cannot generate; use a causal model")
     model.require_output_head()
     tokenizer = model.tokenizer
     (head,) = encode_rows(tokenizer, Ragged.from_rows([prompt]))
     if tokenizer.eos_id >= 0 and len(head) and head[-1] == tokenizer.eos_id:
         head = head[:-1]
     if not len(head):
-        raise PolymeraseError("this model has no token that begins a sequence; give a prompt of at least one letter")
+        raise PolymeraseError("this model has no token that starts a sequence; give a prompt of at least one letter")
     longest = architecture_of(model.settings).longest_input(model.settings)
     if longest is not None and len(head) + sampling.tokens > longest:
         raise PolymeraseError(
-            f"prompt and sample are {len(head) + sampling.tokens} tokens, the model holds {longest}; ask for less"
+            f"prompt and sample are {len(head) + sampling.tokens} tokens, the longest input is {longest}; reduce one"
         )
     allowed = torch.zeros(model.settings.vocab_size, dtype=torch.bool, device=model.device)
     allowed[: len(tokenizer.vocab)] = True  # a table may have more rows

@@ -68,7 +68,7 @@ def score(
     place = DistributedContext(0, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     evaluator = Evaluator(components, place, shows=True)
     if not evaluator.sequences:
-        raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
+        raise PolymeraseError(f"{corpus}: has no held-out records; make a validation split (python -m data_prep split)")
     figures = evaluator.figures(evaluator.run(EvalModel(model.to(place.device))))
     for name, found in figures.items() if details else ():
         found |= evaluator.details(name)
@@ -141,7 +141,7 @@ def _load_run(
     folder: Path, checkpoint: Path, corpus: str, settings: list[str]
 ) -> tuple[RunComponents, PretrainingModel]:
     if sizes := [setting for setting in settings if setting.startswith("model.")]:
-        raise PolymeraseError(f"{sizes[0]}: the model is that of the checkpoint; leave the key out")
+        raise PolymeraseError(f"{sizes[0]}: the checkpoint decides the model; leave the key out")
     config = load_config(str(folder / "config.yaml"), [*settings, "model.init_from=null"])
     components = build_components(for_corpus(config, corpus, settings))
     # what the run took over from model.init_from besides sizes stands in its checkpoint only

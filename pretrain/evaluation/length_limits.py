@@ -31,8 +31,9 @@ def fit(
     if long.any() and too_long == "error":
         row = int(np.flatnonzero(long)[0])
         raise PolymeraseError(
-            f"{source}: {ids[row]} has {lengths[row]:,} nt, the model holds {longest:,} ({int(long.sum()):,} records "
-            "are longer); say --too-long crop, skip or windows"
+            f"{source}: {ids[row]} has {lengths[row]:,} nt, the longest input is {longest:,} ({int(long.sum()):,} "
+            "records "
+            "are longer); give --too-long crop, skip or windows"
         )
     left_out = {
         f"shorter than {shortest} nt": int(short.sum()),

@@ -47,11 +47,11 @@ def is_run(folder: Path) -> bool:
     """Tell a run folder of ours (True) from a Hugging Face folder (False); PolymeraseError if it is neither."""
     if (folder / "checkpoints").is_dir():
         if not (folder / "config.yaml").is_file():
-            raise PolymeraseError(f"{folder}: a run folder without config.yaml; copy that of the run")
+            raise PolymeraseError(f"{folder}: a run folder without config.yaml; copy it from the run")
         return True
     if not (folder / "config.json").is_file() and not is_adapter(folder):
         raise PolymeraseError(
-            f"{folder}: neither a run folder (checkpoints/), nor a Hugging Face folder (config.json), nor an adapter "
+            f"{folder}: expected a run folder (checkpoints/), a Hugging Face folder (config.json), or an adapter "
             "(adapter_config.json)"
         )
     return False

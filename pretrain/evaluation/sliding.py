@@ -59,7 +59,7 @@ def sliding_windows(
     step = max(every, (step or min(max(width // 2, 1), width - overlap)) // every * every)
     if step > width - overlap:
         raise PolymeraseError(
-            f"steps of {step} nt leave tokens out between windows of {width} nt; expected at most {width - overlap}"
+            f"steps of {step} nt skip tokens between windows of {width} nt; expected at most {width - overlap}"
         )
     lengths = sequences.lengths
     more = np.maximum(-(-(lengths - width) // step), 0)  # windows behind the first one

@@ -89,7 +89,7 @@ def likelihood(result: dict[str, Any]) -> str:
 def embeddings(result: dict[str, Any]) -> str:
     """Name the file that was written."""
     what = "rows" if result["pool"] == "token" else f"{result['pool']} of layer {result['layer']}"
-    first = f"wrote {result['out']}: {result['sequences']:,} sequences, {what}, {result['width']} numbers each"
+    first = f"wrote {result['out']}: {result['sequences']:,} sequences, {what}, {result['width']} values each"
     return "\n".join([first, *_left_out(result)])
 
 
@@ -122,7 +122,7 @@ def mutagenesis(result: dict[str, Any]) -> str:
         )
     if len(result["records"]) > _SHOWN:
         lines.append(f"… {len(result['records']) - _SHOWN:,} more (--json has all)")
-    lines.append(f"wrote {result['out']}/scores.tsv, and {result['pictures']:,} pictures beside it (.png, .svg, .tsv)")
+    lines.append(f"wrote {result['out']}/scores.tsv, and {result['pictures']:,} pictures next to it (.png, .svg, .tsv)")
     return "\n".join([*lines, *_left_out(result)])
 
 

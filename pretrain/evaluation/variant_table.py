@@ -95,7 +95,7 @@ class VariantTable:
         self._dropped["reference mismatch"] += 1
         self._mismatched += 1
         self._example = self._example or (
-            f"{variant.contig}:{variant.pos0 + 1} has REF {variant.ref}, the genome {there or 'nothing'}"
+            f"{variant.contig}:{variant.pos0 + 1} has REF {variant.ref}, but the genome has {there or 'nothing'}"
         )
         return False
 
@@ -111,7 +111,7 @@ class VariantTable:
         if self._mismatched > max(1.0, _MOST_MISMATCHES * (len(self._variants) - len(absent))):
             raise PolymeraseError(
                 f"{self._mismatched} of {len(self._variants)} variants disagree with the genome ({self._example}); "
-                "both must mean the same assembly"
+                "use files of the same assembly"
             )
         scored = ~np.isnan(self.scores)
         if not scored.any():

@@ -21,12 +21,13 @@ class BaseMasking:
         overlaps = _overlaps(tokenizer)
         if overlaps and not settings.neighbors_may_show_hidden:
             raise PolymeraseError(
-                f"masking.strategy=base hides single tokens of {tokenizer.name}, whose neighbors show their letters: "
+                f"masking.strategy=base masks single tokens of {tokenizer.name}, whose letters their neighbors show: "
                 "expected masking.strategy=kmer; or set masking.neighbors_may_show_hidden=true"
             )
         if settings.neighbors_may_show_hidden and not overlaps:
             raise PolymeraseError(
-                f"masking.neighbors_may_show_hidden has no effect: {tokenizer.name} has no overlap; leave it out"
+                f"masking.neighbors_may_show_hidden has no effect: {tokenizer.name} has no overlapping tokens; "
+                "leave it out"
             )
         self._settings = settings
         self._replace = build_replacement(settings, tokenizer)

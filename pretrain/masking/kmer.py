@@ -42,7 +42,8 @@ def _end_token(tokenizer: Tokenizer) -> int:
     eos = getattr(tokenizer, "eos_id", None)
     if eos is None or tokenizer.lengths.specials > tokenizer.leading:
         raise PolymeraseError(
-            f"masking.eos_over_last: expected a tokenizer whose end token follows nothing, got {tokenizer.name}; "
+            "masking.eos_over_last: expected a tokenizer with an end token that it does not append, got "
+            f"{tokenizer.name}; "
             "leave it out"
         )
     return int(eos)

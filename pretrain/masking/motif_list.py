@@ -70,10 +70,10 @@ def _normalized(text: str, place: str) -> list[tuple[int, ...]]:
     try:
         digits = [_IUPAC[letter] for letter in text]
     except KeyError as error:
-        raise PolymeraseError(f"{place}: {error.args[0]!r} in {text!r} is no nucleotide or IUPAC code") from None
+        raise PolymeraseError(f"{place}: {error.args[0]!r} in {text!r} is not a nucleotide or IUPAC code") from None
     if prod(map(len, digits)) > _MOST_EXPANSIONS:
         raise PolymeraseError(
-            f"{place}: {text!r} stands for more than {_MOST_EXPANSIONS} motifs; write it more exactly"
+            f"{place}: {text!r} stands for more than {_MOST_EXPANSIONS} motifs; use fewer ambiguity codes"
         )
     return digits
 
@@ -81,5 +81,5 @@ def _normalized(text: str, place: str) -> list[tuple[int, ...]]:
 def _literal(text: str, tokenizer: Tokenizer, place: str) -> list[tuple[int, ...]]:
     for letter in text:
         if letter not in "ACGTU":
-            raise PolymeraseError(f"{place}: {letter!r} in {text!r} is none of A, C, G, T, U; use alphabet: normalised")
+            raise PolymeraseError(f"{place}: {letter!r} in {text!r} is not A, C, G, T or U; use alphabet: normalised")
     return [_IUPAC[letter] if letter in tokenizer.vocab else (UNKNOWN_DIGIT,) for letter in text]

@@ -33,7 +33,7 @@ class CausalLmObjective(Objective):
 
             raise PolymeraseError(
                 f"objectives.causal_lm.ignored_tokens: expected tokens of the vocabulary, got {unknown[0]!r}; "
-                f"its first ones are {', '.join(context.vocabulary[:12])}"
+                f"the first ones are {', '.join(context.vocabulary[:12])}"
             )
         self._ignored = np.array([context.vocabulary.index(t) for t in settings.ignored_tokens if t not in unknown])
 

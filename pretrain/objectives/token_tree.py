@@ -43,9 +43,11 @@ def read_parents(path: Path) -> dict[str, str]:
     try:
         parents = json.loads(path.read_text(encoding="utf-8"))
     except OSError as why:
-        raise PolymeraseError(f"{path}: tree not readable ({why.strerror})") from None
+        raise PolymeraseError(f"{path}: cannot be read ({why.strerror})") from None
     except ValueError as why:
-        raise PolymeraseError(f"{path}: expected a JSON object of child: parent, got no JSON ({why})") from None
+        raise PolymeraseError(
+            f"{path}: expected a JSON object of child: parent, got text that is not JSON ({why})"
+        ) from None
     if not isinstance(parents, dict) or not all(isinstance(parent, str) for parent in parents.values()):
         raise PolymeraseError(f"{path}: expected a JSON object of child: parent, both names")
     return parents
@@ -75,14 +77,14 @@ class TokenTree:
         roots = sorted(set(parents.values()) - set(parents))
         chains = {token: _ancestors(token, parents, where) for token in vocabulary if token in parents}
         if missing := [token for token in vocabulary if token not in parents]:
-            raise PolymeraseError(f"{where}: token {missing[0]!r} of the vocabulary is no leaf; give it a parent")
+            raise PolymeraseError(f"{where}: token {missing[0]!r} of the vocabulary is not a leaf; give it a parent")
         if len(roots) != 1:
             raise PolymeraseError(f"{where}: expected one root, got {len(roots)} ({', '.join(roots[:5]) or 'a cycle'})")
         for node in parents:  # cycles that no token leads into
             _ancestors(node, parents, where)
         inner = set(parents.values())
         if strange := sorted(set(parents) - inner - set(vocabulary)):
-            raise PolymeraseError(f"{where}: leaf {strange[0]!r} is no token of the vocabulary; leave it out")
+            raise PolymeraseError(f"{where}: leaf {strange[0]!r} is not a token of the vocabulary; leave it out")
         if both := [token for token in vocabulary if token in inner]:
             raise PolymeraseError(f"{where}: token {both[0]!r} has children; tokens are leaves")
         number = {name: place for place, name in enumerate([roots[0], *parents])}

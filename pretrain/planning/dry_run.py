@@ -138,7 +138,7 @@ def _on_card(
     try:
         step = count_config(config, family, settings, lengths, real)
     except PolymeraseError as error:  # what the run itself cannot start without
-        return [f"on {card:<16} not counted: {error}"]
+        return [f"on {card:<16} not estimated: {error}"]
     return describe_on_card(step, config, settings, card, ranks)
 
 
@@ -255,7 +255,7 @@ def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:
     size, index = sum(path.stat().st_size for path in files), sum(source.index_bytes for source in builder.sources)
     index += sum(clusters.index_bytes for clusters in builder.stream.clusters if clusters)
     return (
-        f"shards              {len(files)} files of {size / 2**30:,.2f} GiB, mapped into memory once per host; "
+        f"shards              {len(files)} files of {size / 2**30:,.2f} GiB, memory-mapped once per host; "
         f"each rank keeps {index / 2**30:,.2f} GiB of sequence lengths"
     )
 
@@ -264,6 +264,6 @@ def _sampler(opened: _Opened) -> str:
     """Every rank cuts the whole step into micro-batches; how long that takes is measured here and now."""
     samples = sum(opened.builder.stream.sizes)
     return (
-        f"sampler             {samples:,} samples in an order that needs no memory; a step of "
-        f"{opened.samples_per_step:,} of them is cut in {opened.seconds_to_cut * 1e3:,.1f} ms, ahead of its turn"
+        f"sampler             {samples:,} samples, whose order needs no memory; a step of "
+        f"{opened.samples_per_step:,} of them is cut in {opened.seconds_to_cut * 1e3:,.1f} ms, ahead of time"
     )

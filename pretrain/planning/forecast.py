@@ -87,7 +87,9 @@ def _size(plan: Plan, extra: list[str], steps: int) -> tuple[int, float]:
 
 def _tokens_per_step(config: Config) -> int:
     if config.batch.tokens is None:
-        raise PolymeraseError("batch.tokens is not set: a forecast counts tokens; set it (and batch.sequences=null)")
+        raise PolymeraseError(
+            "batch.tokens is not set, but a forecast counts tokens; set it (and batch.sequences=null)"
+        )
     return config.batch.tokens * config.batch.accumulation
 
 

@@ -49,9 +49,9 @@ def find_rate(config: Config, low: float, high: float, steps: int) -> Sweep:
         KeyboardInterrupt: asked to stop.
     """
     if not 0 < low < high:
-        raise PolymeraseError(f"the range of learning rates must grow from above 0: {low:g} to {high:g}")
+        raise PolymeraseError(f"expected learning rates that increase from above 0, got {low:g} to {high:g}")
     if steps < _LEAST_STEPS:
-        raise PolymeraseError(f"{steps} steps are too few to see a trend; take {_LEAST_STEPS} or more")
+        raise PolymeraseError(f"{steps} steps are too few to see a trend; use at least {_LEAST_STEPS}")
     with tempfile.TemporaryDirectory(prefix="find-lr-") as folder:
         components = build_components(_short(config, folder, steps))
         trainer = build_trainer(
@@ -81,7 +81,9 @@ def judge(rates: np.ndarray, losses: np.ndarray) -> Sweep:
     start = smooth[:plateau].mean()  # slopes of single steps would be noise
     noise = float(np.std(losses[:end] - smooth[:end])) / (2 * _half(len(losses)) + 1) ** 0.5
     if lowest < plateau or start - smooth[lowest] <= 4 * noise:
-        raise PolymeraseError("the loss fell nowhere in this range; start from a lower rate (--low), or check the data")
+        raise PolymeraseError(
+            "the loss did not decrease in this range; start from a lower rate (--low), or check the data"
+        )
     above = np.flatnonzero(smooth[: lowest + 1] > (start + smooth[lowest]) / 2)
     halfway = min(int(above[-1]) + 1, lowest) if len(above) else 0
     return Sweep(rates[:end], losses[:end], smooth[:end], float(rates[halfway]), float(rates[lowest]))

@@ -67,8 +67,8 @@ def step_notes(config: Config, family: Family, settings: ModelSettings, micro_ba
     found = []
     if empty := -micro_batches % ranks:
         found.append(
-            f"{micro_batches} micro-batches per step leave {empty} of {micro_batches + empty} turns of {ranks} ranks "
-            "without work"
+            f"{micro_batches} micro-batches per step on {ranks} ranks: {empty} of {micro_batches + empty} slots "
+            "stay empty"
         )
     if family.recipe_ranks is None or settings != family.settings:
         return found
@@ -82,7 +82,7 @@ def step_notes(config: Config, family: Family, settings: ModelSettings, micro_ba
         if here != there:
             nearest = max(1, round(there / bound))
             found.append(
-                f"a step holds up to {here:,} {unit}, in the recipe {there:,} ({family.recipe}.yaml on "
-                f"{family.recipe_ranks} GPUs); batch.micro_batches_per_step={nearest} comes nearest"
+                f"a step holds up to {here:,} {unit}, and in the recipe {there:,} ({family.recipe}.yaml on "
+                f"{family.recipe_ranks} GPUs); batch.micro_batches_per_step={nearest} is the nearest"
             )
     return found

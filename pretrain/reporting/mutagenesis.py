@@ -32,7 +32,8 @@ def picture_of_mutagenesis(found: Mutagenesis) -> Picture:
     bar = figure.colorbar(image, ax=panels.tolist(), fraction=0.02, pad=0.01)
     bar.set_label("log P(new letter) − log P(letter), nats")
     figure.suptitle(
-        f"{found.name}: above, how much the model minds a change of each letter; below, each change (· is the letter)",
+        f"{found.name}: at the top, how much substitutions of each letter lower the score; below, each "
+        "substitution (· is the letter itself)",
         x=0.01, ha="left", fontsize=10,
     )  # fmt: skip
     return picture_of(figure, table([found]))

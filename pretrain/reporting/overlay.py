@@ -32,10 +32,12 @@ def names_of(runs: list[RunRecords]) -> list[str]:
 def check_several(runs: list[RunRecords]) -> None:
     """PolymeraseError where runs cannot be drawn over each other."""
     if len(runs) > MOST:
-        raise PolymeraseError(f"{len(runs)} runs: expected at most {MOST}, more cannot be told apart; leave some out")
+        raise PolymeraseError(
+            f"{len(runs)} runs: expected at most {MOST}, because more cannot be distinguished; leave some out"
+        )
     folders = [run.folder.resolve() for run in runs]
     if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
-        raise PolymeraseError(f"{twice} is named twice; name each run once")
+        raise PolymeraseError(f"{twice} is given twice; give each run once")
 
 
 def config_differences(runs: list[RunRecords]) -> list[list[str]]:
@@ -131,16 +133,18 @@ def write_comparison(runs: list[RunRecords], out: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     files = [str(path) for name, picture in pictures.items() for path in picture.write(folder, name)]
     page = Page(" · ".join(names_of(runs)))
-    page.heading("What they reached")
+    page.heading("Results")
     page.table(rows)
-    page.paragraph("Losses of unlike corpora, splits, maskings or tokenizers are not comparable; see below.", "muted")
+    page.paragraph(
+        "Losses on different corpora, splits, maskings or tokenizers are not comparable; see below.", "muted"
+    )
     page.heading("How they went")
     page.pictures({name: picture.png for name, picture in pictures.items()})
-    page.heading("In what their configs differ")
+    page.heading("Differences between the configs")
     if len(differing) > 1:
         page.table(differing)
     else:
-        page.paragraph("In nothing but places of files.")
+        page.paragraph("Only in file paths.")
     write_atomic(out, page.text().encode())
     keys = [row[0] for row in differing[1:]]
     return {

@@ -174,7 +174,7 @@ def _trouble(axes: Any, run: RunRecords) -> None:
     for name, color in zip(_TROUBLE, _PALETTE, strict=False):
         if run.last(name):
             axes.plot(*run.series(name), drawstyle="steps-post", color=color, label=name.replace("_", " "))
-    axes.set_title("Steps that went wrong, in all", loc="left")
+    axes.set_title("Bad steps, cumulative", loc="left")
     axes.set_ylabel("steps")
     _legend(axes)
 

@@ -23,7 +23,7 @@ _TROUBLE = {
     "dropped_updates": "updates dropped because a gradient was not finite",
     "nonfinite_losses": "losses that were not finite",
     "loss_spikes": "spikes of the loss",
-    "roll_backs": "returns to an older checkpoint",
+    "roll_backs": "roll-backs to an older checkpoint",
 }
 
 
@@ -89,11 +89,11 @@ def verdicts(figures: dict[str, Any]) -> list[tuple[str, str]]:
         if not parts:
             loss = objective["held_out"]["loss"]
             found.append((f"{name}: held-out loss {loss:.4f}; {_UNKNOWN}", "muted"))
-    return found or [("nothing was held out or evaluated", "muted")]
+    return found or [("no held-out data were evaluated", "muted")]
 
 
 _UNKNOWN = (
-    "the run kept no baselines beside it (python launch/evaluate.py RUN --corpus CORPUS measures them), so nothing "
+    "the run stored no baselines (python launch/evaluate.py RUN --corpus CORPUS measures them), so nothing "
     "follows from it"
 )
 
@@ -147,7 +147,7 @@ def _page(
         f"{figures['family']}, {figures['parameters']:,} parameters in encoder and output head, "
         f"step {figures['step']:,} of {figures['steps']:,}, {state}", "muted",
     )  # fmt: skip
-    page.heading("What it reached")
+    page.heading("Results")
     for sentence in figures["conclusion"]:
         page.paragraph(sentence)
     page.bullets(verdicts(figures))
@@ -158,7 +158,7 @@ def _page(
     page.bullets(_course(figures, run))
     page.table(_phase_rows(run))
     page.pictures({name: plot.png for name, plot in plots.items() if not name.startswith(("loss-", "accuracy-"))})
-    page.heading(f"What differs from the published recipe (configs/{recipe_of(run.config)}.yaml)")
+    page.heading(f"Differences from the published recipe (configs/{recipe_of(run.config)}.yaml)")
     _differences(page, differences(run.config))
     for corpus in corpora:
         page.heading(corpus.title)
@@ -167,7 +167,9 @@ def _page(
         page.pictures(corpus.pictures)
     page.heading("Environment")
     if not run.environment:
-        page.paragraph("The run noted nothing about its machine; these are the versions that wrote this page.", "muted")
+        page.paragraph(
+            "The run recorded nothing about its machine; these are the versions that wrote this page.", "muted"
+        )
     page.table([["", ""], *([key, plain(value)] for key, value in (run.environment or environment).items())])
     return page
 
@@ -184,11 +186,11 @@ def _course(figures: dict[str, Any], run: RunRecords) -> list[tuple[str, str]]:
     if figures["tokens_per_second"] is not None:
         items.append((f"{figures['tokens_per_second']:,.0f} tokens per second of training", ""))
     if (wait := figures["data_wait_fraction"]) is not None:
-        items.append((f"{wait:.1%} of the time went into waiting for data", "bad" if wait > 0.05 else ""))
+        items.append((f"{wait:.1%} of the time was spent waiting for data", "bad" if wait > 0.05 else ""))
     trouble = {name: count for name, count in figures["trouble"].items() if count}
     items += [(f"{count:,} {_TROUBLE[name]}", "bad") for name, count in trouble.items()]
     if not trouble:
-        items.append(("no update was dropped, no loss was out of order", "good"))
+        items.append(("no update was dropped and no loss was abnormal", "good"))
     return items + [(f"step {step:,}: {text}", "bad") for step, text in run.events]
 
 
@@ -201,7 +203,7 @@ def _phase_rows(run: RunRecords) -> list[list[Any]]:
     for phase in phases_of(run.config):
         within = losses[(steps > phase.first_step) & (steps <= phase.end_step)]
         rows.append([phase.number, phase.describe(), float(within[-1]) if len(within) else "not reached"])
-    return [["phase", "dotted lines in the pictures are where phases meet", "training loss at its end"], *rows]
+    return [["phase", "dotted lines in the plots mark the ends of phases", "training loss at its end"], *rows]
 
 
 def _differences(page: Page, found: list[Difference]) -> None:

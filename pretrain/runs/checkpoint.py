@@ -186,11 +186,11 @@ def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
     if step is not None:
         if step not in checkpoints.steps():
             there = ", ".join(map(str, checkpoints.steps())) or "none"
-            raise PolymeraseError(f"{run_dir}: no checkpoint of step {step}; there are: {there}")
+            raise PolymeraseError(f"{run_dir}: no checkpoint of step {step}; available: {there}")
         try:
             verify(checkpoints.path(step))
         except DamagedError as damage:
-            raise PolymeraseError(f"{damage}; take another step with --step") from None
+            raise PolymeraseError(f"{damage}; choose another checkpoint with --step") from None
         return checkpoints.path(step)
     problems: list[str] = []
     for candidate, problem in checkpoints.whole():
@@ -199,7 +199,7 @@ def find_checkpoint(run_dir: Path, step: int | None = None) -> Path:
                 _log.warning("warning: damaged: %s; taking step-%d", "; ".join(problems), candidate)
             return checkpoints.path(candidate)
         problems.append(problem)
-    raise PolymeraseError(f"{run_dir}: no whole checkpoint" + (f" ({'; '.join(problems)})" if problems else ""))
+    raise PolymeraseError(f"{run_dir}: no complete checkpoint" + (f" ({'; '.join(problems)})" if problems else ""))
 
 
 def _json(value: Any) -> bytes:

@@ -83,7 +83,7 @@ def read_run(folder: Path) -> RunRecords:
         PolymeraseError: there is no run, or it has not logged anything yet.
     """
     if not (folder / "config.yaml").is_file():
-        raise PolymeraseError(f"{folder}: no run folder (config.yaml is missing)")
+        raise PolymeraseError(f"{folder}: expected a run folder, found no config.yaml")
     config = load_config(str(folder / "config.yaml"))
     numbers, events = [], []
     metrics = folder / "metrics.jsonl"
@@ -99,12 +99,12 @@ def read_run(folder: Path) -> RunRecords:
         else:
             numbers.append({key: value for key, raw in record.items() if (value := _number(key, raw)) is not None})
     if not numbers:
-        raise PolymeraseError(f"{folder}: nothing is logged yet (metrics.jsonl); train.log_every says when it is")
+        raise PolymeraseError(f"{folder}: nothing is logged yet (metrics.jsonl); see train.log_every")
     environment = folder / ENVIRONMENT
     try:
         noted = json.loads(environment.read_bytes()) if environment.is_file() else {}
     except ValueError:
-        raise PolymeraseError(f"{environment}: no JSON; remove the file, the report goes without it") from None
+        raise PolymeraseError(f"{environment}: not JSON; remove the file to write the report without it") from None
     return RunRecords(folder, config, numbers, events, noted, _read_held_out(folder / HELD_OUT))
 
 
@@ -125,7 +125,7 @@ def _read_held_out(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes()) if path.is_file() else {}
     except ValueError:
-        raise PolymeraseError(f"{path}: no JSON; remove the file, the report goes without it") from None
+        raise PolymeraseError(f"{path}: not JSON; remove the file to write the report without it") from None
     return found if isinstance(found, dict) and isinstance(found.get("objectives"), dict) else {}
 
 

@@ -129,8 +129,8 @@ def _checked_text(file: Path) -> str:
         ) from None
     except ValueError:
         raise PolymeraseError(
-            f"{file}: expected a tokenizer.json of the tokenizers library, got a file that is no JSON; "
-            "SentencePiece models and vocab.txt files do not hold merges"
+            f"{file}: expected a tokenizer.json of the tokenizers library, got a file that is not JSON; "
+            "SentencePiece models and vocab.txt files have no merges"
         ) from None
     model = tree.get("model") if isinstance(tree, dict) else None
     kind = model.get("type") if isinstance(model, dict) else None

@@ -88,7 +88,7 @@ def join_kmers(piece: str, k: int, fold: bytes) -> str:
     folded = [word.encode("latin-1", "replace").translate(fold) for word in words]
     if any(before[1:] != after[:-1] for before, after in pairwise(folded)):
         raise PolymeraseError(
-            f"blanks cut this text into pieces of {k} letters that do not overlap ({words[0]} {words[1]} …); "
-            f"give the sequence without blanks, or overlapping {k}-mers"
+            f"spaces separate this text into pieces of {k} letters that do not overlap ({words[0]} {words[1]} …); "
+            f"give the sequence without spaces, or overlapping {k}-mers"
         )
     return words[0] + "".join(word[-1] for word in words[1:])

@@ -96,7 +96,7 @@ def check_compatible(before: dict[str, Any], now: dict[str, Any], allowed: list[
     """
     unknown = sorted(set(allowed) - set(OVERRIDABLE))
     if unknown:
-        raise PolymeraseError(f"--allow-change {unknown[0]}: may name one of {', '.join(OVERRIDABLE)}")
+        raise PolymeraseError(f"--allow-change {unknown[0]}: expected one of {', '.join(OVERRIDABLE)}")
     changes = []
     for name, value in now.items():
         old = before.get(name)
@@ -104,12 +104,12 @@ def check_compatible(before: dict[str, Any], now: dict[str, Any], allowed: list[
             old, value = sorted((old or {}).values()), sorted(value.values())
         if _plain(old) == _plain(value):
             continue
-        what = f"{name} was {_short(_unlike(old, value))}, is now {_short(_unlike(value, old))}"
+        what = f"{name} was {_short(_unlike(old, value))} and is now {_short(_unlike(value, old))}"
         if name not in allowed:
             hint = f"pass --allow-change {name}, " if name in OVERRIDABLE else ""
             raise PolymeraseError(
                 f"{run_dir}: the checkpoint does not fit this run: {what}; {hint}restore the old setting, or "
-                "start anew with another run.dir"
+                "start over in another run.dir"
             )
         changes.append(what)
     return changes

@@ -181,7 +181,7 @@ def _tokenizer(config: Config, family: Family) -> Tokenizer:
     options: dict[str, bool] = {}
     for key, option, wanted, reason in (
         ("label_slot", "label_slot", config.corpus.label_slot, "has no RNA types in its vocabulary"),
-        ("upper_case", "case_sensitive", not config.corpus.upper_case, "does not tell cases apart"),
+        ("upper_case", "case_sensitive", not config.corpus.upper_case, "does not distinguish upper and lower case"),
     ):
         if not wanted:
             continue
@@ -224,10 +224,12 @@ def _misfits(config: Config, settings: ModelSettings, corpora: list[Corpus]) -> 
         if not needs.found_in(columns, kinds):
             yield f"{key} needs {needs.advice.format(corpus=folders)}"
         if needs.masking is True and strategy == "none":
-            yield f"{key} asks for hidden tokens: expected a masking strategy, got masking.strategy=none; set another"
+            yield (
+                f"{key} predicts hidden tokens: expected a masking strategy, got masking.strategy=none; set another one"
+            )
         if needs.masking is False and strategy != "none":
             yield (
-                f"{key} reads every token: expected masking.strategy=none, got {strategy}; "
+                f"{key} predicts every token: expected masking.strategy=none, got {strategy}; "
                 "set masking='{strategy: none}'"
             )
         if needs.causal is not None and needs.causal != causal:

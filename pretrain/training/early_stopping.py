@@ -38,7 +38,7 @@ class EarlyStopping:
         """Format the line that is printed when the run stops."""
         return (
             f"the held-out loss has not fallen for {self._since} evaluations: stopping. Best: {self._best:.4f} at step "
-            f"{self.best_step} (python launch/export.py RUN takes it)"
+            f"{self.best_step} (python launch/export.py RUN exports it)"
         )
 
     def state(self) -> dict[str, Any]:

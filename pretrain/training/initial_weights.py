@@ -87,8 +87,8 @@ def check_heads(model: PretrainingModel, state: dict[str, torch.Tensor], source:
     for name, tensor in state.items():
         if name.startswith("heads.") and name in own and tensor.shape != own[name].shape:
             raise PolymeraseError(
-                f"model.init_from: {source}: {name} is {tuple(tensor.shape)}, this run's corpus "
-                f"asks for {tuple(own[name].shape)}; remove objective_heads.safetensors there to begin with a new head"
+                f"model.init_from: {source}: {name} is {tuple(tensor.shape)}, but this run's corpus "
+                f"needs {tuple(own[name].shape)}; remove objective_heads.safetensors there to start with a new head"
             )
 
 

@@ -43,7 +43,7 @@ class MuonAdamW(torch.optim.AdamW):
 
     def __init__(self, groups: list[dict[str, Any]], **options: Any):
         if not hasattr(torch.optim, "Muon"):
-            raise PolymeraseError("optimizer.name=muon: this torch has no Muon; update torch, or set adamw")
+            raise PolymeraseError("optimizer.name=muon: this version of torch has no Muon; update torch, or use adamw")
         super().__init__(groups, **options)
         self._matrices = {p for group in self.param_groups if group.get("is_hidden") for p in group["params"]}
         own = [

@@ -73,7 +73,7 @@ def find_resume_point(
     if resume in ("auto", "never"):
         there = broadcast_object(bool(checkpoints.steps()), dist_context)
         if there and resume == "never":
-            raise PolymeraseError(f"{run_dir} has checkpoints already; use --resume auto, or another run.dir")
+            raise PolymeraseError(f"{run_dir} already has checkpoints; use --resume auto, or another run.dir")
         folder = newest_whole(checkpoints, dist_context, warnings, puts_aside) if there else None
     else:
         folder = _named(Path(resume), dist_context, warnings)
@@ -101,8 +101,8 @@ def find_resume_point(
         count = batch.micro_batches_per_step or state["micro_batches_per_step"]
     if empty := -count % dist_context.world_size:
         warnings.append(
-            f"note: {count} micro-batches per step, as before, leave {empty} of {count + empty} turns of the "
-            f"{dist_context.world_size} ranks without work"
+            f"note: {count} micro-batches per step, as before, on {dist_context.world_size} ranks: "
+            f"{empty} of {count + empty} slots stay empty"
         )
     message = "; ".join([*warnings, f"resuming {folder} at step {state['step']}"])
     return ResumePoint(phase, count, ranks, message, folder, state)
@@ -118,7 +118,7 @@ def _check_micro_batches(before: int, config: Config, allow_change: list[str], f
     now = config.batch.micro_batches_per_step
     if now in (None, before):
         return []
-    what = f"batch.micro_batches_per_step was {before}, is now {now}"
+    what = f"batch.micro_batches_per_step was {before} and is now {now}"
     if "batch" not in allow_change:
         raise PolymeraseError(f"{folder}: {what}; leave it out, or pass --allow-change batch")
     return [what]
@@ -135,7 +135,7 @@ def _check_alike(components: RunComponents, dist_context: DistributedContext) ->
         unlike = [name for name, value in first[1].items() if other[name] != value]
         if unlike:
             raise PolymeraseError(
-                f"rank {rank} on {host} and rank 0 on {first[0]} have read unlike inputs: {', '.join(unlike)}; "
+                f"rank {rank} on {host} and rank 0 on {first[0]} have different inputs: {', '.join(unlike)}; "
                 "give all hosts the same config, settings and corpora"
             )
 
@@ -158,10 +158,10 @@ def newest_whole(
                 for other in damaged:
                     checkpoints.put_aside(other)
             return checkpoints.path(step)
-        damaged[step] = f"step-{step} is damaged and was passed over ({damage})"
+        damaged[step] = f"step-{step} is damaged and was skipped ({damage})"
     problems = "; ".join(damaged.values())
     raise PolymeraseError(
-        f"{checkpoints.folder}: no checkpoint is whole: {problems}; use another run.dir to start anew"
+        f"{checkpoints.folder}: no checkpoint is complete: {problems}; use another run.dir to start over"
     )
 
 

@@ -142,7 +142,7 @@ class RunLogger:
         try:
             write_held_out(self._run_dir, step, figures)
         except OSError as error:
-            self.progress.say(f"warning: {self._run_dir / HELD_OUT}: cannot be written: {error.strerror}; going on")
+            self.progress.say(f"warning: {self._run_dir / HELD_OUT}: cannot be written: {error.strerror}; continuing")
 
     def event(self, step: int, text: str) -> None:
         """Print a rare event and record it in ``metrics.jsonl``."""

@@ -29,8 +29,9 @@ _ADVICE = (
 
 _QUIET_STEPS = 20  # that must lie between two spikes for both to be told
 _SPIKE_ADVICE = {
-    "skip": "; its update was skipped. If it happens again, lower optimizer.lr or raise schedule.warmup_steps",
-    "count": "; its update was made. If the loss does not come back, go on from the checkpoint before (--resume) with "
+    "skip": "; this update was skipped. If it happens again, lower optimizer.lr or raise schedule.warmup_steps",
+    "count": "; this update was applied. If the loss does not recover, resume from the previous checkpoint "
+    "(--resume) with "
     "a lower optimizer.lr, more schedule.warmup_steps, a lower optimizer.max_grad_norm, or train.on_spike=roll_back",
 }
 
@@ -114,10 +115,10 @@ class StabilityMonitor:
             self._remember_norm(norm)
             return False
         self.counts["loss_spikes"] += 1
-        far = f"{loss:.4g} where {usual:.4g} is usual, {(loss - usual) / deviation:.0f} deviations above"
+        far = f"{loss:.4g}, usually {usual:.4g}, {(loss - usual) / deviation:.0f} deviations lower"
         self._tell(span.step, f"{far}, at {self._circumstances(span.step, norm)}", policy)
         if policy != "count":
-            self._bad(span, policy, f"the loss is {loss:.4g} where {usual:.4g} is usual")
+            self._bad(span, policy, f"the loss is {loss:.4g}, usually {usual:.4g}")
         return policy == "skip"
 
     def dropped(self, span: StepSpan, was_dropped: bool | Tensor = True) -> None:
@@ -136,7 +137,7 @@ class StabilityMonitor:
         """Count a dropped update. In fp16 that is how the scale of the loss is found, so it is not a fault there."""
         self.counts["dropped_updates"] += 1
         if not self._scales_loss:
-            self._bad(span, self._settings.on_bad_step, "the gradient is not finite; its update was dropped")
+            self._bad(span, self._settings.on_bad_step, "the gradient is not finite; the update was dropped")
 
     def steps_to_roll_back(self) -> list[StepSpan]:
         """Return bad steps that require the last checkpoint; each is returned once."""
@@ -175,7 +176,7 @@ class StabilityMonitor:
         rate = f"a learning rate of {self._learning_rate(step - 1):.3g}"
         if not math.isfinite(norm):
             return rate
-        usual = f", {self._usual_norm:.3g} is usual" if math.isfinite(self._usual_norm) else ""
+        usual = f", usually {self._usual_norm:.3g}" if math.isfinite(self._usual_norm) else ""
         clipped = f", clipped to {self._max_norm:.3g}" if 0 < self._max_norm < norm else ""
         return f"{rate} and a gradient norm of {norm:.3g}{usual}{clipped}"
 

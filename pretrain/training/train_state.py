@@ -146,8 +146,9 @@ class CheckpointSaver:
         facts = read_state(folder)
         if facts["step"] < self.phase.first_step:
             raise RunError(
-                f"{folder}: the newest whole checkpoint is of an earlier one of train.phases; start the run again, it "
-                "goes on from there"
+                f"{folder}: the newest complete checkpoint is from an earlier phase of train.phases; start the run "
+                "again "
+                "to continue from there"
             )
         self.load(folder, facts, state)
         self.stability.rolled_back(facts["guard"], state.step)

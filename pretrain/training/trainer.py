@@ -221,7 +221,7 @@ class Trainer:
 
     def _tell_of_saves(self, problems: list[str]) -> None:
         for problem in problems:
-            self.logger.event(self.state.step, f"warning: {problem}; going on (train.on_save_failure)")
+            self.logger.event(self.state.step, f"warning: {problem}; continuing (train.on_save_failure)")
 
     def _roll_back(self, bad: list[StepSpan]) -> None:
         """Go back to the last checkpoint, and from there on leave out the parts of the stream of the bad steps."""
@@ -230,7 +230,7 @@ class Trainer:
         self.parts.plan.skipped_spans |= {span.start: span.end for span in bad}
         self.watch.meter.report()
         steps = ", ".join(str(span.step) for span in bad)
-        back = f"bad steps {steps}: went back to step {self.state.step}, their batches will be passed over"
+        back = f"bad steps {steps}: went back to step {self.state.step}, their batches will be skipped"
         self.logger.event(seen_at, "; ".join([*warnings, back]))
 
 

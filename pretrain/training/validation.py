@@ -127,7 +127,7 @@ class Evaluator:
     def describe(self, step: int, figures: dict[str, dict[str, Any]]) -> str:
         """Format one line: each held-out loss beside its best baseline."""
         if not self.sequences:
-            return f"step {step}: nothing is held out, so nothing is evaluated (python -m data_prep split)"
+            return f"step {step}: no held-out data, so nothing is evaluated (python -m data_prep split)"
         clauses = []
         for name, objective in figures.items():
             main = main_part(objective)

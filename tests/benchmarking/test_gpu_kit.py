@@ -43,4 +43,4 @@ def test_parts_that_do_not_fit_are_left_out_and_said(capsys):
 
 def test_an_unknown_part_is_one_line(capsys):
     assert main(["gpu", "--tiny", "modles"]) == 2
-    assert capsys.readouterr().err.startswith("error: no part 'modles'; choose of ceilings, tests")
+    assert capsys.readouterr().err.startswith("error: unknown part 'modles'; choose from ceilings, tests")

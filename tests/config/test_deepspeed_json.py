@@ -45,7 +45,7 @@ def test_what_would_be_ignored_or_guessed_is_one_line(tmp_path, tree, message):
 def test_it_is_read_when_the_config_is_checked(tmp_path):
     tree = {"batch": {"tokens": 64}, "objectives": {"mlm": {}}, "masking": {"strategy": "base"}, "train": {"steps": 1}}
     file = written(tmp_path, {"optimizer": {"type": "AdamW"}})
-    with pytest.raises(PolymeraseError, match=r"optimizer is what optimizer of the YAML decides"):
+    with pytest.raises(PolymeraseError, match=r"optimizer is decided by optimizer of the YAML"):
         check(tree | {"engine": {"deepspeed": file}}, "here")
     kept = {"zero_optimization": {"overlap_comm": True}, "communication_data_type": "fp32"}
     check(tree | {"engine": {"deepspeed": written(tmp_path, kept)}}, "here")

@@ -92,7 +92,10 @@ def test_a_peak_of_its_own_and_a_schedule_begun_again(of):
 @pytest.mark.parametrize(
     ("phases", "expected"),
     [
-        ([{"steps": 20}, {"steps": 5}], "train.phases: their lengths add up to 25 steps, train.steps is 30; make them"),
+        (
+            [{"steps": 20}, {"steps": 5}],
+            "train.phases: expected lengths that add up to train.steps=30, got 25; make them",
+        ),
         ([{"steps": 30, "fresh_optimizer": True}], "train.phases.0.fresh_optimizer has no effect: every run begins"),
         ([{"masking": {"rate": 0.2}}], "key 'train.phases.0.steps' is missing"),
         ([{"steps": 0}], "train.phases.0.steps: input should be greater than 0, got 0"),
@@ -101,7 +104,10 @@ def test_a_peak_of_its_own_and_a_schedule_begun_again(of):
         ([{"steps": 30, "masking": {}}], "train.phases.0.masking sets nothing; leave it out"),
         ([{"steps": 30, "masking": {"rat": 0.2}}], "train.phases.0: unknown key 'masking.rat'; did you mean"),
         ([{"steps": 30, "masking": {"rate": 2}}], "train.phases.0: masking.rate: input should be less than or equal"),
-        ([{"steps": 30, "corpus": {"path": "x"}}], "train.phases.0.corpus.path is of the whole run, whose phases"),
+        (
+            [{"steps": 30, "corpus": {"path": "x"}}],
+            "train.phases.0.corpus.path belongs to the whole run, because all phases",
+        ),
         (
             [{"steps": 30, "masking": {"strategy": "span"}}],
             "train.phases.0.masking: expected the strategies of the run, base, got span; change rates",

@@ -38,9 +38,12 @@ KEYS = {
     "corpus.crop has no effect: windows of genomes": ("alleles", {"crop": "keep_end"}),
     "corpus.crop has no effect: too_long=skip": ("plain", {"crop": "keep_end", "too_long": "skip"}),
     "corpus.too_long has no effect": ("alleles", {"too_long": "skip"}),
-    "corpus.soft_mask_weight has no effect: no letter is soft-masked": ("plain", {"soft_mask_weight": 0.1}),
+    "corpus.soft_mask_weight has no effect: no letter of this corpus is soft-masked": (
+        "plain",
+        {"soft_mask_weight": 0.1},
+    ),
     "corpus.upper_case has no effect: the case of the source was not kept": ("plain", {"upper_case": False}),
-    "corpus.partial_codon has no effect: ernie_rna reads no codons": ("plain", {"partial_codon": "crop"}),
+    "corpus.partial_codon has no effect: ernie_rna does not read codons": ("plain", {"partial_codon": "crop"}),
     "corpus.reverse_complement_rna has no effect": ("plain", {"reverse_complement_rna": True}),
     "holds RNA, whose other strand is another molecule": ("plain", {"reverse_complement": 0.5}),
 }
@@ -73,7 +76,7 @@ def test_a_run_says_so_before_it_starts(corpora, tmp_path):
 
 def test_weights_without_an_objective_that_weighs_are_refused(dna, tmp_path):
     run = config(tmp_path, dna, corpus__soft_mask_weight=0.5)
-    with pytest.raises(PolymeraseError, match="no objective of this run asks for tokens"):
+    with pytest.raises(PolymeraseError, match="no objective of this run predicts tokens"):
         check_effects(run.corpus, [open_corpus(dna)], build_tokenizer("gpn"), weighs_tokens=False)
     build_components(run)
 
@@ -118,7 +121,7 @@ def test_codons_out_of_frame_are_one_line_or_counted(tmp_path):
     (tmp_path / "s.fa").write_text(">whole\nATGAAATAA\n>partial\nATGAAATA\n>short\nAT\n")
     assert main(["fasta", str(tmp_path / "s.fa"), "--out", str(tmp_path / "c"), "--validation", "0"]) == 0
     corpus, tokenizer = open_corpus(tmp_path / "c"), build_tokenizer("codon")
-    with pytest.raises(PolymeraseError, match=r"'partial' has 8 nt, which is no whole number of codons \(2 such"):
+    with pytest.raises(PolymeraseError, match=r"'partial' has 8 nt, which is not a whole number of codons \(2 such"):
         open_source(corpus, "train", tokenizer, CorpusSettings(), 20)
     source = open_source(corpus, "train", tokenizer, CorpusSettings(partial_codon="crop"), 20)
     assert source.size == 2

@@ -46,11 +46,11 @@ def test_corpora_are_found_by_their_content_and_what_is_not_known_is_said(tmp_pa
     found, (note,) = trained_before("exports/first", stated, [later])
     assert [corpus.fingerprint for corpus in found] == [first.fingerprint]
     assert note.startswith(
-        "exports/first was trained on corpus gone (fingerprint 0123456789abcdef), which is not beside"
+        "exports/first was trained on corpus gone (fingerprint 0123456789abcdef), which is not next to"
     )
     assert trained_before("exports/first", None, [later]) == (
         [],
-        ["exports/first does not say what it was trained on: sequences that this run holds out may be among it"],
+        ["exports/first does not name its training corpus, which may hold sequences that this run holds out"],
     )
 
 

@@ -78,5 +78,5 @@ def test_people_get_a_table_and_a_wrong_name_one_line(run):
     assert "3.1 Gb + 10 M variants" in printed.out
     status, printed = run("nope")
     assert status == 2
-    assert printed.err.startswith("error: no benchmark 'nope'; choose of fasta, vcf")
+    assert printed.err.startswith("error: unknown benchmark 'nope'; choose from fasta, vcf")
     assert printed.err.count("\n") == 1

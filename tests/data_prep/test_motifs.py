@@ -131,8 +131,8 @@ def test_lengths_are_bounded_and_drops_counted(tmp_path, capsys):
 
 
 BROKEN = {
-    "in.txt line 2: 'X' in 'ACXU' is no nucleotide or IUPAC code": "ACGU\nACXU\n",
-    "in.txt line 1: ' ' in 'ACGU 0.5' is no nucleotide": "ACGU 0.5\n",
+    "in.txt line 2: 'X' in 'ACXU' is not a nucleotide or IUPAC code": "ACGU\nACXU\n",
+    "in.txt line 1: ' ' in 'ACGU 0.5' is not a nucleotide": "ACGU 0.5\n",
     "in.txt line 2: expected four rows (A, C, G, U), or": ">m\n1 2 3\n4 5 6\n",
     "in.txt line 2: expected counts or probabilities, got '-1.2 1'": ">m\nA -1.2 1\nC 1 1\nG 1 1\nU 1 1\n",
     "in.txt line 2: the four rows have different lengths": ">m\nA 1 2\nC 4 5 6\nG 1 1\nT 2 2\n",
@@ -141,7 +141,7 @@ BROKEN = {
     "in.txt: this is markup (XML or HTML); give the text output": '<?xml version="1.0"?>\n<MEME>\n',
     "in.txt line 8: the matrix is cut off (0 rows)": MEME.partition(" 0.97")[0].rstrip().replace("w= 5", ""),
     "in.txt line 8: alength= 20; only nucleotides": MEME.replace("alength= 4", "alength= 20"),
-    "in.txt line 1: 'E' in 'ACGUACGUACGUACGUACGUACGUACGUACGUACGUACGU…' is no nucleotide": "ACGU" * 9999 + "E\n",
+    "in.txt line 1: 'E' in 'ACGUACGUACGUACGUACGUACGUACGUACGUACGUACGU…' is not a nucleotide": "ACGU" * 9999 + "E\n",
     "in.txt: no motif in it": "# nothing\n\n",
     "in.txt line 1: a table without a column Motif or Sequence": "protein\tscore\nELAVL1\t1\n",
     "in.txt line 3: 1 columns where the first line has 2": "protein\tmotif\nA\tACGU\nB\n",

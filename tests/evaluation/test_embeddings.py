@@ -54,13 +54,13 @@ def test_both_formats_hold_the_same(tmp_path: Path):
 
 
 def test_a_layer_that_does_not_exist_is_named():
-    with pytest.raises(PolymeraseError, match=r"has layers 0 \(embeddings\) to 2, not 3"):
+    with pytest.raises(PolymeraseError, match=r"expected a layer from 0 \(embeddings\) to 2, got 3"):
         embed(tiny("ernie_rna"), IDS, ragged(ROWS), "mean", 3)
 
 
 def test_records_that_do_not_fit_are_an_error_cut_or_left_out():
     model, rows = tiny("utrbert_4mer"), ["ACG", "ACGT" * 20, "ACGTACGT"]  # 64 tokens hold 65 nt
-    with pytest.raises(PolymeraseError, match="b has 80 nt, the model holds 65"):
+    with pytest.raises(PolymeraseError, match="b has 80 nt, the longest input is 65"):
         fit(model, "my.fa", IDS, ragged(rows), "error")
     ids, kept, left_out = fit(model, "my.fa", IDS, ragged(rows), "crop")
     assert (ids, kept.lengths.tolist()) == (["b", "c"], [65, 8])

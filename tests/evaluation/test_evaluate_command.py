@@ -110,7 +110,7 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["nowhere", "--fasta", "few.fa"], "neither a run folder"),
+        (["nowhere", "--fasta", "few.fa"], "expected a run folder"),
         (["RUN", "--fasta", "nowhere.fa"], "nowhere.fa: no such file"),
         (["RUN", "--fasta", "empty.fa"], "empty"),
         (["RUN", "--embed", "few.fa"], "--embed needs --out"),
@@ -120,14 +120,14 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
         (["RUN", "--fasta", "few.fa", "train.steps=3"], "settings belong to --corpus"),
         (["RUN", "--corpus", "nowhere"], "corpus 'nowhere' does not exist"),
         (["RUN", "--pairs", "empty.fa"], "empty.fa: empty; expected records of three lines"),
-        (["RUN", "--fasta", "few.fa", "--sequences", "0"], "'0' is no number from 1 up"),
+        (["RUN", "--fasta", "few.fa", "--sequences", "0"], "expected a positive integer, got '0'"),
         (["RUN", "--embed", "few.fa", "--out", "few.fa/e.npz"], "few.fa/e.npz: few.fa is a file"),
         (["RUN", "--corpus", "few.fa"], "few.fa: expected the folder of a corpus, got a file"),
         (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --mutate --pairs is required"),
-        (["few.fa", "--fasta", "few.fa"], "neither a run folder"),
+        (["few.fa", "--fasta", "few.fa"], "expected a run folder"),
         (["RUN", "--fasta", "few.fa", "--out", "x"], "--out has no effect with --fasta, only with --embed or --vcf"),
         (["RUN", "--pairs", "few.fa", "--strand", "both"], "--strand has no effect with --pairs, only with --vcf"),
-        (["RUN", "--fasta", "few.fa", "--window", "20"], "unless --too-long windows is said"),
+        (["RUN", "--fasta", "few.fa", "--window", "20"], "without --too-long windows"),
         (["RUN", "--mutate", "few.fa"], "--mutate needs --out FOLDER"),
         (["RUN", "--mutate", "few.fa", "--out", "few.fa"], "--out few.fa: expected a folder, got a file"),
     ],
@@ -145,7 +145,7 @@ def test_proteins_are_refused_and_letters_that_models_do_not_know_are_counted(ti
     (tmp_path / "protein.fa").write_text(">one\nMKVLWQESPH\n")
     for words in (["--fasta"], ["--out", tmp_path / "out.npz", "--embed"]):
         line = error_line("evaluate.py", tiny_run, *words, tmp_path / "protein.fa")
-        assert "protein.fa: 10 of 10 letters are no nucleotides" in line
+        assert "protein.fa: 10 of 10 letters are not nucleotides" in line
     (tmp_path / "some.fa").write_text(">one\nACGURYACGU\n>two\nACGU\n")
     status, out, err = in_process("evaluate.py", tiny_run, "--fasta", tmp_path / "some.fa")
     assert status == 0, err

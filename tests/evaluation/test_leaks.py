@@ -73,7 +73,7 @@ def test_a_corpus_that_is_gone_or_another_is_said_and_not_guessed(tiny_run, corp
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     config = (run / "config.yaml").read_text()
-    for folder, why in (("gone", "not at hand"), (corpora["plain"], "no longer what")):
+    for folder, why in (("gone", "not found"), (corpora["plain"], "has changed")):
         (run / "config.yaml").write_text(config.replace(str(corpora["labeled"]), str(folder)))
         assert why in pretraining_of(str(run)).leak(Ragged.from_rows([b"ACGU"]))["unknown"]
     named = pretraining_of(str(run), [str(corpora["plain"])])
@@ -90,7 +90,7 @@ def test_a_large_corpus_is_compared_in_part_and_the_part_is_said(tiny_run, monke
     monkeypatch.setattr(leaks, "MOST_ASKED", 2)
     found = pretraining_of(str(tiny_run)).leak(Ragged.from_rows([row.encode() for row in new(5)]))
     assert found["held_out"] == 2
-    assert "Looked up: 2 of 5 sequences." in found["sentence"]
+    assert "Searched 2 of 5 sequences." in found["sentence"]
     assert "% of the corpus" in found["sentence"]
 
 

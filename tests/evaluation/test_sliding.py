@@ -117,7 +117,7 @@ def test_a_causal_model_counts_each_token_once_given_what_stands_before_it_in_it
 
 def test_windows_that_would_lose_tokens_or_do_not_fit_are_refused():
     model = tiny("dnabert_6mer")
-    with pytest.raises(PolymeraseError, match=r"steps of 25 nt leave tokens out .* expected at most 20"):
+    with pytest.raises(PolymeraseError, match=r"steps of 25 nt skip tokens .* expected at most 20"):
         sliding_windows(model, ragged(sequence(90)), 30, 25)
     with pytest.raises(PolymeraseError, match="window of 500 nt: the model reads 6 to 67 nt"):
         sliding_windows(model, ragged(sequence(90)), 500)

@@ -68,7 +68,7 @@ def test_two_checkpoints_of_one_run_are_compared(run, corpora):
 def test_a_step_that_is_not_there_names_those_that_are(run, fasta, script):
     words = {"evaluate.py": ("--fasta", fasta), "probe.py": (fasta, "--label", "2"), "compare.py": (run[1],)}[script]
     line = error_line(script, run[0], *words, "--step", "4")
-    assert "no checkpoint of step 4; there are: 3, 6" in line
+    assert "no checkpoint of step 4; available: 3, 6" in line
 
 
 def test_a_folder_without_steps_says_so(tmp_path, fasta):

@@ -26,7 +26,8 @@ def test_nested_pairs_and_pseudoknots_are_read():
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [("(()", "'(' at 1 is never closed"), ("())", "closes nothing"), ("(x)", "no dot-bracket")]
+    ("text", "problem"),
+    [("(()", "'(' at 1 has no closing symbol"), ("())", "has no opening symbol"), ("(x)", "not a dot-bracket")],
 )
 def test_wrong_brackets_are_named_with_their_place(text, problem):
     with pytest.raises(PolymeraseError, match="structure") as caught:
@@ -41,7 +42,7 @@ def test_files_of_rnafold_are_read_and_wrong_records_named(tmp_path: Path):
     assert [(r.name, r.sequence, len(r.pairs)) for r in records] == [("a", "GGGUUUCCC", 3), ("b", "ACGU", 0)]
     bad = tmp_path / "bad.dbn"
     bad.write_text(">a\nGGG\n(((\n>b\nGGG\n..\n")
-    with pytest.raises(PolymeraseError, match="never closed"):
+    with pytest.raises(PolymeraseError, match="no closing symbol"):
         read_structures(bad)
     bad.write_text(">a\nGGG\n...\n>b\nGGG\n..\n")
     with pytest.raises(PolymeraseError, match=r"record 2 \(b\): 3 letters and 2 symbols"):
@@ -123,5 +124,7 @@ def test_every_head_and_the_energy_model_are_reported(tmp_path: Path):
 
 
 def test_models_without_pairing_are_refused():
-    with pytest.raises(PolymeraseError, match="utr_lm models have no base-pairing scores"):
+    with pytest.raises(
+        PolymeraseError, match="utr_lm models have no base-pairing scores; use a model with a pairing bias"
+    ):
         score_structures(tiny("utr_lm"), [])

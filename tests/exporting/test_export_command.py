@@ -116,8 +116,8 @@ def test_terms_of_public_files_follow_from_their_address() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["my-run", "--step", "15"], "no checkpoint of step 15; there are: 10, 20"),
-        (["elsewhere"], "elsewhere: no run folder"),
+        (["my-run", "--step", "15"], "no checkpoint of step 15; available: 10, 20"),
+        (["elsewhere"], "elsewhere: expected a run folder"),
     ],
 )
 def test_what_is_not_there_is_one_line(

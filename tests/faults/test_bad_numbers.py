@@ -60,7 +60,7 @@ def test_a_spike_is_counted_wherever_it_is_read_and_noise_is_not():
 
 
 def test_where_a_spike_begins_is_told_with_what_to_do_and_once():
-    for policy, advice in (("count", "train.on_spike=roll_back"), ("skip", "its update was skipped")):
+    for policy, advice in (("count", "train.on_spike=roll_back"), ("skip", "this update was skipped")):
         settings = tree(Path("run"), Path("corpus"), train__on_spike=policy, train__steps=1000)
         settings["optimizer"]["max_grad_norm"] = 0.75
         judge = StabilityMonitor(check(settings, "test"), ALONE)
@@ -68,8 +68,8 @@ def test_where_a_spike_begins_is_told_with_what_to_do_and_once():
         (first, text), (second, _) = judge.to_tell()
         assert (first, second) == (61, 123)
         rate = learning_rate(config_of(steps=1000))(60)
-        norm = "" if policy == "skip" else " and a gradient norm of 1, 0.5 is usual, clipped to 0.75"
-        said = f"the loss jumped to 4 where 2 is usual, 56 deviations above, at a learning rate of {rate:.3g}{norm}; "
+        norm = "" if policy == "skip" else " and a gradient norm of 1, usually 0.5, clipped to 0.75"
+        said = f"the loss jumped to 4, usually 2, 56 deviations lower, at a learning rate of {rate:.3g}{norm}; "
         assert text[: len(said)] == said
         assert advice in text
         assert judge.to_tell() == []
@@ -216,7 +216,7 @@ def test_rolling_back_repeats_the_steps_since_the_checkpoint_and_passes_over_the
     assert after[: len(expected)] == expected[: len(after)]
     assert len(after) == steps - back
     events = [record["event"] for record in records(run) if "event" in record]
-    assert events == [f"bad steps {bad}: went back to step {back}, their batches will be passed over"]
+    assert events == [f"bad steps {bad}: went back to step {back}, their batches will be skipped"]
     assert records(run)[-2]["roll_backs"] == 1
 
 
@@ -226,7 +226,7 @@ def test_a_spike_is_counted_and_its_update_made_where_spikes_are_only_counted(po
     assert (last["loss_spikes"], last["dropped_updates"]) == (1, 0)
     (event,) = (record for record in records(run) if "event" in record)
     assert event["step"] == SPIKE
-    assert "its update was made" in event["event"]
+    assert "this update was applied" in event["event"]
 
 
 def test_a_spike_is_kept_from_the_weights_where_spikes_are_skipped(poisoned):

@@ -65,7 +65,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_silently_started_anew(tm
     save(checkpoints, 10)
     flip(checkpoints.path(10) / WEIGHTS)
     for _ in range(2):  # whoever tries the same command again is not to be surprised either
-        with pytest.raises(PolymeraseError, match=r"no checkpoint is whole.*step-10"):
+        with pytest.raises(PolymeraseError, match=r"no checkpoint is complete.*step-10"):
             newest_whole(checkpoints, ALONE, [])
 
 

@@ -47,7 +47,7 @@ def test_the_run_goes_on_and_saves_again_when_there_is_room(tmp_path, small_disk
         assert finish(rank) == [75], run.log[-2000:]
     finally:
         kill_all(rank)
-    assert f"last one: {kept[0]}; going on (train.on_save_failure)" in run.log
+    assert f"last one: {kept[0]}; continuing (train.on_save_failure)" in run.log
     assert "No space left on device" in run.log
     verify(run.dir / "checkpoints" / f"step-{run.steps()[-1]}")
 

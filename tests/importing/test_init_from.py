@@ -76,7 +76,7 @@ def test_a_head_for_other_classes_is_refused(tmp_path, corpora) -> None:
     save_file(heads, folder / "objective_heads.safetensors")
     asked = {"objectives": {"mlm": {}, "rna_type": {}}, "corpus__max_tokens": 40}
     config = config_of("ernie_rna", folder, corpora["labeled"], **asked)
-    with pytest.raises(PolymeraseError, match=r"heads\.rna_type\.linear.* is \(28.* this run's corpus asks for"):
+    with pytest.raises(PolymeraseError, match=r"heads\.rna_type\.linear.* is \(28.* this run's corpus needs"):
         build_components(config)
     (folder / "objective_heads.safetensors").unlink()
     build_components(config)

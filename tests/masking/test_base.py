@@ -74,7 +74,9 @@ def test_exactly_the_lowest_priorities_are_chosen():
 @pytest.mark.parametrize("name", ["utrbert_3mer", "dnabert_6mer"])
 def test_single_kmers_are_not_hidden_beside_neighbors_that_show_their_letters_unless_told(name):
     tokenizer = build_tokenizer(name)
-    with pytest.raises(PolymeraseError, match=r"neighbors show .* expected masking.strategy=kmer") as caught:
+    with pytest.raises(
+        PolymeraseError, match=r"letters their neighbors show.* expected masking.strategy=kmer"
+    ) as caught:
         build_strategy(BaseSettings(), tokenizer)
     assert "\n" not in str(caught.value)
     mixture = MixtureSettings(parts=[BasePart(), KmerPart()])

@@ -124,7 +124,7 @@ def test_methylberts_end_token_stands_where_its_code_put_it(golden):
 
 def test_an_end_token_over_the_last_k_mer_needs_a_tokenizer_that_closes_with_none():
     with pytest.raises(
-        PolymeraseError, match=r"masking\.eos_over_last: expected a tokenizer whose end .* utrbert_3mer"
+        PolymeraseError, match=r"masking\.eos_over_last: expected a tokenizer with an end token .* utrbert_3mer"
     ):
         build_strategy(KmerSettings(eos_over_last=True), build_tokenizer("utrbert_3mer"))
 

@@ -42,10 +42,10 @@ def test_literal_u_is_unknown_to_a_vocabulary_with_t(tmp_path):
 @pytest.mark.parametrize(
     ("text", "alphabet", "message"),
     [
-        ("ACGU\nACXU\n", "normalised", r"list.txt, line 2: 'X' in 'ACXU' is no nucleotide"),
+        ("ACGU\nACXU\n", "normalised", r"list.txt, line 2: 'X' in 'ACXU' is not a nucleotide"),
         ("ACGU\nMKLVE\n", "normalised", r"list.txt, line 2: 'L'"),
         ("ACGU AAA\n", "normalised", r"list.txt, line 1: ' '"),
-        ("ACGN\n", "literal", r"list.txt, line 1: 'N' in 'ACGN' is none of A, C, G, T, U"),
+        ("ACGN\n", "literal", r"list.txt, line 1: 'N' in 'ACGN' is not A, C, G, T or U"),
         ("NNNNNNNNNN\n", "normalised", r"list.txt, line 1: 'NNNNNNNNNN' stands for more than 4096"),
         ("\n# nothing\n", "normalised", r"list.txt: no motif"),
         ("ACGU\nAC\u017fU\n", "normalised", r"list.txt, line 2: '\u017f'"),  # a letter whose upper case is S

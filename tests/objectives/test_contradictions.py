@@ -23,7 +23,7 @@ def refused(run_dir, corpus, **changes) -> str:
 def test_hidden_tokens_cannot_be_asked_for_where_nothing_is_hidden(corpora, tmp_path):
     message = refused(tmp_path, corpora["labeled"], masking=NONE)
     assert message == (
-        "objectives.mlm asks for hidden tokens: expected a masking strategy, got masking.strategy=none; set another"
+        "objectives.mlm predicts hidden tokens: expected a masking strategy, got masking.strategy=none; set another one"
     )
     message = refused(
         tmp_path, corpora["labeled"], masking=NONE, objectives={"mlm": None, "structure": {"positions": "masked"}}
@@ -33,7 +33,7 @@ def test_hidden_tokens_cannot_be_asked_for_where_nothing_is_hidden(corpora, tmp_
 
 def test_the_next_token_cannot_be_asked_for_where_tokens_are_hidden(corpora, tmp_path):
     message = refused(tmp_path, corpora["labeled"], objectives={"mlm": None, "causal_lm": {}})
-    assert message.startswith("objectives.causal_lm reads every token: expected masking.strategy=none, got base")
+    assert message.startswith("objectives.causal_lm predicts every token: expected masking.strategy=none, got base")
 
 
 @pytest.mark.parametrize(

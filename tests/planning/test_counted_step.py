@@ -113,5 +113,5 @@ def test_an_estimate_is_never_faster_than_the_data_sheet(card):
 
 def test_a_card_is_found_however_it_is_spelled_and_an_unknown_one_is_one_line():
     assert find_card("rtx 4090") is CARDS["RTX4090"]
-    with pytest.raises(PolymeraseError, match=r"--card V100: no figures of this card; choose of H100"):
+    with pytest.raises(PolymeraseError, match=r"--card V100: unknown card; choose from H100"):
         find_card("V100")

@@ -35,7 +35,7 @@ def test_the_command_prints_rows_and_names_a_case_or_file_that_is_none(tmp_path,
         "HyenaDNA tiny", from_record(json.loads((tmp_path / "rows.json").read_text())["HyenaDNA tiny"]), None
     )
     assert main(["counted", "BERT"]) == 2
-    assert "no case 'BERT'; choose of ERNIE-RNA" in capsys.readouterr().err
+    assert "unknown case 'BERT'; choose from ERNIE-RNA" in capsys.readouterr().err
     (tmp_path / "rows.json").write_text("[1]")
     assert main(["counted", "--before", str(tmp_path / "rows.json")]) == 2
     assert "expected rows that --json wrote" in capsys.readouterr().err

@@ -42,5 +42,5 @@ def test_an_unknown_card_is_refused_before_anything_is_planned(capsys):
     assert main(["--config", "utr_lm.yaml", "--dry-run", "--card", "H1000"]) == 2
     assert capsys.readouterr() == (
         "",
-        "error: --card H1000: no figures of this card; choose of " + ", ".join(CARDS) + "\n",
+        "error: --card H1000: unknown card; choose from " + ", ".join(CARDS) + "\n",
     )

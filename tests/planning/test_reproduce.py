@@ -70,7 +70,7 @@ def test_states_are_those_of_the_folder(clone, capsys):
     assert main(["ernie_rna"]) == 0
     said = capsys.readouterr().out
     assert "corpus: done" in said
-    assert "pretrain: stands at step 40; the same command goes on" in said
+    assert "pretrain: stopped at step 40; the same command continues" in said
     (clone / "runs/ernie/DONE").write_text("40\n")
     assert main(["ernie_rna"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "next: python launch/export.py runs/ernie --out exports/ernie"
@@ -79,7 +79,10 @@ def test_states_are_those_of_the_folder(clone, capsys):
 def test_running_stops_where_hands_are_needed(capsys):
     assert main(["helm_mlm", "--run"]) == 2
     said = capsys.readouterr().err
-    assert "files of your own: for you to do: raw/helm/coding.fa.gz does not exist, and nothing fetches it" in said
+    assert (
+        "files of your own: you have to do this step: raw/helm/coding.fa.gz does not exist, and nothing fetches it"
+        in said
+    )
     assert "not public" in said
     assert len(said.splitlines()) == 1
 

@@ -69,5 +69,5 @@ def test_the_page_says_what_each_reached_and_holds_its_pictures(runs, tmp_path):
 
 
 def test_what_cannot_be_compared_is_one_line(runs, tmp_path):
-    assert "named twice" in error_line("report.py", runs[0], runs[1], runs[0])
-    assert "gone: no run folder" in error_line("report.py", runs[0], tmp_path / "gone")
+    assert "given twice" in error_line("report.py", runs[0], runs[1], runs[0])
+    assert "gone: expected a run folder" in error_line("report.py", runs[0], tmp_path / "gone")

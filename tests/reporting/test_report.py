@@ -70,12 +70,12 @@ def test_figures_are_those_of_the_run(written_run):
         ),
         (
             f"mlm loss at shown positions 0.6000 ± 0.0200 ({constant}), "
-            "0.2000 ± 0.0100 below letters given what is shown (0.8000)",
+            "0.2000 ± 0.0100 below letters given the shown token (0.8000)",
             "good",
         ),
         (
             f"mlm loss 1.2100 ± 0.0200 ({constant}), "
-            "no different from letters given what is shown (1.2200): -0.0100 ± 0.0100",
+            "no different from letters given the shown token (1.2200): -0.0100 ± 0.0100",
             "muted",  # no color for less than two standard errors
         ),
     ]
@@ -126,7 +126,7 @@ def test_the_page_says_where_phases_meet(written_run):
     status, _, err = in_process("report.py", written_run)
     assert status == 0, err
     page = re.sub(r"<[^>]+>", " ", (written_run / "report.html").read_text())
-    assert re.search(r"1\s+steps 1 to 40: as the run says\s+1\.46\b", page)
+    assert re.search(r"1\s+steps 1 to 40: the settings of the run\s+1\.46\b", page)
     assert re.search(r"2\s+steps 41 to 100: masking\.rate=0\.2\s+1\.4\b", page)
     boundaries = plots_of(read_run(written_run))
     assert all(boundaries[name] != picture for name, picture in without.items())
@@ -171,7 +171,7 @@ def test_smoothing_keeps_the_mean_and_the_ends():
 
 
 def test_a_folder_without_a_run_or_without_numbers_is_refused(tmp_path, written_run):
-    assert "no run folder" in error_line("report.py", tmp_path)
+    assert "expected a run folder" in error_line("report.py", tmp_path)
     assert ".html file" in error_line("report.py", written_run, "--out", tmp_path / "x.pdf")
     (written_run / "metrics.jsonl").unlink()
     assert "nothing is logged yet" in error_line("report.py", written_run)

@@ -69,7 +69,7 @@ def test_a_training_does_not_notice_and_a_resumed_one_finds_the_same(tiny_run, c
 def test_what_cannot_be_asked_is_said_before_the_training(corpora, tmp_path):
     tree = build.tree(tmp_path / "run", corpora["labeled"])
     tree["train"]["bench_every"] = 2
-    with pytest.raises(PolymeraseError, match=r"train\.bench_every and train\.bench belong together"):
+    with pytest.raises(PolymeraseError, match=r"train\.bench_every and train\.bench need each other"):
         check(tree, "test")
     tree["train"]["bench"] = {"suite": "utr", "data": str(tmp_path)}
     check(tree, "test")

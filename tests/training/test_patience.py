@@ -36,7 +36,7 @@ def test_without_the_setting_or_without_held_out_samples_nothing_stops():
 
 
 def test_patience_needs_evaluations():
-    with pytest.raises(PolymeraseError, match=r"train\.patience counts evaluations; set train\.eval_every"):
+    with pytest.raises(PolymeraseError, match=r"train\.patience counts evaluations; also set train\.eval_every"):
         load_config("demo/ernie.yaml", ["train.patience=2", "train.eval_every=0"])
 
 

@@ -78,7 +78,7 @@ def test_the_default_mlflow_store_holds_metrics_and_settings(alone):
 
 def test_a_broken_tracking_store_is_said_once_and_stops_nothing(alone):
     assert len(losses(alone["broken tracking"])) == 4
-    assert alone.log.count("tracking: MLflow does not take it") == 1
+    assert alone.log.count("tracking: MLflow is not available") == 1
     assert alone.log.count("entries did not reach MLflow") == 1
 
 

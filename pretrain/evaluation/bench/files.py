@@ -169,7 +169,7 @@ def _read(path: Path, columns: Columns) -> _Rows:
         if columns.join:
             return _chosen(path, _joined(path, columns), columns)
         if columns.keep or columns.most:
-            raise PolymeraseError(f"{path}: keep and most choose by columns, which a FASTA has through join alone")
+            raise PolymeraseError(f"{path}: keep and most need columns, which a FASTA has only through join")
         return _chosen(path, _labeled(_records(path, columns.label), []), columns)
     predictions = (columns.predictions,) if columns.predictions else ()
     found = read_rows(path, (columns.sequence, *columns.keep, *predictions), columns.label)

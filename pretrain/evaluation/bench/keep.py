@@ -25,7 +25,7 @@ def check_head(model: TrainedModel, head: str, task: Task) -> None:
     if head != "pooler":
         raise PolymeraseError(
             f"--keep: expected the head pooler, which AutoModelForSequenceClassification computes, got {head!r}; "
-            "say --head pooler"
+            "give --head pooler"
         )
 
 
@@ -58,7 +58,7 @@ def _about(task: Task, model: TrainedModel, result: dict[str, Any]) -> str:
         f"Fine-tuned from `{Path(model.source).name}` on the task {task.name} ({what}).",
         f"{metric} on {len(task.true):,} test rows: {tuned[metric]:.4f} ± {error:.4f} (standard error; mean of "
         f"{tuned['seeds']} trainings, of which this is the first).",
-        f"Beside it: {bars}.",
+        f"Baselines: {bars}.",
         f"Sequences longer than {result['windows']['longest_nt']:,} nt were read as windows {how}"
         "the class above truncates them instead.",
     ]

@@ -67,7 +67,7 @@ def leak_of(task: Task, nearest: Nearest | None = None) -> Leak:
     best, counts["sentence"] = nearest(known, asked)
     counts["relatives"] = {f"{100 * identity:g}": int((best >= identity).sum()) for identity in IDENTITIES}
     if len(asked) < len(test):
-        counts["sentence"] += f" Looked up: {len(asked):,} of {len(test):,} sequences."
+        counts["sentence"] += f" Searched {len(asked):,} of {len(test):,} sequences."
         return Leak(counts, leaked, None)
     return Leak(counts, leaked, leaked | (best >= IDENTITIES[-1]))
 

@@ -118,7 +118,7 @@ def _features(model: TrainedModel, task: Task, options: Options) -> np.ndarray:
     states = embed(model, [task.table.ids[one] for one in row.tolist()], windows, options.pool, options.layer).values
     if not np.isfinite(states).all():
         raise PolymeraseError(
-            f"{model.source}: its states hold NaN or infinite values on {task.name}; take another checkpoint"
+            f"{model.source}: its hidden states have NaN or infinite values on {task.name}; use another checkpoint"
         )
     return mean_of_windows(states, windows, row)
 

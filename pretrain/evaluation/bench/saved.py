@@ -37,9 +37,9 @@ class Saved:
             found = json.loads(path.read_text(encoding="utf-8"))
             asked, self._earlier = found["asked"], dict(found["tasks"])
         except (ValueError, TypeError, KeyError):
-            raise PolymeraseError(f"{path}: is no file of bench; name another --out") from None
+            raise PolymeraseError(f"{path}: expected a file written by bench; give another --out") from None
         if asked != self._asked:
-            raise PolymeraseError(f"{path}: holds results of other models or settings; name another --out or remove it")
+            raise PolymeraseError(f"{path}: holds results of other models or settings; give another --out or remove it")
 
     def has(self, task: Task) -> bool:
         """Whether the file has this task with these rows; if so it is taken over."""

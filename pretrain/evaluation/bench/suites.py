@@ -118,7 +118,7 @@ def tasks_of(suite: Suite, names: list[str] | None, data: Path, missing: dict[st
         if absent:
             about = suite.about(absent[0])
             missing[name] = (
-                f"{data / absent[0]} is missing; get it from {about.get('from', 'its source')} (or say --data)"
+                f"{data / absent[0]} is missing; get it from {about.get('from', 'its source')} (or give --data)"
             )
     if len(missing) == len(chosen):
         raise PolymeraseError(f"{suite.path.stem}: no task has its files: {next(iter(missing.values()))}")
@@ -164,7 +164,8 @@ def _check_sum(path: Path, expected: str | None) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
         raise PolymeraseError(
-            f"{path}: expected sha256 {expected[:16]}…, got {found[:16]}…; fetch it again, or give files of your own "
+            f"{path}: expected sha256 {expected[:16]}…, got {found[:16]}…; download it again, or give files of "
+            "your own "
             "with --train, --dev and --test"
         )
 

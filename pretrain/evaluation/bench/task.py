@@ -137,7 +137,7 @@ def _check_sizes(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarr
     seen = np.unique(labels["train"])
     if len(seen) < 2:
         only = table.classes[seen[0]]
-        raise PolymeraseError(f"{name}: all training labels are {only!r}; a classification needs two classes")
+        raise PolymeraseError(f"{name}: all training labels are {only!r}; classification needs two classes")
     for split in ("dev", "test"):
         new = rows[split][~np.isin(labels[split], seen)]
         if len(new):

@@ -25,7 +25,7 @@ def task_table(name: str, task: dict[str, Any], models: list[str]) -> str:
     rows, by_model = task["rows"], task.get("models") or {models[0]: task}
     what = f"{len(task['classes'])} classes" if task["classes"] else "values"
     what = {
-        "variants": "variants of two kinds, nothing is trained",
+        "variants": "variants of two classes, no training",
         "structure": "base pairs",
         "tokens": f"{what} of single letters",
     }.get(task["kind"], what)
@@ -74,7 +74,7 @@ def _grid(rows: list[tuple[str, dict[str, Any]]], task: dict[str, Any]) -> list[
 def _leak(task: dict[str, Any]) -> list[str]:
     leak, metric = task["leak"], task["metric"]
     line = (
-        f"leak: of {leak['test']:,} test sequences {leak['identical_in_train']:,} stand literally in training rows, "
+        f"leak: of {leak['test']:,} test sequences {leak['identical_in_train']:,} occur in training rows, "
         f"{leak['identical_in_dev']:,} in dev rows ({leak['share']:.1%})"
     )
     if leak["labels_differ"]:
@@ -97,7 +97,7 @@ def _pretraining(by_model: dict[str, Any]) -> list[str]:
         if leak is not None:
             title = f" of {source}" if len(by_model) > 1 else ""
             where = f" ({', '.join(leak['corpora'])})" if "corpora" in leak else ""
-            said = leak.get("sentence") or f"not looked up: {leak['unknown']}"
+            said = leak.get("sentence") or f"not counted: {leak['unknown']}"
             lines.append(f"relatives in the pretraining corpus{title}{where}: {said}")
     return lines
 
@@ -113,7 +113,9 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
             f"{letters['test']:,} in test rows"
         )
     if "test_rows_are_all" in facts:
-        lines.append(f"one class: all test rows are {facts['test_rows_are_all']}; AUROC, AUPR and MCC say nothing")
+        lines.append(
+            f"one class: all test rows are {facts['test_rows_are_all']}; AUROC, AUPR and MCC are not informative"
+        )
     if "classes_with_one_training_row" in facts:
         count, some = facts["classes_with_one_training_row"], facts["rare_classes"]
         more = ", …" if count > len(some) else ""

@@ -29,10 +29,10 @@ def compare_losses(
     published.require_output_head()
     parts, _ = load(ours.source, corpus, [*settings, f"train.eval_sequences={sequences}"], ours.step)
     if not parts.sources("validation"):
-        raise PolymeraseError(f"{corpus}: nothing is held out; make a validation split (python -m data_prep split)")
+        raise PolymeraseError(f"{corpus}: has no held-out records; make a validation split (python -m data_prep split)")
     objective = next((name for name, one in parts.objectives.items() if one.scope == "hidden_tokens"), None)
     if objective is None:
-        raise PolymeraseError(f"{corpus}: the config of {ours.source} asks for no masked tokens")
+        raise PolymeraseError(f"{corpus}: the config of {ours.source} has no objective over masked tokens")
     place = DistributedContext(0, 0, 1, ours.device)
     builder = parts.batches("validation")
     wanted = min(sequences, sum(source.size for source in builder.sources))

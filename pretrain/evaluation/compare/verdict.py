@@ -82,7 +82,7 @@ def _tokens(tokens: dict[str, Any]) -> str:
         return f"{tokens['ours']} ids"
     if tokens["first_difference"] is None:
         return f"{tokens['ours']} against {tokens['published']} ids"
-    return f"the first other one is id {tokens['first_difference']}"
+    return f"the first difference is at id {tokens['first_difference']}"
 
 
 def _sizes(sizes: dict[str, Any]) -> str:

@@ -71,7 +71,7 @@ def read_rows(path: Path, needed: tuple[str, ...], label: str) -> TableRows:
                 )
             row = dict(zip(names, fields, strict=False)) | {name: fields[at].strip() for name, at in column.items()}
             if any("\n" in row[name] for name in column):
-                raise PolymeraseError(f"{path}: line {lines.number}: a field goes over several lines; close its quotes")
+                raise PolymeraseError(f"{path}: line {lines.number}: a field spans several lines; close its quotes")
             if is_missing(row[label]):
                 missing[lines.number] = row
                 continue
@@ -99,7 +99,9 @@ class _Lines(Iterator[str]):
         try:
             return line.decode() + "\n"
         except UnicodeDecodeError:
-            raise PolymeraseError(f"{self._path}: line {self.number}: no UTF-8 text; save the table as UTF-8") from None
+            raise PolymeraseError(
+                f"{self._path}: line {self.number}: not UTF-8 text; save the table as UTF-8"
+            ) from None
 
 
 def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:

@@ -57,7 +57,9 @@ def labels_of_headers(source: str, headers: list[str], field: str) -> list[str]:
     elif field.isdigit() and int(field) >= 2:
         field_of_header = int(field) - 1
     else:
-        raise PolymeraseError(f"--label {field}: of a FASTA give the number of the header's word, 2 or more, or last")
+        raise PolymeraseError(
+            f"--label {field}: for a FASTA, give the number of a word of the header, 2 or more, or last"
+        )
     labels = []
     for header in headers:
         words = header.split()
@@ -132,7 +134,7 @@ def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str]
     names = _class_names(texts, numbers)
     classes = tuple(dict.fromkeys(sorted(names, key=_class_order)))
     if len(classes) < 2:
-        raise PolymeraseError(f"{source}: all labels are {texts[0]!r}; a classification needs two classes")
+        raise PolymeraseError(f"{source}: all labels are {texts[0]!r}; classification needs two classes")
     if len(classes) > max(_FEW, len(texts) / 2):
         raise PolymeraseError(
             f"{source}: {len(classes):,} different labels in {len(texts):,} rows ({shown(texts[0])} …); expected "
@@ -152,7 +154,7 @@ def odd_letters(source: str, sequences: Ragged) -> dict[str, int]:
     foreign = int(strange.sum() - np.isin(sequences.values, np.frombuffer(b"Nn", np.uint8)).sum())
     if foreign * 2 > len(strange):
         raise PolymeraseError(
-            f"{source}: {foreign:,} of {len(strange):,} letters are no nucleotides; is it the right file, or column?"
+            f"{source}: {foreign:,} of {len(strange):,} letters are not nucleotides; check the file and the column"
         )
     before = np.concatenate(([0], np.cumsum(strange)))
     held = before[sequences.offsets[1:]] > before[sequences.offsets[:-1]]
@@ -183,8 +185,9 @@ def _check_mixed(source: str, ids: list[str], texts: list[str], numbers: list[fl
     mostly = len(wrong) < len(texts) / 2 and _look_like_values(numbers)
     if wrong and (task == "regression" or (task == "auto" and mostly)):
         raise PolymeraseError(
-            f"{source}: {ids[wrong[0]]}: label {texts[wrong[0]]!r} is no finite number ({len(wrong)} of {len(texts)} "
-            "are none); leave such rows out, or say that they are classes (bench: --kind, probe: --task classification)"
+            f"{source}: {ids[wrong[0]]}: label {texts[wrong[0]]!r} is not a finite number ({len(wrong)} of "
+            f"{len(texts)} "
+            "are none); drop these rows, or declare them as classes (bench: --kind, probe: --task classification)"
         )
 
 

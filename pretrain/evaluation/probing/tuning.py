@@ -151,7 +151,7 @@ class Tuned:
             parts = [self._outputs(part) for part in np.array_split(rows, -(-len(rows) // self._tuning.batch))]
         found = torch.cat(parts).double()
         if not found.isfinite().all():
-            raise RunError(f"{self._model.source}: fine-tuning diverged (its answers are not finite); lower --lr")
+            raise RunError(f"{self._model.source}: fine-tuning diverged (outputs are not finite); lower --lr")
         if self._table.is_classification:
             return found.softmax(dim=1).cpu().numpy()
         return found[:, 0].cpu().numpy() * self._deviation + self._mean

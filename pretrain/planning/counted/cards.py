@@ -58,5 +58,5 @@ def find_card(name: str) -> Card:
     known = {key.lower(): card for key, card in CARDS.items()}
     plain = name.lower().replace(" ", "").replace("-", "").replace("_", "")
     if plain not in known:
-        raise PolymeraseError(f"--card {name}: no figures of this card; choose of {', '.join(CARDS)}")
+        raise PolymeraseError(f"--card {name}: unknown card; choose from {', '.join(CARDS)}")
     return known[plain]

@@ -60,8 +60,8 @@ def describe_on_card(
     tokens = step.tokens * micro_batches * config.train.steps
     days = tokens / (found.tokens_s * ranks) / 86400
     return [
-        f"on {card_name:<16} estimated: counted launches, bytes and FLOPs at what is usually reached of a data sheet "
-        "(planning/counted/cards.py); communication is not in it",
+        f"on {card_name:<16} estimated: counted kernels, bytes and FLOPs, at the usual fraction of the data sheet "
+        "(planning/counted/cards.py); communication is not included",
         f"fits                {'yes' if needed <= card.memory_gb * 1e9 else 'no'}: about {needed / 1e9:,.1f} of "
         f"{card.memory_gb:g} GB, activations {step.activation_bytes / 1e9:,.1f}",
         f"tokens/s            about {found.tokens_s:,.0f} on each GPU, {used:.1%} of {card.half_tflops:g} TFLOP/s",

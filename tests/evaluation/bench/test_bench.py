@@ -61,7 +61,7 @@ def test_the_table_shows_every_row_and_every_count(tiny_run, files):
     assert status == 0, err
     for begin in (
         "test: 2 classes; 60 training, 20 dev, 40 test rows", "kmer4 ", "kmer4_positions ", "random_weights ",
-        "random_weights_tuned ", "model, frozen ", "model, fine-tuned ", "leak: of 40 test sequences 1 stand literally",
+        "random_weights_tuned ", "model, frozen ", "model, fine-tuned ", "leak: of 40 test sequences 1 occur in",
         "other letters: 2 in 1 sequences", "long: ", "frozen: ", "fine-tuned: ",
     ):  # fmt: skip
         assert any(line.startswith(begin) for line in out.splitlines()), (begin, out)
@@ -93,7 +93,7 @@ def test_a_bench_that_was_cut_off_goes_on_with_the_same_models_and_settings(tiny
     assert json.loads(out)["tasks"]["accuracy"]["metrics"]["accuracy"] == 0.123
     assert "other models or settings" in error_line(*call, "--layer", "0")
     (tmp_path / "out.json").write_text("[]")
-    assert "is no file of bench" in error_line(*call)
+    assert "expected a file written by bench" in error_line(*call)
 
 
 def test_wrong_use_is_one_line(tiny_run, files, tmp_path):
@@ -107,9 +107,9 @@ def test_wrong_use_is_one_line(tiny_run, files, tmp_path):
     (tmp_path / "test/full").mkdir(parents=True)
     tuned = [*words(files), "--tune", "--keep", tmp_path]
     assert "exists and is not empty" in error_line("bench.py", tiny_run, *tuned)
-    assert "named twice" in error_line("bench.py", tiny_run, tiny_run, *words(files))
+    assert "given twice" in error_line("bench.py", tiny_run, tiny_run, *words(files))
     assert "gone.csv: no such file" in error_line("bench.py", tiny_run, *words(files)[2:], "--train", "gone.csv")
-    assert "neither a run folder" in error_line("bench.py", files["train"].parent, *words(files))
+    assert "expected a run folder" in error_line("bench.py", files["train"].parent, *words(files))
 
 
 def test_better_is_said_only_beyond_two_standard_errors(files):

@@ -59,7 +59,7 @@ def test_variants_of_two_kinds_are_scored_without_training(variants, said):
     expected = roc_auc_score(asked.task.true, frozen_answers(model, asked, Options()).scores[0][:, 1])
     assert found["metrics"]["auroc"] == pytest.approx(expected)
     table = task_table("v", found, [model.source])
-    assert "variants of two kinds, nothing is trained" in table
+    assert "variants of two classes, no training" in table
     assert "left out of neither kind: 1 sequences" in table
 
 

@@ -139,13 +139,13 @@ def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
     [
         ({"train": ["ACGU,a"] * 4}, "mine: all training labels are 'a'"),
         ({"train": ["ACGU,1.5", "ACGU,2.5", "ACGU,x", "ACGU,3"], "dev": ["ACGU,1"] * 2, "test": ["ACGU,1"] * 2},
-         r"mine: train.csv: line 4: label 'x' is no finite number \(1 of 8"),
+         r"mine: train.csv: line 4: label 'x' is not a finite number \(1 of 8"),
         ({"test": ["ACGU,c", "ACGU,a"]}, "test.csv: line 2: no training row has class 'c'"),
         ({"test": ["ACGU,a"]}, "expected 2 test rows or more, got 1"),
-        ({"train": ["MKVLQE,a", "MKWLPE,b"] * 4}, "is it the right file, or column"),
+        ({"train": ["MKVLQE,a", "MKWLPE,b"] * 4}, "check the file and the column"),
         ({"train": ["ACGU,a", ",b"] * 2}, "train.csv: line 3: no sequence"),
         ({"train": ["ACGU,a,x", "GGCC,b"] * 2}, "train.csv: line 2: expected 2 fields, got 3"),
-        ({"train": ['"ACGU,a', 'GGCC",b'] * 3}, "train.csv: line 3: a field goes over several lines"),
+        ({"train": ['"ACGU,a', 'GGCC",b'] * 3}, "train.csv: line 3: a field spans several lines"),
         ({"train": ["ACGU,"] * 3}, "train.csv: 3 rows, none with a label"),
         ({"test": [f"ACGU,c{number}" for number in range(50)]}, "52 different labels in 56 rows"),
         ({split: [f"{row[:-2]},{1.5 if split == 'test' else n + 0.5}" for n, row in enumerate(rows)]

@@ -91,5 +91,5 @@ def test_a_worse_model_is_not_called_a_reproduction(tiny_run, corpora):
 
 
 def test_wrong_input_is_one_line(tiny_run, tmp_path):
-    assert "neither a run folder" in error_line("compare.py", tiny_run, tmp_path)
+    assert "expected a run folder" in error_line("compare.py", tiny_run, tmp_path)
     assert "corpus 'nowhere' does not exist" in error_line("compare.py", tiny_run, tiny_run, "--corpus", "nowhere")

@@ -68,7 +68,7 @@ def test_the_task_follows_from_the_labels_unless_it_is_said():
     assert as_task("t", ids, sequences, few, "auto", 2).classes == ("0", "1", "2")
     assert as_task("t", ids, sequences, many, "auto", 2).labels.tolist()[:2] == [0.5, 1.5]
     assert as_task("t", ids, sequences, few, "regression", 2).classes == ()
-    with pytest.raises(PolymeraseError, match="label 'x' is no finite number"):
+    with pytest.raises(PolymeraseError, match="label 'x' is not a finite number"):
         as_task("t", ids, sequences, ["x", *few[1:]], "regression", 2)
     with pytest.raises(PolymeraseError, match=r"class 'rare' has 1 rows \(0\), fewer than 2 folds"):
         as_task("t", ids, sequences, ["rare", *few[1:]], "classification", 2)
@@ -112,7 +112,7 @@ def test_a_missing_label_and_text_among_numbers_are_named_by_their_rows(tiny_run
     for wrong in ("high", "inf", "1,5"):
         table.write_text(table.read_text().replace(values[20], f'"{wrong}"'))
         values[20] = f'"{wrong}"'
-        assert f"line 22: label {wrong!r} is no finite number (1 of 21" in error_line(
+        assert f"line 22: label {wrong!r} is not a finite number (1 of 21" in error_line(
             "probe.py", tiny_run, table, "--label", "label", "--folds", "3"
         )
     table.write_text("sequence,label\n" + "".join(f"{s},{n % 2 if n else 'x'}\n" for n, s in enumerate(sequences)))
@@ -153,10 +153,10 @@ def test_the_command_prints_one_row_per_kind_of_features(tiny_run, fasta):
 
 
 def test_wrong_input_is_one_line(tiny_run, fasta, tmp_path):
-    assert "give the number of the header's word" in error_line("probe.py", tiny_run, fasta, "--label", "class")
+    assert "give the number of a word of the header" in error_line("probe.py", tiny_run, fasta, "--label", "class")
     assert "has no word number 3" in error_line("probe.py", tiny_run, fasta, "--label", "3")
     assert "fewer than 50 folds" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "50")
-    assert "two or more" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "1")
+    assert "expected at least 2 folds" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--folds", "1")
     assert "no effect without --tune" in error_line("probe.py", tiny_run, fasta, "--label", "2", "--epochs", "7")
     assert "no such file" in error_line("probe.py", tiny_run, tmp_path / "gone.fa", "--label", "2")
     assert "gone.csv: no such file" in error_line("probe.py", tiny_run, tmp_path / "gone.csv", "--label", "y")
