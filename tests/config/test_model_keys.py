@@ -84,7 +84,7 @@ def test_nested_settings_are_read_as_such(config):
         ({"dilation_base": 2}, "key 'model.dilation_base' belongs to architecture convnet, this run's is transformer"),
         ({"family": "ernierna"}, "model.family: unknown family 'ernierna'; did you mean 'ernie_rna'?"),
         ({"architecture": "convnt"}, "model.architecture: unknown architecture 'convnt'; did you mean 'convnet'?"),
-        ({"family": "ernie_rna", "architecture": "convnet"}, "the family ernie_rna is a transformer"),
+        ({"family": "ernie_rna", "architecture": "convnet"}, "the family ernie_rna has the architecture transformer"),
         ({"tokenizer": "ernie"}, "unknown tokenizer 'ernie'"),
         ({"architecture": "convnet"}, "needs a tokenizer; set model.tokenizer"),
         ({"architecture": "transformer", "tokenizer": "mutbert"}, "needs every size; set model.hidden_size"),

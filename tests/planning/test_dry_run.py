@@ -112,7 +112,7 @@ def test_a_step_that_is_not_the_recipes_is_noted_with_the_batch_that_is(files_of
     family, settings, _ = settings_of(config)
     assert step_notes(config, family, settings, 96, 24) == []
     (note,) = step_notes(config, family, settings, 4, 1)
-    assert "up to 36,864 tokens, in the recipe 884,736" in note
+    assert "up to 36,864 tokens, and in the recipe 884,736" in note
     assert note.endswith("batch.micro_batches_per_step=96 is the nearest")
     assert "on 5 ranks: 4 of 100 slots stay empty" in step_notes(config, family, settings, 96, 5)[0]
 
