@@ -16,7 +16,8 @@ EXAMPLE = """examples:
 
 Each token is computed once, and its state is cached: keys and values in transformers, a recurrent state of constant
 size in Evo, and values for the long convolution in HyenaDNA (one product of cached values and filter per token and
-layer). With dynamic rotary scaling, keys change as a sequence grows, so the whole sequence is recomputed for each token.
+layer). With dynamic rotary scaling, keys change as a sequence grows, so the whole sequence is recomputed for each
+token.
 
 exit status: 0 written, 2 wrong input or a model that is not causal
 """
