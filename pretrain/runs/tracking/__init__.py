@@ -120,7 +120,7 @@ class Tracker:
             if lines := [line for line in self._earlier_lines() if line.step > sent]:
                 sink.metrics(lines)
                 _log.warning(
-                    "tracking: %d lines of metrics.jsonl were missing in %s and are filled in", len(lines), sink.label
+                    "tracking: %d lines of metrics.jsonl were missing in %s and were added", len(lines), sink.label
                 )
 
     def _earlier_lines(self) -> Iterator[Line]:

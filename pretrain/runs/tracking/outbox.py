@@ -43,7 +43,7 @@ class Outbox:
         if left := self._waiting.unfinished_tasks:
             self._given_up = True
             _log.warning(
-                "tracking: %d entries did not reach %s; the next start of the run fills them in from metrics.jsonl",
+                "tracking: %d entries did not reach %s; the next start of the run adds them from metrics.jsonl",
                 left, self._sink.label,
             )  # fmt: skip
 
@@ -63,10 +63,12 @@ class Outbox:
                     reason = str(error).splitlines()[0] if str(error) else repr(error)
                     if failures == 1:
                         _log.warning(
-                            "tracking: %s does not take it (%s); kept, and tried again", self._sink.label, reason
+                            "tracking: %s is not available (%s); entries are kept and sent later",
+                            self._sink.label,
+                            reason,
                         )
                     if failures >= _TRIES and self._sink.answers():
-                        _log.warning("tracking: left out, after %d tries: %s", failures, reason)
+                        _log.warning("tracking: dropped an entry after %d tries: %s", failures, reason)
                         self._failing_since = None
                         break
                 self._hurry.wait(wait)
