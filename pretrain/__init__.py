@@ -1,12 +1,12 @@
 """polymerase: pretraining of RNA and DNA language models.
 
-Five names are for scripts and notebooks (:mod:`pretrain.api`); they load the frameworks when they are first asked for.
+Five names are for scripts and notebooks (:mod:`pretrain.evaluation.library`). They load the frameworks on first use.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pretrain.api import embed, load_model, load_run, mutate, score_variants
+    from pretrain.evaluation.library import embed, load_model, load_run, mutate, score_variants
 
 __all__ = ["embed", "load_model", "load_run", "mutate", "score_variants"]
 
@@ -14,9 +14,9 @@ __all__ = ["embed", "load_model", "load_run", "mutate", "score_variants"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pretrain' has no attribute {name!r}; it has {', '.join(__all__)}")
-    from pretrain import api
+    from pretrain.evaluation import library
 
-    return getattr(api, name)
+    return getattr(library, name)
 
 
 def __dir__() -> list[str]:

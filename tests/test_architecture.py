@@ -32,7 +32,7 @@ LEVELS = [
     ["baselines"],
     ["training"],
     ["evaluation", "planning", "reporting", "doctor"],
-    ["benchmarking", "api"],
+    ["benchmarking"],
     ["cli"],
     ["__main__"],
 ]
@@ -197,6 +197,10 @@ def test_a_reader_of_bert_meets_recurrent_attention_as_one_value():
         taken = {found.rsplit(".", 1)[1] for found in imports(folder / f"{name}.py") if ".recurrent." in found}
         assert taken == known
         assert not re.search("pair_?class|pairing|ernie", (folder / f"{name}.py").read_text(), re.I)
+
+
+def test_the_root_of_pretrain_holds_five_files_at_most():
+    assert len([path for path in (ROOT / "pretrain").iterdir() if path.is_file()]) <= 5
 
 
 def test_every_room_has_its_level():

@@ -1,4 +1,4 @@
-"""The library in five calls, for scripts and notebooks: these names and their arguments stay.
+"""The library in five calls, for scripts and notebooks: these names and their arguments are stable.
 
     from pretrain import embed, load_model, load_run, mutate, score_variants
 
