@@ -21,7 +21,7 @@ from pretrain.batches.collate import MicroBatchBuilder
 from pretrain.batches.plan import Bounds, Plan
 from pretrain.benchmarking.synthetic import draw_lengths, random_letters
 from pretrain.config import Config, load_config
-from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.corpus import Corpus as CorpusSettings
 from pretrain.data.sources import SequenceSource
 from pretrain.data.stream import SampleStream
 from pretrain.exporting.hf_tokenizers import write_tokenizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from data_prep.corpus import Corpus
-from pretrain.config.sections import Corpus as CorpusSettings
-from pretrain.config.sections import Sampling
+from pretrain.config.corpus import Corpus as CorpusSettings
+from pretrain.config.corpus import Sampling
 from pretrain.errors import PolymeraseError
 from pretrain.tokenizers import Measured, Tokenizer
 

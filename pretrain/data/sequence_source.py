@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_prep.corpus import Ragged, SequenceTable
-from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.corpus import Corpus as CorpusSettings
 from pretrain.data import soft_mask
 from pretrain.data.held_out import reasons
 from pretrain.data.ragged import slices

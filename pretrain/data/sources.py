@@ -14,7 +14,7 @@ import numpy as np
 from data_prep.corpus import Corpus, open_corpus
 from data_prep.corpus.genome import GenomeTable
 from data_prep.errors import DataPrepError
-from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.corpus import Corpus as CorpusSettings
 from pretrain.data.raw_batch import RawBatch
 from pretrain.data.sequence_source import SequenceSource
 from pretrain.data.token_lengths import token_lengths

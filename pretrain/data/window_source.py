@@ -6,7 +6,7 @@ import numpy as np
 
 from data_prep.corpus import Ragged
 from data_prep.corpus.genome import GenomeTable
-from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.corpus import Corpus as CorpusSettings
 from pretrain.data import soft_mask
 from pretrain.data.alleles import tempered
 from pretrain.data.raw_batch import RawBatch, TokenCrop, Variants

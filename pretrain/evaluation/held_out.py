@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pretrain.config import Config, check, load_config
-from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.corpus import Corpus as CorpusSettings
 from pretrain.config.yaml_file import merge, parse_overrides
 from pretrain.data.effects import idle_with, rna_alone
 from pretrain.data.sources import open_checked

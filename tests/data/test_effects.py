@@ -5,8 +5,8 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from pretrain.config.sections import Corpus as CorpusSettings
-from pretrain.config.sections import Sampling
+from pretrain.config.corpus import Corpus as CorpusSettings
+from pretrain.config.corpus import Sampling
 from pretrain.data.effects import check_effects
 from pretrain.data.sources import open_source
 from pretrain.errors import PolymeraseError

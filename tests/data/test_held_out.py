@@ -10,7 +10,7 @@ from data_prep.corpus import SequenceWriter, open_corpus
 from data_prep.corpus.tally import Tally
 from data_prep.nucleotides import complement_table
 from pretrain.config import load_config
-from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.corpus import Corpus as CorpusSettings
 from pretrain.data import counted_once
 from pretrain.data.held_out import REASONS, held_out_of
 from pretrain.data.sources import open_source

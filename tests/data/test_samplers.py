@@ -9,8 +9,8 @@ import yaml
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
-from pretrain.config.sections import Corpus as CorpusSettings
-from pretrain.config.sections import Sampling
+from pretrain.config.corpus import Corpus as CorpusSettings
+from pretrain.config.corpus import Sampling
 from pretrain.data.samplers import Around, CutAndSample, Tiles, Uniform
 from pretrain.data.sources import open_source
 from pretrain.data.window_source import whole_contigs

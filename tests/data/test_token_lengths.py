@@ -8,7 +8,7 @@ import pytest
 
 from data_prep.corpus import SequenceWriter, open_corpus
 from data_prep.corpus.tally import Tally
-from pretrain.config.sections import Corpus as CorpusSettings
+from pretrain.config.corpus import Corpus as CorpusSettings
 from pretrain.data import counted_once
 from pretrain.data import token_lengths as store
 from pretrain.data.sources import open_source
