@@ -49,7 +49,7 @@ class Clusterer:
             said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             raise DataPrepError(
                 f"{self.name} ended with status {done.returncode}: {said[-1] if said else 'no message'}; "
-                "mend it, or give --duplicates drop"
+                "fix it, or give --duplicates drop"
             )
         written = Path(f"{out}{self.suffix}")
         if self.suffix.endswith(".tsv"):

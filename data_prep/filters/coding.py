@@ -27,7 +27,9 @@ class CodingFilter:
         partial = records.lengths % 3 != 0
         if partial.any() and self.policy == "error":
             row = int(np.argmax(partial))
-            self._refuse(records, row, f"{records.lengths[row]} nt are no whole number of codons", int(partial.sum()))
+            self._refuse(
+                records, row, f"{records.lengths[row]} nt are not a whole number of codons", int(partial.sum())
+            )
         if self.policy == "crop":
             tally.change("codons", "partial_codon_cropped", int(partial.sum()))
             starts = records.sequences.offsets[:-1]
@@ -45,7 +47,7 @@ class CodingFilter:
     def _refuse(self, records: RecordBatch, row: int, what: str, count: int) -> None:
         raise DataPrepError(
             f"{self.place}: record {shown_name(records.ids[row])}: {what} ({count:,} such records of those read "
-            "together); mend them, or give --codons drop or --codons crop"
+            "together); fix them, or give --codons drop or --codons crop"
         )
 
     @staticmethod

@@ -44,5 +44,5 @@ def _refuse_ragged(rows: dict[bytes, list[bytes]], file: str, number: int) -> No
         name = next(name for name, length in lengths.items() if length < longest)
         raise DataPrepError(
             f"{file}: the alignment that ends in line {number}: {shown_name(name)} has {lengths[name]} letters and "
-            f"gaps, expected {longest} as another row has; fetch it again or mend the row"
+            f"gaps, expected {longest} as another row has; download it again or fix the row"
         )

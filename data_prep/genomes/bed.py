@@ -41,7 +41,7 @@ def read_bed(path: str | Path) -> Iterator[BedRow]:
             ) from None
         if not 0 <= start < end:
             raise DataPrepError(
-                f"{path} line {number}: {start}-{end} is no interval (0-based start below end); correct the row"
+                f"{path} line {number}: {start}-{end} is not an interval (0-based start below end); correct the row"
             )
         found = True
         label = columns[3].strip().decode("utf-8", "replace") if len(columns) > 3 else ""

@@ -111,7 +111,7 @@ def _labelled(path: Path) -> list[BedRow]:
     for row, split in zip(rows, splits, strict=True):
         if row.label and not split:
             raise DataPrepError(
-                f"{path} line {row.number}: {shown(row.label)} is no split, though other rows name one; expected "
+                f"{path} line {row.number}: {shown(row.label)} is not a split, though other rows name one; expected "
                 f"{', '.join(SPLIT_LABELS)}; correct the fourth column"
             )
     reach: dict[str, BedRow] = {}  # the row that ends last, by contig

@@ -24,7 +24,7 @@ UNEVEN = 3.0  # times the median density of variants
 def findings_of(corpus: Corpus) -> list[str]:
     """Return sentences, the gravest kinds first; if there is nothing to say, one that says so."""
     found = [sentence for find in FINDERS.get(corpus.kind, (_drops,)) for sentence in find(corpus)]
-    return found or ["Nothing stands out."]
+    return found or ["No unusual findings."]
 
 
 def _empty_splits(corpus: Corpus) -> Iterator[str]:
@@ -36,7 +36,7 @@ def _empty_splits(corpus: Corpus) -> Iterator[str]:
 def _repeats(corpus: Corpus) -> Iterator[str]:
     rows = {name: len(corpus.split(name)) for name in corpus.splits}
     if sum(rows.values()) > MOST_KEYS:
-        yield f"Repeats and leakage were not looked for: the corpus has more than {MOST_KEYS:,} sequences."
+        yield f"Repeats and leakage were not checked: the corpus has more than {MOST_KEYS:,} sequences."
         return
     keys = {name: _keys(corpus, name) for name in corpus.splits}
     for name, values in keys.items():
@@ -45,7 +45,7 @@ def _repeats(corpus: Corpus) -> Iterator[str]:
     shared = int(np.isin(keys.get("validation", []), keys["train"]).sum())
     if shared:
         whole = _share(shared, len(keys["validation"]))
-        yield f"{whole} of validation are in train too, letter by letter: a score on it counts what was learned."
+        yield f"{whole} of validation also occur in train, letter by letter: scores on them measure memory."
 
 
 def _keys(corpus: Corpus, split: str) -> np.ndarray:

@@ -35,7 +35,7 @@ def page_of(description: dict[str, Any], plots: dict[str, bytes]) -> str:
         f"<title>{name}</title><style>{STYLE}</style><main>",
         f"<h1>{name}</h1>",
         f"<p>{description['kind']}, fingerprint <code>{description['fingerprint']}</code></p>",
-        "<h2>What stands out</h2>",
+        "<h2>Findings</h2>",
         "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in description["findings"]) + "</ul>",
         '<div class="plots">' + "".join(_image(file, content) for file, content in plots.items()) + "</div>",
         "<h2>Numbers</h2>",

@@ -29,19 +29,21 @@ def refuse_old_options(parser: argparse.ArgumentParser, arguments: Sequence[str]
         old = word.partition("=")[0]
         new = OLD_OPTIONS.get(old)
         if new and old not in known and new.split()[0] in known:
-            raise DataPrepError(f"{old} is called {new} now, in every stage; give that")
+            raise DataPrepError(f"{old} is now called {new} in every stage; use that")
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """--out and --overwrite of every stage that writes a corpus."""
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new corpus")
-    parser.add_argument("--overwrite", action="store_true", help="replace a corpus that is already at --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing corpus at --out")
 
 
 def add_name_arguments(parser: Any) -> None:
     """--match-chr and --contig-aliases of every stage that meets contig names of two files."""
     parser.add_argument(
-        "--match-chr", action="store_true", help="chr1 and 1, chrM and MT are one contig; an exact name comes first"
+        "--match-chr",
+        action="store_true",
+        help="treat chr1 and 1, chrM and MT as the same contig; exact names take precedence",
     )
     parser.add_argument(
         "--contig-aliases", metavar="TABLE",

@@ -19,7 +19,7 @@ STAGES = {
     "motifs": "validate, normalize or mine motif lists",
     "split": "divide a corpus into train and validation anew (hash, column or clusters)",
     "select": "take a part of a corpus: by values, one row of a cluster, one split",
-    "sample": "a small made-up corpus of structured RNAs",
+    "sample": "a small synthetic corpus of structured RNAs",
     "inspect": "what is in a corpus: table, plots, one HTML page",
     "card": "the card of a corpus, for a hub: numbers, stages, drops, sources",
     "fetch": "download public raw files by name and release",

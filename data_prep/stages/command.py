@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}; nothing was published, mend it and run again", file=sys.stderr)
+        print(
+            f"error: {place}{error.strerror or error}; nothing was published; fix this and run the command again",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("interrupted; finished shards are kept, run the same command again to go on", file=sys.stderr)
@@ -82,7 +85,7 @@ def _module_of(name: str) -> ModuleType:
     except Exception as error:  # code of another package
         reason = " ".join(str(error).split())[:200]
         raise DataPrepError(
-            f"stage {name!r} of a plug-in ({point.value}) cannot be loaded: {type(error).__name__}: {reason}; mend it"
+            f"stage {name!r} of a plug-in ({point.value}) cannot be loaded: {type(error).__name__}: {reason}; fix it"
         ) from None
     assert isinstance(module, ModuleType), f"the entry point of stage {name} names a module"
     return module

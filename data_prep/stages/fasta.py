@@ -203,7 +203,7 @@ def _well_formed(block: FastaBlock, args: argparse.Namespace, source: str, tally
         rows = [row for row in rows if not bad[row]]
         if rows and args.bad_records == "fail":
             raise DataPrepError(
-                f"{block.name(rows[0])}: {reason}; mend it, or count and drop such records with --bad-records drop"
+                f"{block.name(rows[0])}: {reason}; fix it, or drop and count such records with --bad-records drop"
             )
         bad[rows] = True
         tally.drop("records", reason.replace(" ", "_"), len(rows))

@@ -36,7 +36,7 @@ def choose_contigs(choice: str, annotation: Annotation | None, path: str | None)
         if kept * 2 < counts.total():
             raise DataPrepError(
                 f"{path}: --contigs human fits {len(HUMAN & counts.keys())} of {len(counts)} contigs and {kept:,} of "
-                f"{counts.total():,} coding transcripts; this is no human annotation, give --contigs all or a list"
+                f"{counts.total():,} coding transcripts; this is not a human annotation; give --contigs all or a list"
             )
         return human
     known = ContigNames(names, f"the contigs of {path}", True)

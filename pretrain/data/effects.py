@@ -32,7 +32,7 @@ def check_effects(
         (
             settings.weight != 1.0 and len(corpora) == 1,
             "weight",
-            "there is no other corpus (extra) to weigh it against",
+            "there is no other corpus (corpus.extra)",
         ),
         (
             settings.temperature != 1.0 and settings.temperature_mode == "none",

@@ -33,7 +33,7 @@ def check_disk(folder: Path) -> Iterator[Finding]:
     except OSError as error:
         yield Finding(
             "disk", "missing", f"{existing}: {error.strerror}",
-            "runs write, lock and rename files here: choose another --dir, or mend permissions and quota",
+            "runs write, lock and rename files here: choose another --dir, or fix permissions and quota",
         )  # fmt: skip
         return
     little = free < _LITTLE_DISK
@@ -78,7 +78,8 @@ def check_tracking() -> Iterator[Finding]:
         reason = " ".join(str(error).split())[:160]
         yield Finding(
             "mlflow", "note", f"{server or 'SQLite store'} cannot be used: {reason}",
-            "a run says so once and goes on without; unset MLFLOW_TRACKING_URI to use a file beside the run folders",
+            "a run reports this once and continues without it; unset MLFLOW_TRACKING_URI to use a file beside the "
+            "run folders",
         )  # fmt: skip
         return
     yield Finding("mlflow", "ok", f"{mlflow.__version__}, {server or 'SQLite file beside the run folders'}")

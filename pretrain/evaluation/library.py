@@ -109,7 +109,7 @@ def score_variants(
             raise PolymeraseError(f"position {change.pos0} (0-based): expected {change.ref!r}, got {there!r} there")
         if not causal and (len(change.ref), len(change.alt)) != (1, 1):
             raise PolymeraseError(
-                f"position {change.pos0}: {change.ref} to {change.alt} is no substitution of one base; a model that "
+                f"position {change.pos0}: {change.ref} to {change.alt} is not a substitution of one base; a model that "
                 "hides tokens scores those alone"
             )
     scores = likelihood_ratios if causal else variant_scores

@@ -122,7 +122,7 @@ def fetch(name: str, out: Path, revision: str | None = None) -> dict[str, Any]:
                 files[inside] = {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
                 _compare(name, inside, files[inside], promised.get(inside))
         if "config.json" not in files:
-            raise PolymeraseError(f"{name}: has no config.json, so it is no model of transformers; see its page")
+            raise PolymeraseError(f"{name}: has no config.json, so it is not a transformers model; see its page")
         found = {"repository": name, "commit": commit, "files": files}
         write_atomic(partial / ORIGIN, pretty_json(found))
     return found

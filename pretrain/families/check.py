@@ -38,7 +38,7 @@ def measure(family: Family, golden: Path) -> Measured:
     """Run the family's small reference case; PolymeraseError if its golden files are not there."""
     if not golden.is_dir():
         raise PolymeraseError(
-            f"{golden}: no golden files here; run the check in a clone of the repository, or say --golden"
+            f"{golden}: no golden files here; run the check in a clone of the repository, or give --golden"
         )
     with torch.no_grad():
         if family.name in PADDED_GOLDENS:

@@ -110,7 +110,7 @@ def _from_tree(tree: Any, tensors: TorchTensors | None, source: str) -> Checkpoi
         elif (array := _array_node(node)) is not None:
             found[str(key)] = torch.from_numpy(to_array(array, source))
         else:
-            raise PolymeraseError(f"{source}: entry {describe(key)} is no tensor of plain numbers")
+            raise PolymeraseError(f"{source}: entry {describe(key)} is not a tensor of plain numbers")
     rest = {key: value for key, value in top.items() if key != place} if place else {}
     return Checkpoint(found, training_facts(rest))
 

@@ -119,7 +119,7 @@ class RunLogger:
     def phase(self, phase: RunPhase, step: int) -> None:
         """A phase begins, or goes on."""
         count = len(self._components.config.train.phases)
-        goes_on = f"goes on at step {step}; " if step > phase.first_step else ""
+        goes_on = f"continues at step {step}; " if step > phase.first_step else ""
         self.progress.say(f"phase {phase.number} of {count}: {goes_on}{phase.describe()}")
 
     def _say_changes(self, changed: dict[str, tuple[Any, Any]], text: str) -> None:

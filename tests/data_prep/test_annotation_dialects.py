@@ -341,7 +341,7 @@ def test_a_gene_across_the_origin_of_a_circular_contig_is_whole(tmp_path, form, 
 )  # fmt: skip
 def test_an_old_name_of_an_option_is_an_error_that_names_the_new_one(tmp_path, capsys, old, new):
     assert main(["utr5", old, "1", "--out", str(tmp_path / "o")]) == 2
-    assert f"{old} is called {new} now" in capsys.readouterr().err
+    assert f"{old} is now called {new}" in capsys.readouterr().err
 
 
 def test_cropped_utrs_are_counted_and_the_limits_hold_for_what_is_stored(tmp_path):

@@ -189,7 +189,7 @@ def test_names_of_assemblies_are_those_of_their_files(tmp_path):
 REFUSED = {
     "i.bed line 1: chr1:5-900 reaches beyond its contig of 200 bases": ("chr1\t5\t900\n", ()),
     "i.bed line 2: contig chrX is not in g": ("chr1\t5\t9\nchrX\t5\t9\n", ()),
-    "i.bed line 1: 9-5 is no interval": ("chr1\t9\t5\n", ()),
+    "i.bed line 1: 9-5 is not an interval": ("chr1\t9\t5\n", ()),
     "i.bed line 1: expected contig, start and end (BED)": ("chr1\tfive\t9\n", ()),
     "i.bed: no interval in it": ("# only a note\n", ()),
     "no interval lies on a contig of g": ("tiny\t0\t3\n", ("--min-contig", "5")),

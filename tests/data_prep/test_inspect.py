@@ -114,7 +114,7 @@ def said(folder, capsys):
 
 
 def test_a_corpus_without_oddities_says_so(tmp_path, capsys):
-    assert said(stored(tmp_path / "c", sequences(400), sequences(40, 2)), capsys) == ["Nothing stands out."]
+    assert said(stored(tmp_path / "c", sequences(400), sequences(40, 2)), capsys) == ["No unusual findings."]
 
 
 def test_a_pile_up_at_the_length_of_a_crop_is_said(tmp_path, capsys):
@@ -129,7 +129,7 @@ def test_sequences_of_validation_that_are_in_train_and_repeats_are_said(tmp_path
     train = sequences(300)
     sentences = said(stored(tmp_path / "c", [*train, train[0]], [train[5], train[6], *sequences(38, 2)]), capsys)
     assert sentences[0].startswith("1 of 301 sequences (0.3%) of train are there more than once")
-    assert sentences[1].startswith("2 of 40 sequences (5.0%) of validation are in train too")
+    assert sentences[1].startswith("2 of 40 sequences (5.0%) of validation also occur in train")
 
 
 def test_a_type_that_dominates_and_missing_types_are_said(tmp_path, capsys):

@@ -102,7 +102,7 @@ def test_coding_sequences_out_of_frame_are_dropped_or_cropped_and_counted(tmp_pa
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        ({"partial": "ATGAAAT"}, "s.fa: record partial: 7 nt are no whole number of codons"),
+        ({"partial": "ATGAAAT"}, "s.fa: record partial: 7 nt are not a whole number of codons"),
         ({"stopped": "AUGUAAAAAUAG"}, "s.fa: record stopped: has a stop codon before its last codon"),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_model_is_asked_by_its_path_too(tiny_run):
     np.testing.assert_allclose(by_path, pretrain.embed(pretrain.load_model(tiny_run), ["GGGAAACCC"]), atol=1e-6)
     with pytest.raises(PolymeraseError, match=r"position 3 \(0-based\): expected 'C', got 'A' there"):
         pretrain.score_variants(tiny_run, "GGGAAACCC", [(3, "C", "G")])
-    with pytest.raises(PolymeraseError, match="is no substitution of one base"):
+    with pytest.raises(PolymeraseError, match="is not a substitution of one base"):
         pretrain.score_variants(tiny_run, "GGGAAACCC", [(3, "A", "GG")])
     with pytest.raises(AttributeError, match="no attribute 'embedd'"):
         _ = pretrain.embedd

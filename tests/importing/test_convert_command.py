@@ -118,7 +118,7 @@ DAMAGE: dict[str, tuple[Callable[[Released], object], str]] = {  # what is done,
     "whole numbers": (lambda r: r.tensors.update({r.query: torch.ones(24, 24, dtype=torch.int8)}), "floating point"),
     "complex numbers": (lambda r: r.tensors.update({r.query: torch.ones(24, 24, dtype=torch.cfloat)}), "model.bin: "),
     "not a number": (lambda r: r.tensors[r.query].fill_(float("nan")), "NaN or infinite values"),
-    "no tensor": (lambda r: r.tensors.update(note="text"), "is no tensor of plain numbers"),
+    "no tensor": (lambda r: r.tensors.update(note="text"), "is not a tensor of plain numbers"),
 }  # fmt: skip
 
 

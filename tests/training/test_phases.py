@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_in_its_phase(runs, corpora, tmp_path):
     assert process.wait() == -9
     done = command_line("--config", str(config), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "phase 3 of 3: goes on at step" in done.stderr
+    assert "phase 3 of 3: continues at step" in done.stderr
     assert_bitwise(run, runs["straight"], STEPS)
 
 

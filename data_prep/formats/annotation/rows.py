@@ -72,7 +72,7 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
         start, end = int(columns[3]), int(columns[4])
         if not 1 <= start <= end < MAX_POSITION:
             raise DataPrepError(
-                f"{path} line {number}: {start}-{end} is no interval (positions count from 1, start <= end on both "
+                f"{path} line {number}: {start}-{end} is not an interval (positions count from 1, start <= end on both "
                 "strands, no contig is longer than 2^40); correct or remove the row"
             )
         yield _row((number, columns[0], columns[1], columns[2], start - 1, end, columns[6], columns[8]))

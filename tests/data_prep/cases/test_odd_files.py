@@ -70,7 +70,7 @@ REFUSED = {
     # Splits of a BED file.
     "BED with a split that is none": (
         genomes("chr1\t0\t300\ttrain\nchr2\t0\t300\tvalid\nchrM\t0\t300\tdev\n"),
-        "b line 3: 'dev' is no split, though other rows name one",
+        "b line 3: 'dev' is not a split, though other rows name one",
     ),
     "BED with a base in two splits": (
         genomes("chr1\t0\t300\ttrain\nchr1\t299\t400\tvalid\n"),
