@@ -15,7 +15,7 @@ AA_TEXT = 4.5  # contrast of text of normal size
 
 def report_page() -> str:
     page = Page("runs/<mine>")
-    page.heading("What it reached")
+    page.heading("Results")
     page.paragraph("Well.", "muted")
     page.bullets([("good", "good"), ("bad", "bad")])
     page.table([["key", "value"], ["loss", 1.25]])
