@@ -44,7 +44,8 @@ if [ "$tier" = ladder ]; then
   rung post-6x192-start 6 192 0.02 1e-3
   rung post-6x192-dropout 6 192 0.072 1e-3 model.hidden_dropout_prob=0.1 model.attention_probs_dropout_prob=0.1
   rung post-6x192-batch 6 192 0.072 1e-3 batch.tokens=4096 train.steps=500
-  python launch/report.py "$out"/runs/ladder/*
+  python launch/report.py "$out"/runs/ladder/p*-6x192-?e-? --out "$out/runs/ladder/norms.html"
+  python launch/report.py "$out"/runs/ladder/post-6x192-* --out "$out/runs/ladder/causes.html"
   exit
 elif [ "$tier" = laptop ]; then
   # the large families; of relatives above 80 % identity one, so that copying is no way to win
