@@ -113,7 +113,7 @@ def test_every_kind_of_evaluation_runs(reader):
     (reader.folder / "known.dbn").write_text(">hairpin\nGGGGAAAACCCC\n((((....))))\n")
     reader.follow("evaluate.md")
     assert (reader.folder / "long.npz").is_file()
-    assert {path.suffix for path in (reader.folder / "mutated").iterdir()} == {".tsv", ".png", ".svg"}
+    assert {path.suffix for path in (reader.folder / "mutated").iterdir()} == {".html", ".tsv", ".png", ".svg"}
     assert len((reader.folder / "scores.tsv").read_text().splitlines()) == 11
     compared = reader.outputs["python launch/compare.py runs/demo-ernie exports/demo-ernie --corpus corpora/demo"]
     assert "reproduced: same tokens and sizes" in compared

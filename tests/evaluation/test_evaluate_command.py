@@ -123,7 +123,7 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
         (["RUN", "--fasta", "few.fa", "--sequences", "0"], "expected a positive integer, got '0'"),
         (["RUN", "--embed", "few.fa", "--out", "few.fa/e.npz"], "few.fa/e.npz: few.fa is a file"),
         (["RUN", "--corpus", "few.fa"], "few.fa: expected the folder of a corpus, got a file"),
-        (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --mutate --pairs is required"),
+        (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --mutate --attention --pairs is required"),
         (["few.fa", "--fasta", "few.fa"], "expected a run folder"),
         (["RUN", "--fasta", "few.fa", "--out", "x"], "--out has no effect with --fasta, only with --embed or --vcf"),
         (["RUN", "--pairs", "few.fa", "--strand", "both"], "--strand has no effect with --pairs, only with --vcf"),

@@ -71,7 +71,11 @@ def test_the_command_writes_a_table_and_pictures_per_record(tiny_run, tmp_path):
     assert len(rows) == 3 * (len(SEQUENCE) + 10 + 8)
     assert (rows[0]["record"], rows[0]["pos"], rows[0]["ref"], rows[0]["alt"]) == ("../a", "1", "G", "A")
     names = {path.name for path in (tmp_path / "found").iterdir()}
-    assert names == {"scores.tsv", *(f"{stem}.{end}" for stem in ("_a", "c", "c-2") for end in ("png", "svg", "tsv"))}
+    assert names == {
+        "index.html",
+        "scores.tsv",
+        *(f"{stem}.{end}" for stem in ("_a", "c", "c-2") for end in ("png", "svg", "tsv")),
+    }
     assert "wrote" in out
 
 

@@ -44,7 +44,7 @@ def walk(folder: Path, script: str, *words: str, **extra: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     assert done.stdout.rstrip().endswith("journey done")
-    return done.stdout
+    return done.stdout + done.stderr  # runs tell on the second how they go
 
 
 def test_a_biologist_gets_from_a_fasta_to_a_model_loaded_by_its_name(folder):

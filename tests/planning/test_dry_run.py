@@ -83,7 +83,7 @@ def test_what_matters_stands_first_and_the_config_last(dry_run):
     wanted = ("can start", "starts", "samples", "tokens per step", "steps", "epochs", "memory per rank", "parameters")
     assert set(wanted) <= set(first)
     assert config.startswith("quirks: fixed\n")
-    assert config.rstrip().splitlines()[-1].strip().startswith(("experiment", "sinks", "uri"))
+    assert config.rstrip().splitlines()[-1].strip().startswith(("experiment", "sinks", "uri", "group"))
 
 
 def test_epochs_are_those_of_the_samples_that_a_step_takes(dry_run, corpora):
