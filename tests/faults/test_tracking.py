@@ -1,5 +1,6 @@
 """A tracking store that several runs open at once, or that somebody has locked, gets everything in the end."""
 
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -62,6 +63,10 @@ def test_a_locked_store_delays_no_step_and_gets_everything_once_it_is_free(
 ) -> None:
     """Were the training to wait for the store, this test would hang: the lock goes after the last step."""
     monkeypatch.setattr(outbox, "_SILENT_S", HANG_S)  # on a busy machine some tries take long
+    logger = logging.getLogger("polymerase")  # a run in this process may have taken it off the root, or turned it off
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    caplog.set_level(logging.INFO, "polymerase")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}?timeout=0.1"  # SQLite's own patience, 5 s
     first = Tracker(Tracking(uri=uri), tmp_path, None)
     first.metrics({"loss": 3.0}, 1)
@@ -71,7 +76,9 @@ def test_a_locked_store_delays_no_step_and_gets_everything_once_it_is_free(
         tracker = Tracker(Tracking(uri=uri), tmp_path, first.run_id)
         for step in (2, 3):
             tracker.metrics({"loss": 3.0 / step}, step)
-        while "tried again" not in caplog.text:
+        end = time.monotonic() + HANG_S / 10
+        while "sent later" not in caplog.text:
+            assert time.monotonic() < end, caplog.text
             time.sleep(0.02)
         somebody.execute("ROLLBACK")
     tracker.end("FINISHED")
