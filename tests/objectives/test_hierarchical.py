@@ -96,8 +96,8 @@ def test_the_order_of_ids_does_not_matter(losses):
     [
         ({"A": "x", "C": "x", "x": "y", "y": "x"}, "a cycle through"),
         ({"A": "left", "C": "right"}, "expected one root, got 2"),
-        ({"A": "root"}, "token 'C' of the vocabulary is no leaf"),
-        ({"A": "root", "C": "root", "G": "root"}, "leaf 'G' is no token"),
+        ({"A": "root"}, "token 'C' of the vocabulary is not a leaf"),
+        ({"A": "root", "C": "root", "G": "root"}, "leaf 'G' is not a token"),
         ({"A": "root", "C": "A"}, "token 'A' has children"),
         (["A", "C"], "expected a JSON object"),
     ],

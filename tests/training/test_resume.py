@@ -73,7 +73,7 @@ def test_a_run_that_became_another_is_refused_with_what_became_other(alone):
 def test_a_family_or_vocabulary_changes_only_where_both_are_named_and_weights_fit(alone):
     only_family, only_vocabulary, misspelt, both, _ = (alone["changed"] / "error.txt").read_text().splitlines()[8:]
     assert "vocabulary was 25 tokens with the checksum" in only_family
-    assert "family was ernie_rna, is now rnaernie" in only_vocabulary
+    assert "family was ernie_rna and is now rnaernie" in only_vocabulary
     assert misspelt.startswith("--allow-change famly: expected one of family, vocabulary, corpus,")
     assert re.search(r"model was .* and is now |has the shape .* in the checkpoint and .* in this run", both)
 
