@@ -6,8 +6,9 @@ letters; errors are of a bootstrap over test sequences, since letters of one seq
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ from pretrain.evaluation.bench.files import Columns, Split, read_parts
 from pretrain.evaluation.bench.leak import leak_of
 from pretrain.evaluation.bench.run import Options, Row, TaskResult, compared, cut_of, facts_of
 from pretrain.evaluation.bench.splits import same
-from pretrain.evaluation.bench.task import FEWEST, SPLITS, Part, Task
+from pretrain.evaluation.bench.task import FEWEST, SPLITS, Measure, Part, Task
 from pretrain.evaluation.embeddings import embed
 from pretrain.evaluation.model import TrainedModel, random_twin
 from pretrain.evaluation.probing.letter_tuning import LETTERS_HEAD, LetterLabels, TunedLetters
 from pretrain.evaluation.probing.linear import fit_by_dev
 from pretrain.evaluation.probing.metrics import CLASSIFICATION, measure
 from pretrain.evaluation.probing.table import LabeledSequences, odd_letters
-from pretrain.evaluation.probing.tuning import Dev, Tuned
+from pretrain.evaluation.probing.tuning import Dev, Tuned, fitted
 from pretrain.evaluation.probing.windows import windows_of
 
 KIND, METRIC = "tokens", "macro_f1"
@@ -38,6 +39,8 @@ _MOST = 20_000  # letters that a regression is fitted on, and as many that choos
 _REACH = 5  # letters on either side that a bar sees
 _MOST_CLASSES = 40
 _CELLS = 1 << 23  # weights of letters that are measured at once
+
+Features = Callable[[np.ndarray], np.ndarray]  # rows of the table, int64 (R,) -> float (their letters, F)
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,8 @@ class LetterTask:
             "neighbors": self.answer(lambda rows: self._around(rows, _REACH)),
         }
 
-    def answer(self, features: Any) -> np.ndarray:
-        """Probabilities float64 (M, C) of the M labeled letters of the test sequences.
-
-        Args:
-            features: rows of the table, int64 (R,) -> (letters of these, F).
-        """
+    def answer(self, features: Features) -> np.ndarray:
+        """Fit a regression on features of letters: probabilities float64 (M, C) of the M labeled test letters."""
         rows = {name: self._some(name) for name in ("train", "dev")} | {"test": self.task.rows["test"]}
         values, labels, bounds = [], [], [0]
         for name, chosen in rows.items():
@@ -207,15 +206,13 @@ def _tuned(models: list[TrainedModel], asked: LetterTask, options: Options) -> t
     """One fine-tuning per model, seeds 0, 1, …; the first one is kept."""
     assert options.tuning is not None
     task, tuning = asked.task, replace(options.tuning, head=LETTERS_HEAD)
+    train = task.rows["train"]
+    one = take(task.table.sequences, train[:1])
     scores, epochs, first = [], [], None
     for seed, model in enumerate(models):
-        one_row = model.tokenizer.encode(take(task.table.sequences, task.rows["train"][:1]))
-        check_one_token_per_letter(
-            task.name, model, int(one_row.maskable.sum()), take(task.table.sequences, task.rows["train"][:1])
-        )
-        tuned = TunedLetters.trained(
-            model, task.table, tuning, task.rows["train"], seed, Dev(task.rows["dev"], task.metric), asked.labels
-        )
+        check_one_token_per_letter(task.name, model, int(model.tokenizer.encode(one).maskable.sum()), one)
+        build = partial(TunedLetters, model, task.table, tuning, asked.labels)
+        tuned = fitted(build, train, seed, Dev(task.rows["dev"], task.metric))
         scores.append(tuned.scores(task.rows["test"]))
         epochs.append(tuned.best_epoch)
         first = first or tuned
@@ -241,7 +238,7 @@ def _check_classes(name: str, labels: LetterLabels, rows: Mapping[str, np.ndarra
             raise PolymeraseError(f"{name}: no letter of the {split} rows has a class")
 
 
-def _measured(labels: LetterLabels, test: np.ndarray) -> Any:
+def _measured(labels: LetterLabels, test: np.ndarray) -> Measure:
     """Metrics of letters, under weights of sequences; (B, S) -> (B,) each."""
     asked = labels.of(test)
     stays = asked >= 0

@@ -13,7 +13,7 @@ from data_prep.corpus.ragged import offsets_of
 from pretrain.data.ragged import take
 from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.probing.table import LabeledSequences
-from pretrain.evaluation.probing.tuning import Dev, Tuned, Tuning
+from pretrain.evaluation.probing.tuning import Tuned, Tuning
 
 LETTERS_HEAD = "letters"  # of `probing.heads.HEADS`: what AutoModelForTokenClassification computes
 
@@ -43,24 +43,6 @@ class TunedLetters(Tuned):
     def __init__(self, model: TrainedModel, table: LabeledSequences, tuning: Tuning, letters: LetterLabels):
         super().__init__(model, table, tuning)
         self._letters = letters
-
-    @classmethod
-    def trained(
-        cls,
-        model: TrainedModel,
-        table: LabeledSequences,
-        tuning: Tuning,
-        train: np.ndarray,
-        seed: int,
-        dev: Dev,
-        letters: LetterLabels,
-    ) -> TunedLetters:
-        """Fine-tune a copy of the model on rows of the table. Equal seeds give equal trainings on one machine."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            tuned = cls(model, table, tuning, letters)
-            tuned.fit(train, np.random.default_rng(seed), dev)
-        return tuned
 
     def _true(self, rows: np.ndarray) -> np.ndarray:
         classes = self._letters.of(rows)

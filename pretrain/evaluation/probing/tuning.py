@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ from pretrain.evaluation.probing.probe import folds_of, mean_and_deviation, scor
 from pretrain.evaluation.probing.table import LabeledSequences
 from pretrain.evaluation.probing.windows import windows_of
 from pretrain.tokenizers.batch import TokenBatch
+
+T = TypeVar("T", bound="Tuned")
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,14 @@ def tuned_on(
 
     Equal seeds give equal trainings on one machine.
     """
+    return fitted(partial(Tuned, model, table, tuning), train, seed, dev)
+
+
+def fitted(build: Callable[[], T], train: np.ndarray, seed: int, dev: Dev | None = None) -> T:
+    """Draw a head and train it, under a seed of its own: the caller's random numbers stay as they were."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tuned = Tuned(model, table, tuning)
+        tuned = build()
         tuned.fit(train, np.random.default_rng(seed), dev)
     return tuned
 
