@@ -137,8 +137,8 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
 def _wait_without_spinning() -> None:
     """Let torch's threads on a CPU sleep soon while they wait for one another; read when torch is imported.
 
-    By default they spin for 300,000 turns: nothing on a quiet machine, but where another process has the core of the
-    thread that is waited for, steps take ten times as long (docs/troubleshooting.md).
+    By default they spin for long: no matter on a quiet machine, but where another process has the core of the
+    thread that is waited for, most of the time goes into spinning (docs/troubleshooting.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
