@@ -109,7 +109,7 @@ def test_a_masked_model_draws_nothing():
 
 
 def test_more_than_the_model_holds_is_refused(model):
-    with pytest.raises(PolymeraseError, match="the model holds 64"):
+    with pytest.raises(PolymeraseError, match="the longest input is 64"):
         next(generate(model, b"ACGU" * random.Random(0).randint(10, 12), 1, Sampling(40)))
 
 
