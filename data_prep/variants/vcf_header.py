@@ -15,7 +15,7 @@ Line = tuple[int, bytes | bytearray, int, int]  # of `located_lines`
 COLUMNS = 8  # of a record without samples
 TABS = "where tabs were turned into spaces, fetch the file again"
 INFO_LINE = re.compile(rb"##INFO=<(?=.*\bID=([^,>]+))(?=.*\bNumber=([^,>]+))")
-CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d+))")
+CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d{1,18})\b)")
 
 
 @dataclass

@@ -161,6 +161,7 @@ BROKEN = {
     "this is FASTA, expected GTF or GFF3": ">c\nACGT\n",
     "line 1: start and end must be whole numbers, not '1.5'": LINE.replace("\t1\t", "\t1.5\t"),
     "line 1: 1-90000000000000000000 is not an interval": LINE.replace("\t90\t", "\t90000000000000000000\t"),
+    "line 1: start and end must be whole numbers, not '1' and '9999": LINE.replace("\t90\t", f"\t{'9' * 5000}\t"),
     "line 1: exon row without transcript_id": LINE.replace("transcript_id", "other_id"),
     "line 1: the ninth column is neither GTF": LINE.replace('gene_id "g"; transcript_id "t";', "?"),
     "no CDS rows": LINE,

@@ -64,12 +64,15 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
                 continue
             raise _no_row(path, number, line, len(columns), is_first=not found)
         found = True
-        if not (columns[3].isdigit() and columns[4].isdigit()):  # int() takes 1_000 and +5 too
+        try:
+            if not (columns[3].isdigit() and columns[4].isdigit()):  # int() takes 1_000 and +5 too
+                raise ValueError(line)
+            start, end = int(columns[3]), int(columns[4])
+        except ValueError:  # int() refuses thousands of digits
             raise DataPrepError(
                 f"{path} line {number}: start and end must be whole numbers, not "
                 f"{shown(columns[3])} and {shown(columns[4])}; correct or remove the row"
-            )
-        start, end = int(columns[3]), int(columns[4])
+            ) from None
         if not 1 <= start <= end < MAX_POSITION:
             raise DataPrepError(
                 f"{path} line {number}: {start}-{end} is not an interval (positions count from 1, start <= end on both "
