@@ -102,30 +102,30 @@ def add_regions(genomes: Genomes, name: str, path: Path, options: RegionOptions)
     return f"{name}: balanced regions: {len(regions):,} intervals, {bases:,} bases ({told})"
 
 
-def _labelled(path: Path) -> list[BedRow]:
-    """The rows of a BED file; DataPrepError where the fourth column names splits and others, or splits overlap."""
-    rows = list(read_bed(path))
-    splits = [SPLIT_LABELS.get(row.label.lower(), "") for row in rows]
-    if not any(splits):
-        return rows
-    for row, split in zip(rows, splits, strict=True):
+def _rows_and_splits(path: Path) -> list[tuple[BedRow, str]]:
+    """The rows of a BED file, each with the split that its fourth column names, else "".
+
+    Raises:
+        DataPrepError: The column names splits and other things, or a base is in two splits.
+    """
+    rows = [(row, SPLIT_LABELS.get(row.label.lower(), "")) for row in read_bed(path)]
+    labeled = [(row, split) for row, split in rows if split]  # the others belong where they lie
+    for row, split in rows if labeled else ():
         if row.label and not split:
             raise DataPrepError(
                 f"{path} line {row.number}: {shown(row.label)} is not a split, though other rows name one; expected "
                 f"{', '.join(SPLIT_LABELS)}; correct the fourth column"
             )
-    reach: dict[str, BedRow] = {}  # the row that ends last, by contig
-    split_of = {row.number: split for row, split in zip(rows, splits, strict=True) if split}
-    labelled = [row for row in rows if row.number in split_of]  # the others belong where they lie
-    for row in sorted(labelled, key=lambda row: (row.contig, row.start)):
-        before = reach.get(row.contig)
-        if before and row.start < before.end and split_of[row.number] != split_of[before.number]:
+    reach: dict[str, tuple[BedRow, str]] = {}  # the row that ends last, and its split, by contig
+    for row, split in sorted(labeled, key=lambda pair: (pair[0].contig, pair[0].start)):
+        before, split_before = reach.get(row.contig, (row, split))
+        if row.start < before.end and split != split_before:
             raise DataPrepError(
-                f"{path} line {row.number}: {shown_name(row.contig)}:{row.start}-{row.end} is {split_of[row.number]} "
-                f"and overlaps line {before.number}, which is {split_of[before.number]}; give each base to one split"
+                f"{path} line {row.number}: {shown_name(row.contig)}:{row.start}-{row.end} is {split} "
+                f"and overlaps line {before.number}, which is {split_before}; give each base to one split"
             )
-        if before is None or row.end > before.end:
-            reach[row.contig] = row
+        if before is row or row.end > before.end:
+            reach[row.contig] = row, split
     return rows
 
 
@@ -139,7 +139,7 @@ def add_bed(genomes: Genomes, name: str, path: Path, tally: Tally) -> None:
     known = {contig: (first + place, bases) for place, (contig, _, bases) in enumerate(assembly.contigs)}
     left_out = {contig for names in assembly.dropped.names.values() for contig in names}
     rows, labels, dropped = [], [], 0
-    for row in _labelled(path):
+    for row, split in _rows_and_splits(path):
         if row.contig not in known:
             if row.contig not in left_out:
                 raise DataPrepError(
@@ -151,7 +151,7 @@ def add_bed(genomes: Genomes, name: str, path: Path, tally: Tally) -> None:
         contig, bases = known[row.contig]
         refuse_outside(path, row, bases)
         rows.append((contig, row.start, row.end))
-        labels.append(SPLIT_LABELS.get(row.label.lower(), ""))
+        labels.append(split)
     tally.keep("intervals", len(rows))
     tally.drop("intervals", "on_contigs_that_are_not_in_the_corpus", dropped)
     if not rows:
