@@ -68,7 +68,10 @@ def listed_contigs(option: str, text: str, names: ContigNames) -> list[str]:
     for name in filter(None, map(str.strip, text.split(","))):
         contig = names.find(name)
         if contig is None:
-            raise DataPrepError(f"{option}: {shown_name(name)} is not among {names.place} ({some_names(names.genome)})")
+            raise DataPrepError(
+                f"{option}: {shown_name(name)} is not among {names.place} ({some_names(names.genome)}); "
+                "give names that are"
+            )
         found.append(contig)
     return found
 
