@@ -62,6 +62,12 @@ def test_a_sink_whose_package_is_missing_is_one_line_with_what_to_install(monkey
     assert str(raised.value).startswith(f"tracking.sinks: {name} needs the package {name}, which is not installed; pip")
 
 
+@pytest.mark.parametrize("name", list(tracking.SINKS))
+def test_a_place_that_was_not_reached_does_not_answer_so_that_nothing_is_dropped(tmp_path, name):
+    sink = tracking.SINKS[name](Tracking(), tmp_path, None, True, 0)
+    assert not sink.answers()
+
+
 def test_a_run_with_a_missing_sink_ends_before_it_starts(tmp_path, corpora):
     from tests.training.corpora import tree, write_yaml
 
@@ -199,21 +205,3 @@ class TestMLflow:
         assert after.run_id != before.run_id
         history = self.client(there).get_metric_history(after.run_id, "loss")
         assert sorted(one.step for one in history) == [1, 2, 3, 4]
-
-    def test_runs_that_start_at_once_share_one_new_store(self, tmp_path):
-        script = (
-            "import sys; from pathlib import Path; from pretrain.config.sections import Tracking\n"
-            "from pretrain.runs.tracking import Tracker\n"
-            "tracker = Tracker(Tracking(), Path(sys.argv[1]), None); tracker.metrics({'loss': 1.0}, 1)\n"
-            "tracker.end('FINISHED')"
-        )
-        names = ["a", "b", "c"]
-        for name in names:
-            (tmp_path / name).mkdir()
-        started = [
-            subprocess.Popen([sys.executable, "-c", script, str(tmp_path / name)], env=environment(), cwd=ROOT)
-            for name in names
-        ]
-        assert [process.wait(HANG_S) for process in started] == [0, 0, 0]
-        found = self.runs(tmp_path)
-        assert {name: run.data.metrics["loss"] for name, run in found.items()} == dict.fromkeys(names, 1.0)

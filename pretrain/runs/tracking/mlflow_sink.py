@@ -109,7 +109,9 @@ class MLflow(Sink):
         """Take numbers, many in one request."""
         from mlflow.entities import Metric
 
-        found = [Metric(key, float(value), line.time_ms, line.step) for line in lines for key, value in line[2].items()]
+        found = [
+            Metric(key, float(value), line.time_ms, line.step) for line in lines for key, value in line.values.items()
+        ]
         for start in range(0, len(found), _TOGETHER):
             self._client.log_batch(self.run_id, found[start : start + _TOGETHER])
 

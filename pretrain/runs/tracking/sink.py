@@ -77,6 +77,6 @@ class Sink(ABC):
         """The run started from the weights at this place."""
         self.tag("continues", str(source))
 
+    @abstractmethod
     def answers(self) -> bool:
-        """Whether the place itself works, so that a failure is one of what was sent."""
-        return True
+        """Whether the place itself works, so that a failure is one of what was sent; False until it was opened."""

@@ -59,6 +59,10 @@ class TensorBoard(Sink):
         self.tag("status", status)
         self._writer.close()
 
+    def answers(self) -> bool:
+        """Whether there is an event file; what comes before it is kept."""
+        return self._writer is not None
+
     def _text(self, name: str, value: str) -> None:
         self._writer.add_text(name, value, self.first_step)
         self._writer.flush()

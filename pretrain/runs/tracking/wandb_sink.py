@@ -83,3 +83,7 @@ class Wandb(Sink):
         if status == "KILLED":
             self._run.mark_preempting()
         self._run.finish(exit_code=0 if status == "FINISHED" else 1)
+
+    def answers(self) -> bool:
+        """Whether there is a run; what comes before it is kept."""
+        return self._run is not None
