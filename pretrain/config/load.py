@@ -17,6 +17,7 @@ from pretrain.config.model import DEFAULT_FAMILY
 from pretrain.config.phases import check_phases, phases_of
 from pretrain.config.sections import Config
 from pretrain.config.yaml_file import find_config, merge, nested, parse_overrides, read_yaml
+from pretrain.errors import PolymeraseError
 from pretrain.masking.settings import MaskingSettings
 
 _PARTS = "masking.parts."  # quirks of a strategy that is a part of a mixture: masking.parts.STRATEGY.KEY
@@ -151,8 +152,11 @@ def _phases_left_out(config: Config) -> list[str]:
     family = FAMILIES.get(config.model.family or "")
     if family is None or config.train.phases:
         return []
-    train = read_yaml(find_config(f"{family.recipe}.yaml")).get("train", {})
-    lengths = [phase["steps"] for phase in train.get("phases") or []]
+    try:
+        recipe = read_yaml(find_config(f"{family.recipe}.yaml"))
+    except PolymeraseError:  # a plug-in may bring a family without a recipe
+        return []
+    lengths = [phase["steps"] for phase in recipe.get("train", {}).get("phases") or []]
     if not lengths:
         return []
     return [

@@ -1,12 +1,14 @@
 """``train.phases``: what each phase is made of, and the one line that a list which makes no sense ends in."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from pretrain.config import check, dump, load_config, notes, phases_of
 from pretrain.config.phases import phase_at, phase_of_checkpoint
 from pretrain.errors import PolymeraseError
+from pretrain.families import FAMILIES
 from pretrain.training.schedule import learning_rate
 from tests.training.corpora import tree
 
@@ -139,3 +141,13 @@ def test_a_schedule_that_ends_before_its_phases_do_is_noted(of):
         "schedule.total_steps=15 of phase 2 ends before the phases with that schedule do: "
         "the rest runs at schedule.min_lr"
     ]
+
+
+def test_phases_of_a_recipe_that_another_length_replaced_are_noted(monkeypatch):
+    words = ["schedule.warmup_steps=0", "schedule.total_steps=null"]
+    assert notes(load_config("dnabert_6mer.yaml", words)) == []
+    (note,) = notes(load_config("dnabert_6mer.yaml", [*words, "train.steps=50"]))
+    assert note.startswith("dnabert_6mer.yaml trains in 2 phases (")
+    assert "this run of 50 steps in one" in note
+    monkeypatch.setitem(FAMILIES, "dnabert_6mer", replace(FAMILIES["dnabert_6mer"], recipe_file="none"))
+    assert notes(load_config("dnabert_6mer.yaml", [*words, "train.steps=50"])) == []
