@@ -91,7 +91,7 @@ def files_of(folder: Path, file: str) -> list[str]:
     """Names of the files that hold what ``file`` stands for: itself, or its index and the parts that this names.
 
     Raises:
-        OSError, ValueError, AttributeError: the index cannot be read.
+        OSError, ValueError, KeyError, TypeError, AttributeError: the index cannot be read.
     """
     index = folder / index_name(file)
     if not index.is_file():
@@ -118,7 +118,7 @@ class StoredTensors(Mapping[str, Tensor]):
                     continue
                 part = self._open.enter_context(safe_open(folder / name, "pt"))
                 self._where |= dict.fromkeys(part.keys(), part)
-        except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise PolymeraseError(f"{folder / file}: cannot be read: {error}") from None
 
     def __getitem__(self, name: str) -> Tensor:

@@ -14,6 +14,7 @@ from torch import nn
 from pretrain.cli.export import main as export
 from pretrain.config import load_config
 from pretrain.distributed.context import DistributedContext
+from pretrain.errors import PolymeraseError
 from pretrain.runs.checkpoint import (
     OPTIMIZER,
     WEIGHTS,
@@ -180,6 +181,14 @@ def test_streamed_files_are_safetensors_that_others_read(tmp_path):
         assert torch.equal(stored[name], tensor)
     with pytest.raises(ValueError, match="a: expected the shape"):
         write_tensors(tmp_path / "other", {"a": (5, 3)}, [tensors["a"]])
+
+
+@pytest.mark.parametrize("index", ["{", "[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": "../other"}}'])
+def test_an_index_that_is_none_is_one_line(tmp_path, index):
+    (tmp_path / index_name(WEIGHTS)).write_text(index)
+    with pytest.raises(PolymeraseError, match=r"weights\.safetensors: cannot be read") as raised:
+        StoredTensors(tmp_path, WEIGHTS)
+    assert "\n" not in str(raised.value)
 
 
 def test_tensors_are_dealt_out_evenly_and_every_one_once():
