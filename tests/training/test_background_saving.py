@@ -48,3 +48,4 @@ def test_a_fault_of_the_program_is_raised_not_told(caplog):
     writer.start(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         writer.wait()
+    assert not caplog.records
