@@ -89,12 +89,13 @@ class WindowSource:
     def _check_width(self, holds: int) -> None:
         width, draw = self._settings.window, self._settings.sampling.draw
         if width and width > holds and draw not in ("chunks", "intervals"):
-            raise PolymeraseError(f"corpus.window={width}: {self._max_tokens} tokens hold {holds} bases")
+            raise PolymeraseError(
+                f"corpus.window={width}: {self._max_tokens} tokens hold {holds} bases; lower it to that"
+            )
         if width and width < holds and isinstance(self._rule, Measured) and not self._rule.rest_as_letters:
             raise PolymeraseError(
                 f"corpus.window={width}: tokens of up to {self._rule.longest} bases are sure to fill "
-                f"{self._max_tokens} "
-                f"tokens only with {holds} bases; leave it out"
+                f"{self._max_tokens} tokens only with {holds} bases; leave it out"
             )
 
 

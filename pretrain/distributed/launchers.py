@@ -92,8 +92,7 @@ def _meeting_host(place: Place) -> str:
     if place.world_size > 1 and place.local_size != place.world_size:
         raise PolymeraseError(
             f"{place.world_size} ranks by {place.launcher} on several hosts, and MASTER_ADDR is not set; give all "
-            "ranks "
-            "the host of rank 0: mpirun -x MASTER_ADDR=HOST ..., or export it first"
+            "ranks the host of rank 0: mpirun -x MASTER_ADDR=HOST ..., or export it first"
         )
     return "127.0.0.1"
 

@@ -82,8 +82,8 @@ class RunLogger:
         train = config.train
         if step >= train.steps:
             return [
-                f"{self._run_dir} is done: step {step:,} of {train.steps:,} was reached before; to go on raise "
-                "train.steps, to begin anew take another run.dir"
+                f"{self._run_dir} is done: step {step:,} of {train.steps:,} was reached before; raise "
+                "train.steps to continue, or use another run.dir to start over"
             ]
         self.progress.milestones = {
             name: (step // every + 1) * every

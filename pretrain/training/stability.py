@@ -31,8 +31,8 @@ _QUIET_STEPS = 20  # that must lie between two spikes for both to be told
 _SPIKE_ADVICE = {
     "skip": "; this update was skipped. If it happens again, lower optimizer.lr or raise schedule.warmup_steps",
     "count": "; this update was applied. If the loss does not recover, resume from the previous checkpoint "
-    "(--resume) with "
-    "a lower optimizer.lr, more schedule.warmup_steps, a lower optimizer.max_grad_norm, or train.on_spike=roll_back",
+    "(--resume) with a lower optimizer.lr, more schedule.warmup_steps, a lower optimizer.max_grad_norm, or "
+    "train.on_spike=roll_back",
 }
 
 
@@ -115,7 +115,7 @@ class StabilityMonitor:
             self._remember_norm(norm)
             return False
         self.counts["loss_spikes"] += 1
-        far = f"{loss:.4g}, usually {usual:.4g}, {(loss - usual) / deviation:.0f} deviations lower"
+        far = f"{loss:.4g}, {(loss - usual) / deviation:.0f} deviations above the usual {usual:.4g}"
         self._tell(span.step, f"{far}, at {self._circumstances(span.step, norm)}", policy)
         if policy != "count":
             self._bad(span, policy, f"the loss is {loss:.4g}, usually {usual:.4g}")

@@ -147,8 +147,7 @@ class CheckpointSaver:
         if facts["step"] < self.phase.first_step:
             raise RunError(
                 f"{folder}: the newest complete checkpoint is from an earlier phase of train.phases; start the run "
-                "again "
-                "to continue from there"
+                "again to continue from there"
             )
         self.load(folder, facts, state)
         self.stability.rolled_back(facts["guard"], state.step)

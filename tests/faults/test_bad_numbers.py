@@ -69,7 +69,7 @@ def test_where_a_spike_begins_is_told_with_what_to_do_and_once():
         assert (first, second) == (61, 123)
         rate = learning_rate(config_of(steps=1000))(60)
         norm = "" if policy == "skip" else " and a gradient norm of 1, usually 0.5, clipped to 0.75"
-        said = f"the loss jumped to 4, usually 2, 56 deviations lower, at a learning rate of {rate:.3g}{norm}; "
+        said = f"the loss jumped to 4, 56 deviations above the usual 2, at a learning rate of {rate:.3g}{norm}; "
         assert text[: len(said)] == said
         assert advice in text
         assert judge.to_tell() == []
