@@ -129,6 +129,6 @@ def test_variants_of_another_assembly_are_refused():
     table = VariantTable([Row("1", place, "T", "C") for place in range(6)], Counter(), bare)
     table.score(tiny("mutbert"), "1", b"AAAAAAAAAAT", None)
     with pytest.raises(
-        PolymeraseError, match=r"6 of 6 variants disagree with the genome \(1:1 has REF T, the genome A\)"
+        PolymeraseError, match=r"6 of 6 variants disagree with the genome \(1:1 has REF T, but the genome has A\)"
     ):
         table.summary()
