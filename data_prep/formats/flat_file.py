@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.formats.text import number_lines
 
-FIRST_LINE = re.compile(rb"(?:LOCUS|ID) +([^\s;]+)(?:; SV (\w+);)?.*? (\d+) (?:bp|BP|aa|AA)\b")
+FIRST_LINE = re.compile(rb"(?:LOCUS|ID) +([^\s;]+)(?:; SV (\w+);)?.*? (\d{1,18}) (?:bp|BP|aa|AA)\b")
 VERSION = re.compile(rb"VERSION +([^\s]+)")
 LETTERS = re.compile(rb"[A-Za-z*\-\s\d]*")  # with the numbers of the letters
 NO_LETTERS = b" \t0123456789"

@@ -37,7 +37,7 @@ def read_meme(path: str, lines: list[NumberedLine]) -> Iterator[tuple[int, Matri
         size = re.search(r"\balength\s*=\s*(\d+)", matrix[1])
         if size and size[1] != "4":
             raise DataPrepError(f"{path} line {number}: alength= {size[1]}; only nucleotides (four letters) are read")
-        width = re.search(r"\bw\s*=\s*(\d+)", matrix[1])
+        width = re.search(r"\bw\s*=\s*(\d{1,9})", matrix[1])
         rows = lines[at : at + int(width[1])] if width else list(takewhile(_is_numbers, lines[at:]))
         if not rows or (width and len(rows) < int(width[1])):
             raise DataPrepError(f"{path} line {number}: the matrix is cut off ({len(rows)} rows)")

@@ -14,6 +14,7 @@ from data_prep.rnacentral.types import normalized_type
 from data_prep.runtime.console import progress
 
 URS = re.compile(rb"URS([0-9A-F]{10})(?:[_/](\d{1,8}))?")
+TAXON = re.compile(rb"\d{1,8}")
 TAXON_BITS = 24  # taxa of NCBI have at most 8 digits and are below 2^24
 MOST_TYPES = 256
 ROWS_IN_MEMORY = 1 << 18  # rows whose votes are counted together
@@ -161,7 +162,7 @@ def _counted(votes: dict[tuple[bytes, bytes, bytes], int], numbers: dict[bytes, 
     taxa = [(found[2] if found else None) or taxon for found, (_, taxon, _) in zip(parsed, votes, strict=True)]
     keys = np.array(
         [
-            (int(found[1], 16) << TAXON_BITS) | (int(taxon) if taxon.isdigit() else 0) if found else 0
+            (int(found[1], 16) << TAXON_BITS) | (int(taxon) if TAXON.fullmatch(taxon) else 0) if found else 0
             for found, taxon in zip(parsed, taxa, strict=True)
         ],
         np.uint64,

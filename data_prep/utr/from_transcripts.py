@@ -7,13 +7,14 @@ from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.formats.annotation import Annotation, Transcript
 from data_prep.formats.genome import Contig, read_contigs
+from data_prep.formats.numbers import WHOLE
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import eligible_transcripts
 from data_prep.utr.policy import UtrPolicy
 from data_prep.utr.regions import AS_DNA
 
 VERSION = re.compile(r"\.\d+$")
-SPAN = re.compile(r"(UTR5|CDS|UTR3):(\d+)-(\d+)")
+SPAN = re.compile(r"(UTR5|CDS|UTR3):(\d{1,18})-(\d{1,18})", re.ASCII)
 
 
 class AnnotatedIds:
@@ -90,7 +91,7 @@ def transcript_candidates(
 
 def _spans(path: str, record: Contig, fields: list[str]) -> dict[str, tuple[int, int]]:
     """0-based half-open spans by name, checked to tile the sequence."""
-    if len(fields) < 8 or not fields[6].isdigit():
+    if len(fields) < 8 or not WHOLE.fullmatch(fields[6].encode()):
         raise DataPrepError(
             f"{path} record {shown_name(fields[0])}: not a GENCODE transcript header "
             "(id|gene|havana gene|havana transcript|name|gene name|length|UTR5:a-b|CDS:a-b|UTR3:a-b|)"

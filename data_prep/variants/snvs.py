@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.numbers import WHOLE
 from data_prep.formats.text import numbered_lines
 from data_prep.variants.alleles import substitutions, why_not_single_base
 from data_prep.variants.frequency import FrequencyField
@@ -43,7 +44,7 @@ def read_snvs(path: str | Path, af_field: str = "AF", *, indels: bool = False) -
             raise DataPrepError(f"{path}: not a VCF (it does not begin with ##fileformat=VCF)")
         records += 1
         fields = line.rstrip(b"\r\n").split(b"\t", 8)
-        if len(fields) < 8 or not fields[1].isdigit():
+        if len(fields) < 8 or not WHOLE.fullmatch(fields[1]):
             raise DataPrepError(f"{path}: line {number}: not a VCF record (eight tab-separated columns, POS a number)")
         contig, position, name, reference, alternatives = (field.decode("utf-8", "replace") for field in fields[:5])
         alleles = alternatives.split(",")

@@ -161,6 +161,11 @@ def test_two_columns_may_name_the_taxon_and_a_row_without_one_holds_for_all(tmp_
     assert table.look_up(asked) == ["piRNA", "tRNA", "YRNA", None]
 
 
+def test_a_taxon_of_more_digits_than_there_are_is_none(tmp_path):
+    (tmp_path / "t.tsv").write_text(mapping([("URS0000000001", "9" * 30, "tRNA")]))
+    assert TypeTable(tmp_path / "t.tsv").look_up([b"URS0000000001_9606", b"URS0000000001"]) == ["tRNA", "tRNA"]
+
+
 def test_a_table_in_many_blocks_is_the_same_table(tmp_path, monkeypatch):
     (tmp_path / "t.tsv").write_text(mapping(MAPPING * 3))
     whole = TypeTable(tmp_path / "t.tsv")

@@ -10,6 +10,8 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
+from data_prep.errors import DataPrepError
+from data_prep.variants.snvs import read_snvs
 
 BASES = ["".join(row) for row in np.random.default_rng(7).choice(list("ACGT"), (3, 900))]
 GENOME = "".join(f">{name}\n{bases}\n" for name, bases in zip(("chr1", "chr2", "chrM"), BASES, strict=True))
@@ -19,6 +21,7 @@ GTF = "".join(
     f'chr1\tx\t{kind}\t{start}\t{end}\t.\t+\t.\tgene_id "g"; transcript_id "t"; gene_biotype "protein_coding";\n'
     for kind, start, end in (("transcript", 200, 800), ("exon", 200, 800), ("CDS", 301, 426))
 )
+DIGITS = "9" * 5000
 VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t1\t.\tA\tC\t.\t.\tAF=0.2\n"
 
 
@@ -52,6 +55,10 @@ def fasta(content):
     return "fasta x --validation 0 --out out", {"x": content}
 
 
+def transcripts(length):
+    return "utr3 --transcripts t --validation 0 --out out", {"t": f">t|g|-|-|n|g|{length}|CDS:1-4|\nACGT\n"}
+
+
 def motifs(content):
     return "motifs x --out out", {"x": content}
 
@@ -67,6 +74,16 @@ REFUSED = {
         motifs("MEME version 4\n\nletter-probability matrix:\n1 0 0 0\n0_1 0 0 0\n"),
         "no motif is left (dropped: too_short 1)",
     ),
+    # Python refuses to read these as numbers.
+    "GTF with 5,000 digits": (utr(GTF.replace("\t200\t", f"\t{DIGITS}\t")), "must be whole numbers, not '999"),
+    "GenBank with 5,000 digits": (
+        fasta(f"LOCUS       x {DIGITS} bp\nORIGIN\n 1 acgt\n//\n"), "where a first line with a length was expected"
+    ),
+    "MEME with 5,000 digits": (
+        motifs(f"MEME version 4\n\nletter-probability matrix: w= {DIGITS}\n1 0 0 0\n"), "the matrix is cut off (1 rows)"
+    ),
+    "transcripts with 5,000 digits": (transcripts(DIGITS), "record t: not a GENCODE transcript header"),
+    "transcripts with a digit of another kind": (transcripts("²"), "record t: not a GENCODE transcript header"),
     # Splits of a BED file.
     "BED with a split that is none": (
         genomes("chr1\t0\t300\ttrain\nchr2\t0\t300\tvalid\nchrM\t0\t300\tdev\n"),
@@ -167,6 +184,12 @@ def test_a_fold_cache_of_another_program_is_one_line(run):
     status, said = run("fold corpus --out out --executor local:1 --cache cache")
     assert status == 2
     assert said == "error: cache: cannot be used as fold cache (no such column: mfe); give another --cache or 'none'\n"
+
+
+def test_a_position_of_5000_digits_is_one_line_for_the_reader_of_single_variants_too(tmp_path):
+    (tmp_path / "v").write_text(VCF.replace("chr1\t1\t", f"chr1\t{DIGITS}\t"))
+    with pytest.raises(DataPrepError, match="v: line 3: not a VCF record"):
+        read_snvs(tmp_path / "v")
 
 
 LISTS = {
