@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Proof that a model learns, from public files to a table (docs/proof.md).
 #
-#   bash launch/proof.sh laptop [RFAM_SEEDS [section.key=value ...]]   two cores, under an hour
-#   bash launch/proof.sh gpu [RFAM_SEEDS [section.key=value ...]]      one card, about ten minutes (an estimate)
-#   bash launch/proof.sh ladder [RFAM_SEEDS]    rates, sizes and norms of ERNIE-RNA on tRNAs: one core, half an hour
+#   bash launch/proof.sh laptop [RFAM_SEEDS [section.key=value ...]]   one core, about an hour
+#   bash launch/proof.sh gpu [RFAM_SEEDS [section.key=value ...]]      one card, about ten minutes (an estimate, never run)
+#   bash launch/proof.sh ladder [RFAM_SEEDS]    rates, sizes and norms of ERNIE-RNA on tRNAs: one core, about 40 minutes
 #
 # RFAM_SEEDS is the Stockholm file of Rfam's seed alignments; without it, release 14.2 is fetched. Settings are those of
 # the training. DATA is the folder of the labeled tasks (docs/bench.md), default data; tasks whose files are not there
