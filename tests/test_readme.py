@@ -69,9 +69,9 @@ def test_links_and_paths_of_the_readme_exist(root: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["pretrain", "data_prep"])
-def test_every_folder_of_a_package_is_a_room_of_the_readme(package: str, root: Path) -> None:
+def test_every_folder_of_a_package_is_in_a_table_of_the_readme(package: str, root: Path) -> None:
     text = (root / "README.md").read_text()
-    table = text.partition(f"| room of `{package}` |")[2].partition("\n\n")[0]
+    table = text.partition(f"| folder of `{package}` |")[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     folders = {path.parent.name for path in (root / package).glob("*/__init__.py")}
     assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == folders
