@@ -45,7 +45,7 @@ def test_metrics_hold_what_a_person_wants_to_know(alone):
 def test_a_corpus_of_one_sequence_with_nothing_held_out_trains_and_says_so(alone):
     assert [record["step"] for record in steps(alone["single"])] == [1, 2, 3]
     assert not [record for record in records(alone["single"]) if any("validation" in key for key in record)]
-    assert "nothing is held out" in alone.log
+    assert "no held-out data" in alone.log
 
 
 def test_the_saved_config_makes_the_same_run(alone, corpora):
