@@ -213,11 +213,13 @@ def base_pairs(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.dotbracket import read_structures
     from pretrain.evaluation.model import load_model
 
+    out = looking.folder_of(args, "--pairs") if args.out else None
     model = load_model(args.model, args.step)
     records = read_structures(Path(args.pairs))[: args.sequences]
-    result = {"model": args.model, "pairs": args.pairs} | summary(score_structures(model, records), args.head)
-    if args.out:
-        looking.draw_pairs(args, model, records, result["head"])
+    found = score_structures(model, records)
+    result = {"model": args.model, "pairs": args.pairs} | summary(found, args.head)
+    if out is not None:
+        looking.draw_pairs(args, out, records, found, result["head"])
     return result
 
 

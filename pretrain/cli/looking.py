@@ -18,7 +18,7 @@ def mutagenesis(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.mutagenesis import mutate_all, summary, table
     from pretrain.reporting.mutagenesis import LONGEST, picture_of_mutagenesis
 
-    out = _folder(args, "--mutate")
+    out = folder_of(args, "--mutate")
     model = load_model(args.model, args.step)
     ids, _, sequences = read_records(args.mutate, args.sequences)
     found = mutate_all(model, ids, sequences, args.window)
@@ -44,7 +44,7 @@ def attention(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.model import load_model
     from pretrain.reporting.maps import LONGEST, picture_of_attention
 
-    out = _folder(args, "--attention")
+    out = folder_of(args, "--attention")
     model = load_model(args.model, args.step)
     ids, _, sequences = read_records(args.attention, args.sequences)
     texts = [row.decode("latin-1") for row in sequences.rows()]
@@ -58,28 +58,28 @@ def attention(args: argparse.Namespace) -> dict[str, Any]:
     return {"model": args.model, "fasta": args.attention, "out": args.out, "layer": args.layer, "sequences": len(ids)}
 
 
-def draw_pairs(args: argparse.Namespace, model: Any, records: list[Any], head: int) -> None:
+def draw_pairs(args: argparse.Namespace, out: Path, records: list[Any], results: list[Any], head: int) -> None:
     """Option --pairs with --out: known and predicted pairs of each record."""
-    from pretrain.evaluation.base_pairs import attention_scores, predict_pairs
     from pretrain.reporting.maps import picture_of_pairs
 
-    out = _folder(args, "--pairs")
     out.mkdir(parents=True, exist_ok=True)
     pictures = (
-        picture_of_pairs(
-            one.name, one.sequence, one.pairs, predict_pairs(attention_scores(model, one.sequence)[head], one.sequence)
-        )
-        for one in records
+        picture_of_pairs(one.name, one.sequence, one.pairs, result.predicted_by_head[head])
+        for one, result in zip(records, results, strict=True)
     )
     _write(_page(f"Base pairs, head {head}: {Path(args.model).name}"), out, [one.name for one in records], pictures)
 
 
 def check_map(args: argparse.Namespace) -> None:
     """Raise PolymeraseError where --map or --label cannot be done, before the embeddings are made."""
+    from pretrain.evaluation.projection import check_method
+
     if args.label and not args.map:
         raise PolymeraseError("--label has no effect without --map; add --map pca")
     if args.map and args.pool == "token":
         raise PolymeraseError("--map draws a point per sequence; expected --pool mean or cls, got token")
+    if args.map:
+        check_method(args.map)
 
 
 def draw_map(args: argparse.Namespace, found: Any) -> None:
@@ -98,7 +98,8 @@ def draw_map(args: argparse.Namespace, found: Any) -> None:
     picture.write(Path(args.out).parent, f"{Path(args.out).stem}-{args.map}")
 
 
-def _folder(args: argparse.Namespace, option: str) -> Path:
+def folder_of(args: argparse.Namespace, option: str) -> Path:
+    """Return --out; PolymeraseError where it is missing or a file, before the work is done."""
     if not args.out:
         raise PolymeraseError(f"{option} needs --out FOLDER, for a table and a picture of each record")
     out = Path(args.out)

@@ -27,11 +27,12 @@ _THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class PairingResult:
-    """F1 of one record by head (H,), and of ViennaRNA's minimum-free-energy structure if it is installed."""
+    """Predicted pairs of one record and their F1 by head (H,); F1 of ViennaRNA's structure if it is installed."""
 
     name: str
     length: int
     pairs: int
+    predicted_by_head: list[Pairs]
     f1_by_head: list[float]
     f1_mfe: float | None
 
@@ -57,7 +58,9 @@ def score_structures(model: TrainedModel, records: list[StructureRecord]) -> lis
             )
         found = [predict_pairs(scores, record.sequence) for scores in attention_scores(model, record.sequence)]
         by_head = [f1(pairs, record.pairs) for pairs in found]
-        results.append(PairingResult(record.name, len(record.sequence), len(record.pairs), by_head, _mfe_f1(record)))
+        results.append(
+            PairingResult(record.name, len(record.sequence), len(record.pairs), found, by_head, _mfe_f1(record))
+        )
     return results
 
 

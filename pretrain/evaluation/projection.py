@@ -25,6 +25,12 @@ class Projection:
     axes: tuple[str, str]
 
 
+def check_method(method: str) -> None:
+    """Raise PolymeraseError where the package of a method is not installed."""
+    if method == "umap" and find_spec("umap") is None:
+        raise PolymeraseError("--map umap needs the package umap-learn; pip install umap-learn, or take --map pca")
+
+
 def project(values: np.ndarray, method: str = "pca", seed: int = 0) -> Projection:
     """Project embeddings (S, D).
 
@@ -33,9 +39,8 @@ def project(values: np.ndarray, method: str = "pca", seed: int = 0) -> Projectio
     """
     if len(values) < 3:
         raise PolymeraseError(f"expected three or more embeddings to draw, got {len(values)}")
+    check_method(method)
     if method == "umap":
-        if find_spec("umap") is None:
-            raise PolymeraseError("--map umap needs the package umap-learn; pip install umap-learn, or take --map pca")
         import umap
 
         points = umap.UMAP(n_components=2, random_state=seed).fit_transform(values)
