@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrain.cli import leaks
-from pretrain.cli.command import Parser, as_json, command, positive, program
+from pretrain.cli.command import Parser, as_json, command, positive, program, refuse_without
 from pretrain.errors import PolymeraseError
 
 if TYPE_CHECKING:
@@ -172,14 +172,14 @@ def _check(args: argparse.Namespace) -> None:
     own = [name for name in ("train", "dev", "test") if getattr(args, name)]
     if bool(args.suite) == bool(own):
         raise PolymeraseError("expected --suite NAME, or --train and --test files of your own; see --help")
-    silent = [(name, "--tune") for name in _OF_TUNING if not args.tune]
-    silent += [(name, "files of your own (--train, --test)") for name in _OF_FILES if args.suite]
-    silent += [(name, "--suite") for name in _OF_SUITES if own]
-    for name, needs in silent:
-        if getattr(args, name) != parser().get_default(name):
-            raise PolymeraseError(f"--{name} has no effect without {needs}; add it, or leave --{name} out")
+    line = parser()
+    refuse_without(line, args, () if args.tune else _OF_TUNING, "--tune")
+    refuse_without(line, args, _OF_FILES if args.suite else (), "files of your own (--train, --test)")
+    refuse_without(line, args, _OF_SUITES if own else (), "--suite")
     if args.kind == "tokens" and args.head:
         raise PolymeraseError("--head has no effect with --kind tokens, whose head is linear; leave --head out")
+    if args.kind == "tokens" and args.pool != line.get_default("pool"):
+        raise PolymeraseError("--pool has no effect with --kind tokens, where no state is pooled; leave --pool out")
     if not args.lr > 0:
         raise PolymeraseError(f"--lr {args.lr:g}: expected a rate above 0")
     twice = {source for source in args.models if args.models.count(source) > 1}

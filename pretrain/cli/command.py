@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec
@@ -82,6 +82,13 @@ def refuse_idle(
                 f"--{name.replace('_', '-')} has no effect with --{mode.replace('_', '-')}, only with "
                 f"{options.replace('_', '-')}; leave it out"
             )
+
+
+def refuse_without(parser: argparse.ArgumentParser, args: argparse.Namespace, names: Iterable[str], needs: str) -> None:
+    """PolymeraseError for one of the options ``names`` that was given without what it ``needs``."""
+    for name in names:
+        if getattr(args, name) != parser.get_default(name):
+            raise PolymeraseError(f"--{name} has no effect without {needs}; add it, or leave --{name} out")
 
 
 def as_json(result: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.cli import leaks
-from pretrain.cli.command import Parser, as_json, command, positive, program
+from pretrain.cli.command import Parser, as_json, command, positive, program, refuse_without
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -93,9 +93,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.probing.probe import folds_of, probe
     from pretrain.evaluation.probing.table import as_task, odd_letters
 
-    for name in () if args.tune else _OF_TUNING:
-        if getattr(args, name) != parser().get_default(name):
-            raise PolymeraseError(f"--{name} has no effect without --tune; add it, or leave --{name} out")
+    refuse_without(parser(), args, () if args.tune else _OF_TUNING, "--tune")
     if args.folds < 2:
         raise PolymeraseError(f"--folds {args.folds}: expected at least 2 folds")
     if not 1 <= args.kmer <= 6:
