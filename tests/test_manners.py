@@ -31,12 +31,16 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **extra}
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[-1])
-def test_wrong_use_is_one_line_and_status_2(words):
-    done = subprocess.run(
-        [sys.executable, *words, "--no-such-option"], cwd=ROOT, env=environment(), capture_output=True, text=True,
+def answer(words: list[str], option: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words, option], cwd=ROOT, env=environment(), capture_output=True, text=True,
         timeout=HANG_S, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[-1])
+def test_wrong_use_is_one_line_and_status_2(words):
+    done = answer(words, "--no-such-option")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("error: ")
@@ -44,10 +48,7 @@ def test_wrong_use_is_one_line_and_status_2(words):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[-1])
 def test_every_command_tells_its_version(words):
-    done = subprocess.run(
-        [sys.executable, *words, "--version"], cwd=ROOT, env=environment(), capture_output=True, text=True,
-        timeout=HANG_S, check=False,
-    )  # fmt: skip
+    done = answer(words, "--version")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.match(r"polymerase-lm [\d.]+ \(commit \w+(\+changes)?\), Python 3", done.stdout)
     assert len(done.stdout.splitlines()) == 1

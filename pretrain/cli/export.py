@@ -118,7 +118,7 @@ def _export_adapter(args: argparse.Namespace) -> None:
 
 
 def _note_where_tracked(config: Any, run_dir: Path, run_id: str | None, out: Path) -> None:
-    """The run's page in MLflow names the exported model and holds its card."""
+    """The run's page, where it is tracked, names the exported model and holds its card."""
     from pretrain.runs.tracking import EXPORTED, Tracker, tracked_run
 
     if (run_id := tracked_run(run_dir, run_id)) is not None:

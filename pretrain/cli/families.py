@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pretrain.cli.command import Parser, command
+from pretrain.errors import RunError
 
 EXAMPLE = "example: python -m pretrain.families --check"
 
@@ -37,7 +38,5 @@ def _check(golden: Path) -> int:
     text, good = table(golden)
     print(text)
     if not good:
-        print(
-            "error: a family differs from its reference: in its logits by more than allowed, or in its parameter count"
-        )
-    return 0 if good else 1
+        raise RunError("a family differs from its reference: in its logits by more than allowed, or in parameter count")
+    return 0

@@ -32,8 +32,7 @@ def fit(
         row = int(np.flatnonzero(long)[0])
         raise PolymeraseError(
             f"{source}: {ids[row]} has {lengths[row]:,} nt, the longest input is {longest:,} ({int(long.sum()):,} "
-            "records "
-            "are longer); give --too-long crop, skip or windows"
+            "records are longer); give --too-long crop, skip or windows"
         )
     left_out = {
         f"shorter than {shortest} nt": int(short.sum()),

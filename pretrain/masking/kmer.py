@@ -43,8 +43,7 @@ def _end_token(tokenizer: Tokenizer) -> int:
     if eos is None or tokenizer.lengths.specials > tokenizer.leading:
         raise PolymeraseError(
             "masking.eos_over_last: expected a tokenizer with an end token that it does not append, got "
-            f"{tokenizer.name}; "
-            "leave it out"
+            f"{tokenizer.name}; leave it out"
         )
     return int(eos)
 

@@ -112,9 +112,8 @@ def _curves(
         return None
     after = np.concatenate(late)
     after = after[np.isfinite(after)]
-    if (
-        not whole and len(after) and (top := float(after.max())) < (axes.get_ylim()[1])
-    ):  # first steps would press all else together
+    if not whole and len(after) and (top := float(after.max())) < axes.get_ylim()[1]:
+        # first steps would press all else together
         low = min(float(after.min()), top)
         axes.set_ylim(low - 0.05 * max(top - low, 1e-9), top + 0.1 * max(top - low, 1e-9))
     axes.set_title(title, loc="left")

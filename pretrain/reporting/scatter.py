@@ -23,16 +23,14 @@ def picture_of_projection(found: Projection, ids: list[str], labels: list[str] |
     groups = [label if label in frequent else _OTHERS for label in own]
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()
-    for number, label in enumerate([*frequent, _OTHERS]):
+    for number, label in enumerate(dict.fromkeys([*frequent, _OTHERS])):  # a label may be called so
         rows = [row for row, group in enumerate(groups) if group == label]
         if not rows:
             continue
         color = "#999999" if label == _OTHERS else _COLORS[number % len(_COLORS)]
         mark = _MARKS[(number + number // len(_COLORS)) % len(_MARKS)]
         x, y = found.points[rows].T
-        axes.scatter(
-            x, y, s=14, alpha=0.8, linewidths=0, color=color, marker=mark, label=f"{label} ({len(rows):,})"
-        )  # fmt: skip
+        axes.scatter(x, y, s=14, alpha=0.8, linewidths=0, color=color, marker=mark, label=f"{label} ({len(rows):,})")
     axes.set(xlabel=found.axes[0], ylabel=found.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
     if labels is not None:

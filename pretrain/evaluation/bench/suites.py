@@ -165,8 +165,7 @@ def _check_sum(path: Path, expected: str | None) -> None:
     if found != expected:
         raise PolymeraseError(
             f"{path}: expected sha256 {expected[:16]}…, got {found[:16]}…; download it again, or give files of "
-            "your own "
-            "with --train, --dev and --test"
+            "your own with --train, --dev and --test"
         )
 
 

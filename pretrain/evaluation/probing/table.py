@@ -106,7 +106,7 @@ def as_task(
             rows = ", ".join(ids[row] for row in np.flatnonzero(table.labels == rarest)[:5])
             raise PolymeraseError(
                 f"{source}: class {table.classes[rarest]!r} has {counts[rarest]} rows ({rows}), fewer than {folds} "
-                "folds; mend or leave out the rows, or lower --folds"
+                "folds; fix or leave out the rows, or lower --folds"
             )
     return table
 
@@ -186,8 +186,8 @@ def _check_mixed(source: str, ids: list[str], texts: list[str], numbers: list[fl
     if wrong and (task == "regression" or (task == "auto" and mostly)):
         raise PolymeraseError(
             f"{source}: {ids[wrong[0]]}: label {texts[wrong[0]]!r} is not a finite number ({len(wrong)} of "
-            f"{len(texts)} "
-            "are none); drop these rows, or declare them as classes (bench: --kind, probe: --task classification)"
+            f"{len(texts)} are none); drop these rows, or declare them as classes (bench: --kind, probe: --task "
+            "classification)"
         )
 
 
