@@ -23,7 +23,7 @@ demo: $(STAMP)  ## build the embedded corpus, pretrain a small model, export it,
 test: $(STAMP) lint  ## everything that needs no GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
-test-fast: $(STAMP) lint  ## what to run while typing: under two minutes on two quiet cores
+test-fast: $(STAMP) lint  ## what to run while typing: starts no process, trains nothing, folds nothing
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(addprefix --ignore=,$(SLOWER))
 
 test-slow: $(STAMP)  ## kills, memory, launchers: what takes minutes

@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         help="number of random encoders and of fine-tunings (default: 3)",
     )
     tuning = result.add_argument_group("fine-tuning")
-    tuning.add_argument("--tune", action="store_true", help="also train heads and encoders: minutes on a GPU")
+    tuning.add_argument("--tune", action="store_true", help="also train heads and encoders, which wants a GPU")
     tuning.add_argument(
         "--head", choices=("pooler", "mean", "two_layers"), default="", help="default: the published head of the family"
     )

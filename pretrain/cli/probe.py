@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     leaks.option(result)
     tuning = result.add_argument_group("fine-tuning")
-    tuning.add_argument("--tune", action="store_true", help="also train heads and the encoder: minutes on a GPU")
+    tuning.add_argument("--tune", action="store_true", help="also train heads and the encoder, which wants a GPU")
     tuning.add_argument(
         "--head", choices=("pooler", "mean", "two_layers"), help="default: the published head of the family"
     )
