@@ -54,7 +54,7 @@ def load_recipe(path: str | Path) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not REQUIRED <= recipe.keys() <= set(KEYS):
         raise DataPrepError(f"{path}: a recipe has the keys {', '.join(KEYS)} (the first three are needed)")
     yours = recipe.get("yours", {})
-    if not isinstance(yours, dict) or not all(isinstance(what, str) for what in yours.values()):
+    if not isinstance(yours, dict) or not all(isinstance(text, str) for pair in yours.items() for text in pair):
         raise DataPrepError(f"{path}: yours is a mapping from paths to what they hold")
     if not isinstance(recipe["steps"], list):
         raise DataPrepError(f"{path}: steps is a list of commands, each one text")

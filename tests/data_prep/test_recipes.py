@@ -179,6 +179,7 @@ BROKEN = {
     "r.yaml: cannot be read": None,
     "r.yaml: not YAML": "steps: [",
     "r.yaml: a recipe has the keys": "steps: []\n",
+    "r.yaml: yours is a mapping": "corpus: c\nconfig: n\nsteps: [fasta x --out c]\nyours: {1: x}\n",
     "r.yaml: steps is a list of commands": "corpus: c\nconfig: n\nsteps: fasta\n",
     "r.yaml step 1: a step is a command, or has the keys run, disk_gb, minutes, count": (
         "corpus: c\nconfig: n\nsteps: [{run: fasta x --out c, disk: 1}]\n"
