@@ -14,6 +14,7 @@ from data_prep.corpus import SequenceWriter, open_corpus
 from data_prep.corpus import writer as writer_module
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
+from tests.hang import HANG_S
 
 
 def start(root, *arguments):
@@ -98,8 +99,8 @@ def test_twenty_random_kills_of_fold(root, tmp_path, monkeypatch):
 def test_workers_end_with_their_parent(root, tmp_path):
     corpus = write_corpus(tmp_path / "in", 3000)
     process = start(root, "fold", corpus, "--out", tmp_path / "c", "--executor", "local:2", "--cache", "none")
-    deadline = time.monotonic() + 60
-    while len(members := session_of(process.pid)) < 3 and time.monotonic() < deadline:
+    deadline = time.monotonic() + HANG_S
+    while len(members := session_of(process.pid)) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     assert len(members) >= 3
     time.sleep(1)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import Run, command_of, descendants, kill_all
+from tests.hang import HANG_S
 from tests.training.ranks import ROOT, environment, free_port
 
 SRUN = """#!/bin/sh
@@ -60,13 +61,13 @@ def test_a_job_that_is_signaled_saves_and_is_requeued_and_then_finishes(tmp_path
             if "pretrain.py" in command_of(pid):
                 os.kill(pid, signal.SIGUSR1)
         job.send_signal(signal.SIGTERM)  # as in a preemption, the batch script is signaled too
-        assert job.wait(60) == 75, run.log[-3000:]
+        assert job.wait(HANG_S) == 75, run.log[-3000:]
         assert (slurm / "requeued").read_text().startswith("requeue ")
         (slurm / "requeued").unlink()
         step = run.steps()[-1]
         assert step == run.last_step()
         job = submit(slurm, run, f"train.steps={step + 3}")
-        assert job.wait(90) == 0, run.log[-3000:]
+        assert job.wait(HANG_S) == 0, run.log[-3000:]
     finally:
         kill_all([job])
     assert f"at step {step}" in run.log
@@ -76,7 +77,7 @@ def test_a_job_that_is_signaled_saves_and_is_requeued_and_then_finishes(tmp_path
 def test_a_job_with_a_wrong_setting_is_not_requeued(tmp_path, corpora, slurm):
     run = Run(tmp_path / "run", corpora["plain"])
     job = submit(slurm, run, "train.stepz=1")
-    assert job.wait(60) == 2
+    assert job.wait(HANG_S) == 2
     assert run.log.count("did you mean 'train.steps'?") == 1, "two tasks of one host have the same to say"
     assert not (slurm / "requeued").exists()
 

@@ -101,7 +101,7 @@ def test_a_browser_shows_the_run(tracked, found, tmp_path):
         page = seen(f"{address}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}", tmp_path / "profile")
     finally:
         os.killpg(server.pid, 15)
-        server.wait(20)
+        server.wait(HANG_S)
     assert "validation/mlm/loss" in page
     assert "model.hidden_size" in page
     assert "plain-1" in page  # the dataset
