@@ -40,7 +40,7 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 # The same of `data_prep`.
 DATA_LEVELS = [
-    ["errors"],
+    ["errors", "html_page"],
     ["runtime"],
     ["corpus"],
     ["nucleotides"],
@@ -96,7 +96,7 @@ def test_data_preparation_stands_without(package):
 
 
 SHARED_WITH_PRETRAIN = ("data_prep.corpus", "data_prep.errors", "data_prep.nucleotides", "data_prep.formats",
-                        "data_prep.benchmarks.rows")  # fmt: skip
+                        "data_prep.benchmarks.rows", "data_prep.html_page")  # fmt: skip
 
 
 def test_pretraining_knows_of_data_preparation_its_formats_and_letters_alone():

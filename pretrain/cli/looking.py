@@ -109,7 +109,7 @@ def folder_of(args: argparse.Namespace, option: str) -> Path:
 
 
 def _page(title: str) -> Any:
-    from pretrain.reporting.page import Page
+    from data_prep.html_page import Page
 
     return Page(title)
 

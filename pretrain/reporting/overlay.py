@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.html_page import Page
 from pretrain.baselines.words import main_part
 from pretrain.errors import PolymeraseError
 from pretrain.objectives import OBJECTIVES
-from pretrain.reporting.page import Page
 from pretrain.reporting.picture import Picture, picture_of
 from pretrain.reporting.plots import smooth
 from pretrain.reporting.recipe_diff import flat_config, is_place, plain

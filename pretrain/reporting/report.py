@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_prep.corpus.files import write_atomic
+from data_prep.html_page import Page
 from pretrain.baselines.figures import verdict
 from pretrain.baselines.words import PARTS, clause, conclusion, label
 from pretrain.config import phases_of
 from pretrain.config.model_choice import choose
 from pretrain.families.published import parameter_count
 from pretrain.objectives import OBJECTIVES
-from pretrain.reporting.page import Page
 from pretrain.reporting.picture import Picture
 from pretrain.reporting.plots import plots_of
 from pretrain.reporting.recipe_diff import Difference, differences, plain, recipe_of

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from typing import Any
 
 STYLE = """
 :root { color-scheme: light }
 body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #222; background: #fff; max-width: 64rem }
-body { margin: 2rem auto; overflow-wrap: break-word }
-body { padding: 0 1rem }
+body { margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word }
 h1 { margin-bottom: 0 } h2 { margin-top: 2.2rem; border-bottom: 2px solid #33658a; padding-bottom: .2rem }
 .table { overflow-x: auto; margin: .6rem 0 }
 table { border-collapse: collapse }
@@ -21,7 +21,6 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 @media (max-width: 36rem) { .plots { overflow-x: auto } .plots img { min-width: 34rem } }
 .wide { display: block; overflow-x: auto } .wide img { min-width: 62rem; margin-bottom: 1rem }
 .good { color: #1a7f37 } .bad { color: #b42318 } .muted { color: #666 }
-code { word-break: break-all; font-size: 90% }
 ul { padding-left: 1.2rem }
 """
 
@@ -39,11 +38,11 @@ class Page:
 
     def paragraph(self, text: str, kind: str = "") -> None:
         """Add a paragraph; ``kind``: good, bad or muted."""
-        self._components.append(f'<p class="{kind}">{html.escape(text)}</p>')
+        self._components.append(f"<p{_class(kind)}>{html.escape(text)}</p>")
 
     def bullets(self, items: list[tuple[str, str]]) -> None:
         """Add a list of (text, kind)."""
-        rows = "".join(f'<li class="{kind}">{html.escape(text)}</li>' for text, kind in items)
+        rows = "".join(f"<li{_class(kind)}>{html.escape(text)}</li>" for text, kind in items)
         self._components.append(f"<ul>{rows}</ul>")
 
     def table(self, rows: list[list[Any]]) -> None:
@@ -51,8 +50,9 @@ class Page:
         head, *body = rows
         if not body:
             return
-        right = [bool(body) and all(_is_number(row[column]) for row in body) for column in range(len(head))]
-        kinds = [' class="number"' if is_right else "" for is_right in right]
+        kinds = [
+            _class("number" if all(_is_number(row[column]) for row in body) else "") for column in range(len(head))
+        ]
         lines = ["".join(f'<th scope="col"{k}>{_cell(cell)}</th>' for k, cell in zip(kinds, head, strict=True))]
         lines += ["".join(f"<td{k}>{_cell(cell)}</td>" for k, cell in zip(kinds, row, strict=True)) for row in body]
         rows_ = "\n".join(f"<tr>{line}</tr>" for line in lines)
@@ -80,8 +80,13 @@ class Page:
         return "\n".join([head, f"<style>{STYLE}</style>", "<main>", *self._components, "</main></html>"]) + "\n"
 
 
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
+
+
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, int | float) or cell in ("", "-", "–")
+    """Whether a cell is a number, none, or text that is a count (and its share): 1,234 (5.0%)."""
+    return isinstance(cell, int | float) or cell in ("", "–") or bool(re.match(r"-?[\d,.]+( \(|$)|-?$", str(cell)))
 
 
 def _cell(cell: Any) -> str:
