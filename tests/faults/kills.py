@@ -67,7 +67,7 @@ def _kill_one(run: Run, started: list, victim: int) -> None:
     """The others end soon and name it."""
     ranks = ranks_below(started[0].pid) if len(started) == 1 else [process.pid for process in started]
     os.kill(ranks[victim], signal.SIGKILL)
-    statuses = finish(started, 45)
+    statuses = finish(started)
     if len(started) == 1:
         assert statuses[0] in LAUNCHER_LOST_A_RANK, f"{statuses}:\n{run.log[-3000:]}"
     else:
@@ -94,7 +94,7 @@ def finish_undisturbed(run: Run) -> None:
     """Let the run get to its end."""
     if not (run.dir / "DONE").exists():
         ranks = run.start(RANKS)
-        assert finish(ranks, 300) == [0] * RANKS, run.log[-3000:]
+        assert finish(ranks) == [0] * RANKS, run.log[-3000:]
 
 
 def ends_like(run: Run, undisturbed: Run) -> bool:

@@ -20,7 +20,7 @@ def test_a_rank_that_hangs_is_named_and_the_others_end_in_time(tmp_path, corpora
         run.wait_until(lambda: len(run.steps()) > 0, ranks)
         ranks[victim].send_signal(signal.SIGSTOP)  # like a cut cable: no error on any socket
         began = time.monotonic()
-        assert finish([ranks[1 - victim]], 60) == [1], run.log[-3000:]
+        assert finish([ranks[1 - victim]]) == [1], run.log[-3000:]
         assert time.monotonic() - began < 2 * LOST_AFTER_S + HANG_S
     finally:
         kill_all(ranks)
@@ -36,7 +36,7 @@ def test_a_rank_that_is_killed_is_named_by_all_others(tmp_path, corpora, victim)
     try:
         run.wait_until(lambda: len(run.steps()) > 0, ranks)
         ranks[victim].kill()
-        statuses = finish(ranks, 60)
+        statuses = finish(ranks)
     finally:
         kill_all(ranks)
     assert statuses == [-9 if rank == victim else 1 for rank in range(3)]
@@ -51,6 +51,6 @@ def test_a_log_that_cannot_be_written_keeps_no_rank_from_ending(tmp_path, corpor
     try:
         run.wait_until(lambda: len(run.steps()) > 0, ranks)
         ranks[1].send_signal(number)
-        assert finish(ranks[:1], 60) == [status]
+        assert finish(ranks[:1]) == [status]
     finally:
         kill_all(ranks)

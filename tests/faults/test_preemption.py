@@ -119,7 +119,7 @@ def test_whatever_ends_the_launcher_its_ranks_save_and_end(tmp_path, corpora, nu
             os.killpg(runner.pid, number)
         else:
             os.kill(launch_process(runner.pid) if whom.endswith("launch") else runner.pid, number)
-        assert finish([runner], 40) == [STATUSES[number, whom]]
+        assert finish([runner]) == [STATUSES[number, whom]]
         run.wait_until(lambda: not any("pretrain.py" in command_of(pid) for pid in ranks), [], HANG_S)
         saved_at_last_step(run)
     finally:

@@ -21,13 +21,13 @@ def run(tmp_path, corpora) -> Run:
     return Run(tmp_path, corpora["plain"], ENDLESS | {"engine__timeout_s": PATIENCE_S})
 
 
-def ended(run: Run, *words: list[str], world_size: int = 2, seconds: float = 60) -> list[int]:
+def ended(run: Run, *words: list[str], world_size: int = 2) -> list[int]:
     """Exit statuses of ranks that are started with unlike words, each as the first of its host."""
     port = str(free_port())
     run.starts += 1
     ranks = [run.rank(rank, world_size, port, *own, LOCAL_RANK="0") for rank, own in enumerate(words)]
     try:
-        return finish(ranks, seconds)
+        return finish(ranks)
     finally:
         kill_all(ranks)
 
@@ -86,7 +86,7 @@ def test_a_signal_while_starting_ends_all_ranks_with_status_75(run, number, seco
         for rank in ranks:
             rank.send_signal(number)
         began = time.monotonic()
-        assert finish(ranks, 60) == [75, 75], run.log[-2000:]
+        assert finish(ranks) == [75, 75], run.log[-2000:]
         assert time.monotonic() - began < HANG_S
     finally:
         kill_all(ranks)
@@ -102,7 +102,7 @@ def test_a_rank_that_waits_for_others_can_be_asked_to_stop(run):
         wait_for(lambda: is_open(port), HANG_S)
         time.sleep(1)  # now it hangs in the rendezvous, where Python runs no signal handlers
         rank.send_signal(signal.SIGTERM)
-        assert finish([rank], 5) == [75]
+        assert finish([rank]) == [75]
     finally:
         kill_all([rank])
 

@@ -52,7 +52,7 @@ def measured(folder: Path, jobs: dict[str, dict], prefixes: list[list[str]], add
             command = [*prefix, sys.executable, "-m", "tests.multinode.measure", str(plan), str(results)]
             with (folder / f"rank-{rank}.log").open("w") as log:
                 ranks.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT))
-        assert finish(ranks, 120) == [0, 0], (folder / "rank-0.log").read_text()[-3000:]
+        assert finish(ranks) == [0, 0], (folder / "rank-0.log").read_text()[-3000:]
         found[name] = json.loads(results.read_text())
         print(f"{name}:", {key: f"{number / 1e6:.1f} MB" for key, number in found[name].items()})
     return found
