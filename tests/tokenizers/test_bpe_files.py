@@ -27,7 +27,7 @@ def refused(path, content, message):
 
 def test_a_file_of_another_kind_is_one_line(tmp_path, tree):
     path = tmp_path / "tokenizer.json"
-    refused(path, "#version: 0.2\nA A\n", "no JSON")
+    refused(path, "#version: 0.2\nA A\n", "a file that is not JSON")
     refused(path, ["A", "C"], "model.type is BPE, got None")
     refused(path, tree | {"model": {"type": "WordPiece", "vocab": {}}}, "got 'WordPiece'")
     refused(path, tree | {"normalizer": {"type": "Lowercase"}}, "no normalizer")
