@@ -16,13 +16,14 @@ _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 _PARAMETER = 400  # characters of one parameter that a card shows
 
 
-def card_of(corpus: Corpus, name: str, license_id: str = "unknown") -> str:
+def card_of(corpus: Corpus, name: str, license_id: str = "unknown", repository: str | None = None) -> str:
     """Return the card as Markdown.
 
     Args:
         corpus: to be described.
         name: that it has on the card.
         license_id: an id of the hub, such as ``cc0-1.0``; that of the sources, which nobody but their owner can give.
+        repository: OWNER/NAME on a hub, to be downloaded from.
     """
     found = describe(corpus)
     rows = sum(int(split.get("sequences", 0)) for split in found["splits"].values())
@@ -45,6 +46,7 @@ def card_of(corpus: Corpus, name: str, license_id: str = "unknown") -> str:
         f"A corpus of kind `{found['kind']}`, written by polymerase. Its fingerprint, the identity of its content, is "
         f"`{found['fingerprint']}`.",
         "## Use",
+        *_download(repository, name),
         f'```python\nfrom data_prep.corpus import open_corpus\n\ntrain = open_corpus("{name}").split("train")\n```',
         "## Findings",
         "\n".join(f"* {sentence}" for sentence in found["findings"]),
@@ -60,6 +62,12 @@ def card_of(corpus: Corpus, name: str, license_id: str = "unknown") -> str:
         ", ".join(f"{tool} {version}" for tool, version in found["tools"].items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _download(repository: str | None, name: str) -> list[str]:
+    if repository is None:
+        return []
+    return [f"```bash\nhf download {repository} --repo-type dataset --local-dir {name}\n```"]
 
 
 def _parameters(parameters: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Exported folders to a Hugging Face hub, and folders of models from one, over ``huggingface_hub``.
+"""A Hugging Face hub, over ``huggingface_hub``: names, its errors in one line each, and folders of models from it.
 
 The hub is the one of ``HF_ENDPOINT`` (default: huggingface.co); the token that of ``HF_TOKEN`` or of ``hf auth login``.
 """
@@ -11,48 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.corpus.files import pretty_json, sha256_of_file, write_atomic
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.new_folder import new_folder
 
 ORIGIN = "SOURCE.json"  # of fetched folders: repository, commit, checksums
-_NEEDED = ("config.json", "model.safetensors", "README.md")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")  # read without running them, and only where there is nothing safer
 _OTHERS = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite", "training_args.bin", ".git*")  # weights of other programs
-
-
-def check_folder(folder: Path) -> dict[str, Any]:
-    """Check that a folder can be published: a verified export whose card names a license.
-
-    Returns:
-        The front matter of its card.
-
-    Raises:
-        PolymeraseError: a file is missing, or the card says too little for others.
-    """
-    for name in _NEEDED:
-        if not (folder / name).is_file():
-            raise PolymeraseError(f"{folder}: {name} is missing; expected a folder of export or convert")
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    found = re.match(r"---\n(.*?)\n---\n", text, re.S)
-    try:
-        matter = yaml.safe_load(found[1]) if found else None
-    except yaml.YAMLError:
-        matter = None
-    if not isinstance(matter, dict):
-        raise PolymeraseError(f"{folder / 'README.md'}: expected YAML between two lines ---; export the folder again")
-    if str(matter.get("license", "unknown")) == "unknown":
-        raise PolymeraseError(
-            f"{folder / 'README.md'}: license is unknown, so nobody may use the model; write the id of one there, "
-            "or export with --license ID"
-        )
-    if "## Verification" not in text:
-        raise PolymeraseError(f"{folder / 'README.md'}: no section on its verification; export the folder again")
-    if partial := next((path for path in folder.rglob("*") if path.name.endswith((".tmp", ".partial"))), None):
-        raise PolymeraseError(f"{partial}: left by a process that was killed; export the folder again")
-    return matter
 
 
 def check_name(name: str) -> str:
@@ -60,35 +25,6 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]{0,95}", name) or ".." in name or "--" in name:
         raise PolymeraseError(f"{name!r}: expected OWNER/NAME of letters, digits, dots and dashes")
     return name
-
-
-def push(folder: Path, name: str, *, private: bool = True, revision: str | None = None, message: str = "") -> str:
-    """Upload an exported folder in one commit; return the address of the commit.
-
-    Args:
-        folder: see :func:`check_folder`.
-        name: OWNER/NAME; made where there is none, and private unless told otherwise.
-        private: of a repository that is made now.
-        revision: branch; None: the main one.
-        message: of the commit.
-
-    Raises:
-        PolymeraseError: what the hub says, in one line.
-    """
-    from huggingface_hub import HfApi
-
-    check_folder(folder)
-    check_name(name)
-    with _one_line(name):
-        api = HfApi()
-        api.create_repo(name, private=private, exist_ok=True)
-        if revision is not None:
-            api.create_branch(name, branch=revision, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=name, folder_path=folder, revision=revision, commit_message=message or f"Upload {folder.name}",
-            ignore_patterns=[".*", "*.tmp", ORIGIN],
-        )  # fmt: skip
-    return str(commit.commit_url)
 
 
 def fetch(name: str, out: Path, revision: str | None = None) -> dict[str, Any]:
@@ -106,7 +42,7 @@ def fetch(name: str, out: Path, revision: str | None = None) -> dict[str, Any]:
     from huggingface_hub.hf_api import RepoFile
 
     check_name(name)
-    with new_folder(out) as partial, _one_line(name):
+    with new_folder(out) as partial, one_line(name):
         api = HfApi()
         commit = str(api.model_info(name, revision=revision).sha)
         tree = api.list_repo_tree(name, recursive=True, revision=commit)
@@ -145,7 +81,7 @@ def _remove_cache(folder: Path) -> None:
 
 
 @contextmanager
-def _one_line(name: str) -> Iterator[None]:
+def one_line(name: str) -> Iterator[None]:
     """Turn errors of the hub into one line with advice; tokens are in none."""
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -164,7 +100,7 @@ def _one_line(name: str) -> Iterator[None]:
         raise PolymeraseError(f"{name}: the hub has no such revision; look at the branches on its page") from None
     except RepositoryNotFoundError:
         raise PolymeraseError(
-            f"{name}: the hub has no such model, or it is private and you are not logged in (`hf auth login`)"
+            f"{name}: the hub has no such repository, or it is private and you are not logged in (`hf auth login`)"
         ) from None
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)

@@ -1,4 +1,4 @@
-"""A hub on this machine: as much of the Hugging Face API as uploading and downloading a folder takes."""
+"""A hub on this machine: as much of the Hugging Face API as folders that come and go take, and collections."""
 
 import base64
 import hashlib
@@ -11,16 +11,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_localtesttoken"
+REPOSITORY = r"/api/(?:models/|(datasets/))([^/]+/[^/]+)"
+LARGE = (".safetensors", ".arrow")
 
 
 class Hub:
-    """Repositories by name, each path -> content; uploads by oid; and every request, as (method, path)."""
+    """Repositories by name (``datasets/`` before those of datasets), each path -> content; uploads by oid; collections,
+    each slug -> title and items; and every request, as (method, path)."""
 
     def __init__(self, endpoint: str):
         self.endpoint = endpoint
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
         self.large: dict[str, bytes] = {}
+        self.collections: dict[str, dict[str, object]] = {}
         self.requests: list[tuple[str, str]] = []
         self.commits = 0
         self.damages: str | None = None  # a path whose content is sent with one byte changed
@@ -91,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.hub
         if path == "/api/repos/create":
             asked = json.loads(body)
-            name = "/".join(filter(None, (asked.get("organization"), asked["name"])))
+            kind = "datasets" if asked.get("type") == "dataset" else None
+            name = "/".join(filter(None, (kind, asked.get("organization"), asked["name"])))
             if name in hub.repositories:
                 self._answer({"error": "exists", "url": f"{hub.endpoint}/{name}"}, 409)
                 return
@@ -100,18 +105,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"url": f"{hub.endpoint}/{name}", "name": name})
         elif path.startswith("/api/validate-yaml"):
             self._answer({"errors": [], "warnings": []})
-        elif found := re.fullmatch(r"/api/models/(.+?)/preupload/.+", path):
+        elif re.fullmatch(rf"{REPOSITORY}/preupload/.+", path):
             files = json.loads(body)["files"]
             modes = [{"path": one["path"], "shouldIgnore": False,
-                      "uploadMode": "lfs" if one["path"].endswith(".safetensors") else "regular"}
+                      "uploadMode": "lfs" if one["path"].endswith(LARGE) else "regular"}
                      for one in files]  # fmt: skip
             self._answer({"files": modes})
         elif path.endswith(".git/info/lfs/objects/batch"):
             wanted = json.loads(body)["objects"]
             objects = [one | {"actions": {"upload": {"href": f"{hub.endpoint}/upload/{one['oid']}"}}} for one in wanted]
             self._answer({"transfer": "basic", "objects": objects})
-        elif found := re.fullmatch(r"/api/models/(.+?)/commit/.+", path):
-            files = hub.repositories[found[1]]
+        elif found := re.fullmatch(rf"{REPOSITORY}/commit/.+", path):
+            name = (found[1] or "") + found[2]
+            files = hub.repositories[name]
             for line in body.splitlines():
                 entry = json.loads(line)
                 value = entry["value"]
@@ -120,8 +126,16 @@ class _Handler(BaseHTTPRequestHandler):
                 elif entry["key"] == "lfsFile":
                     files[value["path"]] = hub.large[value["oid"]]
             hub.commits += 1
-            url = f"{hub.endpoint}/{found[1]}/commit/{hub.sha}"
+            url = f"{hub.endpoint}/{name}/commit/{hub.sha}"
             self._answer({"success": True, "commitOid": hub.sha, "commitUrl": url, "hookOutput": ""})
+        elif (found := re.fullmatch(r"/api/collections/(.+)/items", path)) and found[1] in hub.collections:
+            items = hub.collections[found[1]]["items"]
+            item = json.loads(body)["item"]
+            if any((one["id"], one["type"]) == (item["id"], item["type"]) for one in items):
+                self._answer({"error": "already in the collection"}, 409)
+                return
+            items.append(item | {"_id": str(len(items)), "position": len(items)})
+            self._answer(_collection(found[1], hub.collections[found[1]]))
         else:
             self._answer({"error": f"not here: {path}"}, 404)
 
@@ -137,17 +151,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, hub = self._path(), self.hub
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/.+)?", path):
-            if found[1] not in hub.repositories:
+        if found := re.fullmatch(rf"{REPOSITORY}(?:/revision/.+)?", path):
+            name = (found[1] or "") + found[2]
+            if name not in hub.repositories:
                 self._answer({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
                 return
-            files = hub.repositories[found[1]]
-            self._answer({"id": found[1], "modelId": found[1], "sha": hub.sha, "private": hub.private[found[1]],
+            files = hub.repositories[name]
+            self._answer({"id": found[2], "modelId": found[2], "sha": hub.sha, "private": hub.private[name],
                           "tags": [], "downloads": 0, "likes": 0,
-                          "siblings": [{"rfilename": name} for name in files]})  # fmt: skip
-        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/.+", path):
-            self._answer([_entry(name, content) for name, content in hub.repositories[found[1]].items()])
-        elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+                          "siblings": [{"rfilename": path} for path in files]})  # fmt: skip
+        elif found := re.fullmatch(rf"{REPOSITORY}/tree/.+", path):
+            files = hub.repositories[(found[1] or "") + found[2]]
+            self._answer([_entry(name, content) for name, content in files.items()])
+        elif (found := re.fullmatch(r"/api/collections/(.+)", path)) and found[1] in hub.collections:
+            self._answer(_collection(found[1], hub.collections[found[1]]))
+        elif found := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             content = hub.repositories.get(found[1], {}).get(found[3])
             if content is None:
                 self._answer({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
@@ -162,7 +180,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _entry(name: str, content: bytes) -> dict[str, object]:
     entry = {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-    if name.endswith(".safetensors"):
+    if name.endswith(LARGE):
         digest = hashlib.sha256(content).hexdigest()
         entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 134}
     return entry
+
+
+def _collection(slug: str, held: dict[str, object]) -> dict[str, object]:
+    return held | {"slug": slug, "owner": {"name": slug.partition("/")[0]}, "lastUpdated": "2026-01-01T00:00:00.000Z",
+                   "position": 0, "private": False, "theme": "green", "upvotes": 0}  # fmt: skip

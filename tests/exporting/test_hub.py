@@ -3,12 +3,16 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from data_prep.__main__ import main as data_prep
+from data_prep.corpus import open_corpus
+from data_prep.inspection.card import card_of
 from tests.exporting.local_hub import TOKEN, Hub, local_hub
 from tests.hang import HANG_S
 
@@ -48,13 +52,18 @@ def folder(tmp_path) -> Path:
 
 
 def run(hub: Hub, folder: Path, script: str, *words: object, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
-    """A command with this hub as its hub, in a process of its own: the address is read when the library is imported."""
+    """A script with this hub as its hub."""
+    return python(hub, folder, str(ROOT / "launch" / script), *map(str, words), token=token)
+
+
+def python(hub: Hub, folder: Path, *words: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    """A process of its own, beside the folder of exports: the hub's address is read when its library is imported."""
     environment = os.environ | {
         "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": token, "HF_HOME": str(folder.parent / "hf"), "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1", "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
     return subprocess.run(
-        [sys.executable, str(ROOT / "launch" / script), *map(str, words)],
+        [sys.executable, *words],
         cwd=folder.parent, env=environment, capture_output=True, text=True, timeout=HANG_S, check=False,
     )  # fmt: skip
 
@@ -106,7 +115,7 @@ def test_a_damaged_download_leaves_nothing(hub, folder, tmp_path):
     [
         (["push.py", "FOLDER", "--repo", "mine"], "'mine': expected OWNER/NAME"),
         (["push.py", "nowhere", "--repo", "lab/mine"], "nowhere: config.json is missing"),
-        (["fetch_model.py", "lab/none", "--out", "x"], "lab/none: the hub has no such model"),
+        (["fetch_model.py", "lab/none", "--out", "x"], "lab/none: the hub has no such repository"),
         (["fetch_model.py", "lab/none", "--out", "FOLDER"], "exists and is not empty"),
     ],
 )
@@ -129,3 +138,74 @@ def test_a_card_without_a_license_is_not_published(hub, folder):
     (folder / "README.md").write_text("# mine\n")
     assert "expected YAML between two lines" in error_of(run(hub, folder, "push.py", folder, "--repo", "lab/mine"))
     assert not hub.requests
+
+
+@pytest.fixture
+def corpus(tmp_path) -> Path:
+    fasta = tmp_path / "my.fa"
+    fasta.write_text("".join(f">r{n}\n{'ACGU' * (5 + n)}\n" for n in range(30)))
+    assert data_prep(["fasta", str(fasta), "--out", str(tmp_path / "corpora/rnas"), "--validation", "0.2"]) == 0
+    return tmp_path / "corpora/rnas"
+
+
+def test_a_corpus_comes_back_whole_by_the_command_on_its_card(hub, folder, corpus):
+    (corpus / "notes.txt").write_text("mine alone")
+    done = run(hub, folder, "push.py", corpus, "--repo", "lab/rnas", "--license", "cc0-1.0")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{hub.endpoint}/datasets/lab/rnas/commit/{hub.sha}"
+    there, ours = hub.repositories["datasets/lab/rnas"], open_corpus(corpus)
+    assert hub.private["datasets/lab/rnas"]
+    assert set(there) - {".gitattributes"} == {"README.md", "manifest.json", *ours.manifest["files"]}
+    assert there["README.md"].decode() == card_of(ours, "rnas", "cc0-1.0", repository="lab/rnas")
+    (line,) = re.findall(r"^hf (download .*)$", there["README.md"].decode(), flags=re.M)
+    done = python(hub, folder, "-m", "huggingface_hub.cli.hf", *line.split())
+    assert done.returncode == 0, done.stderr
+    assert open_corpus(folder.parent / "rnas", verify=True).fingerprint == ours.fingerprint
+
+
+def test_a_card_beside_the_corpus_is_the_one_that_is_pushed(hub, folder, corpus):
+    card = corpus / "README.md"
+    assert data_prep(["card", str(corpus), "--license", "cc0-1.0", "--out", str(card)]) == 0
+    card.write_text(card.read_text() + "\nAsk us first.\n")
+    assert run(hub, folder, "push.py", corpus, "--repo", "lab/rnas").returncode == 0
+    assert hub.repositories["datasets/lab/rnas"]["README.md"] == card.read_bytes()
+    words = ("push.py", corpus, "--repo", "lab/rnas", "--check")
+    assert "has no effect" in error_of(run(hub, folder, *words, "--license", "cc0-1.0"))
+    card.write_text(card.read_text().replace(open_corpus(corpus).fingerprint, "0" * 64))
+    assert "expected the fingerprint" in error_of(run(hub, folder, *words))
+
+
+def test_a_corpus_without_a_license_or_with_a_damaged_file_is_not_published(hub, folder, corpus):
+    words = ("push.py", corpus, "--repo", "lab/rnas")
+    assert "license is unknown" in error_of(run(hub, folder, *words))
+    file = corpus / next(iter(open_corpus(corpus).manifest["files"]))
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert "damaged" in error_of(run(hub, folder, *words, "--license", "cc0-1.0"))
+    words = ("push.py", folder, "--repo", "lab/mine", "--license", "cc0-1.0")
+    assert "has no effect on a model" in error_of(run(hub, folder, *words))
+    assert not hub.requests
+
+
+def test_a_collection_is_linked_on_the_card_and_lists_the_repository_once(hub, folder, corpus):
+    slug = "lab/our-rna-64f9a55bb3115b4f513ec026"
+    hub.collections[slug] = {"title": "Our [RNA]", "items": []}
+    card = (folder / "README.md").read_text()
+    words = ("push.py", folder, "--repo", "lab/mine", "--collection")
+    for given in (slug, f"{hub.endpoint}/collections/{slug}"):
+        assert run(hub, folder, *words, given).returncode == 0
+    line = f"\n# mine\n\nPart of the collection [Our \\[RNA\\]]({hub.endpoint}/collections/{slug}).\n"
+    pushed = hub.repositories["lab/mine"]["README.md"].decode()
+    assert line in pushed
+    assert pushed.replace(line, "\n# mine\n") == card == (folder / "README.md").read_text()
+    words = ("push.py", corpus, "--repo", "lab/rnas", "--license", "cc0-1.0", "--collection", slug)
+    assert run(hub, folder, *words).returncode == 0
+    items = [(item["id"], item["type"]) for item in hub.collections[slug]["items"]]
+    assert items == [("lab/mine", "model"), ("lab/rnas", "dataset")]
+
+
+def test_a_collection_that_is_not_there_stops_the_push_before_anything_is_made(hub, folder):
+    words = ("push.py", folder, "--repo", "lab/mine", "--collection")
+    assert "the hub has no such collection" in error_of(run(hub, folder, *words, "lab/none-64f9"))
+    assert "expected OWNER/TITLE-ID" in error_of(run(hub, folder, *words, "none"))
+    assert not hub.repositories
