@@ -48,7 +48,7 @@ EVO1_KEYS = KeyLayout(
     ),
     duplicates={"unembed.weight": "embedding_layer.weight"},
     ignorable=(_THEIRS + "inner_mha_cls.rotary_emb.inv_freq",),
-    prefixes=("module.", "backbone."),
+    prefixes=("backbone.",),
 )
 
 _CONFIG_NAMES = {  # of the published config.json

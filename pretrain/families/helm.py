@@ -62,8 +62,8 @@ def _gpt2(model: str) -> KeyLayout:
     )
 
 
-UPSTREAM_KEYS = replace(_gpt2("model."), prefixes=("module.",))
-LIGHTNING_KEYS = replace(_gpt2("model.model."), prefixes=("module.",))
+UPSTREAM_KEYS = _gpt2("model.")
+LIGHTNING_KEYS = _gpt2("model.model.")
 
 
 GPT2_FORM = HuggingFaceForm(

@@ -70,7 +70,6 @@ def _under(prefix: str, inside: str = "") -> KeyLayout:
             **{named(_NETWORK + f"{sine}.freq"): named(_NETWORK + "1.freq") for sine in (3, 5)},  # one shared tensor
         },
         ignorable=tuple(map(named, _CONSTANTS)),
-        prefixes=("module.", "model."),
     )
 
 

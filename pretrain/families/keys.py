@@ -25,6 +25,11 @@ TRANSFORMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tenso
 }
 
 
+# What training code puts before every name: (Distributed)DataParallel and DeepSpeed, torch.compile, Fabric, FSDP, and
+# modules of Lightning and of scripts that hold the model
+WRAPPERS = ("module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "model.", "net.")
+
+
 @dataclass(frozen=True)
 class KeyRule:
     """One published name pattern and ours. ``{i}`` stands for a layer number, ``{wb}`` for weight or bias.
@@ -51,14 +56,14 @@ class KeyLayout:
         duplicates: key -> key, tensors stored a second time that must equal the first (tied weights); may be missing.
             Both may hold ``{i}``.
         ignorable: patterns of keys without information (buffers).
-        prefixes: cut off if every key begins with one; the first is what DataParallel and DistributedDataParallel put
-            before every name.
+        prefixes: names that hold the model in files of this layout, besides ``WRAPPERS``; cut off if every key begins
+            with one.
     """
 
     rules: tuple[KeyRule, ...]
     duplicates: dict[str, str] = field(default_factory=dict)
     ignorable: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ("module.",)
+    prefixes: tuple[str, ...] = ()
 
     def to_ours(self, key: str) -> tuple[str, KeyRule] | None:
         """Return our name of a published key and the rule that gave it; None if no rule fits."""

@@ -35,7 +35,7 @@ _COMMON = (
 )
 _PARTS = ("query", "key", "value")
 _IGNORABLE = (_BLOCK + "mh_attn.rotary_emb.inv_freq", _BLOCK + "mh_attn.mh_attn.rotary_emb.inv_freq")
-_PREFIXES = ("module.", "model.", "lm.")
+_PREFIXES = ("lm.",)
 UPSTREAM_KEYS = KeyLayout(
     rules=(
         *_COMMON,

@@ -17,7 +17,7 @@ from torch import Tensor
 from pretrain.errors import PolymeraseError
 from pretrain.importing.damage import ARCHIVE_ERRORS, damaged
 from pretrain.importing.numpy_nodes import is_array, to_array
-from pretrain.importing.pickle_tree import Call, describe, read_pickle
+from pretrain.importing.pickle_tree import Call, Name, describe, read_pickle
 from pretrain.importing.torch_file import LEGACY_MAGIC, TorchTensors, read_legacy, read_zip
 from pretrain.importing.training_facts import Fact, training_facts
 
@@ -58,7 +58,19 @@ def read_checkpoint_file(path: Path) -> Checkpoint:
         if tree == LEGACY_MAGIC:
             return _from_tree(*read_legacy(path), path.name)
         return _from_tree(tree, None, path.name)
-    raise PolymeraseError(f"{path}: not a checkpoint (expected a torch, Paddle, .npz or .safetensors file)")
+    raise _no_checkpoint(path, head)
+
+
+def _no_checkpoint(path: Path, head: bytes) -> PolymeraseError:
+    """What a download may leave in place of the file."""
+    expected = "expected a torch, Paddle, .npz or .safetensors file"
+    if head.startswith(b"version https://"):
+        return PolymeraseError(f"{path}: a pointer of Git LFS, {expected}; fetch the file itself with git lfs pull")
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return PolymeraseError(
+            f"{path}: a web page, {expected}; download the file again, logged in where it asks for it"
+        )
+    return PolymeraseError(f"{path}: not a checkpoint ({expected})")
 
 
 def _is_npz(path: Path) -> bool:
@@ -96,11 +108,14 @@ def _safetensors(path: Path) -> Checkpoint:
 def _from_tree(tree: Any, tensors: TorchTensors | None, source: str) -> Checkpoint:
     top = _as_mapping(tree)
     if top is None:
-        raise PolymeraseError(f"{source}: holds {type(tree).__name__}, not named tensors")
+        raise PolymeraseError(f"{source}: holds {_what(tree)}, expected named tensors; save the model's state_dict()")
     place, state = _find_state(top)
     if state is None:
-        keys = ", ".join(describe(key) for key in list(top)[:8]) or "nothing"
-        raise PolymeraseError(f"{source}: no named tensors at the top or under {'/'.join(_STATE_KEYS)} (found: {keys})")
+        keys = ", ".join(f"{describe(key)}: {_what(value)}" for key, value in list(top.items())[:8]) or "nothing"
+        raise PolymeraseError(
+            f"{source}: no named tensors at the top, under {'/'.join(_STATE_KEYS)} or in one other part of the file "
+            f"(found: {keys}); save the model's state_dict()"
+        )
     found: dict[str, Tensor] = {}
     for key, node in state.items():
         if key == _PADDLE_NAME_TABLE:
@@ -117,13 +132,25 @@ def _from_tree(tree: Any, tensors: TorchTensors | None, source: str) -> Checkpoi
 
 def _find_state(top: dict[Any, Any]) -> tuple[str, dict[Any, Any] | None]:
     """(key under which the tensors are, '' for the top itself; the tensors' mapping or None)."""
-    if any(_is_tensor_like(node) for node in top.values()):
+    inner = {key: found for key, node in top.items() if (found := _as_mapping(node)) and _has_tensors(found)}
+    known = next((key for key in _STATE_KEYS if key in inner), None)
+    if known is not None:  # even beside tensors at the top, as states of random number generators are
+        return known, inner[known]
+    if _has_tensors(top):
         return "", top
-    for key in _STATE_KEYS:
-        inner = _as_mapping(top.get(key))
-        if inner and any(_is_tensor_like(node) for node in inner.values()):
-            return key, inner
-    return "", None
+    return next(iter(inner.items())) if len(inner) == 1 else ("", None)
+
+
+def _has_tensors(tree: dict[Any, Any]) -> bool:
+    return any(_is_tensor_like(node) for node in tree.values())
+
+
+def _what(node: Any) -> str:
+    """What an entry is, in a few words: a pickled object by its class, whose code would have to run."""
+    if isinstance(node, Call):
+        made = node.args[0] if isinstance(node.args, tuple) and node.args and isinstance(node.args[0], Name) else None
+        return f"a pickled object ({describe(made or node.target)})"
+    return describe(node)
 
 
 def _is_tensor_like(node: Any) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import TRANSFORMS, Family, KeyLayout
-from pretrain.families.keys import in_pieces
+from pretrain.families.keys import WRAPPERS, in_pieces
 from pretrain.families.published import HEADS, published_model
 from pretrain.models import ModelSettings
 
@@ -80,7 +80,10 @@ def check(matched: KeyMatch, family: Family, settings: ModelSettings, source: st
             with different values.
     """
     if matched.unexpected:
-        raise PolymeraseError(f"{source}: tensors that this family does not have: {_some(matched.unexpected)}")
+        raise PolymeraseError(
+            f"{source}: tensors that this family does not have: {_some(matched.unexpected)}; take the file as it was "
+            "published, or leave out what was added to the model (a head of fine-tuning)"
+        )
     if missing := matched.missing(family, settings):
         raise PolymeraseError(f"{source}: tensors are missing: {_some(missing)}")
     if matched.not_floating:
@@ -112,10 +115,17 @@ def expected_shapes(family: Family, settings: ModelSettings) -> dict[str, torch.
 
 
 def _without_prefix(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Cut a prefix that every key has; add the base model's where no key has it (a folder of the bare encoder)."""
-    for prefix in layout.prefixes:
-        if tensors and all(key.startswith(prefix) for key in tensors):
-            return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    """Cut what wraps every name, as often as it makes most names known (a layout may begin with ``model.`` itself)."""
+    forms = [_with_base(layout, tensors)]
+    prefixes = (*layout.prefixes, *WRAPPERS)
+    while prefix := next((one for one in prefixes if tensors and all(key.startswith(one) for key in tensors)), ""):
+        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+        forms.append(_with_base(layout, tensors))
+    return max(forms, key=lambda form: sum(map(layout.knows, form))) if len(forms) > 1 else forms[0]
+
+
+def _with_base(layout: KeyLayout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add the base model's prefix where no key has it (a folder of the bare encoder)."""
     base = base_prefix(layout)
     if base and not any(key.startswith(base) for key in tensors):
         known = {key for key in tensors if layout.knows(base + key) or layout.is_ignorable(base + key)}

@@ -67,7 +67,8 @@ def import_published(
         if rows is not None and rows != family.settings.vocab_size and not matched.unexpected:
             raise PolymeraseError(
                 f"{name}: a vocabulary of {rows} tokens, {family.name} has {family.settings.vocab_size}; "
-                "this is another model, or a port with its own vocabulary"
+                "this is another model, or one with its own or a padded vocabulary (convert --without-tokenizer keeps "
+                "the weights alone)"
             )
     if rows is None and matched.unexpected:
         raise PolymeraseError(

@@ -22,7 +22,9 @@ TOKENIZER_KEY = "polymerase_tokenizer"  # and which tokenizer they are read with
 CORPORA_KEY = "polymerase_corpora"  # and what it was trained on: name of a corpus -> fingerprint
 OBJECTIVE_HEADS = "objective_heads.safetensors"
 UNUSED_TENSORS = "upstream_unused.safetensors"
-_WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+_WEIGHT_FILES = (
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,11 @@ def _checkpoint_in(folder: Path) -> Path:
 
 
 def _read_sharded(index: Path) -> Checkpoint:
-    """A model in several safetensors files."""
+    """A model in several files with one index."""
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as why:
-        raise PolymeraseError(f"{index}: not a safetensors index ({why})") from None
+        raise PolymeraseError(f"{index}: not an index of weights in several files ({why})") from None
     tensors: dict[str, Tensor] = {}
     for name in names:
         if Path(name).name != name:

@@ -176,3 +176,37 @@ def test_files_damaged_at_random_are_read_or_refused_and_nothing_else(tmp_path: 
             messages.append(str(error))
     assert len(messages) > 450
     assert all("\n" not in message and len(message) < 400 for message in messages)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"net": {}, "epoch": 3},  # a name of somebody's own
+        {"model": {}, "rng": torch.zeros(5, dtype=torch.uint8)},  # a tensor at the top that is no weight
+        {"state_dict": {}, "optimizer": {"exp_avg": torch.ones(3)}},
+    ],
+)
+def test_the_weights_among_the_state_of_a_training_are_found(tmp_path: Path, beside: dict) -> None:
+    key = next(iter(beside))
+    torch.save(beside | {key: {"weight": torch.ones(2)}}, tmp_path / "m.pt")
+    assert read_checkpoint_file(tmp_path / "m.pt").tensors.keys() == {"weight"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (torch.nn.Linear(2, 2), r"a pickled object \(torch\.nn\.modules\.linear\.Linear\).*state_dict\(\)"),
+        ({"model": torch.nn.Linear(2, 2)}, r"'model': a pickled object \(torch\.nn\.modules\.linear\.Linear\)"),
+        ({"a": {"w": torch.ones(2)}, "b": {"w": torch.ones(2)}}, r"one other part of the file \(found: 'a': dict"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "pointer of Git LFS.*git lfs pull"),
+        (b"<!DOCTYPE html><html>", "a web page, expected a torch"),
+    ],
+)
+def test_what_stands_in_place_of_named_tensors_is_said(tmp_path: Path, content: object, message: str) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / "m.pt").write_bytes(content)
+    else:
+        torch.save(content, tmp_path / "m.pt")
+    with pytest.raises(PolymeraseError, match=message) as caught:
+        read_checkpoint_file(tmp_path / "m.pt")
+    assert "\n" not in str(caught.value)

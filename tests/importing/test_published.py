@@ -331,3 +331,36 @@ def test_a_folder_without_one_checkpoint_is_refused(tmp_path: Path, files: list[
         torch.save({"w": torch.ones(1)}, tmp_path / name)
     with pytest.raises(PolymeraseError, match=r"no checkpoint file|several checkpoint files: a\.pt, b\.pt"):
         read_source(tmp_path)
+
+
+WRAPPED = ("module.", "_orig_mod.", "model.", "module._orig_mod.", "_forward_module.model.", "model.net.")
+
+
+@pytest.mark.parametrize("prefix", WRAPPED)
+@pytest.mark.parametrize(
+    "name", ["rinalmo_nano", "nt_v2_50m", "gpn_convnet", "helm_clm", "hyenadna_tiny_1k", "mutbert"]
+)
+def test_names_that_training_code_wraps_are_unwrapped(tmp_path: Path, name: str, prefix: str) -> None:
+    family = FAMILIES[name]
+    state = tiny_state(family)
+    torch.save({prefix + k: v for k, v in upstream_tensors(family, state).items()}, tmp_path / "m.pt")
+    found = read(tmp_path / "m.pt", name, **unseen(tiny_settings(family)))
+    assert found.state.keys() == state.keys()
+    assert all(torch.equal(found.state[key], state[key]) for key in state)
+
+
+def test_weights_in_several_files_are_read_from_their_folder(tmp_path: Path) -> None:
+    family = FAMILIES["mutbert"]
+    state = tiny_state(family)
+    tensors = upstream_tensors(family, state)
+    names = sorted(tensors)
+    parts = {"pytorch_model-00001-of-00002.bin": names[:9], "pytorch_model-00002-of-00002.bin": names[9:]}
+    for file, some in parts.items():
+        torch.save({key: tensors[key] for key in some}, tmp_path / file)
+    index = {"weight_map": {key: file for file, some in parts.items() for key in some}}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    found = read(tmp_path, "mutbert", num_attention_heads=3)
+    assert all(torch.equal(found.state[key], state[key]) for key in state)
+    (tmp_path / "pytorch_model-00002-of-00002.bin").unlink()
+    with pytest.raises(PolymeraseError, match=r"named in pytorch_model\.bin\.index\.json, but not there"):
+        read(tmp_path, "mutbert", num_attention_heads=3)
