@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from data_prep.corpus.ragged import Ragged
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.formats.fasta_text import CONVERTED, NO_LETTERS, STOCKHOLM, FastaText, first_word
+from data_prep.formats.kmers import are_overlapping
 from data_prep.formats.stockholm import stockholm_as_fasta
 from data_prep.formats.text import HEAD_BYTES, chunks
 from data_prep.formats.two_bit import is_two_bit
@@ -19,6 +20,7 @@ from data_prep.nucleotides import upper_case
 
 MAX_RECORD_BYTES = 1 << 30  # a record is held in memory whole, and Arrow text offsets have 31 bits
 BLOCK_BYTES = 1 << 20  # fits the processor's cache, with what is computed from it
+LOOKED_AT_BYTES = 1000  # of a record with blanks, to see whether they part k-mers
 USUAL_NAME_BYTES = 32  # most names end within them
 
 
@@ -115,9 +117,28 @@ def _parse(text: bytes, spell: Callable[[np.ndarray], np.ndarray], file: str, fi
     header = np.flatnonzero(letters[starts] == ord(">"))  # line numbers
     begin, end = starts[header] + 1, stops[header]
     # A sequence lies between two headers; its last line end is left out.
-    sequences = _without_blanks(Ragged.from_slices(text, end + 1, np.append(begin[1:] - 1, len(text)) - 1))
+    found = Ragged.from_slices(text, end + 1, np.append(begin[1:] - 1, len(text)) - 1)
+    sequences = _without_blanks(found)
     spelled = Ragged(spell(sequences.values), sequences.offsets)
-    return FastaBlock(file, first_record, _first_words(text, begin, end), spelled, text, begin, end)
+    block = FastaBlock(file, first_record, _first_words(text, begin, end), spelled, text, begin, end)
+    _refuse_kmers(found, block)
+    return block
+
+
+def _refuse_kmers(found: Ragged, block: FastaBlock) -> None:
+    """Overlapping k-mers between blanks would silently become another sequence, k times as long."""
+    first = found.values.tobytes().find(b" ")
+    if first < 0:
+        return
+    row = int(np.searchsorted(found.offsets, first, "right")) - 1
+    start, stop = found.offsets[row : row + 2].tolist()
+    words = found.values[start : min(stop, start + LOOKED_AT_BYTES)].tobytes().split()
+    whole = words if stop - start <= LOOKED_AT_BYTES else words[:-1]
+    if are_overlapping(whole):
+        raise DataPrepError(
+            f"{block.name(row)}: overlapping {len(words[0])}-mers between blanks ({words[0].decode('latin-1')} "
+            f"{words[1].decode('latin-1')} …), expected a sequence; write the one that they were cut from"
+        )
 
 
 def _first_words(text: bytes, begin: np.ndarray, end: np.ndarray) -> list[bytes]:

@@ -22,7 +22,10 @@ TooLong = Literal["error", "crop", "skip", "windows"]
 def fit(
     model: TrainedModel, source: str, ids: list[str], sequences: Ragged, too_long: TooLong
 ) -> tuple[list[str], Ragged, dict[str, int]]:
-    """Return ids and sequences that fit, and how many did not, by reason. ``crop`` keeps the first nucleotides."""
+    """Return ids and sequences that fit, and how many did not, by reason. ``crop`` keeps the first nucleotides.
+
+    Letters at the end that no token reads (of a partial codon) are cut, so that no figure counts them.
+    """
     longest, shortest = model.tokenizer.max_nucleotides(model.max_tokens), model.tokenizer.min_nucleotides
     lengths = sequences.lengths
     long, short = (lengths > longest) & (too_long != "windows"), lengths < shortest
@@ -46,4 +49,8 @@ def fit(
     if too_long == "crop":
         stays = np.where(long[rows], np.minimum(kept.lengths, longest), kept.lengths)
         kept = slices(kept, np.zeros(len(rows), np.int64), stays)
+    rest = model.tokenizer.lengths.rest(kept.lengths)
+    if rest.any():
+        kept = slices(kept, np.zeros(len(rows), np.int64), kept.lengths - rest)
+        left_out["with last letters that make no whole token, cut"] = int(np.count_nonzero(rest))
     return [ids[row] for row in rows.tolist()], kept, {why: count for why, count in left_out.items() if count}

@@ -23,6 +23,7 @@ from pretrain.evaluation.model import TrainedModel
 from pretrain.evaluation.model import load_model as load_trained_model
 from pretrain.evaluation.mutagenesis import Mutagenesis, mutate_sequence
 from pretrain.evaluation.sliding import sliding_windows
+from pretrain.evaluation.spelling import letters_of
 from pretrain.evaluation.variant_effects import Strand, Substitution, variant_scores, window_width
 from pretrain.runs.history import RunRecords, read_run
 
@@ -66,7 +67,7 @@ def embed(
     """
     loaded, rows = _model(model), _rows(sequences)
     names = [f"sequence {number}" for number in range(1, len(rows) + 1)]
-    letters = Ragged.from_rows([row.upper().encode("ascii", "replace") for row in rows])
+    letters = Ragged.from_rows(letters_of(names, rows))
     kept, letters, _ = fit(loaded, "sequences", names, letters, "windows")
     if len(kept) < len(rows):
         short = next(name for name in names if name not in kept)

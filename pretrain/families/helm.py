@@ -142,7 +142,10 @@ def _helm(name: str, causal: bool) -> Family:
             2025,
             "10.48550/arXiv.2410.12459",
         ),
-        notes=("Tokens are codons in reading frame: sequences must begin with a whole codon.",),
+        notes=(
+            "Tokens are codons in reading frame: sequences must begin with a whole codon; one or two letters after the "
+            "last one are not read.",
+        ),
         fine_tuning_head="mean",
     )
 

@@ -30,6 +30,11 @@ class PerNucleotide:
         """Return the longest sequence that fits in so many tokens without losing a nucleotide."""
         return (tokens - self.specials - 1) * self.stride + self.k
 
+    def rest(self, nucleotides: np.ndarray) -> np.ndarray:
+        """Return how many letters at the end of sequences of so many nucleotides (S,) have no token, int64 (S,)."""
+        lengths = np.asarray(nucleotides, np.int64)
+        return np.where(lengths < self.k, lengths, (lengths - self.k) % self.stride)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -54,6 +59,10 @@ class Measured:
     def nucleotides(self, tokens: int) -> int:
         """Return the longest sequence that fits in so many tokens whatever its letters."""
         return tokens - self.specials
+
+    def rest(self, nucleotides: np.ndarray) -> np.ndarray:
+        """Return zeros (S,): every letter is in a token."""
+        return np.zeros(len(nucleotides), np.int64)
 
     def fewest(self, nucleotides: np.ndarray) -> np.ndarray:
         """Return the fewest tokens that sequences of so many nucleotides (S,) can have, int64 (S,)."""

@@ -303,6 +303,11 @@ BROKEN = {
     "bytes after the gzip": (gzip.compress(b">a\nACGT\n") + b"more", [], "x.fa: "),
     "zip archive": (b"PK\x03\x04" + bytes(50), [], "a zip archive; unpack it"),
     "header without a line end": (b">a", [], "record without sequence"),
+    "k-mers between blanks": (
+        b">a\nACGU\n>b\nACG CGU GUA\nUAC\n",
+        [],
+        "record 2 (b): overlapping 3-mers between blanks",
+    ),
     "web page": (b"<!DOCTYPE html>\n404\n", [], "this is a web page"),
     "labels of cropped records": (
         b">a\nACGT\n",

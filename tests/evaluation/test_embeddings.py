@@ -69,3 +69,9 @@ def test_records_that_do_not_fit_are_an_error_cut_or_left_out():
     assert (ids, kept.rows()) == (["c"], [b"ACGTACGT"])
     with pytest.raises(PolymeraseError, match="no record fits"):
         fit(model, "my.fa", ["a"], ragged(["ACG"]), "skip")
+
+
+def test_letters_of_a_partial_codon_are_cut_and_counted():
+    ids, kept, left_out = fit(tiny("helm_clm"), "my.fa", IDS, ragged(["ATGA", "ATGATG", "AT"]), "error")
+    assert (ids, kept.rows()) == (["a", "b"], [b"ATG", b"ATGATG"])
+    assert left_out == {"shorter than 3 nt": 1, "with last letters that make no whole token, cut": 1}

@@ -19,6 +19,7 @@ from pretrain.evaluation.bench.task import SPLITS, Part, PublishedFigure, Task, 
 from pretrain.evaluation.probing.missing import is_missing, name_rows
 from pretrain.evaluation.probing.rows import is_table, read_rows
 from pretrain.evaluation.probing.table import labels_of_headers
+from pretrain.evaluation.spelling import letters_of
 
 DEV_SHARE = 0.1  # of training rows, where no dev file is given
 _FEW_DEV = 4  # rows that are drawn at least, of training rows twice as many or more
@@ -181,7 +182,7 @@ def _read(path: Path, columns: Columns) -> _Rows:
     if not numbered:
         wanted = ", ".join(f"{column}={value}" for column, value in columns.keep.items())
         raise PolymeraseError(f"{path}: no row has {wanted}; check the values of that column")
-    letters = [row[columns.sequence].upper().encode("ascii", "replace") for _, row in numbered]
+    letters = letters_of([one for one, _ in numbered], [row[columns.sequence] for _, row in numbered])
     texts = [row[columns.label] for _, row in numbered]
     part = Part([one for one, _ in numbered], Ragged.from_rows(letters), texts)
     missing = {f"{path.name}: line {line}": row[columns.label] for line, row in found.without_label.items()}

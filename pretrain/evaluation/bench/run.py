@@ -49,6 +49,7 @@ class TaskResult:
 def run_task(models: list[TrainedModel], task: Task, options: Options) -> TaskResult:
     """Frozen features, and fine-tuning where asked for, of every model, beside the bars of the task."""
     task = task.without_shorter(max(model.tokenizer.min_nucleotides for model in models))
+    task = task.with_rests_of([model.tokenizer.lengths for model in models])
     weights = weights_of(len(task.true))
     leak = leak_of(task, options.nearest)
     shared = {name: Row(task, answers, weights) for name, answers in bar_answers(task).items()}

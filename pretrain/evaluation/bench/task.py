@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pretrain.data.ragged import concatenate, take
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION, measure
 from pretrain.evaluation.probing.table import LabeledSequences, odd_letters, with_labels
+from pretrain.tokenizers.lengths import Lengths
 
 Measure = Callable[..., dict[str, np.ndarray]]  # labels, scores, weightings -> metrics, see `probing.metrics.measure`
 SPLITS = ("train", "dev", "test")
@@ -94,6 +95,11 @@ class Task:
         facts = {**self.facts, f"left_out_shorter_than_{shortest}_nt": int((~stays).sum())}
         _check_sizes(self.name, table, rows)
         return replace(self, table=table, rows=rows, facts=facts, published=published)
+
+    def with_rests_of(self, lengths: Iterable[Lengths]) -> Task:
+        """The task, with a count of the sequences whose last letters are in no token of a model (partial codons)."""
+        rest = np.max([rule.rest(self.table.sequences.lengths) for rule in lengths], axis=0)
+        return replace(self, facts={**self.facts, "last_letters_in_no_token": int(np.count_nonzero(rest))})
 
 
 def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: str | None = None) -> Task:

@@ -125,6 +125,10 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
         for key, value in facts.items()
         if key.startswith("left_out") and value
     ]
+    if count := facts.get("last_letters_in_no_token"):
+        lines.append(
+            f"cut: the last letters of {count:,} sequences make no whole token; models that read codons leave them out"
+        )
     lines += [f"without a label: {facts['without_label']}"] if "without_label" in facts else []
     for source, one in by_model.items():
         if count := one.get("windows", {}).get("longer_sequences"):

@@ -77,7 +77,7 @@ def read_rows(path: Path, needed: tuple[str, ...], label: str) -> TableRows:
                 continue
             for name in needed:
                 if not row[name]:
-                    raise PolymeraseError(f"{path}: line {lines.number}: no {name}")
+                    raise PolymeraseError(f"{path}: line {lines.number}: no {name}; fill it in or drop the row")
             rows[lines.number] = row
     except csv.Error as error:
         raise PolymeraseError(f"{path}: line {lines.number}: cannot be read as a table: {error}") from None

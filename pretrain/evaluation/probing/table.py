@@ -12,6 +12,7 @@ from data_prep.errors import shown
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.probing.missing import is_missing
 from pretrain.evaluation.probing.rows import read_rows
+from pretrain.evaluation.spelling import letters_of
 
 _LARGEST = 1e30  # of values: their squares, and sums of these, are finite in double precision
 _NUCLEOTIDES = np.zeros(256, bool)
@@ -45,7 +46,7 @@ def read_columns(path: Path, sequence: str, label: str) -> tuple[list[str], list
     """
     found = read_rows(path, (sequence,), label)
     rows = list(found.rows.values())
-    letters = [row[sequence].upper().encode("ascii", "replace") for row in rows]
+    letters = letters_of([f"{path}: line {line}" for line in found.rows], [row[sequence] for row in rows])
     missing = {f"line {line}": row[label] for line, row in found.without_label.items()}
     return [f"line {line}" for line in found.rows], letters, [row[label] for row in rows], missing
 

@@ -13,6 +13,7 @@ from pretrain.evaluation.bench.splits import draw, relatives
 from pretrain.evaluation.bench.suites import SUITE_FOLDER, load_suite, tasks_of
 from pretrain.evaluation.probing.features import kmer_counts, letters_at_ends
 from pretrain.evaluation.probing.windows import mean_of_windows, windows_of
+from pretrain.tokenizers.lengths import PerNucleotide
 
 ROWS = {
     "train": ["ACGUACGU,a", "GGGGCCCC,b", "ACGUACGA,a", "GGGCCCCC,b"],
@@ -132,6 +133,30 @@ def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
     assert found.leaked.tolist() == [True, False, True]  # U and T are one letter
     other = ROWS | {"test": ["GGGGCCCC,a", "ACGUACGU,a"]}
     assert leak_of(read(tmp_path, other)).counts["labels_differ"] == 1
+
+
+def kmers(row, k=3):
+    sequence, label = row.split(",")
+    return " ".join(sequence[at : at + k] for at in range(len(sequence) - k + 1)) + f",{label}"
+
+
+def test_overlapping_kmers_give_the_sequence_they_were_cut_from_and_other_blanks_are_dropped(tmp_path):
+    plain = [row.split(",")[0].encode() for split in ("train", "dev", "test") for row in ROWS[split]]
+    split = {name: [kmers(row) for row in rows] for name, rows in ROWS.items()}
+    assert read(tmp_path, split).table.sequences.rows() == plain
+    blocks = {name: [f"{row[:3]} {row[3:6]} {row[6:]}" for row in rows] for name, rows in ROWS.items()}
+    assert read(tmp_path, blocks).table.sequences.rows() == plain
+    split["train"][2] = "ACG UUU CCC,a"
+    with pytest.raises(
+        PolymeraseError, match=r"train\.csv: line 4: blanks part 'ACG UUU CCC'; expected overlapping k-mers"
+    ):
+        read(tmp_path, split)
+
+
+def test_last_letters_that_make_no_codon_are_counted(tmp_path):
+    task = read(tmp_path).with_rests_of([PerNucleotide(), PerNucleotide(3, 3)])
+    assert task.facts["last_letters_in_no_token"] == 9  # all have eight letters
+    assert read(tmp_path).with_rests_of([PerNucleotide(3)]).facts["last_letters_in_no_token"] == 0
 
 
 @pytest.mark.parametrize(
