@@ -138,6 +138,7 @@ def _train(config, args: argparse.Namespace) -> int:
     from pretrain.planning.utilization import utilization
     from pretrain.runs.tracking import check_sinks
     from pretrain.training.components import RunComponents, build_components
+    from pretrain.training.engine import check_deepspeed
     from pretrain.training.progress import Shown
     from pretrain.training.trainer import build_trainer
 
@@ -146,7 +147,8 @@ def _train(config, args: argparse.Namespace) -> int:
     bench = None
     set_rank_environment(engine.port)
     try:
-        check_device(engine.precision)
+        check_device(engine.precision, engine.require_gpu)
+        check_deepspeed(config)
         check_sinks(config.tracking)
         components = build_components(config)
         bench = _bench(components)

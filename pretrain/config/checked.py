@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +20,10 @@ def check_sections(tree: Mapping[str, Any], where: str) -> Config:
     Raises:
         PolymeraseError: one line that names the key.
     """
+    for key in _empty(tree, ""):
+        raise PolymeraseError(
+            f"{where}: {key} is empty; give it a value (is a variable of the shell unset?) or leave the key out"
+        )
     tree, kind = with_architecture(tree, where)
     try:
         config = kind.model_validate(tree)
@@ -27,3 +31,12 @@ def check_sections(tree: Mapping[str, Any], where: str) -> Config:
         raise PolymeraseError(f"{where}: {first_problem(error, tree, kind)}") from None
     check_combinations(config, where)
     return config
+
+
+def _empty(tree: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Keys whose value is an empty text: a folder of this name would be the one the command is in."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _empty(value, f"{prefix}{key}.")
+        elif value == "":
+            yield f"{prefix}{key}"

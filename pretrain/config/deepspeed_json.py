@@ -21,6 +21,7 @@ OWNED = {
     "fp16": "engine.precision",
     "amp": "engine.precision",
     "torch_autocast": "engine.precision",
+    "activation_checkpointing": "model.checkpoint_activations",
     "zero_optimization.stage": "engine.zero_stage",
     "zero_optimization.offload_optimizer": "engine.offload_optimizer",
     "zero_optimization.offload_param": "engine.offload_param",
@@ -30,12 +31,20 @@ OWNED = {
 }
 # what may stand at the top level (DeepSpeed 0.19), the owned ones apart
 KNOWN = (
-    "activation_checkpointing", "aio", "checkpoint", "comet", "comms_logger", "communication_data_type", "compile",
+    "aio", "checkpoint", "comet", "comms_logger", "communication_data_type", "compile",
     "csv_monitor", "data_efficiency", "data_types", "disable_allgather", "dump_state", "flops_profiler",
     "gradient_predivide_factor", "memory_breakdown", "prescale_gradients", "seq_parallel_communication_data_type",
     "tensorboard", "timers", "wall_clock_breakdown", "wandb", "zero_allow_untested_optimizer",
     "zero_force_ds_cpu_optimizer", "zero_optimization",
 )  # fmt: skip
+
+# what may stand in sections whose unknown keys DeepSpeed does not notice
+KNOWN_INSIDE = {
+    "aio": ("block_size", "queue_depth", "intra_op_parallelism", "single_submit", "overlap_events", "use_gds"),
+    "flops_profiler": (
+        "enabled", "recompute_fwd_factor", "profile_step", "module_depth", "top_modules", "detailed", "output_file",
+    ),
+}  # fmt: skip
 
 
 def read_deepspeed_json(path: str) -> dict[str, Any]:
@@ -46,9 +55,13 @@ def read_deepspeed_json(path: str) -> dict[str, Any]:
             says ``auto``.
     """
     try:
-        tree = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PolymeraseError(f"engine.deepspeed: {path}: {error}") from None
+        tree = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_once)
+    except OSError as error:
+        raise PolymeraseError(
+            f"engine.deepspeed: {path}: cannot be read: {error.strerror}; give a JSON file, or leave the key out"
+        ) from None
+    except ValueError as error:
+        raise PolymeraseError(f"engine.deepspeed: {path}: expected JSON: {error}") from None
     if not isinstance(tree, dict):
         raise PolymeraseError(f"engine.deepspeed: {path}: expected a JSON object, got {type(tree).__name__}")
     for key, value in _walk(tree, ""):
@@ -64,7 +77,22 @@ def read_deepspeed_json(path: str) -> dict[str, Any]:
             raise PolymeraseError(
                 f"engine.deepspeed: {path}: unknown key {key!r}; did you mean {nearest(key, KNOWN)!r}?"
             )
+    for section, known in KNOWN_INSIDE.items():
+        for key in tree.get(section) or {}:
+            if key not in known:
+                raise PolymeraseError(
+                    f"engine.deepspeed: {path}: unknown key '{section}.{key}'; did you mean "
+                    f"'{section}.{nearest(key, known)}'?"
+                )
     return tree
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"key {min(twice)!r} is written twice; leave one out")
+    return dict(pairs)
 
 
 def _walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

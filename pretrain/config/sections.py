@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pretrain.config.corpus import Corpus
 from pretrain.config.phase import Phase
-from pretrain.config.section import Count, Fraction, NonNegative, Positive, PositiveFloat, Section
+from pretrain.config.section import BelowOne, Count, Fraction, NonNegative, Positive, PositiveFloat, Section
 from pretrain.masking.settings import MaskingSettings
 
 
@@ -138,7 +138,7 @@ class Optimizer(Section):
     weight_decay: NonNegative = 0.01
     # Which parameters decay. all_but_filters (HyenaDNA): biases and norms too, but not the networks of long filters
     decay: Literal["all", "no_bias_no_norm", "all_but_filters"] = "no_bias_no_norm"
-    betas: tuple[Fraction, Fraction] = Field(default=(0.9, 0.999), strict=False)
+    betas: tuple[BelowOne, BelowOne] = Field(default=(0.9, 0.999), strict=False)
     eps: PositiveFloat = 1e-8
     momentum: Fraction = 0.0  # sgd
     max_grad_norm: NonNegative = 1.0  # 0: no clipping
@@ -231,6 +231,13 @@ class Tracking(Section):
             raise ValueError("expected sinks, for example [mlflow, tensorboard], got mlflow; leave mlflow out")
         rest = {key: value for key, value in values.items() if key != "mlflow"}
         return rest | {"sinks": ["mlflow"] if values["mlflow"] else []}
+
+    @field_validator("sinks")
+    @classmethod
+    def _once(cls, values: list[str]) -> list[str]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"expected each of them once, got {values}; leave one out")
+        return values
 
 
 class Config(Section):

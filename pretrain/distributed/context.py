@@ -39,15 +39,17 @@ class DistributedContext:
         return self.rank == 0
 
 
-def check_device(precision: str) -> None:
-    """Refuse a precision that the devices of this host do not have, before ranks wait for each other.
+def check_device(precision: str, require_gpu: bool) -> None:
+    """Refuse what the devices of this host do not have, before ranks wait for each other.
 
     Args:
         precision: ``engine.precision``.
+        require_gpu: ``engine.require_gpu``.
 
     Raises:
         PolymeraseError: names the key and what to set instead.
     """
+    _check_gpu(require_gpu)
     gpu = torch.cuda.is_available()
     if precision == "fp16" and not gpu:
         raise PolymeraseError(
@@ -57,6 +59,13 @@ def check_device(precision: str) -> None:
     if precision == "bf16" and gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         name = torch.cuda.get_device_name()
         raise PolymeraseError(f"engine.precision=bf16: {name} does not compute in bf16; set engine.precision=fp16")
+
+
+def _check_gpu(required: bool) -> None:
+    if required and not torch.cuda.is_available():
+        raise PolymeraseError(
+            "engine.require_gpu is set, but no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES"
+        )
 
 
 _QUIET_S = 15  # ranks start at different times; nobody wants to hear of a few seconds
@@ -93,13 +102,10 @@ def init_distributed(
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    _check_gpu(require_gpu)
     gpu = torch.cuda.is_available()
-    if require_gpu and not gpu:
-        raise PolymeraseError(
-            "engine.require_gpu is set, but no GPU is visible; check the driver and CUDA_VISIBLE_DEVICES"
-        )
     if not gpu:
-        _quiet_cpu_deepspeed()
+        quiet_cpu_deepspeed()
         _share_cores()
     timeout = timedelta(seconds=timeout_s)
     # groups that DeepSpeed opens later take torch's defaults, not the argument of init_distributed (table 0, line 9)
@@ -189,7 +195,7 @@ def _share_cores() -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_SIZE"])))
 
 
-def _quiet_cpu_deepspeed() -> None:
+def quiet_cpu_deepspeed() -> None:
     """Keep DeepSpeed from compiling its shared-memory op, which training never uses.
 
     It would leave 66 MiB per rank in /dev/shm for ever (recipes/deepspeed.md#shared-memory).

@@ -12,6 +12,7 @@ from data_prep.corpus import Corpus
 from pretrain.batches.collate import MicroBatch, MicroBatchBuilder
 from pretrain.batches.plan import Bounds, Plan, Span
 from pretrain.config import Config, dump, notes, phases_of
+from pretrain.distributed.context import check_device
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.models import ModelSettings
@@ -20,6 +21,7 @@ from pretrain.planning.starting import launch_command, starting_point, step_note
 from pretrain.planning.traffic import sent_per_step
 from pretrain.runs.tracking import check_sinks
 from pretrain.training.components import RunComponents, build_components, longest_input
+from pretrain.training.engine import check_deepspeed
 from pretrain.training.initial_weights import settings_of
 from pretrain.training.resume import micro_batches_of
 from pretrain.training.saving import saving_of
@@ -78,9 +80,12 @@ def plan_run(
     """
     family, settings, _ = settings_of(config)
     micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
-    opened, problem = None, None
+    opened, problem, missing = None, None, _missing_here(config)
     try:
         check_sinks(config.tracking)
+        check_deepspeed(config)
+        if missing and _is_for_this_host(ranks, card):
+            raise PolymeraseError(f"{missing} (to plan for another host, give --card NAME or --ranks N)")
         components = build_components(config)
         config = components.config
         start = starting_point(components, resume, list(allow_change))
@@ -110,6 +115,7 @@ def plan_run(
         *(_on_card(config, family, settings, opened, lengths, card, ranks) if card else []),
         *(f"note                {note}" for note in (opened.components.held_out.notes if opened else ())),
         *(f"note                {note}" for note in hints),
+        *([f"note                on this host the run cannot start: {missing}"] if missing and not problem else []),
         "",
         "in detail",
         *([_shapes(opened.batch)] if opened else []),
@@ -121,6 +127,20 @@ def plan_run(
         dump(config).rstrip(),
     ]
     return RunPlan("\n".join(lines), problem)
+
+
+def _missing_here(config: Config) -> str:
+    """What the run needs of its devices and this host lacks; empty if nothing."""
+    try:
+        check_device(config.engine.precision, config.engine.require_gpu)
+    except PolymeraseError as error:
+        return str(error)
+    return ""
+
+
+def _is_for_this_host(ranks: int, card: str | None) -> bool:
+    """A plan for one rank and no card is of the host it is made on."""
+    return ranks == 1 and card is None
 
 
 def _on_card(

@@ -77,7 +77,14 @@ class RunComponents:
             if source.size:
                 found.append((number, source))
             elif split == "train":
-                raise PolymeraseError(f"{corpus.folder}: no usable sample to train on: {source.skipped}")
+                why = (
+                    ", ".join(f"{count:,} {reason}" for reason, count in source.skipped.items() if count)
+                    or "it is empty"
+                )
+                raise PolymeraseError(
+                    f"{corpus.folder}: no usable sample to train on ({why}); build a larger corpus, or change "
+                    "corpus.max_tokens or corpus.too_long"
+                )
         return found
 
     def samples(self, builder: MicroBatchBuilder) -> list[str]:

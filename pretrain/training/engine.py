@@ -16,6 +16,8 @@ from torch import Tensor
 
 from pretrain.config import Config
 from pretrain.config.deepspeed_json import read_deepspeed_json
+from pretrain.distributed.context import quiet_cpu_deepspeed
+from pretrain.errors import PolymeraseError
 from pretrain.models import PackedBatch
 from pretrain.objectives import LossSums
 from pretrain.objectives.model import PretrainingModel
@@ -154,6 +156,31 @@ def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: in
     elif engine.precision == "fp16":
         result |= {"fp16": {"enabled": True, "initial_scale_power": 16}}
     return _merge(result, read_deepspeed_json(engine.deepspeed) if engine.deepspeed else {})
+
+
+def check_deepspeed(config: Config) -> None:
+    """Have DeepSpeed read the configuration of a run, as far as ``engine.deepspeed`` adds to it.
+
+    Raises:
+        PolymeraseError: the key that DeepSpeed does not know, or whose value it refuses.
+    """
+    if config.engine.deepspeed is None:
+        return
+    if not torch.cuda.is_available():
+        quiet_cpu_deepspeed()
+    from deepspeed.runtime.config import DeepSpeedConfig
+    from pydantic import ValidationError
+
+    file = f"engine.deepspeed: {config.engine.deepspeed}"
+    try:
+        DeepSpeedConfig(deepspeed_config(config, 1, 1))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        said = "an unknown key" if first["type"] == "extra_forbidden" else f"{first['msg']}, got {first['input']!r}"
+        raise PolymeraseError(f"{file}: {error.title}: {key}: {said}; correct it or leave it out") from None
+    except Exception as error:  # DeepSpeed raises whatever its code happens to meet
+        raise PolymeraseError(f"{file}: DeepSpeed refuses it: {' '.join(str(error).split())}") from None
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

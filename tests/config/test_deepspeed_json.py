@@ -7,6 +7,7 @@ import pytest
 from pretrain.config import check
 from pretrain.config.deepspeed_json import OWNED, read_deepspeed_json
 from pretrain.errors import PolymeraseError
+from pretrain.training.engine import check_deepspeed
 
 
 def written(tmp_path, tree) -> str:
@@ -34,12 +35,43 @@ def test_a_key_that_the_yaml_owns_is_refused_with_the_key_that_decides_it(tmp_pa
     [
         ({"zero_optimisation": {}}, "did you mean 'zero_optimization'"),
         ({"zero_optimization": {"reduce_bucket_size": "auto"}}, "reduce_bucket_size is 'auto'"),
+        ({"flops_profiler": {"enabld": True}}, "did you mean 'flops_profiler.enabled'"),
         ([], "expected a JSON object, got list"),
     ],
 )
 def test_what_would_be_ignored_or_guessed_is_one_line(tmp_path, tree, message):
     with pytest.raises(PolymeraseError, match=message):
         read_deepspeed_json(written(tmp_path, tree))
+
+
+def test_a_file_that_is_none_and_a_key_written_twice_are_one_line(tmp_path):
+    with pytest.raises(PolymeraseError, match="cannot be read: No such file"):
+        read_deepspeed_json(str(tmp_path / "nowhere.json"))
+    (tmp_path / "twice.json").write_text('{"timers": {}, "timers": {}}')
+    with pytest.raises(PolymeraseError, match="key 'timers' is written twice"):
+        read_deepspeed_json(str(tmp_path / "twice.json"))
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"zero_optimization": {"stge": 2}}, "DeepSpeedZeroConfig: stge: an unknown key"),
+        ({"zero_optimization": {"overlap_comm": "perhaps"}}, "overlap_comm: .* valid boolean.*, got 'perhaps'"),
+        ({"communication_data_type": "fp99"}, "Invalid communication_data_type"),
+        ({"wall_clock_breakdown": "often"}, "DeepSpeed refuses it"),
+        ({"zero_optimization": {"overlap_comm": False}}, None),
+    ],
+)
+def test_what_deepspeed_itself_refuses_is_one_line_before_the_run(tmp_path, capsys, tree, message):
+    run = {"batch": {"tokens": 64}, "objectives": {"mlm": {}}, "masking": {"strategy": "base"}, "train": {"steps": 1}}
+    config = check(run | {"engine": {"deepspeed": written(tmp_path, tree)}}, "here")
+    if message is None:
+        check_deepspeed(config)
+    else:
+        with pytest.raises(PolymeraseError, match=message) as caught:
+            check_deepspeed(config)
+        assert "\n" not in str(caught.value)
+    assert capsys.readouterr().out == ""
 
 
 def test_it_is_read_when_the_config_is_checked(tmp_path):

@@ -63,6 +63,9 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(complaint, word, expect
         ("optimizer.lr=.nan", "optimizer.lr: input should be a finite number, got nan"),
         ("optimizer.lr=.inf", "optimizer.lr: input should be a finite number, got inf"),
         ("optimizer.betas=[0.9]", "'optimizer.betas.1' is missing"),
+        ("optimizer.betas=[0.9, 1.0]", "optimizer.betas.1: input should be less than 1, got 1.0"),
+        ("tracking.sinks=[mlflow, mlflow]", "tracking.sinks: expected each of them once"),
+        ("run.dir=", "run.dir is empty; give it a value"),
         (
             "optimizer.name=lion",
             "optimizer.name: input should be 'adamw', 'adamw_fairseq', 'adam', 'sgd' or 'muon', got 'lion'",

@@ -228,7 +228,7 @@ def test_a_corpus_of_which_nothing_is_left_is_an_error_in_one_line(tmp_path):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert f"{other.folder}: no usable sample to train on" in line
-    assert f"'{REASONS[0]}': 12" in line
+    assert f"12 {REASONS[0]}" in line
 
 
 def test_windows_of_genomes_are_said_not_to_be_compared(tmp_path):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from pretrain.cli.pretrain import main
 from pretrain.config import check, load_config
@@ -52,10 +53,13 @@ def dry_run(tmp_path, corpora, monkeypatch, capsys):
         (["model.init_from=nowhere"], "nowhere: no such file or folder"),
         (["--resume", "nowhere"], "no such run or checkpoint folder"),
         (["train.steps=0"], "train.steps"),
+        (["run.dir="], "run.dir is empty; give it a value"),
+        (["engine.deepspeed=ds.json"], "stge: an unknown key"),
     ],
 )
 def test_what_cannot_start_ends_with_status_2_and_the_reason(dry_run, words, reason):
     Path("some.fa").write_text(">a\nACGU\n")
+    Path("ds.json").write_text('{"zero_optimization": {"stge": 2}}')
     status, plan, said = dry_run(*words)
     assert status == 2
     assert said.startswith("error: ")
@@ -136,3 +140,16 @@ def test_a_run_that_would_be_refused_its_checkpoint_is_refused_by_the_dry_run(dr
     assert status == 2
     assert "seed" in said
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this host has a GPU")
+@pytest.mark.parametrize("word", ["engine.precision=fp16", "engine.require_gpu=true"])
+def test_what_this_host_lacks_stops_a_plan_for_it_and_is_a_note_in_plans_for_others(dry_run, word):
+    status, plan, said = dry_run(word)
+    assert status == 2
+    assert plan.startswith("can start           no: engine.")
+    assert "to plan for another host" in said
+    for words in (["--ranks", "2"], ["--card", "H100"]):
+        status, plan, said = dry_run(word, *words)
+        assert (status, said) == (0, "")
+        assert "on this host the run cannot start: engine." in plan
