@@ -16,9 +16,14 @@ h1 { margin-bottom: 0 } h2 { margin-top: 2.2rem; border-bottom: 2px solid #33658
 table { border-collapse: collapse }
 td, th { padding: .15rem 1rem .15rem 0; text-align: left; border-bottom: 1px solid #eee; vertical-align: top }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+td.number { white-space: nowrap }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(28rem, 100%), 1fr)); gap: .6rem }
 .plots img { width: 100%; display: block }
-@media (max-width: 36rem) { .plots { overflow-x: auto } .plots img { min-width: 34rem } }
+@media (max-width: 36rem) {
+  .table { font-size: .8rem } td, th { padding-right: .5rem } td:first-child { min-width: 7rem }
+  td:last-child, th:last-child { padding-right: 0 }
+  .plots:not(.wide) { margin: 0 -1rem }
+}
 .wide { display: block; overflow-x: auto } .wide img { min-width: 62rem; margin-bottom: 1rem }
 .good { color: #1a7f37 } .bad { color: #b42318 } .muted { color: #666 }
 ul { padding-left: 1.2rem }

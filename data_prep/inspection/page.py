@@ -18,8 +18,9 @@ def page_of(description: dict[str, Any], plots: dict[str, bytes]) -> str:
     page.pictures(plots)
     page.heading("Numbers")
     page.table(rows_of(description))
-    page.heading("Filters")
-    page.table(filters_of(description))
-    page.heading("Sources")
-    page.table(sources)
+    for title, rows in (("Filters", filters_of(description)), ("Sources", sources)):
+        page.heading(title)
+        page.table(rows)
+        if len(rows) == 1:  # the header alone
+            page.paragraph("None.", "muted")
     return page.text()

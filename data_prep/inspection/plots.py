@@ -34,14 +34,15 @@ def plots_of(corpus: Corpus) -> dict[str, bytes]:
 
 def _picture(draw: Callable[[Any, Corpus], None], corpus: Corpus) -> bytes:
     # The figure is made without pyplot: no window system, no global state.
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    with rc_context({"axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False}):
+        axes = figure.add_subplot()
     draw(axes, corpus)
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(content, format="png", dpi=150, metadata={"Software": None})
     return content.getvalue()
 
 

@@ -67,7 +67,8 @@ def draw_pairs(args: argparse.Namespace, out: Path, records: list[Any], results:
         picture_of_pairs(one.name, one.sequence, one.pairs, result.predicted_by_head[head])
         for one, result in zip(records, results, strict=True)
     )
-    _write(_page(f"Base pairs, head {head}: {Path(args.model).name}"), out, [one.name for one in records], pictures)
+    page = _page(f"Base pairs, head {head}: {Path(args.model).name}")
+    _write(page, out, [one.name for one in records], pictures, wide=False)
 
 
 def check_map(args: argparse.Namespace) -> None:
@@ -114,7 +115,7 @@ def _page(title: str) -> Any:
     return Page(title)
 
 
-def _write(page: Any, out: Path, names: list[str], pictures: Iterable[Any]) -> None:
+def _write(page: Any, out: Path, names: list[str], pictures: Iterable[Any], wide: bool = True) -> None:
     """Each picture in its three forms, and all on one page."""
     from data_prep.corpus.files import write_atomic
     from pretrain.reporting.picture import file_stems
@@ -123,5 +124,5 @@ def _write(page: Any, out: Path, names: list[str], pictures: Iterable[Any]) -> N
     for stem, picture in zip(file_stems(names), pictures, strict=True):
         picture.write(out, stem)
         shown[stem] = picture.png
-    page.pictures(shown, wide=True)
+    page.pictures(shown, wide)
     write_atomic(out / "index.html", page.text().encode())

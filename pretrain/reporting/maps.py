@@ -40,7 +40,7 @@ def picture_of_attention(found: AttentionMap) -> Picture:
 
 
 def picture_of_pairs(name: str, sequence: str, known: Pairs, predicted: Pairs) -> Picture:
-    """Known pairs below the diagonal, predicted ones above it; what both have lies mirrored."""
+    """Known pairs below the diagonal, predicted ones above it; what both have lies mirrored. Axes count from 1."""
     from matplotlib.figure import Figure
 
     length = len(sequence)
@@ -50,14 +50,14 @@ def picture_of_pairs(name: str, sequence: str, known: Pairs, predicted: Pairs) -
     for pairs, color, label, above in (
         (known, _KNOWN, f"known ({len(known)})", False), (predicted, _PREDICTED, f"predicted ({len(predicted)})", True),
     ):  # fmt: skip
-        first, second = np.array(sorted(pairs)).reshape(-1, 2).T
+        first, second = 1 + np.array(sorted(pairs)).reshape(-1, 2).T
         x, y = (second, first) if above else (first, second)
         axes.scatter(x, y, s=size, marker="s", color=color, label=label)
-    axes.plot([0, length - 1], [0, length - 1], color="#bbbbbb", linewidth=0.8)
-    axes.set(xlim=(-0.5, length - 0.5), ylim=(length - 0.5, -0.5), aspect="equal")
+    axes.plot([1, length], [1, length], color="#bbbbbb", linewidth=0.8)
+    axes.set(xlim=(0.5, length + 0.5), ylim=(length + 0.5, 0.5), aspect="equal")
     if length <= _LETTERS:
-        axes.set_xticks(range(length), list(sequence), fontsize=6)
-        axes.set_yticks(range(length), list(sequence), fontsize=6)
+        axes.set_xticks(range(1, length + 1), list(sequence), fontsize=6)
+        axes.set_yticks(range(1, length + 1), list(sequence), fontsize=6)
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     axes.set_title(name, loc="right", fontsize=10)
     lines = ["pos_1\tpos_2\tletters\tknown\tpredicted"]

@@ -30,7 +30,7 @@ def picture_of_mutagenesis(found: Mutagenesis) -> Picture:
         _logo(panels[2 * row], found, first, tallest)
         image = _heat_map(panels[2 * row + 1], found, first, reach)
     bar = figure.colorbar(image, ax=panels.tolist(), fraction=0.02, pad=0.01)
-    bar.set_label("log P(new letter) − log P(letter), nats")
+    bar.set_label("log P(new letter)\n− log P(letter), nats", fontsize=9)
     figure.suptitle(
         f"{found.name}: at the top, how much substitutions of each letter lower the score; below, each "
         "substitution (· is the letter itself)",

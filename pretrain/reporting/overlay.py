@@ -11,7 +11,7 @@ from data_prep.html_page import Page
 from pretrain.baselines.words import main_part
 from pretrain.errors import PolymeraseError
 from pretrain.objectives import OBJECTIVES
-from pretrain.reporting.picture import Picture, picture_of
+from pretrain.reporting.picture import Picture, curve_axes, picture_of
 from pretrain.reporting.plots import smooth
 from pretrain.reporting.recipe_diff import flat_config, is_place, plain
 from pretrain.reporting.report import facts
@@ -59,7 +59,7 @@ def reached(runs: list[RunRecords]) -> list[list[Any]]:
     for name, run in zip(names_of(runs), runs, strict=True):
         figures = facts(run)
         state = f"{figures['step']:,}" + ("" if figures["finished"] else f" of {figures['steps']:,}")
-        common = [name, figures["family"] or "its own", figures["parameters"], state, figures["tokens"]]
+        common = [state, figures["tokens"], figures["parameters"], figures["family"] or "its own"]
         measured = run.held_out.get("objectives", {})
         for objective in figures["objectives"] or {"–": {}}:
             one = measured.get(objective, {})
@@ -68,9 +68,10 @@ def reached(runs: list[RunRecords]) -> list[list[Any]]:
             best = part.get("baselines", {}).get(part.get("best_baseline"))
             difference = None if best is None or loss is None else loss - best
             where = main_part(one) if part else "all"
-            rows.append([*common, f"{objective}, {where}", loss, part.get("standard_error"), best, difference])
-    head = ["run", "family", "parameters", "step", "tokens", "objective", "held-out loss", "± s.e.", "best baseline",
-            "loss - baseline"]  # fmt: skip
+            figures_of_part = [f"{objective}, {where}", loss, part.get("standard_error"), best, difference]
+            rows.append([name, *figures_of_part, *common])
+    head = ["run", "objective", "held-out loss", "± s.e.", "best baseline", "loss - baseline", "step", "tokens",
+            "parameters", "family"]  # fmt: skip
     return [head, *rows]
 
 
@@ -93,12 +94,7 @@ def _curves(
     runs: list[RunRecords], metric: str, title: str, unit: str, smoothed: bool = False, whole: bool = False
 ) -> Picture | None:
     """One metric of all runs. Of losses the first, very high ones may leave the frame; ``whole``: nothing does."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#eeeeee")
+    axes = curve_axes()
     late: list[np.ndarray] = []
     for number, (name, run) in enumerate(zip(names_of(runs), runs, strict=True)):
         steps, values = run.series(metric)
@@ -119,7 +115,7 @@ def _curves(
     axes.set_title(title, loc="left")
     axes.set(xlabel="step", ylabel=unit)
     axes.legend(frameon=False, fontsize=8)
-    return picture_of(figure)
+    return picture_of(axes.figure)
 
 
 def write_comparison(runs: list[RunRecords], out: Path) -> dict[str, Any]:

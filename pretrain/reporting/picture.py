@@ -14,7 +14,7 @@ from data_prep.corpus.files import write_atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 130
+DPI = 150
 
 
 class Picture(NamedTuple):
@@ -30,6 +30,18 @@ class Picture(NamedTuple):
         for suffix, content in files.items():
             write_atomic(folder / f"{stem}{suffix}", content)
         return [folder / f"{stem}{suffix}" for suffix in files]
+
+
+def curve_axes() -> Any:
+    """Axes for curves, of a figure so small that its text can be read on a phone."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False}):
+        axes = Figure(figsize=(6, 3.4), layout="constrained").add_subplot()
+    axes.grid(axis="y", color="#eeeeee")
+    axes.set_axisbelow(True)
+    return axes
 
 
 def picture_of(figure: Figure, numbers: str | None = None) -> Picture:

@@ -10,7 +10,7 @@ import numpy as np
 from pretrain.baselines.words import label
 from pretrain.config import phases_of
 from pretrain.objectives import OBJECTIVES
-from pretrain.reporting.picture import Picture, picture_of
+from pretrain.reporting.picture import Picture, curve_axes, picture_of
 from pretrain.runs.history import RunRecords
 
 TRAIN, HELD_OUT, BASELINE = "#33658a", "#f26419", "#666666"
@@ -42,22 +42,16 @@ def plots_of(run: RunRecords) -> dict[str, Picture]:
 
 
 def _picture(draw: Callable[..., None], run: RunRecords, *arguments: Any) -> Picture:
-    # The figure is made without pyplot: no window system, no global state.
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#eeeeee")
-    axes.set_axisbelow(True)
+    axes = curve_axes()
     draw(axes, run, *arguments)
     for phase in phases_of(run.config)[1:]:
         if phase.first_step <= run.last_step:
             axes.axvline(phase.first_step, color=BASELINE, linestyle=":", linewidth=1)
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    return picture_of(figure)
+    return picture_of(axes.figure)
 
 
 def _bars(run: RunRecords, name: str, part: str) -> dict[str, float]:
@@ -133,7 +127,7 @@ def _line(axes: Any, run: RunRecords, name: str, title: str, unit: str, from_zer
     axes.set_title(title, loc="left")
     axes.set_ylabel(unit)
     if from_zero:
-        axes.set_ylim(bottom=0)
+        _from_zero(axes)
 
 
 def _gradient(axes: Any, run: RunRecords) -> None:
@@ -164,7 +158,7 @@ def _targets(axes: Any, run: RunRecords) -> None:
         steps, share = run.series(metric)
         name = metric.removesuffix("/target_fraction")
         axes.plot(steps, 100 * share, color=_PALETTE[number % len(_PALETTE)], linewidth=1.6, label=name)
-    axes.set_ylim(bottom=0)
+    _from_zero(axes)
     axes.set_title("Targets", loc="left")
     axes.set_ylabel("% of the tokens")
     _legend(axes)
@@ -179,6 +173,11 @@ def _trouble(axes: Any, run: RunRecords) -> None:
     _legend(axes)
 
 
+def _from_zero(axes: Any) -> None:
+    """A frame from zero to somewhat above the data, which may be all the same."""
+    axes.set_ylim(0, 1.1 * max(axes.dataLim.y1, 1e-9))
+
+
 def smooth(values: np.ndarray) -> np.ndarray:
     """Centered running mean over about a thirtieth of the run; shorter at both ends, so nothing is made up."""
     half = len(values) // 60
@@ -189,4 +188,7 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _legend(axes: Any) -> None:
-    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), fontsize=8)  # above the data
+    """Above the data and below the title, which is set before."""
+    rows = -(-len(axes.get_legend_handles_labels()[0]) // 3)
+    axes.set_title(axes.get_title(loc="left"), loc="left", pad=6 + 14 * rows)
+    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=8)
