@@ -9,7 +9,7 @@ from data_prep.errors import DataPrepError
 from data_prep.formats.annotation.biotypes import settle_biotype
 from data_prep.formats.annotation.collected import Collected
 from data_prep.formats.annotation.rows import ROLES, Places, Row, rows_at, text
-from data_prep.formats.annotation.transcript import TranscriptInfo
+from data_prep.formats.annotation.transcript import TranscriptInfo, TranscriptRows
 
 # Values may be quoted (then a semicolon is text) or bare; keys may repeat (tag).
 ATTRIBUTE = re.compile(rb'\s*([^\s";]+)\s+(?:"([^"]*)"|([^";\s]+))\s*(?:;|$)')
@@ -17,6 +17,7 @@ QUICK_ID = re.compile(rb'(?:^|;)\s*transcript_id\s+"([^";]+)"')  # most rows are
 USUAL_ID = b'; transcript_id "'
 EXON_NUMBER = re.compile(rb'exon_number\s+"?(\d{1,9})"?\s*(?:;|$)')
 BARE_ID = re.compile(rb"\s*[^\s;\"=]+\s*;?\s*")  # AUGUSTUS and BRAKER: genes and transcripts have an id and no key
+NO_START = b"\n"  # no line begins with it
 TRANSCRIPT_TYPES = {b"transcript", b"mRNA", b"mrna"}
 OWN_BIOTYPE = (b"transcript_type", b"transcript_biotype")
 GENE_BIOTYPE = (b"gene_type", b"gene_biotype", b"biotype")
@@ -47,38 +48,44 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
     sources: dict[bytes, bytes] = {}
     genes: dict[bytes, Values] = {}
     gene_rows, nameless = Counter[bytes](), 0
-    last, places = b"", Places()  # most rows belong to the transcript of the row before
+    # Most rows belong to the transcript of the row before, and their attributes begin as its attributes do.
+    transcript, beginning = b"", NO_START
+    last, places, here = b"", Places(), TranscriptRows(b"", b"")
     for row in rows:
-        role = ROLES[row.type]
-        if not role and row.type == b"gene":
-            values = parse_attributes(row.attributes)
+        _, contig, source, kind, start, end, strand, attributes = row
+        role = ROLES[kind]
+        if not role and kind == b"gene":
+            values = parse_attributes(attributes)
             for gene in values.get(b"gene_id", []):
                 genes[gene] = values
                 gene_rows[gene] += 1
             continue
-        if not role and row.type not in TRANSCRIPT_TYPES:
+        if not role and kind not in TRANSCRIPT_TYPES:
             continue
-        transcript = _transcript_id(path, row)
+        if not attributes.startswith(beginning):
+            transcript, beginning = _transcript_id(path, row)
         if not transcript:
             nameless += bool(role)
             continue
         if transcript != last:
             last, places = transcript, found[transcript]
-            sources.setdefault(transcript, row.source)
+            here = rows_at(places, row)
+            sources.setdefault(transcript, source)
+        elif here.contig != contig or here.strand != strand:
+            here = rows_at(places, row)
         if not role:
-            rows_at(places, row).spans.extend((row.start, row.end))
-            decided.setdefault(transcript, parse_attributes(row.attributes))
+            here.spans.extend((start, end))
+            decided.setdefault(transcript, parse_attributes(attributes))
             gathered.pop(transcript, None)
             continue
         if transcript not in decided:
-            for key, some in parse_attributes(row.attributes).items():
+            for key, some in parse_attributes(attributes).items():
                 gathered[transcript][key].update(some)
-        here = rows_at(places, row)
         ends = getattr(here, role)
-        ends.append(row.start)
-        ends.append(row.end)
+        ends.append(start)
+        ends.append(end)
         if role == "exons":
-            number = EXON_NUMBER.search(row.attributes)
+            number = EXON_NUMBER.search(attributes)
             here.exon_numbers.append(int(number[1]) if number else 0)
     together = ((name, {key: sorted(some) for key, some in sets.items()}) for name, sets in gathered.items())
     infos = {name: _info(path, values, sources[name], genes) for name, values in chain(decided.items(), together)}
@@ -91,27 +98,30 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
     )
 
 
-def _transcript_id(path: str, row: Row) -> bytes:
-    """The id; empty for a row that has an empty one, and for a transcript row without attributes."""
+def _transcript_id(path: str, row: Row) -> tuple[bytes, bytes]:
+    """The id, and attributes up to its end: rows that begin with them have the same id (`NO_START`: not known).
+
+    The id is empty for a row that has an empty one, and for a transcript row without attributes.
+    """
     attributes = row.attributes
     at = attributes.find(USUAL_ID)
     if at > 0 and attributes.find(b"transcript_id", 0, at) < 0:  # the first of its kind, behind another pair
         end = attributes.find(b'"', at + len(USUAL_ID))
         name = attributes[at + len(USUAL_ID) : end]
         if end > 0 and name and b";" not in name:
-            return name
-    quick = QUICK_ID.search(row.attributes)
+            return name, attributes[: end + 1]
+    quick = QUICK_ID.search(attributes)
     if quick:
-        return quick[1]
-    found = parse_attributes(row.attributes).get(b"transcript_id")
+        return quick[1], NO_START
+    found = parse_attributes(attributes).get(b"transcript_id")
     if found:
-        return found[0]
-    if ROLES[row.type] or not BARE_ID.fullmatch(row.attributes):
+        return found[0], NO_START
+    if ROLES[row.type] or not BARE_ID.fullmatch(attributes):
         raise DataPrepError(
             f"{path} line {row.number}: {row.type.decode('utf-8', 'replace')} row without transcript_id; "
             "a GTF has it on every row below the gene"
         )
-    return b""
+    return b"", NO_START
 
 
 def _info(path: str, values: Values, source: bytes, genes: dict[bytes, Values]) -> TranscriptInfo:

@@ -13,14 +13,13 @@ SHORTEST_COPY_NT = 60  # exon lengths of very short transcripts may repeat by ch
 
 def split_loci(rows: TranscriptRows) -> list[TranscriptRows] | None:
     """The rows by locus, in genomic order: mostly one. None where there are several that cannot be told apart."""
-    exons = intervals(rows.exons)
     spans = intervals(rows.spans)
     if len(spans) > 1:
         cuts = [start for start, _ in spans[1:]]
         if any(left[1] > right[0] for left, right in pairwise(spans)):
             return None
     else:
-        cuts = _restarts(rows) or ([] if spans or all(rows.exon_numbers) else _repeats(exons))
+        cuts = _restarts(rows) or ([] if spans or all(rows.exon_numbers) else _repeats(intervals(rows.exons)))
     if not cuts:
         return None if sum(end - start for start, end in union(intervals(rows.stop))) > 3 else [rows]
     return _divide(rows, cuts)
@@ -47,10 +46,12 @@ def _restarts(rows: TranscriptRows) -> list[int]:
     """Starts of exons at which the exon numbers begin anew."""
     if len(rows.exon_numbers) * 2 != len(rows.exons) or not all(rows.exon_numbers):
         return []
+    if len(set(rows.exon_numbers)) == len(rows.exon_numbers):  # nearly always
+        return []
     numbered = sorted(set(zip(rows.exons[::2], rows.exons[1::2], rows.exon_numbers, strict=True)))
     numbers = [number for _, _, number in numbered]
     if len(set(numbers)) == len(numbers) or (len(set(numbers)) == 1 and len(numbers) > 2):
-        return []  # distinct, or a file that gives all exons one number
+        return []  # distinct but for rows that are there twice, or a file that gives all exons one number
     cuts, run = [], numbers[:1]
     for (start, _, number), before in zip(numbered[1:], numbers, strict=False):
         rises = len(run) < 2 or run[1] > run[0]

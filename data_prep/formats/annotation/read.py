@@ -58,7 +58,7 @@ def read_annotation(path: str | Path, *, strict: bool = False) -> Annotation:
     name = str(path)
     notes: list[str] = []
     bar = progress(numbered_lines(path), description=name, unit=" lines")
-    features = annotation_rows(name, _note_header(bar, notes))
+    features = annotation_rows(name, _note_header(iter(bar), notes))
     dialect, first = _dialect(name, features, notes)
     collected = COLLECTORS[dialect](name, chain(first, features))
     found, infos = collected.rows, collected.infos
@@ -161,14 +161,14 @@ def _assemble(
 
 
 def _note_header(lines: Iterator[tuple[int, bytes]], notes: list[str]) -> Iterator[tuple[int, bytes]]:
-    lines = iter(lines)  # a progress bar would begin anew
+    head = []
     for number, line in lines:
+        head.append((number, line))
         is_note = line.startswith((b"##", b"#!")) and not line.startswith(b"###")
         notes += [line.strip().decode("utf-8", "replace")] if is_note else []
-        yield number, line
         if line.strip() and not is_note:
             break
-    yield from lines
+    return chain(head, lines)
 
 
 def _dialect(path: str, rows: Iterator[Row], notes: list[str]) -> tuple[str, list[Row]]:

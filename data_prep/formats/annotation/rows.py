@@ -64,21 +64,22 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
                 continue
             raise _no_row(path, number, line, len(columns), is_first=not found)
         found = True
+        contig, source, kind, first, last, _, strand, _, attributes = columns
         try:
-            if not (columns[3].isdigit() and columns[4].isdigit()):  # int() takes 1_000 and +5 too
+            if not (first.isdigit() and last.isdigit()):  # int() takes 1_000 and +5 too
                 raise ValueError(line)
-            start, end = int(columns[3]), int(columns[4])
+            start, end = int(first), int(last)
         except ValueError:  # int() refuses thousands of digits
             raise DataPrepError(
                 f"{path} line {number}: start and end must be whole numbers, not "
-                f"{shown(columns[3])} and {shown(columns[4])}; correct or remove the row"
+                f"{shown(first)} and {shown(last)}; correct or remove the row"
             ) from None
         if not 1 <= start <= end < MAX_POSITION:
             raise DataPrepError(
                 f"{path} line {number}: {start}-{end} is not an interval (positions count from 1, start <= end on both "
                 "strands, no contig is longer than 2^40); correct or remove the row"
             )
-        yield _row((number, columns[0], columns[1], columns[2], start - 1, end, columns[6], columns[8]))
+        yield _row((number, contig, source, kind, start - 1, end, strand, attributes))
 
 
 def _no_row(path: str, number: int, line: bytes, columns: int, *, is_first: bool) -> DataPrepError:

@@ -61,6 +61,8 @@ class TranscriptInfo:
 
 def intervals(flat: array) -> list[Interval]:
     """Sorted distinct intervals of a flat array."""
+    if len(flat) < 4:
+        return [(flat[0], flat[1])] if flat else []
     return sorted(set(zip(flat[::2], flat[1::2], strict=True)))
 
 
