@@ -12,7 +12,9 @@ from data_prep.errors import DataPrepError
 
 KEYS = ("corpus", "config", "steps", "yours", "counts", "estimates", "uncertain")
 REQUIRED = {"corpus", "config", "steps"}
-STEP_KEYS = ("run", "disk_gb", "minutes", "count")
+COST_KEYS = ("disk_gb", "minutes")
+COST_PER_MB_KEYS = ("disk_mb_per_mb", "seconds_per_mb")  # of the files named in `yours`, as they are stored
+STEP_KEYS = ("run", *COST_KEYS, "count", *COST_PER_MB_KEYS)
 
 
 @dataclass(frozen=True)
@@ -23,22 +25,23 @@ class Step:
     disk_gb: float | None = None
     minutes: float | None = None
     count: str = ""
+    disk_mb_per_mb: float = 0.0  # of a step over the user's files, while those are not there
+    seconds_per_mb: float = 0.0
 
     @property
     def expected(self) -> str:
         """One line; empty where the recipe says nothing."""
-        if self.disk_gb is None or self.minutes is None:
-            return ""
-        return f"expected: {_size(self.disk_gb)} of disk, {_time(self.minutes)}, {self.count}"
+        cost = _cost([self])
+        return f"expected: {', '.join([*cost, self.count])}" if cost else ""
 
 
 def load_recipe(path: str | Path) -> dict[str, Any]:
     """Read a recipe: {corpus, config, steps, yours, counts, estimates, uncertain}.
 
     corpus: folder that the last step fills; config: training configuration it is for; steps: `Step`s, in the file each
-    a command or a mapping with the fields of one; yours: {path or pattern: what it must hold}, files that no `fetch`
-    gets; counts: [{what, published, expected}]; estimates: what disk and minutes rest on; uncertain: what the
-    publication leaves open.
+    a command or a mapping with `STEP_KEYS`, where costs per MB are multiplied by the size of `yours` if they are there;
+    yours: {path or pattern: what it must hold}, files that no `fetch` gets; counts: [{what, published, expected}];
+    estimates: what disk and minutes rest on; uncertain: what the publication leaves open.
 
     Raises:
         DataPrepError: names what is wrong.
@@ -58,7 +61,10 @@ def load_recipe(path: str | Path) -> dict[str, Any]:
         raise DataPrepError(f"{path}: yours is a mapping from paths to what they hold")
     if not isinstance(recipe["steps"], list):
         raise DataPrepError(f"{path}: steps is a list of commands, each one text")
-    return recipe | {"steps": [_step(str(path), number, step) for number, step in enumerate(recipe["steps"], 1)]}
+    yours_mb = sum(Path(file).stat().st_size for pattern in yours for file in glob(pattern)) / 1e6
+    return recipe | {
+        "steps": [_step(str(path), number, step, yours_mb) for number, step in enumerate(recipe["steps"], 1)]
+    }
 
 
 def words_of(step: str) -> list[str]:
@@ -83,21 +89,41 @@ def missing_files(recipe: dict[str, Any]) -> list[str]:
 
 def needs(steps: list[Step]) -> str:
     """Disk and time of all steps together; empty where a step says nothing."""
-    if any(step.disk_gb is None or step.minutes is None for step in steps):
-        return ""
-    disk, minutes = (sum(getattr(step, name) for step in steps) for name in ("disk_gb", "minutes"))
-    return f"{_size(disk)} of disk and {_time(minutes)} in all"
+    cost = _cost(steps)
+    return f"{' and '.join(cost)} in all" if cost else ""
 
 
-def _step(path: str, number: int, step: Any) -> Step:
+def _cost(steps: list[Step]) -> list[str]:
+    """Disk and time of all steps together, then of those whose input is not there; empty where a step says nothing."""
+    known = [(step.disk_gb, step.minutes) for step in steps if step.disk_gb is not None and step.minutes is not None]
+    by_size = [(step.disk_mb_per_mb, step.seconds_per_mb) for step in steps if step.disk_mb_per_mb]
+    if len(known) + len(by_size) < len(steps):
+        return []
+    cost = []
+    if known:
+        disk_gb, minutes = map(sum, zip(*known, strict=True))
+        cost += [f"{_size(disk_gb)} of disk", _time(minutes)]
+    if by_size:
+        disk_mb, seconds = map(sum, zip(*by_size, strict=True))
+        cost += [f"about {disk_mb:.2g} MB of disk", f"{seconds:.2g} s for each MB of your files"]
+    return cost
+
+
+def _step(path: str, number: int, step: Any, yours_mb: float) -> Step:
+    """One step; what it needs for each MB of the user's files is multiplied by their size, unless that is 0."""
     if isinstance(step, str):
         return Step(step)
     if not isinstance(step, dict) or not isinstance(step.get("run"), str) or not step.keys() <= set(STEP_KEYS):
         raise DataPrepError(f"{path} step {number}: a step is a command, or has the keys {', '.join(STEP_KEYS)}")
-    for name in ("disk_gb", "minutes"):
+    keys = COST_PER_MB_KEYS if step.keys() & set(COST_PER_MB_KEYS) else COST_KEYS
+    for name in keys:
         if not isinstance(step.get(name), int | float):
             raise DataPrepError(f"{path} step {number}: {name} is a number, got {step.get(name)!r}")
-    return Step(**{**step, "count": str(step.get("count", ""))})
+    cost = {name: step[name] for name in keys}
+    if keys is COST_PER_MB_KEYS and yours_mb:
+        disk_mb, seconds = (step[name] * yours_mb for name in keys)
+        cost = {"disk_gb": disk_mb / 1000, "minutes": seconds / 60}
+    return Step(step["run"], count=str(step.get("count", "")), **cost)
 
 
 def _size(gb: float) -> str:

@@ -1,8 +1,9 @@
 """Run a recipe: the commands of configs/corpora/NAME.yaml, one after the other, in the current folder.
 
-All commands are checked before the first one runs. Each step says what disk, time and count to expect. A step that is
-finished is skipped by its stage, so after an interruption the same command goes on. `--dry-run` shows the commands and
-the counts to expect, and files that no command fetches: those you put in place yourself.
+All commands are checked before the first one runs. Each step says what disk, time and count to expect, for files of
+your own by their size. A step that is finished is skipped by its stage, so after an interruption the same command goes
+on. `--dry-run` shows the commands and the counts to expect, and files that no command fetches: those you put in place
+yourself.
 
 example:
   python -m data_prep build configs/corpora/utrbert.yaml

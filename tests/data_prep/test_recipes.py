@@ -18,7 +18,7 @@ NAMES = (
     "dnabert", "dnabert2", "ernie_rna", "gpn", "hyenadna", "methylbert", "mutbert", "nt", "rinalmo", "rnaernie",
     "rnaernie2", "utr_lm", "utrbert",
 )  # fmt: skip
-OF_YOUR_FILES = ("evo1", "gpn_promoter", "helm")  # no step fetches what they read, so size and time are not known
+OF_YOUR_FILES = ("evo1", "gpn_promoter", "helm")  # no step fetches what they read
 
 
 @pytest.fixture(params=NAMES)
@@ -86,6 +86,33 @@ def test_every_step_of_a_recipe_says_disk_time_and_count(recipe, capsys, root):
     shown = capsys.readouterr().out
     assert shown.count("  expected: ") == len(recipe["steps"])
     assert "in all (not measured: " in shown
+
+
+PER_MB = {"evo1": (0.85, 0.05), "gpn_promoter": (0.7, 0.1), "helm": (3.6, 0.2)}  # MB of disk, seconds
+
+
+@pytest.mark.parametrize("name", OF_YOUR_FILES)
+def test_a_step_over_your_files_says_disk_time_and_count_by_their_size(name, capsys, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = root / "configs" / "corpora" / f"{name}.yaml"
+    disk_mb, seconds = PER_MB[name]
+    per_mb = f"about {disk_mb:g} MB of disk, {seconds:g} s for each MB of your files, "
+    (step,) = load_recipe(path)["steps"]
+    assert step.expected == f"expected: {per_mb}{step.count}"
+    assert step.count
+    assert main(["build", str(path), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert f"  expected: {per_mb}" in shown
+    in_all = f"about {disk_mb:g} MB of disk and {seconds:g} s for each MB of your files in all (by the size of your "
+    assert f"{name}.yaml needs {in_all}" in shown
+    for file in load_recipe(path)["yours"]:  # 1.5 GB each, without a byte on the disk
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        with open(tmp_path / file.replace("*", "a"), "wb") as sparse:
+            sparse.truncate(1_500_000_000)
+    files = len(load_recipe(path)["yours"])
+    assert main(["build", str(path), "--dry-run"]) == 0
+    gb, minutes = files * 1.5 * disk_mb, files * 1500 * seconds / 60
+    assert f"  expected: about {gb:.3g} GB of disk, about {minutes:.0f} min, {step.count}\n" in capsys.readouterr().out
 
 
 def test_recipe_config_and_documents_name_one_folder(recipe, root):
@@ -183,11 +210,14 @@ BROKEN = {
     "r.yaml: a recipe has the keys": "steps: []\n",
     "r.yaml: yours is a mapping": "corpus: c\nconfig: n\nsteps: [fasta x --out c]\nyours: {1: x}\n",
     "r.yaml: steps is a list of commands": "corpus: c\nconfig: n\nsteps: fasta\n",
-    "r.yaml step 1: a step is a command, or has the keys run, disk_gb, minutes, count": (
+    "r.yaml step 1: a step is a command, or has the keys run, disk_gb, minutes, count, ": (
         "corpus: c\nconfig: n\nsteps: [{run: fasta x --out c, disk: 1}]\n"
     ),
     "r.yaml step 1: disk_gb is a number, got 'much'": (
         "corpus: c\nconfig: n\nsteps: [{run: fasta x --out c, disk_gb: much, minutes: 1}]\n"
+    ),
+    "r.yaml step 1: seconds_per_mb is a number, got None": (
+        "corpus: c\nconfig: n\nsteps: [{run: fasta x --out c, disk_mb_per_mb: 1}]\n"
     ),
     "r.yaml step 1: unknown stage 'fsta'; did you mean 'fasta'?": "corpus: c\nconfig: n\nsteps: [fsta x]\n",
     "r.yaml step 2: unrecognized arguments: --nonsense": (
