@@ -179,8 +179,9 @@ def _weights_step(name: str, weights: str | None, out: Path) -> Step:
     if state != "done" and weights is not None and not Path(weights).exists():
         state = f"missing: {weights} does not exist"
     words = ["python", "launch/convert.py", "--family", name, weights or "WEIGHTS", "--out", str(out)]
-    found = WEIGHTS.get(name)
-    get = shlex.join(found.download(f"weights/{name}")) if found else ""
+    if name not in WEIGHTS:
+        return Step("published weights", words, state, "" if weights else f"WEIGHTS: {where(name)}")
+    get = shlex.join(WEIGHTS[name].download(f"weights/{name}"))
     note = f"WEIGHTS: {where(name)}; {f'get it by `{get}` and' if get else 'get it, then'} give it as --weights"
     return Step("published weights", words, state, "" if weights else note)
 

@@ -13,7 +13,7 @@ class Weights(NamedTuple):
 
     Attributes:
         repository: on the Hugging Face hub; empty where the release is elsewhere.
-        file: its name there.
+        file: its name there; empty where no source states it.
         elsewhere: where it is, if not on the hub.
         revision: on the hub, where it is not the main one.
         sha256: of the file; empty where the release states none that was found.
@@ -29,9 +29,9 @@ class Weights(NamedTuple):
         """Say in words where the file is."""
         if not self.repository:
             return f"{self.file}: {self.elsewhere}"
-        return f"{self.file} of https://huggingface.co/{self.repository}" + (
-            f", revision {self.revision}" if self.revision else ""
-        )
+        file = f"{self.file} of " if self.file else ""
+        revision = f", revision {self.revision}" if self.revision else ""
+        return f"{file}https://huggingface.co/{self.repository}{revision}"
 
     def download(self, out: str) -> list[str]:
         """Return the command that gets the files, or no words where a hand must do it."""
@@ -46,6 +46,12 @@ WEIGHTS: dict[str, Weights] = {
     "rnaernie": Weights(
         file="BERT,ERNIE,MOTIF,PROMPT/checkpoint_final/model_state.pdparams",
         elsewhere="behind a link of the release's repository",
+    ),
+    "rnaernie2": Weights("LLM-EDA/RNAErnie", ""),  # card of Taykhoom/RNAErnie2, a port
+    "utr_lm": Weights(  # README of the release: the file of its command for ribosome load (all three objectives)
+        file="Model/Pretrained/ESM2SISS_FS4.1_fiveSpeciesCao_6layers_16heads_128embedsize_4096batchToks_lr1e-05_"
+        "supervisedweight1.0_structureweight1.0_MLMLossMin_epoch93.pkl",
+        elsewhere="in https://github.com/a96123155/UTR-LM",
     ),
     **{
         f"utrbert_{k}mer": Weights(file=f"{k}-new-12w-0/pytorch_model.bin", elsewhere="figshare article 22851119")
@@ -68,17 +74,38 @@ WEIGHTS: dict[str, Weights] = {
     "dnabert2": Weights("zhihan1996/DNABERT-2-117M"),
     "methylbert": Weights("hanyangii/methylbert_hg19_12l"),
     "methylbert_6l": Weights("hanyangii/methylbert_hg19_6l"),
-    "gpn_convnet": Weights("songlab/gpn-brassicales"),
-    "hyenadna_medium_160k": Weights(f"{_HYENA}-medium-160k-seqlen-hf", "model.safetensors"),
-    "hyenadna_medium_450k": Weights(f"{_HYENA}-medium-450k-seqlen-hf", "model.safetensors"),
+    "gpn_brassicales": Weights("songlab/gpn-brassicales", ""),  # README of songlab-cal/gpn, as the next
+    "gpn_promoter": Weights("songlab/gpn-animal-promoter", ""),
+    **{  # card of the release: a collection of all -hf folders
+        f"hyenadna_{family}": Weights(f"{_HYENA}-{folder}-hf", "model.safetensors")
+        for family, folder in (
+            ("tiny_1k_d128", "tiny-1k-seqlen"),
+            ("tiny_1k", "tiny-1k-seqlen-d256"),
+            ("small_32k", "small-32k-seqlen"),
+            ("medium_160k", "medium-160k-seqlen"),
+            ("medium_450k", "medium-450k-seqlen"),
+            ("large_1m", "large-1m-seqlen"),
+        )
+    },
     "evo1_8k": Weights("togethercomputer/evo-1-8k-base", "model-0000*-of-00003.safetensors", revision="1.1_fix"),
     "evo1_131k": Weights("togethercomputer/evo-1-131k-base", "model-0000*-of-00003.safetensors", revision="1.1_fix"),
+}
+# why there is nothing to compare with, and where that is read
+UNPUBLISHED = {
+    "rinalmo_nano": "the release configures it and publishes no weights of it (Zenodo record 15043668)",
+    **dict.fromkeys(
+        ("helm_mlm", "helm_clm"),
+        "https://github.com/johnsonandjohnson/HELM holds code without weights and its readme names none; the paper "
+        "(arXiv 2410.12459) announces them",
+    ),
+    "gpn_convnet": "the README of https://github.com/songlab-cal/gpn names no weights of its default encoder, only "
+    "those of gpn_brassicales and gpn_promoter",
 }
 
 
 def where(name: str) -> str:
-    """Say where the weights of a family are, and what is known of their checksum."""
+    """Say where the weights of a family are, and what is known of their checksum; or why there are none."""
     found = WEIGHTS.get(name)
     if found is None:
-        return "no address is known here"
+        return f"none published: {UNPUBLISHED[name]}"
     return f"{found.place()} ({f'sha256 {found.sha256}' if found.sha256 else 'no sha256 is published'})"
