@@ -22,7 +22,28 @@ import torch.distributed as dist
 _BEAT_S = 1.0
 _LINGER_S = 5.0  # several beats
 _VERDICT = "watch/verdict"
+_LOOK_S = 2 * _BEAT_S  # a look that comes later than this was late itself
 _ADVICE = "its process ended or its host is cut off; run the same command again on the remaining hosts"
+
+
+class Silence:
+    """How long nothing was heard, counted only while this process was there to hear it.
+
+    A machine that was suspended, or had no core to spare, stops all its ranks at once: each of them then finds the
+    others' beats old, and none is lost. So a look that comes late counts as one that came in time.
+    """
+
+    def __init__(self) -> None:
+        self._looked = time.monotonic()
+        self._last: object = None
+        self.seconds = 0.0
+
+    def hear(self, beat: object) -> float:
+        """Compare with the last beat; return the seconds without a new one. Call it about once a second."""
+        now = time.monotonic()
+        self.seconds = self.seconds + min(now - self._looked, _LOOK_S) if beat == self._last else 0.0
+        self._looked, self._last = now, beat
+        return self.seconds
 
 
 class HeartbeatMonitor:
@@ -45,8 +66,8 @@ class HeartbeatMonitor:
         self._beat()
         dist.barrier()  # from here on every key can be read without waiting
         self._hosts = [name.decode() for name in self._store.multi_get(self._keys("host"))]
-        self._seen: dict[int, tuple[bytes, float]] = {}  # rank -> its last beat, and when it was new
-        self._answered = time.monotonic()
+        self._others: dict[int, Silence] = {}  # by rank
+        self._answers = 0  # of the store
         threading.Thread(target=self._keep_beating, name="watch-beat", daemon=True).start()
         if rank != 0:  # rank 0 holds the store itself
             threading.Thread(target=self._keep_asking, name="watch-store", daemon=True).start()
@@ -107,14 +128,15 @@ class HeartbeatMonitor:
             try:
                 self._beat()
                 self._look_at_all() if self._rank == 0 else self._look_at_first()
-                self._answered = time.monotonic()
+                self._answers += 1
             except dist.DistError:  # the store is gone, or not to be reached: the other thread waits for it
                 pass
             time.sleep(_BEAT_S)
 
     def _keep_asking(self) -> None:
         """The store itself may be out of reach, and the beating thread may hang in it."""
-        while time.monotonic() - self._answered < self._silent_s:
+        store = Silence()
+        while store.hear(self._answers) < self._silent_s:
             time.sleep(_BEAT_S)
         self._end(self._lost([0]))
 
@@ -131,11 +153,8 @@ class HeartbeatMonitor:
 
     def _silent(self, beats: dict[int, bytes]) -> list[int]:
         """The ranks whose beat has not changed for too long."""
-        now = time.monotonic()
-        for rank, beat in beats.items():
-            if rank not in self._seen or self._seen[rank][0] != beat:
-                self._seen[rank] = beat, now
-        return [rank for rank in beats if now - self._seen[rank][1] > self._silent_s]
+        heard = {rank: self._others.setdefault(rank, Silence()).hear(beat) for rank, beat in beats.items()}
+        return [rank for rank, seconds in heard.items() if seconds > self._silent_s]
 
     def _names(self, ranks: list[int]) -> str:
         shown = ", ".join(f"rank {rank} (host {self._hosts[rank]})" for rank in ranks[:8])

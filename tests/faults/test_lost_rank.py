@@ -28,6 +28,25 @@ def test_a_rank_that_hangs_is_named_and_the_others_end_in_time(tmp_path, corpora
     assert run.steps()[-1] <= run.last_step(), "nothing was saved without the lost rank"
 
 
+def test_a_machine_that_was_suspended_has_lost_no_rank(tmp_path, corpora):
+    run = Run(tmp_path, corpora["plain"], ENDLESS)
+    ranks = run.start(2)
+    try:
+        run.wait_until(lambda: len(run.steps()) > 0, ranks)
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for process in ranks:
+                process.send_signal(number)
+            if number == signal.SIGSTOP:
+                time.sleep(2 * LOST_AFTER_S)
+        step = run.last_step()
+        run.wait_until(lambda: run.last_step() > step + 1, ranks)
+        time.sleep(LOST_AFTER_S)  # every rank has looked at all others again
+        assert [process.poll() for process in ranks] == [None, None], run.log[-3000:]
+    finally:
+        kill_all(ranks)
+    assert "lost rank" not in run.log
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_rank_that_is_killed_is_named_by_all_others(tmp_path, corpora, victim):
