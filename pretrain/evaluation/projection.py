@@ -35,15 +35,17 @@ def project(values: np.ndarray, method: str = "pca", seed: int = 0) -> Projectio
     """Project embeddings (S, D).
 
     Raises:
-        PolymeraseError: fewer than three embeddings, or UMAP is asked for and not installed.
+        PolymeraseError: fewer than three embeddings (UMAP: four), or UMAP is asked for and not installed.
     """
-    if len(values) < 3:
-        raise PolymeraseError(f"expected three or more embeddings to draw, got {len(values)}")
     check_method(method)
+    fewest = {"pca": 3, "umap": 4}[method]
+    if len(values) < fewest:
+        raise PolymeraseError(f"--map {method} needs {fewest} or more embeddings, got {len(values)}; give more records")
     if method == "umap":
         import umap
 
-        points = umap.UMAP(n_components=2, random_state=seed).fit_transform(values)
+        neighbors = min(15, len(values) - 1)  # its default, where there are so many
+        points = umap.UMAP(neighbors, n_components=2, random_state=seed, n_jobs=1).fit_transform(values)
         return Projection(method, np.asarray(points, np.float64), ("UMAP 1", "UMAP 2"))
     centered = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
     left, singular, right = np.linalg.svd(centered, full_matrices=False)

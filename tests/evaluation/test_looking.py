@@ -1,6 +1,7 @@
 """Attention, base pairs and embeddings as pictures: each holds the numbers that the model has."""
 
 import csv
+import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,35 @@ def test_umap_without_its_package_is_one_line(monkeypatch):
     monkeypatch.setattr(projection, "find_spec", lambda _: None)
     with pytest.raises(PolymeraseError, match="--map umap needs the package umap-learn; pip install umap-learn"):
         project(VALUES, "umap")
+
+
+def test_umap_keeps_groups_apart_and_gives_the_same_points_again():
+    pytest.importorskip("umap", reason="umap-learn is not installed (pip install umap-learn)")
+    values = np.random.default_rng(1).normal(size=(60, 8))
+    values[30:] += 20
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # of options that umap changes by itself
+        found, again = project(values, "umap"), project(values, "umap")
+    np.testing.assert_array_equal(found.points, again.points)
+    one, other = found.points[:30], found.points[30:]
+    reach = max(np.linalg.norm(group - group.mean(0), axis=1).max() for group in (one, other))
+    assert np.linalg.norm(one.mean(0) - other.mean(0)) > 3 * reach
+    assert found.axes == ("UMAP 1", "UMAP 2")
+
+
+def test_umap_draws_four_records_and_says_that_three_are_too_few(tiny_run, tmp_path: Path):
+    pytest.importorskip("umap", reason="umap-learn is not installed (pip install umap-learn)")
+    fasta = tmp_path / "my.fa"
+    fasta.write_text("".join(f">r{n} kind{n % 2}\n{SEQUENCE[n:]}\n" for n in range(4)))
+    words = ["--embed", fasta, "--out", tmp_path / "e.npz", "--map", "umap", "--label", "2"]
+    status, _, err = in_process("evaluate.py", tiny_run, *words)
+    assert status == 0, err
+    rows = list(csv.DictReader((tmp_path / "e-umap.tsv").read_text().splitlines(), delimiter="\t"))
+    assert [(row["id"], row["label"]) for row in rows] == [(f"r{n}", f"kind{n % 2}") for n in range(4)]
+    assert np.isfinite([[float(row["umap_1"]), float(row["umap_2"])] for row in rows]).all()
+    status, _, err = in_process("evaluate.py", tiny_run, *words, "--sequences", "3")
+    assert status == 2
+    assert "--map umap needs 4 or more embeddings, got 3" in err
 
 
 def test_rare_labels_are_drawn_as_others_and_keep_their_name_in_the_table():
