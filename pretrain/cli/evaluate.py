@@ -192,10 +192,13 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
     from data_prep.variants.snvs import read_snvs
     from pretrain.evaluation.causal import is_causal
     from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.out_file import check_out_file
     from pretrain.evaluation.variant_table import VariantTable
 
     if not args.genome:
         raise PolymeraseError("--vcf needs --genome FASTA, the reference of its coordinates")
+    if args.out:
+        check_out_file(Path(args.out))
     model = load_model(args.model, args.step)
     model.require_output_head()
     found, dropped = read_snvs(args.vcf, args.af_field, indels=is_causal(model))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,14 +51,17 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw; the exit status is in the help."""
     args = parser().parse_args(arguments)
-    if args.temperature < 0:
+    if not 0 <= args.temperature < math.inf:
         raise PolymeraseError(f"--temperature: expected a number of 0 or more, got {args.temperature:g}")
     if not args.prompt.isascii() or (args.prompt and not args.prompt.isalpha()):
         raise PolymeraseError(f"--prompt: expected letters, got {args.prompt!r}")
     from data_prep.corpus.files import write_atomic
     from pretrain.evaluation.generation import Sampling, generate
     from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.out_file import check_out_file
 
+    if args.out is not None:
+        check_out_file(Path(args.out))
     sampling = Sampling(args.length, args.temperature, args.top_k, args.seed, remember=not args.recompute)
     model = load_model(args.model)
     drawn = generate(model, args.prompt.upper().encode(), args.count, sampling)

@@ -17,6 +17,7 @@ from data_prep.corpus.ragged import offsets_of
 from pretrain.data.ragged import take
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.out_file import check_out_file
 from pretrain.evaluation.passes import batches_of, pack
 from pretrain.evaluation.sliding import Windows, letters_and_windows
 from pretrain.models import architecture_of
@@ -119,8 +120,7 @@ def check_format(path: Path) -> None:
     """Raise PolymeraseError unless the name ends as a file that can be written; called before the work is done."""
     if path.suffix not in FORMATS:
         raise PolymeraseError(f"{path}: expected a file that ends in {' or '.join(FORMATS)}")
-    if path.parent.exists() and not path.parent.is_dir():
-        raise PolymeraseError(f"{path}: {path.parent} is a file; choose another --out")
+    check_out_file(path)
 
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:

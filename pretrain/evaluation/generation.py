@@ -45,13 +45,15 @@ def generate(model: TrainedModel, prompt: bytes, count: int, sampling: Sampling)
     Special tokens are never drawn, except the one that ends a sequence.
 
     Raises:
-        PolymeraseError: the model is not causal, or prompt and tokens are too long for it.
+        PolymeraseError: the model is not causal, the prompt has letters that it does not know or that make no whole
+            token, or prompt and tokens are too long for it.
     """
     if not is_causal(model):
         raise PolymeraseError(f"{model.source}: sees both sides of a token, so it cannot generate; use a causal model")
     model.require_output_head()
     tokenizer = model.tokenizer
     (head,) = encode_rows(tokenizer, Ragged.from_rows([prompt]))
+    _check_prompt(model, prompt, head)
     if tokenizer.eos_id >= 0 and len(head) and head[-1] == tokenizer.eos_id:
         head = head[:-1]
     if not len(head):
@@ -75,6 +77,21 @@ def generate(model: TrainedModel, prompt: bytes, count: int, sampling: Sampling)
         reader = _Remembering(model, longest_drawn) if remember else _Anew(model)
         for ids in _draw(reader, rows, tokenizer.eos_id, allowed, sampling, generator):
             yield "".join(tokenizer.vocab[i] for i in ids if i not in tokenizer.special_ids).upper()
+
+
+def _check_prompt(model: TrainedModel, prompt: bytes, head: np.ndarray) -> None:
+    """The sequences would not begin with letters that no token stands for."""
+    rest = int(model.tokenizer.lengths.rest(np.array([len(prompt)]))[0]) if prompt else 0
+    if rest:
+        raise PolymeraseError(
+            f"--prompt {prompt.decode()}: its last {rest} letters make no whole token of {model.tokenizer.name}; "
+            "complete them or leave them out"
+        )
+    if model.tokenizer.unk_id >= 0 and (head == model.tokenizer.unk_id).any():
+        raise PolymeraseError(
+            f"--prompt {prompt.decode()}: {model.tokenizer.name} does not know all of its letters; write A, C, G and "
+            "T or U"
+        )
 
 
 class _Anew:

@@ -121,7 +121,7 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
         (["RUN", "--corpus", "nowhere"], "corpus 'nowhere' does not exist"),
         (["RUN", "--pairs", "empty.fa"], "empty.fa: empty; expected records of three lines"),
         (["RUN", "--fasta", "few.fa", "--sequences", "0"], "expected a positive integer, got '0'"),
-        (["RUN", "--embed", "few.fa", "--out", "few.fa/e.npz"], "few.fa/e.npz: few.fa is a file"),
+        (["RUN", "--embed", "few.fa", "--out", "few.fa/e.npz"], "few.fa is a file, expected a folder"),
         (["RUN", "--corpus", "few.fa"], "few.fa: expected the folder of a corpus, got a file"),
         (["RUN"], "one of the arguments --corpus --fasta --embed --vcf --mutate --attention --pairs is required"),
         (["few.fa", "--fasta", "few.fa"], "expected a run folder"),

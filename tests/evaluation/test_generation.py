@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from data_prep.corpus import Ragged
+from pretrain.cli.generate import main as generate_command
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.causal import is_causal
 from pretrain.evaluation.generation import Sampling, generate
@@ -117,3 +118,24 @@ def test_rows_of_the_table_that_are_no_token_are_never_drawn():
     model = tiny_causal("hyena", "hyenadna", vocab_size=16)  # 16 rows for 12 tokens
     for text in generate(model, b"ACGT", 20, Sampling(30)):
         assert set(text) <= set("ACGTN")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "prompt", "message"),
+    [
+        ("codon", b"ATGA", "--prompt ATGA: its last 1 letters make no whole token of codon"),
+        ("codon", b"AT", "its last 2 letters make no whole token"),
+        ("codon", b"ATGNNN", "codon does not know all of its letters"),
+        ("hyenadna", b"ACGX", "hyenadna does not know all of its letters"),
+    ],
+)
+def test_a_prompt_that_samples_would_not_begin_with_is_refused(tokenizer, prompt, message):
+    with pytest.raises(PolymeraseError, match=message):
+        next(generate(tiny_causal("transformer", tokenizer), prompt, 1, Sampling(3)))
+
+
+@pytest.mark.parametrize("words", [["--temperature", "nan"], ["--temperature", "inf"], ["--out", "."]])
+def test_options_that_cannot_be_are_one_line_before_the_work(words, capsys):
+    assert generate_command(["nowhere", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {words[0]}")

@@ -14,13 +14,14 @@ from pretrain.errors import PolymeraseError
 from pretrain.evaluation.bench.run import Options
 from pretrain.evaluation.bench.task import Task
 from pretrain.evaluation.model import TrainedModel
+from pretrain.evaluation.out_file import check_out_file
 
 
 class Saved:
     """Task -> its JSON, in memory and, with a path, in a file that is whole at any time.
 
     Raises:
-        PolymeraseError: the file holds something else, or results of other models or settings.
+        PolymeraseError: the file cannot be written, or holds something else, or results of other models or settings.
     """
 
     def __init__(self, path: Path | None, models: list[TrainedModel], options: Options, encode: Callable[[Any], str]):
@@ -31,6 +32,8 @@ class Saved:
         }
         self.tasks: dict[str, Any] = {}
         self._earlier: dict[str, Any] = {}
+        if path is not None:
+            check_out_file(path)
         if path is None or not path.exists():
             return
         try:

@@ -107,6 +107,11 @@ def test_wrong_use_is_one_line(tiny_run, files, tmp_path):
     (tmp_path / "test/full").mkdir(parents=True)
     tuned = [*words(files), "--tune", "--keep", tmp_path]
     assert "exists and is not empty" in error_line("bench.py", tiny_run, *tuned)
+    assert "expected the name of a file, got a folder" in error_line(
+        "bench.py", tiny_run, *words(files), "--out", tmp_path
+    )
+    below = files["train"] / "found.json"
+    assert "train.csv is a file, expected a folder" in error_line("bench.py", tiny_run, *words(files), "--out", below)
     assert "given twice" in error_line("bench.py", tiny_run, tiny_run, *words(files))
     assert "gone.csv: no such file" in error_line("bench.py", tiny_run, *words(files)[2:], "--train", "gone.csv")
     assert "expected a run folder" in error_line("bench.py", files["train"].parent, *words(files))
