@@ -56,12 +56,12 @@ class MicroBatch:
     @property
     def sequences(self) -> int:
         """Number S of sequences."""
-        return 0 if self.filler else len(self.packed.lengths)
+        return 0 if self.filler else len(self.packed.real_lengths)
 
     @property
     def tokens(self) -> int:
-        """Number N of tokens."""
-        return 0 if self.filler else int(self.packed.input_ids.numel())
+        """Number of tokens, padding apart."""
+        return 0 if self.filler else sum(self.packed.real_lengths)
 
 
 class MicroBatchBuilder:

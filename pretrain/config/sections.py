@@ -121,6 +121,9 @@ class Batch(Section):
     pair_cells: Positive | None = (
         None  # pairing-bias models: bound on the sum of squared lengths (memory of the scores)
     )
+    # Fill every micro-batch up to batch.tokens (or batch.sequences of the longest) with padding of no effect, so that
+    # all have one shape (docs/config.md#batches-of-one-shape)
+    static: bool = False
     accumulation: Positive = 1
     # Micro-batches of one optimizer step over all ranks. Default: accumulation x ranks of the first start; a resumed
     # run keeps it, so that the global batches stay the same on any number of GPUs.

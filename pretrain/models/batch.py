@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pretrain.models.device_kind import kind_of
+from pretrain.models.fixed_shape import FixedShape
 from pretrain.models.layout import Layout
 from pretrain.models.layout_plan import LayoutPlan, plan_layout
 from pretrain.models.memory import Memory
@@ -49,6 +50,9 @@ class PackedBatch:
         soft_rows: tokens that are mixtures of bases; None if there are none.
         side: model-specific inputs, one value per token (N,), by the names of the architecture's ``side_inputs``
             (``pair_class``, uint8, for pairing models).
+        fixed: the shape of every micro-batch, if they have one: ``cu_seqlens`` then ends with empty sequences, which
+            are not in ``lengths``.
+        pads: how many of the sequences, from the last, are padding for that.
         memory: what a causal model has read of these sequences before; None: they begin with these tokens.
         plan: the layout where somebody has worked it out ahead (``planned``); None: where it is asked for.
     """
@@ -61,6 +65,8 @@ class PackedBatch:
     soft_rows: SoftRows | None = None
     memory: Memory | None = None
     plan: LayoutPlan | None = None
+    fixed: FixedShape | None = None
+    pads: int = 0
 
     @classmethod
     def pack(
@@ -97,7 +103,7 @@ class PackedBatch:
         if self.plan is not None:
             return Layout.of(self.plan)
         device = self.input_ids.device
-        return Layout.build(self.lengths, device=device, **GROUPING[kind_of(device)])
+        return Layout.build(self.lengths, device=device, fixed=self.fixed, pads=self.pads, **GROUPING[kind_of(device)])
 
     @cached_property
     def sequence_layout(self) -> Layout:
@@ -114,7 +120,35 @@ class PackedBatch:
             kind: of the device that the batch is for.
             tile_rows: kinds of tiles that its kernels will ask for.
         """
-        return replace(self, plan=plan_layout(self.lengths, tile_rows=tile_rows, **GROUPING[kind]))
+        plan = plan_layout(self.lengths, tile_rows=tile_rows, fixed=self.fixed, pads=self.pads, **GROUPING[kind])
+        return replace(self, plan=plan)
+
+    def padded(self, fixed: FixedShape, pad: int) -> PackedBatch:
+        """Fill a batch on the host up to a shape.
+
+        Args:
+            fixed: the shape; it holds the batch.
+            pad: token id.
+        """
+        more = fixed.padding(len(self.input_ids))
+        lengths, free = [*self.lengths, *more], sum(more)
+        positions = [self.position_ids, *(torch.arange(length) for length in more)]
+        places = F.pad(torch.tensor(lengths, dtype=torch.int64).cumsum(0), (1, 0))
+        return replace(
+            self,
+            input_ids=F.pad(self.input_ids, (0, free), value=pad),
+            cu_seqlens=torch.cat([places, places[-1:].expand(fixed.sequences - len(lengths))]).to(torch.int32),
+            position_ids=torch.cat(positions),
+            lengths=lengths,
+            side={name: F.pad(values, (0, free)) for name, values in self.side.items()},
+            fixed=fixed,
+            pads=len(more),
+        )
+
+    @property
+    def real_lengths(self) -> list[int]:
+        """Lengths without padding."""
+        return self.lengths[: len(self.lengths) - self.pads]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PackedBatch:
         """Copy the batch to another device."""

@@ -51,6 +51,8 @@ class Architecture:
         layers: settings -> number of hidden states after the embeddings.
         side_inputs: (settings, vocabulary) -> name in ``PackedBatch.side`` -> host function that fills it.
         idle_options: (settings, options) -> options that have no effect, with the reason.
+        varies: settings -> why the shapes of its operations follow the lengths of the sequences even where
+            micro-batches have one shape; None if they do not, on a GPU.
         keeps_pairs: settings -> memory grows with the square of a length.
         first_weights: settings that only say how weights begin.
         former: field of settings of former versions -> today's fields with its value, for checkpoints made before.
@@ -72,6 +74,7 @@ class Architecture:
     unseen: tuple[str, ...] = ()
     side_inputs: Callable[[Any, tuple[str, ...]], dict[str, SideInput]] = no_side_inputs
     idle_options: Callable[[Any, Any], dict[str, str]] = lambda settings, options: {}
+    varies: Callable[[Any], str | None] = lambda settings: "it works on groups of sequences of similar length"
     keeps_pairs: Callable[[Any], bool] = lambda settings: False
     remembers: Callable[[Any], bool] = lambda settings: False
     first_weights: tuple[str, ...] = ()

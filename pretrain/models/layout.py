@@ -8,10 +8,12 @@ group, (B, H, T, T) each, in one flat tensor.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from pretrain.models.fixed_shape import FixedShape
 from pretrain.models.layout_plan import LayoutPlan, end_to_end, plan_layout, tile_tables
 
 
@@ -24,7 +26,7 @@ class LengthGroup:
         first_pair: pairs of tokens (B*T*T) in the groups before.
         index: int64 (B*T,), tokens of the block counted from ``start``; None if all B lengths equal T.
         real: int64 (stop-start,), cells of the block that hold a token.
-        key_mask: bool (B, 1, 1, T), True where a key is a real token.
+        sizes: int64 (B,), the lengths on the device, likewise.
         lengths: (B,).
     """
 
@@ -35,7 +37,14 @@ class LengthGroup:
     lengths: tuple[int, ...]
     index: Tensor | None
     real: Tensor | None
-    key_mask: Tensor | None
+    sizes: Tensor | None
+
+    @cached_property
+    def key_mask(self) -> Tensor | None:
+        """Bool (B, 1, 1, T), True where a key is a real token; None if all are. Programs with tables need none."""
+        if self.sizes is None:
+            return None
+        return (torch.arange(self.width, device=self.sizes.device) < self.sizes[:, None])[:, None, None, :]
 
     @property
     def pairs(self) -> int:
@@ -73,7 +82,8 @@ class Layout:
         inverse_order: its inverse.
         sequences: index in the batch of each sequence in layout order.
         sequence_of: int64 (N,), the sequence in layout order of each token in layout order.
-        cu_seqlens: int32 (S+1,) in layout order.
+        cu_seqlens: int32 (S+1,) in layout order; with a fixed shape it ends with empty sequences.
+        fixed: the shape of every micro-batch, if they have one.
     """
 
     order: Tensor | None
@@ -82,31 +92,36 @@ class Layout:
     sequence_of: Tensor
     cu_seqlens: Tensor
     groups: tuple[LengthGroup, ...]
+    fixed: FixedShape | None = None
     _tiles: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def build(
-        cls, lengths: list[int], *, padding: float, device: torch.device | str, pairs: int | None = None
+        cls,
+        lengths: list[int],
+        *,
+        padding: float,
+        device: torch.device | str,
+        pairs: int | None = None,
+        fixed: FixedShape | None = None,
+        pads: int = 0,
     ) -> Layout:
         """Plan a layout, see ``plan_layout``, and send it to a device."""
-        return cls.of(plan_layout(lengths, padding=padding, pairs=pairs).map(lambda numbers: _sent(numbers, device)))
+        plan = plan_layout(lengths, padding=padding, pairs=pairs, fixed=fixed, pads=pads)
+        return cls.of(plan.map(lambda numbers: _sent(numbers, device)))
 
     @classmethod
     def of(cls, plan: LayoutPlan) -> Layout:
         """Make the layout of a plan whose numbers lie on the device."""
-        device = plan.numbers.device
         parts = iter(plan.numbers.split(plan.sizes))
         order, inverse_order, sequence_of, ends = (next(parts) for _ in range(4))
         groups: list[LengthGroup] = []
         start = first_pair = 0
         for run in plan.runs:
-            index = real = mask = None
-            if run[0] != run[-1]:
-                index, real, lengths_of_run = (next(parts) for _ in range(3))
-                mask = (torch.arange(run[-1], device=device) < lengths_of_run[:, None])[:, None, None, :]
-            groups.append(LengthGroup(start, start + sum(run), first_pair, run[-1], run, index, real, mask))
+            index, real, sizes = (next(parts) if run[0] != run[-1] else None for _ in range(3))
+            groups.append(LengthGroup(start, start + sum(run), first_pair, run[-1], run, index, real, sizes))
             start, first_pair = groups[-1].stop, first_pair + groups[-1].pairs
-        same = plan.sequences == tuple(range(len(plan.sequences)))
+        same = plan.fixed is None and plan.sequences == tuple(range(len(plan.sequences)))
         tiles = {rows: (next(parts).view(2, -1), next(parts).view(4, -1)) for rows in plan.tile_rows}
         return cls(
             order=None if same else order,
@@ -115,13 +130,14 @@ class Layout:
             sequence_of=sequence_of,
             cu_seqlens=ends.to(torch.int32),
             groups=tuple(groups),
+            fixed=plan.fixed,
             _tiles=tiles,
         )
 
     def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
         """Return the tables of ``tile_tables``, int64 (2, tiles) and (4, S); made once, if not in the plan."""
         if rows not in self._tiles:
-            arrays = tile_tables([group.lengths for group in self.groups], rows)
+            arrays = tile_tables([group.lengths for group in self.groups], rows, self.fixed)
             numbers = _sent(end_to_end(arrays), self.sequence_of.device)
             tiles, spans = numbers.split([len(array) for array in arrays])
             self._tiles[rows] = tiles.view(2, -1), spans.view(4, -1)
@@ -129,8 +145,8 @@ class Layout:
 
     @property
     def longest(self) -> int:
-        """Length of the longest sequence."""
-        return max(group.width for group in self.groups)
+        """Length of the longest sequence, or of the longest that may come where shapes are fixed."""
+        return self.fixed.longest if self.fixed else max(group.width for group in self.groups)
 
     @property
     def pairs(self) -> int:

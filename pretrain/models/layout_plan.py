@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from data_prep.corpus.ragged import offsets_of
+from pretrain.models.fixed_shape import FixedShape
 
 # Tokens on each side of a tile of the attention programs, by what they read. It stands here because the loader makes
 # their tables.
@@ -27,6 +28,7 @@ class LayoutPlan:
         sequences: index in the batch of each sequence in layout order.
         runs: lengths of the sequences of each group.
         tile_rows: kinds of tiles that are in it, see ``tile_tables``.
+        fixed: the shape of every micro-batch, if they have one.
     """
 
     numbers: Tensor
@@ -34,6 +36,7 @@ class LayoutPlan:
     sequences: tuple[int, ...]
     runs: tuple[tuple[int, ...], ...]
     tile_rows: tuple[int, ...] = ()
+    fixed: FixedShape | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> LayoutPlan:
         """Change the numbers, for example where they lie."""
@@ -41,7 +44,13 @@ class LayoutPlan:
 
 
 def plan_layout(
-    lengths: Sequence[int], *, padding: float, pairs: int | None = None, tile_rows: tuple[int, ...] = ()
+    lengths: Sequence[int],
+    *,
+    padding: float,
+    pairs: int | None = None,
+    tile_rows: tuple[int, ...] = (),
+    fixed: FixedShape | None = None,
+    pads: int = 0,
 ) -> LayoutPlan:
     """Group sequences by length.
 
@@ -50,32 +59,41 @@ def plan_layout(
         padding: a group takes in shorter sequences while its padded share stays below this.
         pairs: limit of pairs of tokens in a group of more than one sequence; None for no limit.
         tile_rows: kinds of tiles that will be asked for.
+        fixed: the shape of every micro-batch, if they have one.
+        pads: how many of the sequences, from the last, are its padding. They stay last, in groups of their own, so that
+            all else, masks of dropout too, is as it would be without them.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
-    by_length = np.argsort(sizes, kind="stable")
+    real = len(sizes) - pads
+    by_length = np.concatenate([np.argsort(sizes[:real], kind="stable"), np.arange(real, len(sizes))])
     sorted_sizes = sizes[by_length]
     starts, ends = offsets_of(sizes), offsets_of(sorted_sizes)
     order = np.repeat(starts[by_length] - ends[:-1], sorted_sizes) + np.arange(ends[-1])
     inverse_order = np.empty_like(order)
     inverse_order[order] = np.arange(len(order))
-    arrays = [order, inverse_order, np.repeat(np.arange(len(sizes)), sorted_sizes), ends]
-    runs = _members(sorted_sizes.tolist(), padding, pairs)
+    places = ends if fixed is None else np.pad(ends, (0, fixed.sequences - len(sizes)), mode="edge")
+    arrays = [order, inverse_order, np.repeat(np.arange(len(sizes)), sorted_sizes), places]
+    of_all = sorted_sizes.tolist()
+    runs = [*_members(of_all[:real], padding, pairs), *_members(of_all[real:], padding, pairs)]
     for run in runs:
         if run[0] != run[-1]:
             arrays += _cells(run)
     for rows in tile_rows:
-        arrays += tile_tables(runs, rows)
+        arrays += tile_tables(runs, rows, fixed)
     return LayoutPlan(
         end_to_end(arrays),
         tuple(len(array) for array in arrays),
         tuple(by_length.tolist()),
         tuple(tuple(run) for run in runs),
         tile_rows,
+        fixed,
     )
 
 
-def tile_tables(runs: Sequence[Sequence[int]], rows: int) -> list[np.ndarray]:
+def tile_tables(runs: Sequence[Sequence[int]], rows: int, fixed: FixedShape | None = None) -> list[np.ndarray]:
     """Return tables for kernels that work on tiles of at most ``rows`` tokens of one sequence, flat.
+
+    With a fixed shape they have its size: sequences of no token, and tiles that lie in the last of those.
 
     Returns:
         int64 (2 * tiles,): sequence in layout order, first row; the longest sequences first, as they take longest.
@@ -84,11 +102,15 @@ def tile_tables(runs: Sequence[Sequence[int]], rows: int) -> list[np.ndarray]:
     """
     lengths = np.array([length for run in runs for length in run])
     width = np.repeat([run[-1] for run in runs], [len(run) for run in runs])
+    if fixed is not None:
+        lengths, width = (np.pad(sizes, (0, fixed.sequences - len(sizes))) for sizes in (lengths, width))
     spans = np.concatenate([offsets_of(lengths)[:-1], lengths, width, offsets_of(width**2)[:-1]])
     count = -(-lengths // rows)
     sequence = np.repeat(np.arange(len(lengths)), count)
     first = (np.arange(len(sequence)) - np.repeat(offsets_of(count)[:-1], count)) * rows
-    return [np.concatenate([sequence[::-1], first[::-1]]), spans]
+    idle = 0 if fixed is None else fixed.tiles(rows) - len(sequence)
+    tiles = [np.pad(sequence[::-1], (0, idle), constant_values=len(lengths) - 1), np.pad(first[::-1], (0, idle))]
+    return [np.concatenate(tiles), spans]
 
 
 def end_to_end(arrays: Sequence[np.ndarray]) -> Tensor:

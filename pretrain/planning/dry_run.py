@@ -25,6 +25,7 @@ from pretrain.training.engine import check_deepspeed
 from pretrain.training.initial_weights import settings_of
 from pretrain.training.resume import micro_batches_of
 from pretrain.training.saving import saving_of
+from pretrain.training.static_shapes import padded_to
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def plan_run(
         f"ranks               {ranks}",
         f"tokens per step     about {tokens:,} ({micro_batches} micro-batches of about {tokens // micro_batches:,})",
         f"steps               {config.train.steps:,} (about {_short(of_run)} tokens)",
+        *([_one_shape(opened)] if opened and config.batch.static else []),
         *(phase.text for phase in phases),
         *([f"epochs              {_epochs(opened, phases)}"] if opened else []),
         *_costs(config, settings, parameters, ranks, lengths, of_run),
@@ -191,7 +193,7 @@ def _phases(config: Config, opened: _Opened | None, ranks: int) -> list[_PhasePl
 def _open(components: RunComponents, micro_batches: int, start: str) -> _Opened:
     config, builder = components.config, components.batches("train")
     bounds = Bounds(config.batch.tokens, config.batch.sequences, config.batch.pair_cells)
-    batch = builder.make(*next(Plan(builder.lengths_at, bounds, 1).steps(0))[0])
+    batch = padded_to(components, builder)(*next(Plan(builder.lengths_at, bounds, 1).steps(0))[0])
     if components.sources("validation"):
         components.batches("validation")  # the run opens it before its first step
     steps = Plan(builder.lengths_at, bounds, micro_batches).steps(0)
@@ -247,7 +249,17 @@ def _shapes(batch: MicroBatch) -> str:
     targets = ", ".join(f"{name} {count:,}" for name, count in batch.counts.items())
     return (
         f"first batch         input_ids {tuple(packed.input_ids.shape)}, cu_seqlens {tuple(packed.cu_seqlens.shape)}, "
-        f"sequences of {min(packed.lengths)}-{max(packed.lengths)} tokens, targets: {targets}"
+        f"sequences of {min(packed.real_lengths)}-{max(packed.real_lengths)} tokens, targets: {targets}"
+    )
+
+
+def _one_shape(opened: _Opened) -> str:
+    fixed = opened.batch.packed.fixed
+    assert fixed is not None
+    share = 1 - opened.tokens_per_step / (fixed.tokens * len(opened.step))
+    return (
+        f"one shape           {fixed.tokens:,} tokens and {fixed.sequences:,} places of sequences in every "
+        f"micro-batch; {share:.1%} of a step is padding"
     )
 
 

@@ -29,6 +29,7 @@ from pretrain.objectives.model import PretrainingModel
 from pretrain.rng import derive_seed
 from pretrain.tokenizers import Tokenizer
 from pretrain.training.initial_weights import check_heads, load_initial, options_of, settings_of, with_settings
+from pretrain.training.static_shapes import why_not_static
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class RunComponents:
         if self.initial is not None:
             load_initial(model, self.initial, str(self.config.model.init_from))
         return model
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sample of this run, at most."""
+        return min(longest_input(self.config, self.family, self.settings), _longest(self.tokenizer, self.corpora))
 
     def sources(self, split: str) -> list[tuple[int, Source]]:
         """Open the corpora that have samples in a split, each with its number.
@@ -282,7 +288,9 @@ def _check_fit(
             "an allele-frequency corpus needs a tokenizer with one token per nucleotide",
         ),
     )
-    for problem in (*(problem for holds, problem in problems if holds), *_misfits(config, settings, corpora)):
+    static = why_not_static(config, settings, corpora)
+    found = [problem for holds, problem in problems if holds] + ([static] if static else [])
+    for problem in (*found, *_misfits(config, settings, corpora)):
         raise PolymeraseError(problem)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pretrain.batches.collate import MicroBatch, MicroBatchBuilder, dummy_batch, to_device
+from pretrain.batches.collate import MicroBatch, dummy_batch, to_device
+from pretrain.batches.padded import PaddedTo
 from pretrain.distributed.context import DistributedContext, sum_over_ranks
 from pretrain.distributed.signals import StopFlag
 from pretrain.objectives import Objective
@@ -34,7 +35,7 @@ class OptimizerStep:
     reduction: str
     dist_context: DistributedContext
     engine: Engine
-    builder: MicroBatchBuilder
+    maker: PaddedTo
     meter: Meter
     stability: StabilityMonitor
     stop: StopFlag
@@ -76,5 +77,5 @@ class OptimizerStep:
     def _filled(self, batch: MicroBatch | None) -> MicroBatch:
         if batch is not None:
             return batch
-        self._dummy = self._dummy or dummy_batch(self.builder.make(0, 1))
+        self._dummy = self._dummy or self.maker.filled(dummy_batch(self.maker.make(0, 1)))
         return self._dummy

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretrain.batches.collate import MicroBatchBuilder
+from pretrain.batches.padded import PaddedTo
 from pretrain.batches.plan import Bounds, Plan
 from pretrain.config import RunPhase
 from pretrain.distributed.context import DistributedContext
@@ -19,6 +20,7 @@ from pretrain.training.metrics import Meter
 from pretrain.training.optimizer_step import OptimizerStep
 from pretrain.training.schedule import learning_rate
 from pretrain.training.stability import StabilityMonitor
+from pretrain.training.static_shapes import padded_to
 from pretrain.training.train_state import CheckpointSaver
 
 
@@ -40,6 +42,7 @@ class PhaseParts:
     phase: RunPhase
     engine: Engine
     builder: MicroBatchBuilder
+    maker: PaddedTo  # what the builder makes, in the shape that the run wants
     plan: Plan
     update: OptimizerStep
     saver: CheckpointSaver
@@ -68,14 +71,15 @@ def build_parts(
     per_rank = -(-micro_batches_per_step // dist_context.world_size)
     engine = Engine(config, components.model(), per_rank)
     builder = components.batches("train")
+    maker = padded_to(components, builder)
     bounds = Bounds(config.batch.tokens, config.batch.sequences, config.batch.pair_cells)
     plan = Plan(builder.lengths_at, bounds, micro_batches_per_step)
     update = OptimizerStep(
-        components.objectives, config.objectives.reduction, dist_context, engine, builder, watch.meter, watch.stability,
+        components.objectives, config.objectives.reduction, dist_context, engine, maker, watch.meter, watch.stability,
         watch.stop, watch.writer, per_rank, learning_rate(run.config),
     )  # fmt: skip
     saver = CheckpointSaver(
         components, phase, dist_context, engine, builder, plan, watch.stability, watch.early_stopping,
         Checkpoints(Path(str(config.run.dir))), watch.writer, ranks_at_start,
     )  # fmt: skip
-    return PhaseParts(phase, engine, builder, plan, update, saver)
+    return PhaseParts(phase, engine, builder, maker, plan, update, saver)

@@ -110,7 +110,7 @@ class Trainer:
         """Train to the end, to a request to stop, or to steps that require the last checkpoint, which are returned."""
         parts, ranks, state = self.parts, self.dist_context, self.state
         workers, end = self.components.config.train.loader_workers, parts.phase.end_step
-        make = preparing(parts.builder.make, ranks.device, workers)
+        make = preparing(parts.maker, ranks.device, workers)
         steps = load_steps(parts.plan, state.position, make, ranks.rank, ranks.world_size, workers)
         with contextlib.closing(steps):
             while state.step < end and not parts.update.asked_to_stop and not self.watch.early_stopping.exhausted:

@@ -11,6 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
+from pretrain.models.fixed_shape import FixedShape
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import attention
 from pretrain.models.transformer.bias import Alibi, Causal, NoBias
@@ -82,7 +83,12 @@ def check_without_scores(device: str, tile: int) -> int:
     biases = NoBias(), Causal(), Alibi(slopes), Alibi(slopes, causal=True)
     cases = [(8, bias) for bias in biases] + [(24, NoBias()), (32, NoBias())]
     layout = Layout.build(LENGTHS, padding=0.0, device=device)
-    for size, bias in cases:
+    one_shape = Layout.build(
+        LENGTHS, padding=0.0, device=device, fixed=FixedShape.holding(sum(LENGTHS), max(LENGTHS), 1), pads=1
+    )
+    assert one_shape.tiles(tile)[0].shape[1] > layout.tiles(tile)[0].shape[1]
+    placed = [(layout, *case) for case in cases] + [(one_shape, *case) for case in cases[:4]]
+    for layout, size, bias in placed:
         results = []
         for kernel in (None, TritonKernel(tile)):
             inputs = random_inputs(device, size, torch.float32)
@@ -94,7 +100,7 @@ def check_without_scores(device: str, tile: int) -> int:
             results.append([y, *(x.grad for x in inputs)])
         for one, other in zip(*results, strict=True):
             torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
-    return len(cases)
+    return len(placed)
 
 
 def check_dropout(device: str, tile: int) -> int:

@@ -133,6 +133,7 @@ TRANSFORMER = Architecture(
     layers=lambda settings: settings.num_hidden_layers,
     side_inputs=side_inputs,
     idle_options=idle_options,
+    varies=lambda settings: "its pairing bias keeps scores of all pairs of tokens" if settings.pairing_bias else None,
     keeps_pairs=lambda settings: settings.pairing_bias,
     first_weights=("initialization", "initializer_range", "zero_pad_row"),
     former={"hidden_act": ("mlp", "head_act"), "pairing_scores_dtype": ()},

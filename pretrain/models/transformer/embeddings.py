@@ -56,7 +56,7 @@ class Embeddings(nn.Module):
     def _drop_tokens(self, x: Tensor, ids: Tensor, layout: Layout) -> Tensor:
         """Apply ESM's token dropout, in training and in evaluation alike: factor 0.88 / (1 - share of <mask>)."""
         is_mask = ids == self.settings.mask_token_id
-        sequences = len(layout.sequences)
+        sequences = len(layout.cu_seqlens) - 1
         masks = torch.zeros(sequences, device=x.device).index_add(0, layout.sequence_of, is_mask.to(torch.float32))
         share = masks / layout.cu_seqlens.diff()
         factor = (1 - ESM_MASK_RATIO) / (1 - share)

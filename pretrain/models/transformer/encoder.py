@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pretrain.errors import PolymeraseError
 from pretrain.models.backbone import Backbone, BackboneOutput
 from pretrain.models.batch import PackedBatch
+from pretrain.models.device_kind import kind_of
 from pretrain.models.transformer.attention import Bias, choose_backend
 from pretrain.models.transformer.attention_weights import attention_weights
 from pretrain.models.transformer.embeddings import Embeddings
@@ -95,4 +97,9 @@ class Encoder(Backbone):
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         backend = choose_backend(bias, x.device, dtype, rate, self.settings.head_size)
+        if batch.fixed is not None and backend == "grouped" and kind_of(x.device) == "cuda":
+            raise PolymeraseError(
+                "batch.static=true cannot hold on this GPU: without Triton attention works on groups of sequences of "
+                "similar length; install triton and a C compiler, or leave the key out"
+            )
         return ForwardContext(layout, rotary, backend, batch.memory)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pretrain.batches.collate import MicroBatch
+from pretrain.batches.padded import PaddedTo
 from pretrain.config import Config
+from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.models import ModelSettings
 from pretrain.objectives import Objective, ObjectiveContext
@@ -13,6 +15,8 @@ from pretrain.planning.counted.estimate import Estimate, estimate
 from pretrain.planning.counted.ledger import KINDS
 from pretrain.planning.counted.made_up import made_up_batch, made_up_builder
 from pretrain.planning.counted.step import CountedStep, count_step
+from pretrain.training.components import longest_input
+from pretrain.training.static_shapes import fixed_shape, why_not_static
 
 _OTHER_BYTES = 1.5e9  # CUDA's own, what the allocator cannot use: assumed
 
@@ -35,7 +39,13 @@ def count_config(
     """
     if real is None:
         builder, objectives, context = made_up_builder(config, settings, family.build_tokenizer(), lengths)
-        real = objectives, context, made_up_batch(builder, len(lengths))
+        batch = made_up_batch(builder, len(lengths))
+        if (problem := why_not_static(config, settings, [])) is not None:
+            raise PolymeraseError(problem)
+        if config.batch.static:
+            fixed = fixed_shape(config, longest_input(config, family, settings), builder.tokenizer, [])
+            batch = PaddedTo(builder.make, fixed, settings.pad_token_id).filled(batch)
+        real = objectives, context, batch
     return count_step(config, settings, *real)
 
 

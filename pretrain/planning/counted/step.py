@@ -96,7 +96,9 @@ def count_step(
         del loss
         _update(model, config, ledger)
     numbers = [parameter.numel() for parameter in model.parameters()]
-    return CountedStep(ledger, lengths, sum(numbers), len(numbers), ledger.peak_bytes, batch.block.nbytes)
+    return CountedStep(
+        ledger, batch.packed.real_lengths, sum(numbers), len(numbers), ledger.peak_bytes, batch.block.nbytes
+    )
 
 
 def _fill(model: nn.Module, dtype: torch.dtype) -> None:

@@ -50,6 +50,7 @@ CASES: dict[str, Case] = {
     "3UTRBERT": Case("utrbert_3mer.yaml"),
     "UTR-LM": Case("utr_lm.yaml"),
     "UTR-LM, ragged": Case("utr_lm.yaml", lengths=_RAGGED),
+    "UTR-LM, ragged, one shape": Case("utr_lm.yaml", ("batch.static=true", "batch.tokens=4608"), _RAGGED),
     "RiNALMo micro": Case("rinalmo_micro.yaml"),
     "RiNALMo giga": Case("rinalmo_giga.yaml"),
     "HELM, masked": Case("helm_mlm.yaml"),
