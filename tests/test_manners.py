@@ -105,9 +105,10 @@ def test_a_log_holds_no_bar(tiny_run, long_fasta):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_reader_who_leaves_is_no_reason_to_complain():
+@pytest.mark.parametrize("words", [["pretrain.families"], ["data_prep", "--help"]])
+def test_a_reader_who_leaves_is_no_reason_to_complain(words):
     process = subprocess.Popen(
-        [sys.executable, "-m", "pretrain.families"], cwd=ROOT, env=environment(), stdout=subprocess.PIPE,
+        [sys.executable, "-m", *words], cwd=ROOT, env=environment(), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None

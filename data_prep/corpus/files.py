@@ -30,8 +30,10 @@ def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], Any]) -> dict[st
             written = _DigestingFile(file).take(data)
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
+            error.filename = str(path)
         raise
     return written
 

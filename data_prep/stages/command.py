@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,6 +17,9 @@ from data_prep.stages import STAGES, stages_of_plugins
 EXAMPLE = "example:\n  python -m data_prep fasta rnas.fa.gz --out corpora/rnas\n  python -m data_prep STAGE --help"
 
 
+_NOBODY_READS = 141  # 128 + SIGPIPE, as shells count
+
+
 class _OneLineParser(argparse.ArgumentParser):
     """Usage errors are one line, like all others."""
 
@@ -24,11 +28,16 @@ class _OneLineParser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage. Exit status: 0 done, 2 bad input or usage, 130 interrupted, 1 anything unforeseen."""
+    """Run one stage. Exit status: 0 done, 2 bad input or usage, 130 interrupted, 141 nobody reads, 1 unforeseen."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     tune_process()
     try:
-        return _run(arguments)
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as in `... | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the interpreter flushes it when it ends
+        return _NOBODY_READS
     except DataPrepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

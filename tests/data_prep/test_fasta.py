@@ -483,6 +483,7 @@ def test_a_full_disk_is_one_line(small_disk, tmp_path, capsys):
     assert main(["fasta", str(tmp_path / "a.fa"), "--out", str(small_disk / "c")]) == 2
     error = capsys.readouterr().err
     assert "No space left" in error
+    assert error.startswith(f"error: {small_disk}")  # which disk
     assert error.count("\n") == 1
     assert not (small_disk / "c").exists()
 
