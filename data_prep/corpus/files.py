@@ -32,7 +32,7 @@ def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], Any]) -> dict[st
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
+        if isinstance(error, OSError) and error.errno and error.filename is None:  # a full disk names no file
             error.filename = str(path)
         raise
     return written
