@@ -83,7 +83,7 @@ def _checkpoint_in(folder: Path) -> Path:
     for name in _WEIGHT_FILES:
         if (folder / name).is_file():
             return folder / name
-    suffixes = {".pt", ".pkl", ".bin", ".pdparams", ".npz", ".safetensors"}
+    suffixes = {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".pdparams", ".npz", ".safetensors"}
     names = sorted(p.name for p in folder.iterdir() if p.suffix in suffixes)
     if len(names) == 1:
         return folder / names[0]

@@ -349,6 +349,15 @@ def test_names_that_training_code_wraps_are_unwrapped(tmp_path: Path, name: str,
     assert all(torch.equal(found.state[key], state[key]) for key in state)
 
 
+@pytest.mark.parametrize("suffix", [".ckpt", ".pth"])
+def test_the_only_checkpoint_of_a_folder_is_read_whatever_its_ending(tmp_path: Path, suffix: str) -> None:
+    state = tiny_state(FAMILIES["mutbert"])
+    wrapped = {f"model.{key}": tensor for key, tensor in upstream_tensors(FAMILIES["mutbert"], state).items()}
+    torch.save({"epoch": 3, "state_dict": wrapped, "optimizer_states": []}, tmp_path / f"last{suffix}")
+    found = read(tmp_path, "mutbert", num_attention_heads=3)
+    assert all(torch.equal(found.state[key], state[key]) for key in state)
+
+
 def test_weights_in_several_files_are_read_from_their_folder(tmp_path: Path) -> None:
     family = FAMILIES["mutbert"]
     state = tiny_state(family)

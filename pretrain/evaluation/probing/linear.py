@@ -31,12 +31,13 @@ def standardized(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
 
 
 def logistic(inverse_strength: float, x: np.ndarray, y: np.ndarray) -> Any:
-    """Fit a logistic regression. One that has not quite converged is a probe like any other."""
+    """Fit a logistic regression. One that has not quite converged, or has many classes, is a probe like any other."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return LogisticRegression(C=inverse_strength, max_iter=_ITERATIONS).fit(x, y)
 
 

@@ -9,6 +9,7 @@ import torch
 from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.probing.features import kmer_shares
+from pretrain.evaluation.probing.linear import logistic
 from pretrain.evaluation.probing.probe import probe
 from pretrain.evaluation.probing.table import LabeledSequences, as_task, read_columns
 from pretrain.evaluation.probing.tuning import Tuning, tune
@@ -53,6 +54,12 @@ def test_linear_signals_are_found_and_noise_is_not():
     assert found["r2"]["mean"] > 0.97
     assert found["spearman"]["mean"] > 0.97
     assert probe(x, labeled(draw.permutation(values)), 4, 0)["r2"]["mean"] < 0.1
+
+
+def test_many_classes_are_fitted_without_a_word(recwarn):
+    x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 20
+    assert len(logistic(1.0, x, y).classes_) == 20
+    assert not recwarn.list
 
 
 def test_folds_are_the_same_for_equal_seeds():
