@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--message", default="", metavar="TEXT", help="of the commit")
     result.add_argument("--license", metavar="ID", help="of the sources of a corpus that has no card yet")
     result.add_argument("--collection", metavar="OWNER/TITLE-ID", help="of the hub: linked on the card, and added to")
+    result.add_argument("--dataset", metavar="OWNER/NAME", help="corpus of a model on the hub, linked on the card")
     result.add_argument("--check", action="store_true", help="check folder and name; upload nothing")
     return result
 
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.check:
         print(f"{folder} can be pushed to {name} ({found.license})")
         return 0
-    options = {"revision": args.revision, "message": args.message, "collection": args.collection}
+    options = {"revision": args.revision, "message": args.message}
+    options |= {"collection": args.collection, "dataset": args.dataset}
     print(push(found, name, private=not args.public, **options))
     return 0
 

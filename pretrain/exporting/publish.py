@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from data_prep.corpus import Corpus
+from data_prep.corpus.files import read_json
 from data_prep.corpus.manifest import FILE_NAME
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.hub import ORIGIN, check_name, one_line
@@ -86,6 +87,7 @@ def push(
     revision: str | None = None,
     message: str = "",
     collection: str | None = None,
+    dataset: str | None = None,
 ) -> str:
     """Upload in one commit; return the address of the commit.
 
@@ -96,6 +98,7 @@ def push(
         revision: branch; None: the main one.
         message: of the commit.
         collection: OWNER/TITLE-ID or its address; the card links to it, and it lists the repository afterwards.
+        dataset: OWNER/NAME of the corpus that a model was trained on, where it is on the hub; the card links to it.
 
     Raises:
         PolymeraseError: what the hub says, in one line.
@@ -103,11 +106,16 @@ def push(
     from huggingface_hub import CommitOperationAdd, HfApi
 
     check_name(name)
-    folder, kind = found.folder, found.kind
+    folder, kind, card = found.folder, found.kind, found.card
+    if dataset is not None and kind != "model":
+        raise PolymeraseError(f"--dataset {dataset} has no effect on a corpus; it is for models")
+    if dataset is not None:
+        card = _trained_on(card, check_name(dataset))
     with one_line(name):
         api = HfApi()
         listed = None if collection is None else _collection(api, collection)
-        card = found.card if listed is None else _linked(found.card, listed.title, listed.url)
+        if listed is not None:
+            card = _linked(card, listed.title, listed.url)
         api.create_repo(name, private=private, exist_ok=True, repo_type=kind)
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True, repo_type=kind)
@@ -138,6 +146,27 @@ def _license(path: Path, text: str, again: str, give: str) -> str:
             f"{path}: license is unknown, so nobody may use what you publish; write the id of one there, or {give}"
         )
     return str(matter["license"])
+
+
+def _trained_on(card: str, dataset: str) -> str:
+    """The card with a dataset in its front matter, whose corpus has a fingerprint that the card names."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    with one_line(dataset):
+        try:
+            manifest = read_json(Path(hf_hub_download(dataset, FILE_NAME, repo_type="dataset")))
+        except EntryNotFoundError:
+            raise PolymeraseError(
+                f"--dataset {dataset}: has no {FILE_NAME}; expected a corpus that was pushed"
+            ) from None
+    fingerprint = str(manifest.get("fingerprint"))
+    if fingerprint not in card:
+        raise PolymeraseError(
+            f"--dataset {dataset}: its corpus has the fingerprint {fingerprint}, which the model's card does not name; "
+            "give the one that the model was trained on"
+        )
+    return card.replace("---\n", f"---\ndatasets:\n- {dataset}\n", 1)
 
 
 def _collection(api: HfApi, given: str) -> Collection:

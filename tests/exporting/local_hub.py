@@ -168,7 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif found := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             content = hub.repositories.get(found[1], {}).get(found[3])
             if content is None:
-                self._answer({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
+                what = "Entry" if found[1] in hub.repositories else "Repo"
+                self._answer({"error": f"{what} not found"}, 404, X_Error_Code=f"{what}NotFound")
                 return
             etag = hashlib.sha256(content).hexdigest()
             if found[3] == hub.damages:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from data_prep.__main__ import main as data_prep
 from data_prep.corpus import open_corpus
@@ -209,3 +210,21 @@ def test_a_collection_that_is_not_there_stops_the_push_before_anything_is_made(h
     assert "the hub has no such collection" in error_of(run(hub, folder, *words, "lab/none-64f9"))
     assert "expected OWNER/TITLE-ID" in error_of(run(hub, folder, *words, "none"))
     assert not hub.repositories
+
+
+def test_a_model_is_linked_to_its_corpus_and_to_no_other(hub, folder, corpus):
+    assert run(hub, folder, "push.py", corpus, "--repo", "lab/rnas", "--license", "cc0-1.0").returncode == 0
+    words = ("push.py", folder, "--repo", "lab/mine", "--dataset", "lab/rnas")
+    assert "which the model's card does not name" in error_of(run(hub, folder, *words))
+    assert "lab/none: the hub has no such repository" in error_of(run(hub, folder, *words[:-1], "lab/none"))
+    hub.repositories["datasets/lab/other"] = {"README.md": b"# other"}
+    assert "lab/other: has no manifest.json" in error_of(run(hub, folder, *words[:-1], "lab/other"))
+    assert "lab/mine" not in hub.repositories
+    card = folder / "README.md"
+    card.write_text(f"{card.read_text()}\n| corpus rnas | fingerprint {open_corpus(corpus).fingerprint} |\n")
+    assert run(hub, folder, *words).returncode == 0
+    pushed = hub.repositories["lab/mine"]["README.md"].decode()
+    assert yaml.safe_load(pushed.split("---\n")[1])["datasets"] == ["lab/rnas"]
+    assert pushed.replace("datasets:\n- lab/rnas\n", "") == card.read_text()
+    words = ("push.py", corpus, "--repo", "lab/rnas", "--license", "cc0-1.0", "--dataset", "lab/rnas")
+    assert "has no effect on a corpus" in error_of(run(hub, folder, *words))

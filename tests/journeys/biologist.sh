@@ -42,7 +42,7 @@ python launch/evaluate.py exports/mine --mutate "$fasta" --sequences 2 --out mut
 if [ -n "${HF_ENDPOINT:-}" ]; then
   echo "== 6. publish it, and load it by its name"
   python launch/push.py corpora/mine --repo lab/rnas --license cc-by-4.0
-  python launch/push.py exports/mine --repo lab/mine
+  python launch/push.py exports/mine --repo lab/mine --dataset lab/rnas
   python launch/fetch_model.py lab/mine --out exports/fetched
   cmp exports/mine/model.safetensors exports/fetched/model.safetensors
   python - <<'PYTHON'
