@@ -15,6 +15,8 @@ from data_prep.nucleotides import AMBIGUOUS, GAPS, Alphabet, count_ambiguous, co
 
 PROTEIN = "letters_of_proteins"
 GAPPED = "gaps_of_an_alignment"
+STRUCTURED = "dot_bracket_below_the_sequence"
+STRUCTURE = b"()[]{}<>.-+0123456789"  # with the energy behind it
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ class RecordBatch:
 class LetterFilter:
     """Records of nucleotides and ambiguity codes (N, R, Y, …) only.
 
-    Counted apart: records with letters that only proteins have (PROTEIN), and with gaps of an alignment (GAPPED),
-    unless `gaps` is "remove": then gaps are taken out of the sequences first.
+    Counted apart: records with letters that only proteins have (PROTEIN), with gaps of an alignment (GAPPED), unless
+    `gaps` is "remove": then gaps are taken out of the sequences first, and with a structure in dot-bracket below the
+    letters, as ViennaRNA writes it (STRUCTURED).
     """
 
     alphabet: Alphabet
@@ -77,10 +80,13 @@ class LetterFilter:
             return records
         odd = records.sequences.where(foreign > 0).rows()
         proteins = len(protein_rows(odd))
-        gapped = sum(not row.translate(None, self.alphabet.letters + AMBIGUOUS + GAPS) for row in odd)
+        known = self.alphabet.letters + AMBIGUOUS
+        gapped = sum(not row.translate(None, known + GAPS) for row in odd)
+        structured = sum(b"(" in row and not row.translate(None, known + STRUCTURE) for row in odd)
         tally.drop("letters", PROTEIN, proteins)
         tally.drop("letters", GAPPED, gapped)
-        tally.drop("letters", "letters_not_nucleotides", len(odd) - proteins - gapped)
+        tally.drop("letters", STRUCTURED, structured)
+        tally.drop("letters", "letters_not_nucleotides", len(odd) - proteins - gapped - structured)
         tally.keep("letters", len(records) - len(odd))
         return records.where(foreign == 0)
 

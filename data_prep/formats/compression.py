@@ -104,6 +104,7 @@ COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any, int], Pieces]]] = {
     b"BZh": ("bzip2", lambda raw, size: _read_all(bz2.BZ2File(raw), size)),
     b"\xfd7zXZ\0": ("xz", lambda raw, size: _read_all(lzma.LZMAFile(raw), size)),  # noqa: SIM115  # its file is closed elsewhere
     b"\x28\xb5\x2f\xfd": ("zstd", _unzstd),
+    **{bytes([low]) + b"\x2a\x4d\x18": ("zstd", _unzstd) for low in range(0x50, 0x60)},  # pzstd puts such frames first
 }
 
 

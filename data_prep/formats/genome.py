@@ -79,7 +79,7 @@ def _header_or_letters(path: str | Path) -> Iterator[tuple[bytes | None, bytes]]
     at_line_start = True
     for chunk in text:
         if text.is_stockholm:
-            raise DataPrepError(f"{path}: a Stockholm alignment, expected the FASTA of a genome")
+            raise DataPrepError(f"{path}: a Stockholm alignment, expected the FASTA of a genome; give that")
         position = 0
         while position < len(chunk):
             if header is None and at_line_start and chunk[position : position + 1] == b">":

@@ -24,12 +24,14 @@ BINARY = (
     _known("a 7z archive", rb"7z\xbc\xaf\x27\x1c", "unpack it (7z x)"),
     _known("a tar archive", rb"(?s).{257}ustar", "unpack it (tar xf)"),
     _known("compressed with lz4", rb"\x04\x22\x4d\x18", "decompress it (lz4 -d)"),
+    _known("compressed with lzma", rb"\x5d\x00\x00[\x00-\x80][\x00-\x04]", "decompress it (xz -d)"),
     _known("compressed with compress (.Z)", rb"\x1f\x9d", "decompress it (gzip -d)"),
     _known(
         "compressed twice", rb"\x1f\x8b|BZh\d1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "decompress it once, then give it"
     ),
     _known("2bit", rb"\x43\x27\x41\x1a|\x1a\x41\x27\x43", "give the file itself, unpacked, where a FASTA is expected"),
     _known("BCF", rb"BCF[\x01\x02]", "convert it to VCF (bcftools view -G -Oz -o OUT.vcf.gz IN.bcf)"),
+    _known("an index of tabix", rb"TBI\x01|CSI\x01", "give the file beside it, without .tbi or .csi"),
     _known("BAM", rb"BAM\x01", "convert it (samtools fasta IN.bam > OUT.fa)"),
     _known("CRAM", rb"CRAM[\x01-\x04]", "convert it (samtools fasta IN.cram > OUT.fa)"),
     _known("HDF5", rb"\x89HDF\r\n", "export it as text"),
@@ -66,6 +68,7 @@ TEXT = (
     _known("a Git LFS pointer", rb"version https://git-lfs", "fetch the file itself (git lfs pull)"),
     _known("GFF or GTF", rb"[^\t\n]+\t[^\t\n]*\t[^\t\n]+\t\d+\t\d+\t[^\t\n]+\t[.+-]\t", "give it as --annotation"),
     _known("a sequence without header", rb"[A-Za-z*-]+\s*(\n|\Z)", "put a line >NAME above it"),
+    _known("a FASTA index (.fai)", rb"[^\t\n]+(\t\d+){4}\s*(\n|\Z)", "give the FASTA beside it"),
     _known(
         "BED",
         rb"[^\t\n]+\t\d+\t\d+(\t|\n)",

@@ -41,7 +41,9 @@ def read_matrix(path: str, lines: Sequence[NumberedLine]) -> Matrix:
     """
     rows = [(number, re.sub(r"[\[\]|:,]", " ", line).split()) for number, line in lines]
     if not rows:
-        raise DataPrepError(f"{path}: a matrix without a line")
+        raise DataPrepError(
+            f"{path}: a motif without a matrix below its name; remove the name, or fetch the file again"
+        )
     number, first = rows[0]
     names = [cell.upper().replace("T", "U") for cell in first]
     if names[-4:] == list(LETTERS):
@@ -49,7 +51,10 @@ def read_matrix(path: str, lines: Sequence[NumberedLine]) -> Matrix:
     if names[0] in LETTERS:
         named = {cells[0].upper().replace("T", "U"): _numbers(path, at, cells[1:]) for at, cells in rows if cells}
         if len(rows) != 4 or sorted(named) != sorted(LETTERS):
-            raise DataPrepError(f"{path} line {number}: expected four rows named A, C, G and U or T")
+            raise DataPrepError(
+                f"{path} line {number}: expected four rows named A, C, G and U or T, got {len(rows)} named "
+                f"{shown(' '.join(named))}; correct the matrix"
+            )
         return _turned(path, number, [named[letter] for letter in LETTERS])
     plain = [_numbers(path, at, cells) for at, cells in rows]
     by_position = all(len(row) == 4 for row in plain) and _even([sum(row) for row in plain])
@@ -60,7 +65,9 @@ def read_matrix(path: str, lines: Sequence[NumberedLine]) -> Matrix:
         if not by_position:
             return _turned(path, number, plain)
     if not by_position:
-        raise DataPrepError(f"{path} line {number}: expected four rows (A, C, G, U), or four columns of one sum")
+        raise DataPrepError(
+            f"{path} line {number}: expected four rows (A, C, G, U), or four columns of one sum; name the rows"
+        )
     return plain
 
 
@@ -75,10 +82,10 @@ def _position(path: str, number: int, cells: list[str], header: int) -> list[flo
 
 def _turned(path: str, number: int, rows: list[list[float]]) -> Matrix:
     if len({len(row) for row in rows}) != 1 or not rows[0]:
-        raise DataPrepError(f"{path} line {number}: the four rows have different lengths")
+        raise DataPrepError(f"{path} line {number}: the four rows have different lengths; fetch the file again")
     turned = [list(column) for column in zip(*rows, strict=True)]
     if not all(map(sum, turned)):
-        raise DataPrepError(f"{path} line {number}: a position without any count")
+        raise DataPrepError(f"{path} line {number}: a position without any count; take the position out")
     return turned
 
 
@@ -86,7 +93,9 @@ def _numbers(path: str, number: int, cells: list[str]) -> list[float]:
     try:
         values = [decimal_number(cell) for cell in cells]
     except ValueError:
-        raise DataPrepError(f"{path} line {number}: expected numbers, got {shown(' '.join(cells))}") from None
+        raise DataPrepError(
+            f"{path} line {number}: expected numbers, got {shown(' '.join(cells))}; correct or remove the motif"
+        ) from None
     if not all(0 <= value < float("inf") for value in values):
         raise DataPrepError(
             f"{path} line {number}: expected counts or probabilities, got {shown(' '.join(cells))}; log-odds scores "

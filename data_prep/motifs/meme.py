@@ -38,13 +38,22 @@ def read_meme(path: str, lines: list[NumberedLine]) -> Iterator[tuple[int, Matri
         if size and size[1] != "4":
             raise DataPrepError(f"{path} line {number}: alength= {size[1]}; only nucleotides (four letters) are read")
         width = re.search(r"\bw\s*=\s*(\d{1,9})", matrix[1])
-        rows = lines[at : at + int(width[1])] if width else list(takewhile(_is_numbers, lines[at:]))
+        rows = lines[at : at + int(width[1])] if width else list(takewhile(_begins_with_a_number, lines[at:]))
         if not rows or (width and len(rows) < int(width[1])):
-            raise DataPrepError(f"{path} line {number}: the matrix is cut off ({len(rows)} rows)")
-        yield number, [_row(path, row) for row in rows]
+            raise DataPrepError(
+                f"{path} line {number}: the matrix is cut off ({len(rows)} rows); fetch the file again, or correct w="
+            )
         at += len(rows)
+        if any(map(_begins_with_a_number, lines[at : at + 1])):
+            raise DataPrepError(
+                f"{path} line {lines[at][0]}: a row more than the {len(rows)} that w= of the matrix in line {number} "
+                "tells of; correct w= or remove the row"
+            )
+        yield number, [_row(path, row) for row in rows]
     if not found:
-        raise DataPrepError(f"{path}: a MEME file without any letter-probability matrix")
+        raise DataPrepError(
+            f"{path}: a MEME file without any letter-probability matrix; give the text output, e.g. meme.txt"
+        )
 
 
 def _require_nucleotides(path: str, number: int, line: str, following: list[NumberedLine]) -> None:
@@ -62,8 +71,8 @@ def _require_nucleotides(path: str, number: int, line: str, following: list[Numb
         )
 
 
-def _is_numbers(numbered: NumberedLine) -> bool:
-    return re.fullmatch(r"[\s\d.eE+-]*\d[\s\d.eE+-]*", numbered[1]) is not None
+def _begins_with_a_number(numbered: NumberedLine) -> bool:
+    return re.match(r"\s*[+-]?\.?\d", numbered[1]) is not None
 
 
 def _row(path: str, numbered: NumberedLine) -> list[float]:

@@ -15,7 +15,7 @@ SOURCE_COLUMNS = ("source", "database")
 SOURCE_LINE = "# source: "
 COMPRESSED = re.compile(r"\.(gz|bgz|bz2|xz|zst)$")
 LETTER_HEADER = re.compile(r"(?i)(\S+\s+)?A\s+C\s+G\s+[TU]\s*")
-NAMED_ROW = re.compile(r"(?i)[ACGTU]\s*[:|\[]?\s*[\d.]")
+NAMED_ROW = re.compile(r"(?i)[ACGTU]\s*[:|\[]?\s*[-+\d.]")
 TRANSFAC_FIELD = re.compile(r"[A-Z]{2}(\s|$)")
 
 
@@ -37,7 +37,7 @@ def read_motifs(path: str | Path, min_probability: float) -> Iterator[RawMotif]:
     lines = [(number, _text(path, number, line)) for number, line in numbered_lines(path)]
     filled = [(number, line) for number, line in lines if line.strip() and not line.startswith("#")]
     if not filled:
-        raise DataPrepError(f"{path}: no motif in it")
+        raise DataPrepError(f"{path}: no motif in it; expected a table, a list or matrices of motifs")
     name = COMPRESSED.sub("", Path(path).name)
     stem = name.rpartition(".")[0] or name
     matrices = _matrices(str(path), filled)
@@ -93,13 +93,18 @@ def _table(path: str | Path, filled: list[NumberedLine], stem: str) -> Iterator[
     motif = next((header.index(name) for name in MOTIF_COLUMNS if name in header), None)
     source = next((header.index(name) for name in SOURCE_COLUMNS if name in header), None)
     if motif is None:
-        raise DataPrepError(f"{path} line {filled[0][0]}: a table without a column Motif or Sequence in its first line")
+        raise DataPrepError(
+            f"{path} line {filled[0][0]}: a table without a column Motif or Sequence in its first line; name it so"
+        )
     for number, line in filled[1:]:
         cells = line.split("\t")
         if line == filled[0][1]:  # tables put together with `cat`
             continue
         if len(cells) <= max(motif, source or 0):
-            raise DataPrepError(f"{path} line {number}: {len(cells)} columns where the first line has {len(header)}")
+            raise DataPrepError(
+                f"{path} line {number}: {len(cells)} columns where the first line has {len(header)}; fill in or remove "
+                "the line"
+            )
         if not cells[motif].strip():
             raise DataPrepError(f"{path} line {number}: an empty motif; fill in or remove the line")
         named = cells[source].strip() if source is not None else ""
@@ -119,4 +124,4 @@ def _text(path: str | Path, number: int, line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
-        raise DataPrepError(f"{path} line {number}: not UTF-8 text, so no motif file ({shown(line)})") from None
+        raise DataPrepError(f"{path} line {number}: not UTF-8 text ({shown(line)}); save it as UTF-8") from None

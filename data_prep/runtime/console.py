@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_prep.errors import DataPrepError
@@ -30,6 +30,14 @@ def refuse_old_options(parser: argparse.ArgumentParser, arguments: Sequence[str]
         new = OLD_OPTIONS.get(old)
         if new and old not in known and new.split()[0] in known:
             raise DataPrepError(f"{old} is now called {new} in every stage; use that")
+
+
+def refuse_idle(args: argparse.Namespace, defaults: Mapping[str, Any], needs: str) -> None:
+    """DataPrepError for an option that was given (it is not its default) although it has no effect without `needs`."""
+    for name, default in defaults.items():
+        if getattr(args, name) != default:
+            option = f"--{name.replace('_', '-')}"
+            raise DataPrepError(f"{option} has no effect without {needs}; add that, or leave {option} out")
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:

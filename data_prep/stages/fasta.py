@@ -27,6 +27,7 @@ from data_prep.filters.holdout import is_held_out
 from data_prep.filters.records import (
     GAPPED,
     PROTEIN,
+    STRUCTURED,
     AmbiguityFilter,
     LengthFilter,
     LetterFilter,
@@ -49,6 +50,7 @@ HELD_OUT = 0.05  # share of validation, unless asked for
 ENOUGH_RECORDS = 1000  # to judge a file by its beginning
 UNMEANT = {
     PROTEIN: "letters of amino acids; this is a protein FASTA, give nucleotides",
+    STRUCTURED: "a structure below the letters: take its lines out, and fold the corpus (the stage fold)",
     GAPPED: "gaps (- . ~): this is an alignment; give --gaps remove to take them out, or sequences without gaps",
 }
 

@@ -28,13 +28,15 @@ from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_asse
 from data_prep.genomes.regions import RegionOptions
 from data_prep.genomes.splits import balanced_weights, divide, store_split
 from data_prep.genomes.store import SCRATCH, StoreOptions, add_array, assembly_name, store_assembly
-from data_prep.runtime.console import add_output_arguments, already_complete, report
+from data_prep.runtime.console import add_output_arguments, already_complete, refuse_idle, report
 
 # What makes the corpus, hence what its manifest records and what a rerun must repeat.
 PARAMETERS = (
     "contigs", "exclude_contigs", "min_contig", "max_n", "window", "bytes", "keep_case", "weight", "balance_to",
     "validation_contigs", "test_contigs", "validation", "region_window", "region_seed",
 )  # fmt: skip
+
+REGION_WINDOW_NT, REGION_SEED = 512, 42  # GPN's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,9 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without --validation-contigs: hold out this share at the end of the genomes (default 0.01)",
     )  # fmt: skip
     parser.add_argument(
-        "--region-window", type=int, default=512, metavar="NT", help="shortest balanced region (default 512)"
+        "--region-window", type=int, default=REGION_WINDOW_NT, metavar="NT",
+        help=f"shortest balanced region (default {REGION_WINDOW_NT})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--region-seed", type=int, default=REGION_SEED, metavar="N", help=f"of balanced regions (default {REGION_SEED})"
     )
-    parser.add_argument("--region-seed", type=int, default=42, metavar="N", help="of balanced regions (default 42)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -171,6 +176,8 @@ def _check(args: argparse.Namespace, names: list[str]) -> None:
     for name in ("window", "min_contig", "region_window"):
         if getattr(args, name) < 1:
             raise DataPrepError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(args, name)}")
+    if not args.annotation:
+        refuse_idle(args, {"region_window": REGION_WINDOW_NT, "region_seed": REGION_SEED}, "--annotation")
     if args.balance_to and (args.balance_to not in names or args.weight or not args.annotation):
         raise DataPrepError(
             f"--balance-to {args.balance_to}: expected one of {', '.join(names[:5])}, with --annotation and without "

@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print and write; exit status."""
+    if args.out and (Path(args.out) / FILE_NAME).exists():
+        raise DataPrepError(f"{args.out}: is a corpus; give another folder for the report")
     corpus = open_corpus(args.corpus, verify=args.verify)
     description = describe(corpus)
     leak = leakage_of(corpus, args.leakage_against) if args.leakage or args.leakage_against else None
@@ -51,8 +53,6 @@ def run(args: argparse.Namespace) -> int:
         print(render(rows_of(description)), render(filters_of(description)), sep="\n\n")
     if args.out:
         out = Path(args.out)
-        if (out / FILE_NAME).exists():
-            raise DataPrepError(f"{out}: is a corpus; give another folder for the report")
         from data_prep.inspection.page import page_of
         from data_prep.inspection.plots import plots_of
 

@@ -26,7 +26,9 @@ from data_prep.motifs.coverage import coverage
 from data_prep.motifs.listing import list_text, normalized_motifs
 from data_prep.motifs.mining import LONGEST, MinedMotif, mine
 from data_prep.motifs.read import read_motifs
-from data_prep.runtime.console import print_filters
+from data_prep.runtime.console import print_filters, refuse_idle
+
+MINING = {"background": "markov:1", "lengths": "10-13", "top": 10_000, "max_fdr": 0.01}  # options and their defaults
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,18 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coverage", metavar="CORPUS", help="tell how much of this corpus lies inside motifs")
     mining = parser.add_argument_group("mining")
     mining.add_argument("--mine", metavar="CORPUS", help="corpus to search for over-represented k-mers")
-    mining.add_argument(
-        "--background", default="markov:1", metavar="CORPUS", help="a corpus, or markov:ORDER (default markov:1)"
-    )
-    mining.add_argument("--lengths", default="10-13", metavar="A-B", help=f"k from A to B, at most {LONGEST}")
-    mining.add_argument("--top", type=int, default=10_000, metavar="N", help="most significant ones to keep")
-    mining.add_argument("--max-fdr", type=float, default=0.01, help="false discovery rate (default 0.01)")
+    mining.add_argument("--background", metavar="CORPUS", help="a corpus, or markov:ORDER (default markov:1)")
+    mining.add_argument("--lengths", metavar="A-B", help=f"k from A to B, at most {LONGEST} (default 10-13)")
+    mining.add_argument("--top", type=int, metavar="N", help="most significant ones to keep (default 10000)")
+    mining.add_argument("--max-fdr", type=float, metavar="SHARE", help="false discovery rate (default 0.01)")
+    parser.set_defaults(**MINING)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the list; exit status."""
     if not args.files and not args.mine:
         raise DataPrepError("give motif files, or a corpus to --mine")
+    if not args.mine:
+        refuse_idle(args, MINING, "--mine")
+    corpus = open_corpus(args.coverage) if args.coverage else None
     tally = Tally()
     raw = chain.from_iterable(read_motifs(file, args.min_probability) for file in args.files)
     motifs = normalized_motifs(
@@ -72,7 +76,6 @@ def run(args: argparse.Namespace) -> int:
     if not motifs:
         dropped = ", ".join(f"{reason} {count}" for reason, count in tally.dropped().items())
         raise DataPrepError(f"{args.out}: no motif is left (dropped: {dropped or 'none'}); nothing written")
-    corpus = open_corpus(args.coverage) if args.coverage else None
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.mine:
         comments.append(f"mined against {Path(args.background).name}, false discovery rate {args.max_fdr}")

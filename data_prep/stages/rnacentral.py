@@ -25,7 +25,7 @@ from data_prep.filters.clustering import CLUSTERERS, Clusterer, find_clusterer
 from data_prep.nucleotides import ALPHABETS
 from data_prep.rnacentral.build import PRESETS, RnaPolicy, fill, find_contained
 from data_prep.rnacentral.type_table import TypeTable
-from data_prep.runtime.console import add_output_arguments, already_complete, report
+from data_prep.runtime.console import add_output_arguments, already_complete, refuse_idle, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +90,7 @@ def _policy(args: argparse.Namespace) -> RnaPolicy:
 
 def _program(args: argparse.Namespace, policy: RnaPolicy) -> Clusterer | None:
     if policy.duplicates != "containment":
+        refuse_idle(args, {"cluster_with": "auto"}, "--duplicates containment")
         return None
     program = find_clusterer(args.cluster_with)
     if program is None:

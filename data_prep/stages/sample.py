@@ -24,13 +24,15 @@ from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.filters.dedup import sequence_keys
 from data_prep.filters.holdout import is_held_out
-from data_prep.runtime.console import add_output_arguments, already_complete, progress, report
+from data_prep.runtime.console import add_output_arguments, already_complete, progress, refuse_idle, report
 from data_prep.sample import sample_molecule
 from data_prep.sample.genome import fasta_text, sample_genome, vcf_text
 from data_prep.stages import allele_frequencies
 
 BLOCK = 1000
 VERSION = 3  # of the generator: a corpus of another one is not taken for this one's
+OF_SEQUENCES = {"sequences": 4000, "validation": 0.1}  # options of one kind, and their defaults
+OF_GENOMES = {"bases": 200_000}
 LEAST_BASES = 20_000  # chr2, a tenth of them in two halves, still has windows of the stage's default width
 
 
@@ -40,16 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kind", choices=("sequences", "allele-frequencies"), default="sequences", help="default: sequences"
     )
-    parser.add_argument("--sequences", type=int, default=4000, metavar="N", help="how many RNAs (default 4000)")
-    parser.add_argument("--bases", type=int, default=200_000, metavar="N", help="of the genome (default 200000)")
+    parser.add_argument("--sequences", type=int, metavar="N", help="how many RNAs (default 4000)")
+    parser.add_argument("--bases", type=int, metavar="N", help="of the genome (default 200000)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, another corpus (default 1)")
-    parser.add_argument(
-        "--validation", type=float, default=0.1, metavar="FRACTION", help="share of held-out RNAs (default 0.1)"
-    )
+    parser.add_argument("--validation", type=float, metavar="FRACTION", help="share of held-out RNAs (default 0.1)")
+    parser.set_defaults(**OF_SEQUENCES, **OF_GENOMES)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build the corpus; exit status."""
+    if args.kind == "sequences":
+        refuse_idle(args, OF_GENOMES, "--kind allele-frequencies")
+    else:
+        refuse_idle(args, OF_SEQUENCES, "--kind sequences")
     for name, least in (("sequences", 1), ("bases", LEAST_BASES)):
         if getattr(args, name) < least:
             raise DataPrepError(f"--{name} must be {least} or more, got {getattr(args, name)}")

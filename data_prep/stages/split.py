@@ -28,7 +28,7 @@ from data_prep.filters.holdout import is_held_out, text_keys, words_held_out, wo
 from data_prep.filters.similarity.of_corpus import cluster_keys
 from data_prep.filters.similarity.relation import STRANDS, Relation
 from data_prep.formats.cluster_table import ClusterTable
-from data_prep.runtime.console import add_output_arguments, already_complete, progress, report
+from data_prep.runtime.console import add_output_arguments, already_complete, progress, refuse_idle, report
 from data_prep.runtime.executor import Workers
 
 SIMILARITY = "similarity"
@@ -105,13 +105,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _what(args: argparse.Namespace, columns: list[str]) -> tuple[str | None, str | None]:
     """The column, or the table, that --by or --clusters names."""
-    unused = [f"--{name}" for name in SIMILARITY_OPTIONS if getattr(args, name) is not None]
     if args.by == SIMILARITY:
         return None, None
-    if unused:
-        raise DataPrepError(
-            f"{unused[0]} has no effect here: expected --by similarity with it; add that or leave it out"
-        )
+    refuse_idle(args, dict.fromkeys(SIMILARITY_OPTIONS), "--by similarity")
     if not args.by or args.by in columns:
         return args.by, args.clusters
     if Path(args.by).is_file():

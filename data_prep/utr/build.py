@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -18,7 +18,7 @@ from data_prep.fetch.fetch import origin_of
 from data_prep.formats.annotation import Annotation, read_annotation
 from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.file_names import refuse_repeated_files
-from data_prep.runtime.console import already_complete, report
+from data_prep.runtime.console import already_complete, refuse_idle, report
 from data_prep.utr.candidates import Candidate
 from data_prep.utr.from_genome import genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates
@@ -68,7 +68,8 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
         if writer.complete:
             return already_complete(writer.out)
         tally = Tally()
-        found = [candidate for given in inputs for candidate in _candidates(args, given, tally)]
+        aliases = read_aliases(args.contig_aliases) if args.contig_aliases else {}
+        found = [candidate for given in inputs for candidate in _candidates(args, given, aliases, tally)]
         chosen = select(keep_apart(found), policy, tally)
         train, validation = split_by_gene(cut(chosen, policy, tally), policy.validation, tally)
         if not train:
@@ -93,6 +94,12 @@ def _paired(args: argparse.Namespace) -> list[tuple[str, str | None]]:
         raise DataPrepError("give either --genome with --annotation, or --transcripts, not both")
     if not genomes and not transcripts:
         raise DataPrepError("give --genome with --annotation, or --transcripts with a GENCODE pc_transcripts FASTA")
+    if transcripts:
+        refuse_idle(args, {"match_chr": False, "contig_aliases": None, "on_missing_contig": "stop"}, "--genome")
+    if not annotations:
+        refuse_idle(args, {"strict": False, "keep_incomplete": False, "ignore_id_versions": False}, "--annotation")
+    if genomes:
+        refuse_idle(args, {"ignore_id_versions": False}, "--transcripts")
     if len(annotations) != len(genomes or transcripts) and (genomes or annotations):
         raise DataPrepError(
             f"{len(genomes or transcripts)} FASTA but {len(annotations)} --annotation; give one for each"
@@ -127,10 +134,11 @@ def nothing_left(tally: Tally, inputs: Sequence[Input]) -> str:
     return f"no training sequence is left (dropped: {reasons or 'none'}){''.join(advice)}"
 
 
-def _candidates(args: argparse.Namespace, given: Input, tally: Tally) -> Iterator[Candidate]:
+def _candidates(
+    args: argparse.Namespace, given: Input, aliases: Mapping[str, frozenset[str]], tally: Tally
+) -> Iterator[Candidate]:
     """The candidates of one input with sound ends and length."""
     _count_annotation(given.annotation, tally)
-    aliases = read_aliases(args.contig_aliases) if args.contig_aliases else {}
     if given.annotation is None or args.transcripts:
         found = transcript_candidates(
             given.fasta, given.annotation, given.policy, tally, ignore_versions=args.ignore_id_versions

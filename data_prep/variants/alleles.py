@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 CODE = {letter.encode(): code for code, pair in enumerate(("Aa", "Cc", "Gg", "Tt")) for letter in pair}
 SEVERAL = 4  # in place of the code of an allele: longer than one base, or one of several
+LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)  # of a byte
 
 
 class Substitution(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.variants.alleles import CODE, SEVERAL
+from data_prep.variants.alleles import LETTER_CODE, SEVERAL
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.vcf_header import COLUMNS
 
@@ -25,7 +25,6 @@ PAIRS = np.uint64(0x000000FF000000FF)
 LOW_PAIRS, HIGH_PAIRS = np.uint64(100 + (1_000_000 << 32)), np.uint64(1 + (10_000 << 32))
 TAB, LINE_FEED, ZERO, DOT, MINUS, SEMICOLON = b"\t\n0.-;"
 PASS = np.frombuffer(b"PASS", "<u4")[0]
-LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
 
 
 class PlainRows(NamedTuple):

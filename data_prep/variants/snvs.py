@@ -45,7 +45,10 @@ def read_snvs(path: str | Path, af_field: str = "AF", *, indels: bool = False) -
         records += 1
         fields = line.rstrip(b"\r\n").split(b"\t", 8)
         if len(fields) < 8 or not WHOLE.fullmatch(fields[1]):
-            raise DataPrepError(f"{path}: line {number}: not a VCF record (eight tab-separated columns, POS a number)")
+            raise DataPrepError(
+                f"{path}: line {number}: not a VCF record (eight tab-separated columns, POS a number); fetch the file "
+                "again"
+            )
         contig, position, name, reference, alternatives = (field.decode("utf-8", "replace") for field in fields[:5])
         alleles = alternatives.split(",")
         try:
@@ -64,5 +67,5 @@ def read_snvs(path: str | Path, af_field: str = "AF", *, indels: bool = False) -
             ((offset, ref, alt),) = differing
             found.append(Snv(contig, int(position) - 1 + offset, name, "ACGT"[ref], "ACGT"[alt], value))
     if not records:
-        raise DataPrepError(f"{path}: no records in it")
+        raise DataPrepError(f"{path}: no records in it; fetch the file again")
     return found, dropped

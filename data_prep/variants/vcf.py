@@ -20,7 +20,15 @@ import pyarrow as pa
 from data_prep.errors import DataPrepError, shown
 from data_prep.formats.bgzf import text_blocks
 from data_prep.formats.tab_lines import Blocks, first_columns, located_lines, whole_lines
-from data_prep.variants.alleles import CODE, SEVERAL, Substitution, is_snv, substitutions, why_not_single_base
+from data_prep.variants.alleles import (
+    CODE,
+    LETTER_CODE,
+    SEVERAL,
+    Substitution,
+    is_snv,
+    substitutions,
+    why_not_single_base,
+)
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
 from data_prep.variants.plain_rows import plain_rows
@@ -31,7 +39,6 @@ Match = Callable[[bytes | bytearray, int, int], re.Match[bytes] | None]
 TEXT_BYTES = 1 << 20  # of short records that are read together
 PASSING = (b"PASS", b".")
 MAX_POS_DIGITS = 10
-LETTER_CODE = np.array([CODE.get(bytes([letter]), SEVERAL) for letter in range(256)], np.uint8)
 BATCH = 1 << 14  # plain records that become numbers together
 FREQUENCY = rb"(0(?:\.\d*+)?|1(?:\.0*+)?|\d(?:\.\d*+)?[eE]-0*[1-9]\d*+)"  # 0 to 1
 MOST_INFO_KEYS = 200  # for advice, so few are enough

@@ -133,7 +133,11 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, given_file, dat
         assert transcript.exons == tuple(sorted(transcript.exons))
 
 
-@given(st.lists(st.sampled_from(["Parent=", "Parent", "ID=", "xParent=", "a", "t.1", ",", ";", "%2C", " ", "\t", "="])))
+@given(
+    st.lists(
+        st.sampled_from(["Parent=", "Parent", "ID=", "xParent=", "a", "t.1", ",", ";", "%2C", '"', " ", "\t", "="])
+    )
+)
 @fuzz(300)
 def test_the_short_cut_to_parents_changes_nothing(pieces):
     attributes = "".join(pieces).encode()

@@ -1,6 +1,5 @@
 """The command line: fast help, one clear line for every mistake."""
 
-import resource
 import subprocess
 import sys
 
@@ -19,14 +18,11 @@ def test_every_stage_has_help_with_an_example(stage, capsys):
     assert f"python -m data_prep {stage}" in text
 
 
-def test_help_is_fast(root):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_help_imports_nothing_large(root):
     usage = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "data_prep", "fasta", "--help"],
         cwd=root, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
     imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in usage.stderr.splitlines()}
     assert imported.isdisjoint({"torch", "datasets", "matplotlib", "RNA", "pretrain", "deepspeed"})
 
@@ -50,6 +46,23 @@ def test_overview_names_every_stage(capsys):
         (["fold", "c", "--out", "x", "--max-nt", "9"], "--max-nt is now called --max-length"),
         (["sample", "--out", "x", "--sequences", "many"], "--sequences"),
         (["sample", "--out", "x", "--sequences", "0"], "--sequences must be 1 or more"),
+        (["sample", "--out", "x", "--bases", "30000"], "--bases has no effect without --kind allele-frequencies"),
+        (
+            ["sample", "--out", "x", "--kind", "allele-frequencies", "--sequences", "9"],
+            "--sequences has no effect without --kind sequences; add that, or leave --sequences out",
+        ),
+        (
+            ["utr3", "--genome", "g", "--annotation", "a", "--out", "x", "--ignore-id-versions"],
+            "--ignore-id-versions has no effect without --transcripts",
+        ),
+        (["utr3", "--transcripts", "t", "--out", "x", "--match-chr"], "--match-chr has no effect without --genome"),
+        (["utr5", "--transcripts", "t", "--out", "x", "--strict"], "--strict has no effect without --annotation"),
+        (["genomes", "g", "--out", "x", "--region-seed", "1"], "--region-seed has no effect without --annotation"),
+        (["motifs", "m", "--out", "x", "--top", "5"], "--top has no effect without --mine"),
+        (
+            ["rnacentral", "a.fa", "--out", "x", "--cluster-with", "mmseqs"],
+            "--cluster-with has no effect without --duplicates containment",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from data_prep.formats.text import as_text, numbered_lines
 from data_prep.genomes.bed import read_bed
 from data_prep.motifs.read import read_motifs
 from data_prep.variants.vcf import VcfReader
-from tests.data_prep.fuzz_support import fuzz, outcome
+from tests.data_prep.fuzz_support import fuzz, outcome, slow_text, soup
 from tests.data_prep.variants_support import COLUMNS, bgzip, dense_contig
 
 SETTINGS = fuzz(60)
@@ -35,11 +35,6 @@ PACKERS = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz") / "x"
-
-
-# Pieces of files, so that odd ones meet.
-def soup(*tokens):
-    return st.lists(st.sampled_from(tokens), max_size=30).map(b"".join)
 
 
 LINE = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff"), max_size=12)
@@ -63,23 +58,6 @@ def test_lines_do_not_depend_on_encoding_line_ends_compression_or_cuts(place, li
     wanted = expected.split(b"\n")
     wanted = wanted[:-1] if wanted[-1] == b"" else wanted
     assert numbered == list(enumerate(wanted, 1))
-
-
-def slow_text(data):
-    """The text of UTF-8 `data`, or None where line ends are mixed."""
-    data = re.sub(rb"(\A|[\n\r])(?:\xef\xbb\xbf)+", rb"\1", data)
-    lines, at, ends = [], 0, set()
-    for found in re.finditer(rb"(\r*\n)|(\r)(?!\r*\n)", data):
-        ends.add("lf" if found[1] else "cr")
-        lines.append(data[at : found.start()])
-        at = found.end()
-    lines.append(data[at:])
-    if "lf" in ends and "cr" in ends:
-        tail = re.search(rb"\r+\Z", data)  # carriage returns at the very end are line ends of either kind
-        if tail and "cr" not in {"cr" for _ in re.finditer(rb"\r(?!\r*\n)", data[: tail.start()])}:
-            return slow_text(data[: tail.start()])
-        return None
-    return lines
 
 
 def slow_fasta(data):

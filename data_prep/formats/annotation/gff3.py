@@ -43,14 +43,15 @@ def parse_attributes(attributes: bytes) -> Attributes:
     for pair in attributes.split(b";"):
         key, equals, value = pair.strip().partition(b"=")
         if equals:
-            values[key] = [unquote_to_bytes(part) if b"%" in part else part for part in value.split(b",")]
+            parts = [part.strip(b'"') for part in value.split(b",")]  # quotes that some programs put there
+            values[key] = [unquote_to_bytes(part) if b"%" in part else part for part in parts]
     return values
 
 
 def parents_of(attributes: bytes) -> list[bytes]:
     """The values of `Parent`, [b""] where there is none. Most rows are exons, of which nothing else is needed."""
     found = PARENT.search(attributes)
-    if not found or b"%" in found[1] or attributes.count(b"Parent=") > 1:
+    if not found or b"%" in found[1] or b'"' in found[1] or attributes.count(b"Parent=") > 1:
         return parse_attributes(attributes).get(b"Parent", [b""])
     return found[1].split(b",")
 

@@ -32,7 +32,7 @@ def parse_attributes(attributes: bytes) -> dict[bytes, list[bytes]]:
     values: dict[bytes, list[bytes]] = {}
     for key, quoted, bare in ATTRIBUTE.findall(attributes):
         if key in KEPT:
-            values.setdefault(key, []).append(quoted or bare)
+            values.setdefault(key, []).append(quoted or bare.strip(b"'"))
     return values
 
 

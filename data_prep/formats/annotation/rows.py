@@ -50,7 +50,9 @@ _row = partial(tuple.__new__, Row)  # without the Python function of a NamedTupl
 
 
 def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
-    """Feature rows; comments and empty lines are skipped, and a `##FASTA` section ends the annotation.
+    """Feature rows; comments and empty lines are skipped, and FASTA behind the rows ends the annotation.
+
+    The FASTA begins with `##FASTA`, or with its first header (GFF3 specification, "for backward compatibility").
 
     Raises DataPrepError for fewer than nine columns and for coordinates that are no interval.
     """
@@ -58,7 +60,7 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
     for number, line in lines:
         columns = line.split(b"\t")
         if len(columns) != 9 or line[:1] == b"#":
-            if line.startswith(b"##FASTA"):
+            if line.startswith(b"##FASTA") or (found and line.startswith(b">")):
                 return
             if line.startswith(b"#") or not line.strip():
                 continue
@@ -84,12 +86,13 @@ def annotation_rows(path: str, lines: Iterable[tuple[int, bytes]]) -> Iterator[R
 
 def _no_row(path: str, number: int, line: bytes, columns: int, *, is_first: bool) -> DataPrepError:
     """What to say of a line that has not nine columns."""
-    if is_first and (known := known_text(line.lstrip() + b"\n")):
+    known = known_text(line.lstrip() + b"\n") if is_first else None
+    if known and not known.name.startswith("GFF"):
         return DataPrepError(f"{path}: this is {known.name}, expected GTF or GFF3; {known.advice}")
-    return DataPrepError(
-        f"{path} line {number}: {columns} tab-separated columns where GTF and GFF3 have 9; is it another format, or "
-        "are tabs turned into spaces?"
-    )
+    advice = "is it another format, or are tabs turned into spaces?"
+    if columns > 9:
+        advice = "take out the columns that a program added (cut -f 1-9), or the tabs inside the ninth"
+    return DataPrepError(f"{path} line {number}: {columns} tab-separated columns where GTF and GFF3 have 9; {advice}")
 
 
 def rows_at(places: Places, row: Row) -> TranscriptRows:

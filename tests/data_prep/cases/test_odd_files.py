@@ -2,7 +2,10 @@
 
 import codecs
 import gzip
+import lzma
+import re
 import sqlite3
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from data_prep.__main__ import main
 from data_prep.corpus import open_corpus
 from data_prep.errors import DataPrepError
 from data_prep.variants.snvs import read_snvs
+from tests.data_prep.variants_support import bgzip, dense_contig
 
 BASES = ["".join(row) for row in np.random.default_rng(7).choice(list("ACGT"), (3, 900))]
 GENOME = "".join(f">{name}\n{bases}\n" for name, bases in zip(("chr1", "chr2", "chrM"), BASES, strict=True))
@@ -72,7 +76,14 @@ REFUSED = {
     "JASPAR with 1_0": (motifs(">x\nA [ 1_0 0 ]\nC [ 0 9 ]\nG [ 0 0 ]\nT [ 0 0 ]\n"), "expected numbers, got '1_0 0'"),
     "MEME with 0_1": (
         motifs("MEME version 4\n\nletter-probability matrix:\n1 0 0 0\n0_1 0 0 0\n"),
-        "no motif is left (dropped: too_short 1)",
+        "x line 5: expected four probabilities that sum to 1, got '0_1 0 0 0'",
+    ),
+    "MEME with a row more than w= tells of": (
+        motifs("MEME version 4\n\nletter-probability matrix: w= 2\n1 0 0 0\n0 1 0 0\n0 0 1 0\n"),
+        "x line 6: a row more than the 2 that w= of the matrix in line 3 tells of",
+    ),
+    "BEEML energies": (
+        motifs("A -0.1 0.2\nC 0.1 0.2\nG 0.2 0.3\nT 0.1 0.2\n"), "log-odds scores (PSSM) tell no consensus"
     ),
     # Python refuses to read these as numbers.
     "GTF with 5,000 digits": (utr(GTF.replace("\t200\t", f"\t{DIGITS}\t")), "must be whole numbers, not '999"),
@@ -108,6 +119,20 @@ REFUSED = {
     "GenBank as annotation": (utr("LOCUS       x 5 bp\n"), "a: this is GenBank, expected GTF or GFF3"),
     "a web page as annotation": (utr("\n<html>404</html>\n"), "a: this is a web page, expected GTF or GFF3"),
     "an annotation without tabs": (utr(GTF.replace("\t", " ")), "are tabs turned into spaces?"),
+    "an annotation of ten columns": (
+        utr(GTF.replace("; transcript_id", ";\ttranscript_id")),
+        "a line 1: 10 tab-separated columns where GTF and GFF3 have 9; take out the columns that a program added",
+    ),
+    # Files that lie beside the right one.
+    "an index of tabix": (variants(gzip.compress(b"TBI\1" + bytes(60))), "v: this is an index of tabix"),
+    "a FASTA index": (
+        ("genomes g --window 50 --out out", {"g": "chr1\t900\t6\t60\t61\n"}), "g: this is a FASTA index (.fai)"
+    ),
+    "the old format of xz": (fasta(lzma.compress(b">a\nAC\n", lzma.FORMAT_ALONE)), "x: this is compressed with lzma"),
+    "dot-bracket below the sequences": (
+        fasta(">a\nGGGAAACCC\n(((...))) (-1.20)\n>b\nACGU\n(..)\n"),
+        "x: 2 of the first 2 records have a structure below the letters: take its lines out",
+    ),
     # Tabs turned into spaces.
     "VCF without tabs": (variants(VCF.replace("\t", " ")), "line 2: #CHROM and what follows are not divided by tabs"),
     "VCF records without tabs": (
@@ -143,6 +168,73 @@ def test_an_odd_file_is_refused_in_one_line_that_names_it(run, name):
     assert message in said
     assert said.count("\n") == 1
     assert not Path("out").exists()
+
+
+GFF3 = "".join(
+    f"chr1\tx\t{kind}\t{start}\t{end}\t.\t+\t.\t{keys}\n"
+    for kind, start, end, keys in (
+        ("mRNA", 200, 800, "ID=t;biotype=protein_coding"), ("exon", 200, 800, "Parent=t"), ("CDS", 301, 426, "Parent=t")
+    )
+)  # fmt: skip
+SKIPPED = struct.pack("<II", 0x184D2A50, 4) + b"size"  # a frame as pzstd writes it in front of every other
+
+
+def zstd(text):
+    return pytest.importorskip("zstandard").ZstdCompressor().compress(text)
+
+
+READ = {
+    "GTF in UTF-16 with CRLF": lambda: GTF.replace("\n", "\r\n").encode("utf-16"),
+    "GTF without blanks": lambda: GTF.replace("; ", ";"),
+    "GTF with feature types in upper case": lambda: GTF.replace("exon", "EXON"),
+    "GTF with single quotes": lambda: GTF.replace('"', "'"),
+    "GTF with quotes inside a value": lambda: GTF.replace("; gene_b", '; note "say \\"x; transcript_id \\"q"; gene_b'),
+    "GFF3 with quotes": lambda: re.sub(r"=(\w+)", r'="\1"', GFF3),
+    "GFF3 with FASTA behind ##FASTA": lambda: f"{GFF3}##FASTA\n>chr1\nACGT\n",
+    "GFF3 with FASTA behind nothing": lambda: f"{GFF3}>chr1\nACGT\n",
+    "gzip with an empty part, line ends of two kinds, zeros behind": lambda: (
+        gzip.compress(GTF[:150].encode())
+        + gzip.compress(b"")
+        + gzip.compress(GTF[150:].replace("\n", "\r\n").encode())
+        + bytes(512)
+    ),
+    "zstd in several frames": lambda: zstd(GTF[:90].encode()) + SKIPPED + zstd(GTF[90:].encode()) + SKIPPED,
+    "zstd that begins with a frame to skip": lambda: SKIPPED + zstd(GTF.encode()),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_an_odd_annotation_is_read_as_the_plain_one(run, name):
+    command, files = utr(READ[name]())
+    assert run(command, **files) == (0, "")
+    table = open_corpus("out", verify=True).split("train")
+    (row,) = table.gather(np.arange(len(table))).rows()
+    assert (table.ids([0]), row.decode()) == (["t:1"], WITH_GENE[426:800].replace("T", "U"))
+
+
+def record(at, more, alternative, frequency):
+    """A line of a VCF: base `at` becomes `alternative`, and REF has `more` bases before it."""
+    reference = BASES[0][at - 1 - more : at]
+    return f"chr1\t{at - more}\t.\t{reference}\t{reference[:-1]}{alternative}\t.\t.\tAF={frequency}\n"
+
+
+@pytest.mark.parametrize("packed", [bgzip, gzip.compress])
+def test_records_that_become_one_site_after_normalization_are_one_site(run, packed):
+    """From parts of a file that were compressed apart, with line ends of two kinds; the last of two alike counts."""
+    one, two, _ = sorted(set("ACGT") - {BASES[0][99]})
+    parts = [
+        VCF.partition("chr1")[0] + record(100, 1, one, 0.1),
+        "",
+        (record(100, 0, two, 0.3) + record(100, 2, two, 0.2)).replace("\n", "\r\n"),
+    ]
+    command, files = variants(b"".join(packed(part.encode()) for part in parts))
+    assert run(f"{command} --validation 0", **files) == (0, "")
+    corpus = open_corpus("out", verify=True)
+    expected = {BASES[0][99]: 0.7, one: 0.1, two: 0.2}
+    assert dense_contig(corpus, "chr1")[99] == pytest.approx([expected.get(letter, 0) for letter in "ACGT"])
+    counts = {entry["filter"]: entry for entry in corpus.manifest["stages"][-1]["filters"]}
+    assert counts["allele"]["changed"] == {"snv_of_a_longer_allele": 2}
+    assert counts["site"]["dropped"] == {"duplicate": 1}
 
 
 @pytest.mark.parametrize(
