@@ -8,7 +8,7 @@ from data_prep.nucleotides import GAPS
 
 
 def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
-    """FASTA text, one piece an alignment: `>name RF00005|tRNA`, the second word from `#=GF AC` and `#=GF ID`.
+    """FASTA text, one piece an alignment with rows: `>name RF00005|tRNA`, the second word from `#=GF AC` and `#=GF ID`.
 
     Raises DataPrepError for a line that is neither markup nor `name letters`, and for an alignment without its `//`.
     """
@@ -21,10 +21,11 @@ def stockholm_as_fasta(pieces: Iterable[bytes], file: str) -> Iterator[bytes]:
         elif line.strip() == b"//" or line.startswith(b"//# STOCKHOLM"):  # joined without a line end between them
             _refuse_ragged(rows, file, number)
             label = b"|".join(family[key] for key in (b"AC", b"ID") if family.get(key))
-            yield b"".join(
-                b">%s %s\n%s\n" % (name, label, b"".join(letters).translate(None, GAPS))
-                for name, letters in rows.items()
-            )
+            if rows:  # an alignment may be empty
+                yield b"".join(
+                    b">%s %s\n%s\n" % (name, label, b"".join(letters).translate(None, GAPS))
+                    for name, letters in rows.items()
+                )
             family.clear()
             rows.clear()
         elif line.strip() and not line.startswith(b"#"):

@@ -60,7 +60,9 @@ def add_name_arguments(parser: Any) -> None:
 
 
 def progress(iterable: Any = None, *, description: str, total: int | None = None, unit: str = "it") -> Any:
-    """A tqdm bar on terminals, silent elsewhere."""
+    """A tqdm bar on terminals; elsewhere silent, an iterable as it is."""
+    if iterable is not None and not sys.stderr.isatty():
+        return iterable
     from tqdm import tqdm
 
     scale = unit == "B"

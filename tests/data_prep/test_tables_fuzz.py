@@ -45,6 +45,7 @@ def slow_alignments(data):
 
 @given(ALIGNMENT_SOUP)
 @example(b"a ACGU ACGU\n//\n")
+@example(b"//\na ACGU\n//\n")
 @fuzz(60)
 def test_an_alignment_is_what_a_slow_reader_finds(place, data):
     data = b"# STOCKHOLM 1.0\n" + data

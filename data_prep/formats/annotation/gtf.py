@@ -85,7 +85,8 @@ def collect_gtf(path: str, rows: Iterator[Row]) -> Collected:
         ends.append(start)
         ends.append(end)
         if role == "exons":
-            number = EXON_NUMBER.search(attributes)
+            at = attributes.find(b"exon_number")  # much faster than a regular expression
+            number = EXON_NUMBER.search(attributes, at) if at >= 0 else None
             here.exon_numbers.append(int(number[1]) if number else 0)
     together = ((name, {key: sorted(some) for key, some in sets.items()}) for name, sets in gathered.items())
     infos = {name: _info(path, values, sources[name], genes) for name, values in chain(decided.items(), together)}
@@ -126,7 +127,10 @@ def _transcript_id(path: str, row: Row) -> tuple[bytes, bytes]:
 
 def _info(path: str, values: Values, source: bytes, genes: dict[bytes, Values]) -> TranscriptInfo:
     def first(some: Values, *keys: bytes) -> str:
-        return next((text(path, 0, some[key][0]) for key in keys if some.get(key) and some[key][0]), "")
+        for key in keys:
+            if (found := some.get(key)) and found[0]:
+                return text(path, 0, found[0])
+        return ""
 
     gene = genes.get(next(iter(values.get(b"gene_id", [])), b""), {})
     biotype, origin = settle_biotype(

@@ -134,7 +134,7 @@ def _assemble(
     if rows.strand not in (b"+", b"-"):
         return "no_strand"
     exons, stop, utr = intervals(rows.exons), intervals(rows.stop), intervals(rows.utr)
-    coding = sorted({*intervals(rows.coding), *stop})
+    coding = intervals(rows.coding + rows.stop)
     if not exons and not utr:
         return "no_exons"
     if any(left[1] > right[0] for left, right in pairwise(exons)):
