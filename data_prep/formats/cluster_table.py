@@ -16,6 +16,7 @@ from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.formats.text import numbered_lines
 
 ABSENT = "no line for record"
+UC_ADVICE = r"""of a .uc take columns 9 and 2 (awk '$1 != "C" {print $9 "\t" $2}' FILE)"""  # USEARCH, VSEARCH
 CDHIT_MEMBER = re.compile(rb"\d+\t\d+(?:nt|aa), >(.+?)\.\.\. (?:\*|at )")
 
 
@@ -74,7 +75,10 @@ def _read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         member = CDHIT_MEMBER.match(line) if cluster else None
         fields = [member[1], cluster] if member else [field.strip() for field in line.split(b"\t")]
         if len(fields) != 2 or not all(fields):
-            raise DataPrepError(f"{path}: line {number} is not id<TAB>cluster: {shown(line)}")
+            advice = (
+                UC_ADVICE if len(fields) == 10 and fields[0] in (b"S", b"H", b"C") else "put one tab between the two"
+            )
+            raise DataPrepError(f"{path}: line {number} is not id<TAB>cluster: {shown(line)}; {advice}")
         for column, name in zip(columns, fields, strict=True):
             column.append(xxh3_64_intdigest(name))
     if not columns[0]:

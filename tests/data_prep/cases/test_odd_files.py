@@ -67,6 +67,11 @@ def motifs(content):
     return "motifs x --out out", {"x": content}
 
 
+def clusters(table):
+    """Of a corpus of the records a and b."""
+    return "split corpus --by table --out out", {"table": table}
+
+
 REFUSED = {
     # Python reads these as numbers; no other program does.
     "BED with 1_0": (genomes("chr1\t1_0\t300\n"), "expected contig, start and end (BED)"),
@@ -133,6 +138,11 @@ REFUSED = {
         fasta(">a\nGGGAAACCC\n(((...))) (-1.20)\n>b\nACGU\n(..)\n"),
         "x: 2 of the first 2 records have a structure below the letters: take its lines out",
     ),
+    "clusters with commas": (clusters("a,a\na,b\n"), "not id<TAB>cluster: 'a,a'; put one tab between the two"),
+    "clusters of VSEARCH": (
+        clusters("S\t0\t10\t*\t*\t*\t*\t*\ta\t*\nH\t0\t10\t99\t+\t0\t0\t10M\tb\ta\n"),
+        r"""of a .uc take columns 9 and 2 (awk '$1 != "C" {print $9 "\t" $2}' FILE)""",
+    ),
     # Tabs turned into spaces.
     "VCF without tabs": (variants(VCF.replace("\t", " ")), "line 2: #CHROM and what follows are not divided by tabs"),
     "VCF records without tabs": (
@@ -163,6 +173,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_odd_file_is_refused_in_one_line_that_names_it(run, name):
     (command, files), message = REFUSED[name]
+    if command.startswith("split"):
+        assert run("fasta x --validation 0 --out corpus", x=">a\nACGT\n>b\nGGCC\n")[0] == 0
     status, said = run(command, **files)
     assert status == 2
     assert message in said
