@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,6 +95,7 @@ class Layout:
     groups: tuple[LengthGroup, ...]
     fixed: FixedShape | None = None
     _tiles: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    masks: dict[Any, Any] = field(default_factory=dict, repr=False)  # that a back-end made for the layers of one pass
 
     @classmethod
     def build(

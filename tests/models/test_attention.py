@@ -164,13 +164,31 @@ def test_the_fastest_back_end_that_can_do_it_is_chosen():
         assert choose_backend(bias, CUDA, half) == "varlen"
         assert choose_backend(bias, CUDA, single) == "recomputed"
         assert choose_backend(bias, CUDA, half, head_size=20) == "recomputed"
-        assert choose_backend(bias, CPU, half) == "recomputed"
-        assert choose_backend(bias, CPU, single) in ("grouped", "recomputed")  # as measured
-        assert choose_backend(bias, CPU, single, 0.1) == "recomputed"
-    assert {choose_backend(alibi, CPU, single, rate) for rate in (0.0, 0.1)} == {"recomputed"}
+    for bias in (no, causal, alibi):
+        for dtype in (half, single):
+            assert choose_backend(bias, CPU, dtype) in ("grouped", "recomputed")  # as measured
+            assert choose_backend(bias, CPU, dtype, 0.1) == "recomputed"
+    assert choose_backend(alibi, CUDA, half) == "recomputed"
     recurrent = Recurrent(Scores(torch.zeros(0)))
     assert {choose_backend(recurrent, device, half) for device in (CPU, CUDA)} == {"recomputed"}
     assert {choose_backend(Penalty(), device, half, 0.1) for device in (CPU, CUDA)} == {"grouped"}
+
+
+def test_what_sdpa_adds_to_scores_is_made_once_for_all_layers_unless_it_is_learned(monkeypatch):
+    made = []
+
+    class Counted(Alibi):
+        def dense(self, length, device):
+            made.append(length)
+            return super().dense(length, device)
+
+    layout = Layout.build(LENGTHS, padding=0.2, device="cpu")
+    for slopes, expected in ((SLOPES, 1), (SLOPES.clone().requires_grad_(), 2)):
+        bias, inputs = Counted(slopes), random_inputs(sum(LENGTHS))
+        made.clear()
+        for _ in range(2):
+            attention(*inputs, bias, layout, dropout=0.0, backend="grouped")
+        assert made == [max(LENGTHS)] * expected
 
 
 def test_the_choice_is_logged_once(caplog):

@@ -57,7 +57,7 @@ def choose_backend(
 ) -> str:
     """Return the fastest back-end that can compute this bias; called once per forward pass, logged once.
 
-    On a CPU that is measured; elsewhere rules say it.
+    On a CPU that is measured where nothing is dropped; elsewhere rules say it.
     """
     chosen = _choice(bias, device, dtype, dropout, head_size)
     _log_choice(chosen, kernel_of(device)[0] if chosen == "recomputed" else "torch", str(dtype), kind_of(device))
@@ -69,17 +69,17 @@ def _choice(bias: Bias, device: torch.device, dtype: torch.dtype, dropout: float
         return "recomputed"
     if not bias.in_kernels:
         return "grouped"
-    on_gpu, is_sloped = kind_of(device) == "cuda", bias.slopes is not None
-    if on_gpu and kernel_of(device)[0] != "triton":
+    if kind_of(device) == "cuda" and kernel_of(device)[0] != "triton":
         return "grouped"  # SDPA's own kernels draw their dropout inside, too
-    if dropout or is_sloped:
-        return "recomputed"  # SDPA would want the penalty of every pair of tokens
+    if dropout:
+        return "recomputed"
     if kind_of(device) == "cpu":
-        if dtype in (torch.bfloat16, torch.float16):
-            return "recomputed"  # SDPA keeps 3.5 MB for every new shape of a block, and never gives them back
         able = ("grouped", "recomputed")
         runs = {name: partial(_without_dropout, BACKENDS[name], bias) for name in able}
-        return faster(runs, dtype, head_size, type(bias).__name__)
+        heads = None if bias.slopes is None else len(bias.slopes)
+        return faster(runs, dtype, head_size, type(bias).__name__, heads)
+    if bias.slopes is not None:
+        return "recomputed"  # SDPA would want the penalty of every pair of tokens
     # what flash does not take, our programs do in one launch; SDPA takes one per length group, and copies around it
     return "varlen" if _flash_takes(device, dtype, head_size) else "recomputed"
 
@@ -123,20 +123,40 @@ def _recomputed(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: La
 
 def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:
     outputs, dtype = [], q.dtype
-    if kind_of(q.device) == "cpu":  # torch's flash kernel for CPUs takes over twice as long with 16 bits as with 32
+    if kind_of(q.device) == "cpu":
+        # torch's flash kernel for CPUs takes over twice as long with 16 bits as with 32, and keeps 3.5 MB for every new
+        # shape of a block
         q, k, v = (x.float() if x.element_size() < 4 else x for x in (q, k, v))
-    only_causal = bias.in_kernels and bias.causal and bias.slopes is None
-    for group, *rows in zip(layout.groups, *map(layout.split, (q, k, v)), strict=True):
+    only_causal = bias.in_kernels and bias.causal and bias.slopes is None  # padded keys come after all real ones
+    masks = [None] * len(layout.groups) if only_causal else _masks(bias, layout, q)
+    for group, mask, *rows in zip(layout.groups, masks, *map(layout.split, (q, k, v)), strict=True):
         q_block, k_block, v_block = (group.to_blocks(x).transpose(1, 2) for x in rows)  # (B, H, T, h)
-        mask = None if only_causal else group.key_mask  # padded keys come after all real ones
-        added = None if only_causal else bias.dense(group.width, q.device)
-        if added is not None:
-            mask = (added if mask is None else added.masked_fill(~mask, -torch.inf)).to(q.dtype)
         block = F.scaled_dot_product_attention(
             q_block, k_block, v_block, attn_mask=mask, dropout_p=dropout, is_causal=only_causal
         )
         outputs.append(group.from_blocks(block.transpose(1, 2)))
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)).to(dtype)
+
+
+def _masks(bias: AttentionBias, layout: Layout, q: Tensor) -> list[Tensor | None]:
+    """What SDPA wants for each group, made once for all layers: they would each make it, and keep it."""
+    key = id(bias), q.dtype
+    if key in layout.masks:
+        found: list[Tensor | None] = layout.masks[key][1]
+        return found
+    masks: list[Tensor | None] = []
+    # slopes and causal masks of a shorter sequence are a corner of those of the longest
+    whole = bias.dense(max(group.width for group in layout.groups), q.device) if bias.in_kernels else None
+    for group in layout.groups:
+        corner = (slice(None), slice(group.width), slice(group.width))
+        added = bias.dense(group.width, q.device) if whole is None else whole[corner]
+        mask = group.key_mask
+        if added is not None:
+            mask = (added if mask is None else added.masked_fill(~mask, -torch.inf)).to(q.dtype)
+        masks.append(mask)
+    if not any(mask is not None and mask.requires_grad for mask in masks):
+        layout.masks[key] = bias, masks  # the bias lives as long, so that no other has its id
+    return masks
 
 
 def _varlen(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, layout: Layout, dropout: float) -> Tensor:

@@ -26,11 +26,13 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from pretrain.models.layout import Layout
 
 Run = Callable[[Tensor, Tensor, Tensor, Layout], Tensor]
-_HEADS, _ROUNDS, _SEQUENCES = 4, 3, 12
+_HEADS, _ROUNDS, _SEQUENCES, _LAYERS = 4, 3, 12, 3
 _LOCATION = "POLYMERASE_CACHE"
 
 
-def faster(candidates: Mapping[str, Run], dtype: torch.dtype, head_size: int, kind: str) -> str:
+def faster(
+    candidates: Mapping[str, Run], dtype: torch.dtype, head_size: int, kind: str, heads: int | None = None
+) -> str:
     """The fastest of these back-ends for heads of a size; the first one where nothing can be timed (fake tensors).
 
     Args:
@@ -38,12 +40,15 @@ def faster(candidates: Mapping[str, Run], dtype: torch.dtype, head_size: int, ki
         dtype: of q, k and v.
         head_size: h.
         kind: what else decides, such as the bias.
+        heads: H, where the bias has as many; None: any.
     """
     if _get_current_dispatch_mode() is not None:
         return next(iter(candidates))
-    key = (*candidates, str(dtype), str(head_size), kind, str(torch.get_num_threads()), torch.__version__, _processor())
+    heads = heads or _HEADS
+    sizes = str(heads), str(head_size), str(torch.get_num_threads())
+    key = (*candidates, str(dtype), kind, *sizes, torch.__version__, _processor())
     if key not in _decided:
-        _decided[key] = _kept(key) or _keep(key, _times(candidates, dtype, head_size))
+        _decided[key] = _kept(key) or _keep(key, _times(candidates, dtype, heads, head_size))
     return _decided[key]
 
 
@@ -59,20 +64,22 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _times(candidates: Mapping[str, Run], dtype: torch.dtype, head_size: int) -> dict[str, float]:
+def _times(candidates: Mapping[str, Run], dtype: torch.dtype, heads: int, head_size: int) -> dict[str, float]:
     """Seconds of CPU of each, in turns. CPU time, not wall time: a busy neighbor must not decide."""
     generator = torch.Generator().manual_seed(0)  # the run's own random numbers stay as they are
     seconds = dict.fromkeys(candidates, 0.0)
     with torch.enable_grad(), torch.autocast("cpu", enabled=False):
         for turn in range(_ROUNDS + 1):
             lengths = [40 + 11 * n + 3 * turn for n in range(_SEQUENCES)]
-            layout = Layout.build(lengths, padding=0.1, device="cpu")
-            shape = (3, sum(lengths), _HEADS, head_size)
+            shape = (3, sum(lengths), heads, head_size)
             values = torch.randn(shape, generator=generator).to(dtype)
             for name, run in candidates.items():
                 q, k, v = (x.clone().requires_grad_() for x in values)
+                layout = Layout.build(lengths, padding=0.1, device="cpu")  # what is made for all layers is timed
                 start = time.process_time()
-                run(q, k, v, layout).sum().backward()
+                for _ in range(_LAYERS):
+                    v = run(q, k, v, layout)
+                v.sum().backward()
                 if turn:  # the first turn loads what is loaded once
                     seconds[name] += time.process_time() - start
     return seconds
