@@ -88,10 +88,16 @@ def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, di
 
     Raises:
         PolymeraseError: no family fits, several do, the tensors are not exactly those of a model, or the vocabulary
-            beside them gives other ids.
+            beside them gives other ids or has more of them than the weights have rows.
     """
     source = read_source(Path(folder))
     imported = import_published(source, _family_of(source))
+    rows, tokens = imported.settings.vocab_size, len(imported.family.build_tokenizer().vocab)
+    if rows < tokens:
+        raise PolymeraseError(
+            f"{source.path.parent}: weights of {rows} tokens, but {imported.family.tokenizer}, which reads texts for "
+            f"them, has {tokens}; what was converted with --without-tokenizer is for transformers alone"
+        )
     return imported.family, imported.settings, imported.state
 
 

@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pretrain.errors import PolymeraseError
 from pretrain.exporting.form import config_json
 from pretrain.exporting.hf_tokenizers import write_tokenizer
 from pretrain.exporting.tensors import export_tensors
 from pretrain.families import FAMILIES, TRANSFORMS
 from pretrain.families.own_code import form_of
 from pretrain.families.published import published_model
-from pretrain.importing import import_published, read_source
+from pretrain.importing import import_published, load_pretrained_state, read_source
 from pretrain.tokenizers import build_tokenizer
 
 KINDS = ["ernie_rna", "rnaernie", "rnaernie2", "utr_lm", "utrbert_3mer", "dnabert_4mer", "mutbert"]
@@ -233,6 +234,18 @@ def test_a_contact_head_tells_lost_layers_from_a_smaller_model(complaint, tmp_pa
     else:
         imported = import_published(read_source(tmp_path / "model.pkl"), family)
         assert (imported.settings.num_hidden_layers, imported.settings.num_attention_heads) == (2, 16)
+
+
+def test_weights_of_fewer_tokens_are_not_read_as_if_they_were_the_familys(root, golden, tmp_path, monkeypatch) -> None:
+    main = runpy.run_path(str(root / "launch" / "convert.py"))["main"]
+    both = load_file(golden / "nt" / "weights.safetensors")
+    save_file({key[3:]: value for key, value in both.items() if key.startswith("v2/")}, tmp_path / "v2.safetensors")
+    words = ["--family", "nt_v2_50m", "--without-tokenizer", str(tmp_path / "v2.safetensors")]
+    words += ["model.num_attention_heads=4", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["convert.py", *words])
+    assert main() == 0
+    with pytest.raises(PolymeraseError, match=r"out: weights of \d+ tokens, but kmer6_nonoverlapping.* has 4107;"):
+        load_pretrained_state(tmp_path / "out")
 
 
 def test_weights_without_their_tokenizer_are_converted_alone(root, golden, tmp_path, monkeypatch) -> None:
