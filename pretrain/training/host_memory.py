@@ -1,39 +1,35 @@
 """Memory of the process on the host: what it holds, and giving back what it only keeps for later.
 
 Batches of other lengths in every step leave holes in the C library's heap, which it keeps; after some minutes on a CPU
-they are more than the tensors. Handing the pages back takes milliseconds, but the next step fetches what it needs,
-a fault a page: a tenth of a second for 200 MB. So it is done when the process has grown beyond what its steps take.
+they are more than the tensors. Handing the pages back takes milliseconds, but the next step fetches what it needs, a
+fault a page: a tenth of a second for 200 MB. So it is done when the process has grown, and not in every short step.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
+import time
 from functools import cache
 from typing import Any
 
-_GROWN = 1.1  # times what the steps take
-_STEPS = 8  # of different lengths, to see what they take
+_GROWN = 1.2  # times what was held after the last time
+_EVERY_S = 2.0  # at most: about a twentieth of the time goes to fetching pages again
 
 
 class Heap:
     """The C library's heap over the steps of a run."""
 
     def __init__(self) -> None:
-        self._watched = _STEPS  # nothing yet: the first step hands back what starting left
-        self._taken = 0  # bytes, the most that was held after one of the watched steps
+        self._held = 0
+        self._when = -math.inf
 
     def bound(self) -> None:
-        """After a step: hand free pages back if the process holds a tenth more than after the steps that were watched.
-
-        Watched are the steps that follow after pages were handed back.
-        """
-        held = resident_bytes()
-        if self._watched < _STEPS:
-            self._taken = max(self._taken, held)
-            self._watched += 1
-        elif held > _GROWN * self._taken:
+        """After a step: hand free pages back if the process holds a fifth more than it did after the last time."""
+        if time.monotonic() - self._when >= _EVERY_S and resident_bytes() > _GROWN * self._held:
             give_back()
-            self._watched = self._taken = 0
+            self._held = resident_bytes()
+            self._when = time.monotonic()
 
 
 def give_back() -> None:

@@ -42,12 +42,20 @@ def test_a_new_shape_keeps_no_memory(root: Path) -> None:
     assert float(done.stdout) < 300_000  # bytes each; torch's fused attention keeps 3,500,000
 
 
-def test_free_pages_are_handed_back_when_a_process_holds_a_tenth_more_than_its_steps_take(monkeypatch) -> None:
-    held, trimmed = [0], []
+def test_free_pages_are_handed_back_when_a_process_has_grown_by_a_fifth_and_not_in_every_short_step(
+    monkeypatch,
+) -> None:
+    held, now, trimmed = [0], [100.0], []
+
+    def give_back() -> None:
+        trimmed.append(held[0])
+        held[0] = 1000
+
     monkeypatch.setattr(host_memory, "resident_bytes", lambda: held[0])
-    monkeypatch.setattr(host_memory, "give_back", lambda: trimmed.append(held[0]))
+    monkeypatch.setattr(host_memory, "give_back", give_back)
+    monkeypatch.setattr(host_memory.time, "monotonic", lambda: now[0])
     heap = host_memory.Heap()
-    steps = [1300, 1000, 900, 800, 700, 600, 500, 400]  # of different lengths; the most is what they take
-    for held[0] in (5000, *steps, 1430, 1431, *steps[1:], 1300, 1200, 1431):
+    for held[0], seconds in ((1100, 0), (1150, 2), (1200, 2), (1201, 2), (1300, 1), (1100, 1), (3000, 0)):
+        now[0] += seconds
         heap.bound()
-    assert trimmed == [5000, 1431, 1431]
+    assert trimmed == [1100, 1201, 3000]
