@@ -84,7 +84,11 @@ def check_without_scores(device: str, tile: int) -> int:
     cases = [(8, bias) for bias in biases] + [(24, NoBias()), (32, NoBias())]
     layout = Layout.build(LENGTHS, padding=0.0, device=device)
     one_shape = Layout.build(
-        LENGTHS, padding=0.0, device=device, fixed=FixedShape.holding(sum(LENGTHS), max(LENGTHS), 1), pads=1
+        LENGTHS,
+        padding=0.0,
+        device=device,
+        fixed=FixedShape.holding(sum(LENGTHS), max(LENGTHS), 1, len(LENGTHS)),
+        pads=1,
     )
     assert one_shape.tiles(tile)[0].shape[1] > layout.tiles(tile)[0].shape[1]
     placed = [(layout, *case) for case in cases] + [(one_shape, *case) for case in cases[:4]]
