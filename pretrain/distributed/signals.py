@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from pretrain.distributed.launchers import find_place
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL: saved, try again (launch/slurm.sh requeues on it)
 _PR_SET_PDEATHSIG = 1
@@ -56,7 +58,7 @@ def exit_on_signal_during_startup() -> None:
     def wait() -> None:
         while (number := os.read(read_fd, 1)[0]) not in STOP_SIGNALS:
             pass
-        if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
+        if find_place().rank == 0:
             name = signal.Signals(number).name
             with suppress(OSError):  # a log that cannot be written is no reason to stay
                 print(f"stopped by {name} while starting; continue with the same command", file=sys.stderr, flush=True)
