@@ -273,7 +273,7 @@ def test_a_cluster_larger_than_the_share_stays_in_training(families, tmp_path):
         (["--by", "similarity", "--identity", "0.4"], "--identity: expected a share from 0.5 to 1, got 0.4"),
         (["--by", "similarity", "--coverage", "2"], "--coverage: expected a share above 0 and up to 1, got 2"),
         (["--by", "similarity", "--strand", "minus"], "--strand: invalid choice: 'minus'"),
-        (["--by", "length", "--identity", "0.9"], "--identity has no effect here: expected --by similarity"),
+        (["--by", "length", "--identity", "0.9"], "--identity has no effect without --by similarity"),
         (["--by", "clan"], "no column 'clan'; it has id, sequence, length; give one of them, similarity, or a file"),
         (["--by", "all.tsv"], "by all.tsv all 32 records are one group, expected at least two; give another --by"),
         (["--by", "similarity", "--executor", "cloud:3"], "--executor cloud:3: unknown kind 'cloud'"),
