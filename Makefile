@@ -5,8 +5,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 # files that start processes, train or fold: what `make test-fast` leaves out
-SLOWER := tests/recipes tests/docs tests/faults tests/multinode tests/training tests/benchmarking tests/reporting tests/evaluation \
-  tests/exporting tests/importing tests/doctor tests/data_prep tests/test_manners.py tests/test_readme.py tests/models/test_triton.py
+SLOWER := tests/recipes tests/docs tests/journeys tests/faults tests/multinode tests/training tests/benchmarking tests/reporting \
+  tests/evaluation tests/exporting tests/importing tests/doctor tests/data_prep tests/data/test_held_out.py \
+  tests/planning/test_forecast.py tests/test_manners.py tests/test_readme.py tests/models/test_triton.py
 
 .PHONY: install demo test test-fast test-slow lint format clean
 
