@@ -19,6 +19,7 @@ LOWEST = 5  # orders that are always looked at
 _DENSE = 7  # highest order with a table of all contexts: 6^7 rows
 _PRIOR = 2.0  # observations that the next lower order counts for, where nothing is known
 _PRIORS = (0.5, 2.0, 8.0, 32.0, 128.0, 512.0)  # what is tried
+_LEAST = np.finfo(np.float32).tiny  # a letter that a context never had costs at most 87 nats
 _WORK = 200_000_000  # look-ups that reading from both sides may cost; bounds the order where targets are very many
 _CHUNK = 1 << 16  # targets looked at together
 
@@ -157,7 +158,8 @@ class _Table:
         """Counts as shares, with those of the next lower order as so many observations."""
         lower = np.float32(0.25) if below is None else below.shares[below.rows(self._parents)]
         total = self.shares.sum(axis=1, keepdims=True)
-        return _Table(self.keys, self._parents, ((self.shares + prior * lower) / (total + prior)).astype(np.float32))
+        shares = ((self.shares + prior * lower) / (total + prior)).astype(np.float32)
+        return _Table(self.keys, self._parents, np.maximum(shares, _LEAST))
 
     def rows(self, context: np.ndarray) -> np.ndarray:
         """Row int64 (M,) of each context (M,); -1 for those that were not seen."""

@@ -50,6 +50,16 @@ def test_a_fitted_chain_costs_the_entropy_of_the_chain_that_made_the_letters():
     assert search.both <= 5
 
 
+def test_a_letter_that_training_never_had_costs_finitely_many_nats_at_every_order():
+    """Shares of shares of sixteen orders fall below what float32 holds."""
+    training = framed(np.zeros(20_000, np.uint8))
+    held_out = framed(np.array([0] * 20 + [2] + [0] * 20))
+    chains = MarkovChains(training, training, (2.0, *[0.5] * HIGHEST))
+    at = np.array([MARGIN + 20])
+    assert np.isfinite(loss_left(chains, held_out, at, held_out, HIGHEST)).all()
+    assert np.isfinite(chains.log_both(hide(held_out, at), at, HIGHEST)).all()
+
+
 @pytest.mark.parametrize("order", [1, 2, 5, 9])
 def test_both_sides_is_the_exact_conditional_of_the_chain(order):
     draw = np.random.default_rng(order)
