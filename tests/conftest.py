@@ -4,6 +4,11 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long it takes to make inputs and to run a test tells of the load of the machine, not of the code.
+settings.register_profile("any_load", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("any_load")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -1,5 +1,6 @@
 """Which stretches of the genome are validation."""
 
+import argparse
 import math
 from collections.abc import Collection, Sequence
 
@@ -7,6 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import DataPrepError
+from data_prep.runtime.console import refuse_beside
+
+HELD_OUT = 0.01  # share of validation, unless it or contigs are asked for
+
+
+def settle_fraction(args: argparse.Namespace) -> None:
+    """The share that is held out where nobody gave one; DataPrepError where contigs were named beside a share."""
+    if args.validation_contigs is not None:
+        refuse_beside(args, "validation", "--validation-contigs")
+    if args.validation is None:
+        args.validation = HELD_OUT
 
 
 def refuse_empty(validation: NDArray[np.int64], fraction: float, contigs: str | None, window: int) -> None:

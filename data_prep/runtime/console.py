@@ -40,6 +40,13 @@ def refuse_idle(args: argparse.Namespace, defaults: Mapping[str, Any], needs: st
             raise DataPrepError(f"{option} has no effect without {needs}; add that, or leave {option} out")
 
 
+def refuse_beside(args: argparse.Namespace, name: str, winner: str) -> None:
+    """DataPrepError for an option that was given although `winner`, given too, decides alone."""
+    if getattr(args, name) not in (None, False):
+        option = f"--{name.replace('_', '-')}"
+        raise DataPrepError(f"{option} has no effect with {winner}; leave one of them out")
+
+
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """--out and --overwrite of every stage that writes a corpus."""
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new corpus")

@@ -27,9 +27,9 @@ from data_prep.formats.contig_aliases import read_aliases
 from data_prep.formats.contig_names import ContigNames, bare_name, listed_contigs, parse_contigs
 from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.formats.genome import contig_names
-from data_prep.genomes.holdout import by_contig, last_fraction, refuse_empty
+from data_prep.genomes.holdout import HELD_OUT, by_contig, last_fraction, refuse_empty, settle_fraction
 from data_prep.runtime.console import add_name_arguments, add_output_arguments, already_complete, report
-from data_prep.variants.collect import CollectJob, alleles_file, collect_all
+from data_prep.variants.collect import KINDS, CollectJob, alleles_file, collect_all
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
 from data_prep.variants.vcf import VcfOptions
 
@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--mnps", choices=("drop", "split"), default="drop",
-        help="alleles of several differing bases (AC -> GT): count and drop them (default), or split them into SNVs",
+        help="alleles of several differing bases (AC -> GT): count and drop them (default), or split them into SNVs, "
+        "whose frequencies add to those of other alleles with the same base",
     )  # fmt: skip
     add_name_arguments(parser)
     parser.add_argument(
@@ -85,8 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation-contigs", metavar="LIST", help="contigs to hold out, with commas (MutBERT: chr22)"
     )
     parser.add_argument(
-        "--validation", type=float, default=0.01, metavar="FRACTION",
-        help="without --validation-contigs: hold out this share at the end of the genome (default 0.01)",
+        "--validation", type=float, metavar="FRACTION",
+        help=f"without --validation-contigs: hold out this share at the end of the genome (default {HELD_OUT})",
     )  # fmt: skip
     parser.add_argument(
         "--executor", default="local:", metavar="ADDRESS",
@@ -128,11 +129,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    settle_fraction(args)
     for name in ("min_af", "max_ref_mismatch", "validation"):
         if not 0 <= getattr(args, name) < 1:
             raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
     if args.window < 1:
         raise DataPrepError(f"--window must be 1 or more, got {args.window}")
+    if args.multiallelic == "drop" and args.mnps == "split":
+        raise DataPrepError("--mnps split has no effect with --multiallelic drop; leave one of them out")
     refuse_repeated_files(args.vcf)
 
 
@@ -166,10 +170,16 @@ def _store_variants(
         for what, count in counts["changed"].items():
             tally.change("allele", what, count)
     for contig in genome.contigs:
-        files = [alleles_file(staged.path / SCRATCH / counts["folder"], Path(contig.folder)) for counts in collected]
-        rows = store_rows(staged, contig.folder, files, drop_multiallelic=args.multiallelic == "drop")
+        folders = [staged.path / SCRATCH / counts["folder"] for counts in collected]
+        files = {kind: [alleles_file(folder, Path(contig.folder), kind) for folder in folders] for kind in KINDS}
+        drop = args.multiallelic == "drop"
+        rows = store_rows(staged, contig.folder, files, min_af=args.min_af, drop_multiallelic=drop)
         contig.variants = rows["variants"]
+        tally.drop("allele", "rare", rows["rare"])
+        tally.keep("allele", rows["rare_added_up"])
         tally.keep("site", rows["alleles"])
+        if rows["added_up"]:
+            tally.change("site", "added_to_another_of_the_same_base", rows["added_up"])
         for reason, count in rows["dropped"].items():
             tally.drop("site", reason, count)
     if not any(contig.variants for contig in genome.contigs):

@@ -16,6 +16,9 @@ from data_prep.bpe.train import SPECIAL, measure, train
 from data_prep.corpus import open_corpus
 from data_prep.corpus.files import write_atomic
 from data_prep.errors import DataPrepError
+from data_prep.runtime.console import refuse_idle
+
+PIECE_NT = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--piece",
         type=int,
-        default=1000,
         metavar="NT",
-        help="genomes are cut into pieces of this length (default 1000)",
+        help=f"genomes are cut into pieces of this length (default {PIECE_NT})",
     )
 
 
@@ -45,14 +47,17 @@ def run(args: argparse.Namespace) -> int:
         raise DataPrepError(
             f"--vocab-size {args.vocab_size}: five special tokens and four letters come before any merge"
         )
-    for name in ("min_frequency", "piece"):
-        if getattr(args, name) < 1:
-            raise DataPrepError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(args, name)}")
+    for name in ("min_frequency", "piece", "max_token", "sequences"):
+        if (value := getattr(args, name)) is not None and value < 1:
+            raise DataPrepError(f"--{name.replace('_', '-')} must be 1 or more, got {value}")
     if out.is_dir():
         raise DataPrepError(f"{out}: is a folder, expected the name of a new file; give --out {out / 'tokenizer.json'}")
     if out.exists() and not args.overwrite:
         raise DataPrepError(f"{out}: exists; choose another --out or pass --overwrite")
-    text = Text(open_corpus(args.corpus), args.piece, args.sequences)
+    corpus = open_corpus(args.corpus)
+    if corpus.kind == "sequences":
+        refuse_idle(args, {"piece": None}, "a corpus of genomes")
+    text = Text(corpus, args.piece or PIECE_NT, args.sequences)
     tokenizer = train(text, args.vocab_size, args.min_frequency, args.max_token)
     measured = measure(tokenizer, text)
     out.parent.mkdir(parents=True, exist_ok=True)

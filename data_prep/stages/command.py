@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from data_prep.errors import DataPrepError
 from data_prep.runtime.console import refuse_old_options
@@ -20,8 +21,31 @@ EXAMPLE = "example:\n  python -m data_prep fasta rnas.fa.gz --out corpora/rnas\n
 _NOBODY_READS = 141  # 128 + SIGPIPE, as shells count
 
 
+NAMING = ("LIST", "FILE", "FASTA", "TABLE", "SET")  # metavars of options of which several could seem to add up
+
+
+class _StoreOnce(argparse.Action):
+    """Names or files of one option that is given again, with others, are an error: the last would win unseen.
+
+    A number or a choice may be given again, as commands that call this one do to replace an earlier one.
+    """
+
+    given: tuple[str, Any] | None = None  # what was written, its value
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Store the value."""
+        if self.metavar in NAMING and self.given and self.given[1] != values:
+            parser.error(f"{self.given[0]} is given twice, with {self.given[1]} and {values}; give it once")
+        self.given = option_string or self.dest, values
+        setattr(namespace, self.dest, values)
+
+
 class _OneLineParser(argparse.ArgumentParser):
     """Usage errors are one line, like all others."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("action", None, _StoreOnce)
 
     def error(self, message: str):
         raise DataPrepError(f"{message}; see `{self.prog} --help`")

@@ -138,8 +138,11 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("max_ambiguous", "validation"):
         if not 0 <= getattr(args, name) <= 1:
             raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
-    if args.header_labels and args.long != "drop":
-        raise DataPrepError(f"--long {args.long}: a structure in the header is that of the whole sequence; drop them")
+    for name in ("long", "codons", "gaps"):
+        if args.header_labels and getattr(args, name) in ("crop", "pieces", "remove"):
+            raise DataPrepError(
+                f"--{name} {getattr(args, name)}: a structure in the header is that of the whole sequence; drop them"
+            )
     if args.type_field is not None and args.type_field < 2:
         raise DataPrepError("--type-field counts words of the header from 1, and the first is the id: give 2 or more")
     refuse_repeated_files(args.files)

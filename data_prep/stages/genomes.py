@@ -19,11 +19,11 @@ from data_prep.corpus import StagedFolder, describe_source, tool_versions
 from data_prep.corpus.files import pretty_json
 from data_prep.corpus.genome import CONTIGS, NAMES
 from data_prep.corpus.tally import Tally
-from data_prep.errors import DataPrepError
+from data_prep.errors import DataPrepError, shown_name
 from data_prep.formats.contig_names import contigs_of_each
 from data_prep.formats.genome import contig_names
 from data_prep.genomes.contigs import ContigFilter
-from data_prep.genomes.holdout import refuse_empty
+from data_prep.genomes.holdout import HELD_OUT, refuse_empty, settle_fraction
 from data_prep.genomes.named import Genomes, add_bed, add_regions, files_by_assembly
 from data_prep.genomes.regions import RegionOptions
 from data_prep.genomes.splits import balanced_weights, divide, store_split
@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation-contigs", metavar="LIST", help="contigs to hold out, with commas")
     parser.add_argument("--test-contigs", metavar="LIST", help="contigs to keep for a test split, with commas")
     parser.add_argument(
-        "--validation", type=float, default=0.01, metavar="FRACTION",
-        help="without --validation-contigs: hold out this share at the end of the genomes (default 0.01)",
+        "--validation", type=float, metavar="FRACTION",
+        help=f"without --validation-contigs: hold out this share at the end of the genomes (default {HELD_OUT})",
     )  # fmt: skip
     parser.add_argument(
         "--region-window", type=int, default=REGION_WINDOW_NT, metavar="NT",
@@ -170,6 +170,7 @@ def _publish(
 
 
 def _check(args: argparse.Namespace, names: list[str]) -> None:
+    settle_fraction(args)
     for name in ("max_n", "validation"):
         if not 0 <= getattr(args, name) <= 1:
             raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
@@ -178,6 +179,8 @@ def _check(args: argparse.Namespace, names: list[str]) -> None:
             raise DataPrepError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(args, name)}")
     if not args.annotation:
         refuse_idle(args, {"region_window": REGION_WINDOW_NT, "region_seed": REGION_SEED}, "--annotation")
+    if len(names) == 1:
+        refuse_idle(args, {"weight": [], "balance_to": None}, "a second genome")
     if args.balance_to and (args.balance_to not in names or args.weight or not args.annotation):
         raise DataPrepError(
             f"--balance-to {args.balance_to}: expected one of {', '.join(names[:5])}, with --annotation and without "
@@ -193,22 +196,29 @@ def _filters(args: argparse.Namespace) -> list[ContigFilter]:
     genomes = [(str(path), contig_names(path) if listed else ()) for path in args.genomes]
     wanted = contigs_of_each("--contigs", args.contigs, genomes)
     unwanted = contigs_of_each("--exclude-contigs", args.exclude_contigs, genomes)
+    if args.contigs not in ("all", "human"):
+        for (_, known), keep, drop in zip(genomes, wanted, unwanted, strict=True):
+            if both := [name for name in known if keep(name) and drop(name)]:
+                raise DataPrepError(
+                    f"--contigs and --exclude-contigs both name {shown_name(both[0])}; take it out of one of them"
+                )
     pairs = zip(wanted, unwanted, strict=True)
     return [ContigFilter(one, other, args.min_contig, args.max_n) for one, other in pairs]
 
 
 def _weights(given: list[str], names: list[str]) -> list[float]:
     """The weight of each assembly."""
-    weights = dict.fromkeys(names, 1.0)
+    weights: dict[str, float] = {}
     for text in given:
         name, _, number = text.rpartition("=")
         try:
             value = float(number)
         except ValueError:
             value = 0.0
-        if name not in weights or not 0 < value < float("inf"):
+        if name not in names or not 0 < value < float("inf"):
             raise DataPrepError(
                 f"--weight {text}: expected NAME=W with W above 0 and NAME one of {', '.join(names[:5])}"
             )
-        weights[name] = value
-    return list(weights.values())
+        if weights.setdefault(name, value) != value:
+            raise DataPrepError(f"--weight names {name} twice, with {weights[name]:g} and {value:g}; give it once")
+    return [weights.get(name, 1.0) for name in names]

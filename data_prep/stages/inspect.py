@@ -20,6 +20,7 @@ from data_prep.errors import DataPrepError
 from data_prep.inspection.describe import describe
 from data_prep.inspection.leakage import leakage_of
 from data_prep.inspection.table import filters_of, render, rows_of
+from data_prep.runtime.console import refuse_beside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Print and write; exit status."""
     if args.out and (Path(args.out) / FILE_NAME).exists():
         raise DataPrepError(f"{args.out}: is a corpus; give another folder for the report")
+    if args.leakage_against:
+        refuse_beside(args, "leakage", "--leakage-against")
     corpus = open_corpus(args.corpus, verify=args.verify)
     description = describe(corpus)
     leak = leakage_of(corpus, args.leakage_against) if args.leakage or args.leakage_against else None

@@ -28,24 +28,25 @@ from data_prep.motifs.mining import LONGEST, MinedMotif, mine
 from data_prep.motifs.read import read_motifs
 from data_prep.runtime.console import print_filters, refuse_idle
 
-MINING = {"background": "markov:1", "lengths": "10-13", "top": 10_000, "max_fdr": 0.01}  # options and their defaults
+# Options of one use, and their defaults.
+READING = {"min_length": 4, "max_length": None, "max_expansion": 256, "min_probability": 0.25}
+MINING = {"background": "markov:1", "lengths": "10-13", "top": 10_000, "max_fdr": 0.01}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the stage."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="motif files")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the normalized list")
-    parser.add_argument("--min-length", type=int, default=4, metavar="NT", help="default 4")
-    parser.add_argument("--max-length", type=int, metavar="NT")
+    parser.add_argument("--min-length", type=int, metavar="NT", help="of what files hold (default 4)")
+    parser.add_argument("--max-length", type=int, metavar="NT", help="of what files hold (default: no limit)")
     parser.add_argument(
         "--max-expansion",
         type=int,
-        default=256,
         metavar="N",
         help="motifs one written motif may stand for (default 256)",
     )
     parser.add_argument(
-        "--min-probability", type=float, default=0.25, metavar="P", help="matrices: letters that count (default 0.25)"
+        "--min-probability", type=float, metavar="P", help="matrices: letters that count (default 0.25)"
     )
     parser.add_argument("--coverage", metavar="CORPUS", help="tell how much of this corpus lies inside motifs")
     mining = parser.add_argument_group("mining")
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mining.add_argument("--lengths", metavar="A-B", help=f"k from A to B, at most {LONGEST} (default 10-13)")
     mining.add_argument("--top", type=int, metavar="N", help="most significant ones to keep (default 10000)")
     mining.add_argument("--max-fdr", type=float, metavar="SHARE", help="false discovery rate (default 0.01)")
-    parser.set_defaults(**MINING)
+    parser.set_defaults(**READING, **MINING)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         raise DataPrepError("give motif files, or a corpus to --mine")
     if not args.mine:
         refuse_idle(args, MINING, "--mine")
+    if not args.files:
+        refuse_idle(args, READING, "motif files")
     corpus = open_corpus(args.coverage) if args.coverage else None
     tally = Tally()
     raw = chain.from_iterable(read_motifs(file, args.min_probability) for file in args.files)

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-length", type=int, metavar="NT")
     parser.add_argument("--validation", type=float, metavar="FRACTION", help="share of held-out sequences")
     parser.add_argument("--cluster-with", choices=("auto", *CLUSTERERS), default="auto", help="program for containment")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads of that program; no other effect")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads of that program (default: one per core)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
             return already_complete(writer.out)
         tally = Tally()
         types = TypeTable(args.types) if args.types else None
-        wanted = find_contained(args.file, policy, program, writer, args.workers) if program else None
+        threads = args.workers or os.cpu_count() or 1
+        wanted = find_contained(args.file, policy, program, writer, threads) if program else None
         fill(writer, args.file, policy, types, wanted, tally)
         report(writer.finish(tally, tools=["numpy"], held_out_asked=args.validation is not None), writer.out)
     return 0
@@ -77,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
 def _policy(args: argparse.Namespace) -> RnaPolicy:
     given = {field.name: getattr(args, field.name) for field in fields(RnaPolicy)}
     policy = replace(PRESETS[args.preset], **{name: value for name, value in given.items() if value is not None})
+    if args.workers is not None and args.workers < 1:
+        raise DataPrepError(f"--workers must be 1 or more, got {args.workers}")
     if policy.min_length < 1:
         raise DataPrepError(f"--min-length must be 1 or more, got {policy.min_length}")
     if policy.max_length is not None and policy.max_length < policy.min_length:
@@ -90,7 +93,7 @@ def _policy(args: argparse.Namespace) -> RnaPolicy:
 
 def _program(args: argparse.Namespace, policy: RnaPolicy) -> Clusterer | None:
     if policy.duplicates != "containment":
-        refuse_idle(args, {"cluster_with": "auto"}, "--duplicates containment")
+        refuse_idle(args, {"cluster_with": "auto", "workers": None}, "--duplicates containment")
         return None
     program = find_clusterer(args.cluster_with)
     if program is None:

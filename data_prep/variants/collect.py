@@ -16,8 +16,11 @@ from data_prep.formats.contig_names import ContigNames, bare_name, some_names
 from data_prep.runtime.console import progress
 from data_prep.runtime.executor import Workers
 from data_prep.variants.frequency import advice_without_frequency
+from data_prep.variants.mnps import PART
 from data_prep.variants.reference import ReferenceCheck
 from data_prep.variants.vcf import VcfOptions, VcfReader
+
+COMMON, RARE, PARTS = KINDS = ("alleles", "rare", "parts")  # of files
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class CollectJob:
 
 def collect(job: CollectJob) -> dict[str, Any]:
     """Write the alleles of one VCF, a file of ALLELE records per contig in file order.
+
+    Where MNPs are split, their bases are in a file of PART records, and rare SNVs in one of ALLELE records: whether a
+    base is rare is known when all that have it are added up.
 
     Returns {"folder" of these files, "records", "alleles", "kept", "dropped": by reason, "changed": by what was done}.
     DataPrepError for a file that is not a sound VCF, gives no frequency or was called on another assembly.
@@ -69,12 +75,20 @@ def collect(job: CollectJob) -> dict[str, Any]:
             codes = codes_of(place)
             check = checks.setdefault(contig, ReferenceCheck(len(codes)))
             alleles = check.agreeing(alleles, codes, reader.dropped)
-            common = alleles[alleles["frequency"] > job.min_af]
-            reader.dropped["rare"] += len(alleles) - len(common)
-            with open(alleles_file(out, place), "ab") as file:
-                common.tofile(file)
-            written.add(file.name)
-            kept += len(common)
+            if alleles.dtype == PART:
+                chosen = {PARTS: alleles}
+            else:
+                is_common = alleles["frequency"] > job.min_af
+                chosen = {COMMON: alleles[is_common]}
+                if job.options.mnps == "split":
+                    chosen[RARE] = alleles[~is_common]
+                else:
+                    reader.dropped["rare"] += len(alleles) - len(chosen[COMMON])
+            for kind, rows in chosen.items():
+                with open(alleles_file(out, place, kind), "ab") as file:
+                    rows.tofile(file)
+                written.add(file.name)
+                kept += len(rows) if kind != RARE else 0
             bar.update(reader.records - bar.n)
     for path in written:
         with open(path, "ab") as file:
@@ -95,9 +109,9 @@ def collect(job: CollectJob) -> dict[str, Any]:
     return {"folder": out.name, **counts, "changed": dict(+reader.changed)}
 
 
-def alleles_file(folder: Path, contig: Path) -> Path:
-    """The file in `folder`, made by `collect`, of the contig whose arrays lie in `contig`."""
-    return folder / f"{contig.name}.alleles"
+def alleles_file(folder: Path, contig: Path, kind: str) -> Path:
+    """The file of this kind in `folder`, made by `collect`, of the contig whose arrays lie in `contig`."""
+    return folder / f"{contig.name}.{kind}"
 
 
 def collect_all(jobs: Sequence[CollectJob], executor: str) -> Iterator[tuple[int, dict[str, Any]]]:

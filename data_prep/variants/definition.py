@@ -37,7 +37,7 @@ def frequency_rows(alleles: np.ndarray, codes: NDArray[np.uint8], *, drop_multia
     alternative allele too (`multiallelic`).
     """
     dropped: Counter[str] = Counter()
-    kept = _last_of_each(alleles)
+    kept = last_of_each(alleles, "alt")
     dropped["duplicate"] = len(alleles) - len(kept)
 
     places = np.ascontiguousarray(kept["pos0"])  # sorted
@@ -68,12 +68,12 @@ def frequency_rows(alleles: np.ndarray, codes: NDArray[np.uint8], *, drop_multia
     )
 
 
-def _last_of_each(alleles: np.ndarray) -> np.ndarray:
-    """Sorted by position and alternative; of equal ones the last in file order."""
+def last_of_each(alleles: np.ndarray, *fields: str) -> np.ndarray:
+    """Rows (R,) sorted by position and `fields`; of those that are equal in these the last in file order."""
     places = np.ascontiguousarray(alleles["pos0"])
     if (places[1:] > places[:-1]).all():  # most files
         return alleles
-    alleles = alleles[np.lexsort((alleles["alt"], alleles["pos0"]))]  # stable
-    following = alleles[1:]
-    repeated = (alleles["pos0"][:-1] == following["pos0"]) & (alleles["alt"][:-1] == following["alt"])
-    return alleles[np.append(~repeated, True)[: len(alleles)]]
+    fields = ("pos0", *fields)
+    alleles = alleles[np.lexsort([alleles[name] for name in reversed(fields)])]  # stable
+    changes = [alleles[name][1:] != alleles[name][:-1] for name in fields]
+    return alleles[np.append(np.any(changes, axis=0), True)[: len(alleles)]]

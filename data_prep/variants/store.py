@@ -4,7 +4,7 @@ Each file is noted when it is whole, so that a rerun after a kill goes on with t
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,13 @@ from data_prep.errors import DataPrepError
 from data_prep.formats.genome import read_contigs
 from data_prep.genomes.codes import base_codes, valid_intervals
 from data_prep.runtime.console import progress
+from data_prep.variants.collect import COMMON, PARTS, RARE
 from data_prep.variants.definition import ALLELE, frequency_rows
+from data_prep.variants.mnps import PART, added_up, rare_at
 from data_prep.variants.reference import OTHER_CODE
 
 SCRATCH = "scratch"  # files that help a rerun and are not published
+COUNTS = ("variants", "alleles", "dropped", "added_up", "rare", "rare_added_up")  # of the rows of a contig
 GENOME_LIST = f"{SCRATCH}/genome.json"
 HASH = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # odd numbers without a pattern
 
@@ -83,23 +86,31 @@ def store_genome(staged: StagedFolder, fasta: Path, chosen: Callable[[str], bool
 
 
 def store_rows(
-    staged: StagedFolder, folder: str, allele_files: list[Path], *, drop_multiallelic: bool
+    staged: StagedFolder, folder: str, files: Mapping[str, list[Path]], *, min_af: float, drop_multiallelic: bool
 ) -> dict[str, Any]:
-    """Write the variant arrays of the contig in `folder` from its alleles, VCF after VCF.
+    """Write the variant arrays of the contig in `folder` from its alleles, the files of each kind VCF after VCF.
 
-    Returns {"variants": positions, "alleles", "dropped": by reason}.
+    Returns {"variants": positions, "alleles", "dropped": by reason, "added_up": alleles added to one of the same base,
+    "rare": alleles of the files of rare ones that were dropped, "rare_added_up": those that were not}.
     """
     last = f"{folder}/{ARRAYS['frequencies']}"
     if last not in staged.finished:
         codes = np.load(staged.path / folder / ARRAYS["codes"], mmap_mode="r")
-        parts = [np.fromfile(file, ALLELE) for file in allele_files if file.exists()]
-        rows = frequency_rows(np.concatenate([np.empty(0, ALLELE), *parts]), codes, drop_multiallelic=drop_multiallelic)
+        parts = _read(files[PARTS], PART)
+        rare, others = rare_at([file for file in files[RARE] if file.exists()], parts)
+        alleles, dropped, added = added_up(_read(files[COMMON], ALLELE), rare, parts, min_af)
+        rows = frequency_rows(alleles, codes, drop_multiallelic=drop_multiallelic)
         row, frequencies = _distinct(rows.freq)
         _add_array(staged, f"{folder}/{ARRAYS['pos0']}", rows.pos0)
         _add_array(staged, f"{folder}/{ARRAYS['row']}", row)
-        facts = {"variants": len(rows.pos0), "alleles": rows.alleles, "dropped": dict(rows.dropped)}
+        facts = {"variants": len(rows.pos0), "alleles": rows.alleles, "dropped": dict(rows.dropped + dropped)}
+        facts |= {"added_up": added, "rare": others, "rare_added_up": len(rare)}
         _add_array(staged, last, frequencies, **facts)
-    return {name: staged.finished[last][name] for name in ("variants", "alleles", "dropped")}
+    return {name: staged.finished[last][name] for name in COUNTS}
+
+
+def _read(files: Sequence[Path], kind: np.dtype) -> np.ndarray:
+    return np.concatenate([np.empty(0, kind), *(np.fromfile(file, kind) for file in files if file.exists())])
 
 
 def store_split(

@@ -31,6 +31,7 @@ from data_prep.variants.alleles import (
 )
 from data_prep.variants.definition import ALLELE
 from data_prep.variants.frequency import FrequencyField
+from data_prep.variants.mnps import PART, mnp_key
 from data_prep.variants.plain_rows import plain_rows
 from data_prep.variants.vcf_header import COLUMNS, TABS, Line, VcfHeader, as_vcf
 
@@ -62,13 +63,27 @@ class VcfOptions:
 
 
 class Allele(NamedTuple):
-    """An SNV allele; with `multiallelic: drop`, a record that has one, with the frequency of its commonest allele."""
+    """An SNV allele; with `multiallelic: drop`, a record that has one, with the frequency of its commonest allele.
+
+    mnp: of a base of an MNP, the number of that MNP (`mnp_key`); 0 for all others.
+    """
 
     contig: bytes
     pos0: int
     ref: int  # 0-3 = A, C, G, T, or SEVERAL
     alt: int  # 0-3 = A, C, G, T, or SEVERAL
     frequency: float
+    mnp: int = 0
+
+
+def _rows(alleles: Iterable[Allele]) -> np.ndarray:
+    """SNVs as ALLELE (R,)."""
+    return np.array([allele[1:5] for allele in alleles], ALLELE)
+
+
+def _parts(alleles: Iterable[Allele]) -> np.ndarray:
+    """Bases of MNPs as PART (R,)."""
+    return np.array([allele[1:] for allele in alleles], PART)
 
 
 def plain_record(options: VcfOptions) -> re.Pattern[bytes]:
@@ -99,6 +114,8 @@ def _numbers(texts: Sequence[bytes], kind: pa.DataType) -> np.ndarray:
 @dataclass
 class VcfReader:
     """Iterate over the alleles of one file, (contig, ALLELE (R,)) in file order; the counters fill while it goes.
+
+    Bases of MNPs that are split come apart, as (contig, PART (R,)).
 
     records: lines read; alleles: alternative alleles on them (with `drop`: records); dropped: of those, by reason;
     changed: alleles that were written with more bases, by what was done.
@@ -144,16 +161,21 @@ class VcfReader:
             alleles = alleles[differing]
         other_rows: list[int] = []
         others: list[Allele] = []
+        parts: list[Allele] = []
         for row in np.flatnonzero(~found.plain).tolist():
             line = text[found.starts[row] : found.stops[row]]
             read = self._read(number + row, line.split(b"\t", COLUMNS))
-            other_rows += [row] * len(read)
-            others += read
+            snvs = [allele for allele in read if not allele.mnp]
+            other_rows += [row] * len(snvs)
+            others += snvs
+            parts += [allele for allele in read if allele.mnp]
         if others:  # in the order of the file
             rows = np.flatnonzero(found.plain)[differing]
             order = np.argsort(np.concatenate([rows, other_rows]), kind="stable")
-            alleles = np.concatenate([alleles, np.array([allele[1:] for allele in others], ALLELE)])[order]
+            alleles = np.concatenate([alleles, _rows(others)])[order]
         yield found.contig, alleles
+        if parts:
+            yield found.contig, _parts(parts)
 
     def _one_by_one(self, lines: Iterable[Line], plain: Match) -> Iterator[tuple[bytes, np.ndarray]]:
         rows: list[tuple[bytes, ...]] = []  # of plain records, not yet numbers
@@ -170,8 +192,9 @@ class VcfReader:
             if other or found:  # in the order of the file
                 yield from self._plain_alleles(rows)
                 rows = []
-                for contig, alleles in groupby(other, itemgetter(0)):
-                    yield contig, np.array([allele[1:] for allele in alleles], ALLELE)
+                for (contig, is_part), alleles in groupby(other, lambda allele: (allele.contig, allele.mnp > 0)):
+                    as_rows = _parts if is_part else _rows
+                    yield contig, as_rows(alleles)
         yield from self._plain_alleles(rows)
 
     def _plain_alleles(self, rows: list[tuple[bytes, ...]]) -> Iterator[tuple[bytes, np.ndarray]]:
@@ -211,7 +234,6 @@ class VcfReader:
             return []
         frequencies: list[float | None] = []
         found: list[Allele] = []
-        parts: dict[Substitution, float] = {}  # of MNPs
         for number, allele in enumerate(alleles):
             differing = substitutions(reference, allele)
             if not differing or (len(differing) > 1 and self.options.mnps == "drop"):
@@ -223,30 +245,16 @@ class VcfReader:
                 self._note_missing(info)
             elif len(differing) > 1:
                 self.changed["mnp_split"] += 1
-                for one in differing:
-                    parts[one] = parts.get(one, 0.0) + frequency
+                key = mnp_key((int(position) + one.offset, one.alt) for one in differing)
+                found += [self._allele(contig, position, one, frequency, key) for one in differing]
             else:
                 self.changed["snv_of_a_longer_allele"] += len(reference) > 1
                 found.append(self._allele(contig, position, differing[0], frequency))
-        return self._with_parts(found, parts, contig, position) if parts else found
-
-    def _with_parts(
-        self, found: list[Allele], parts: dict[Substitution, float], contig: bytes, position: bytes
-    ) -> list[Allele]:
-        """`found`, with the bases of other haplotypes of the same record added up."""
-        rows = {allele[:4]: row for row, allele in enumerate(found)}  # the last, where an allele is listed twice
-        for one, frequency in parts.items():
-            added = self._allele(contig, position, one, frequency)
-            row = rows.get(added[:4])
-            if row is None:
-                found.append(added)
-            else:
-                found[row] = added._replace(frequency=min(1.0, frequency + found[row].frequency))
         return found
 
     @staticmethod
-    def _allele(contig: bytes, position: bytes, one: Substitution, frequency: float) -> Allele:
-        return Allele(contig, int(position) - 1 + one.offset, one.ref, one.alt, frequency)
+    def _allele(contig: bytes, position: bytes, one: Substitution, frequency: float, mnp: int = 0) -> Allele:
+        return Allele(contig, int(position) - 1 + one.offset, one.ref, one.alt, frequency, mnp)
 
     def _note_missing(self, info: bytes) -> None:
         self.dropped["no_frequency"] += 1

@@ -63,6 +63,43 @@ def test_overview_names_every_stage(capsys):
             ["rnacentral", "a.fa", "--out", "x", "--cluster-with", "mmseqs"],
             "--cluster-with has no effect without --duplicates containment",
         ),
+        (
+            ["rnacentral", "a.fa", "--out", "x", "--workers", "1"],
+            "--workers has no effect without --duplicates containment",
+        ),
+        *(
+            (
+                [*stage, "--out", "x", "--validation-contigs", "chr2", "--validation", "0.01"],
+                "--validation has no effect with --validation-contigs; leave one of them out",
+            )
+            for stage in (["genomes", "g"], ["allele-frequencies", "--genome", "g", "--vcf", "v"])
+        ),
+        (["genomes", "g", "--out", "x", "--weight", "g=2"], "--weight has no effect without a second genome"),
+        (["genomes", "g", "--out", "x", "--balance-to", "g"], "--balance-to has no effect without a second genome"),
+        (
+            ["genomes", "g", "h", "--out", "x", "--weight", "g=2", "--weight", "g=3"],
+            "--weight names g twice, with 2 and 3; give it once",
+        ),
+        (
+            ["allele-frequencies", "--genome", "g", "--vcf", "v", "--out", "x", "--mnps=split", "--multiallelic=drop"],
+            "--mnps split has no effect with --multiallelic drop",
+        ),
+        (["motifs", "--mine", "c", "--out", "x", "--min-length=9"], "--min-length has no effect without motif files"),
+        (["inspect", "c", "--leakage", "--leakage-against", "s"], "--leakage has no effect with --leakage-against"),
+        (["fetch", "--list", "gencode_gtf"], "gencode_gtf has no effect with --list"),
+        (["fetch", "--list", "--release", "40"], "--release has no effect with --list"),
+        *(
+            (
+                ["fasta", "a.fa", "--out", "x", "--header-labels", "utr_lm", option, value],
+                f"{option} {value}: a structure in the header is that of the whole sequence",
+            )
+            for option, value in (("--codons", "crop"), ("--gaps", "remove"))
+        ),
+        (
+            ["genomes", "g", "--out", "x", "--validation-contigs", "chr1", "--validation-contigs", "chr2"],
+            "--validation-contigs is given twice, with chr1 and chr2; give it once",
+        ),
+        (["split", "c", "--out", "x", "--clusters", "a", "--clusters=b"], "--clusters is given twice, with a and b"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):

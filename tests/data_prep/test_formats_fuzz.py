@@ -167,8 +167,11 @@ def vcf_line(draw):
 
 
 def slow_frequencies(lines, mnps):
-    """{(pos, alt): frequency} by the words of the help: the last of equal alleles that are not rare counts."""
-    found = {}
+    """{(pos, alt): frequency} by the words of the help: the last of equal alleles that are not rare counts.
+
+    At a base of MNPs all that differ add up before they are judged: the last SNV, and of each MNP the last.
+    """
+    singles, parts = {}, {}  # by base: frequencies of each SNV, in order; {MNP: frequency}
     for line in lines:
         fields = line.split("\t")
         if len(fields) < 8 or fields[0] != "c":
@@ -178,7 +181,6 @@ def slow_frequencies(lines, mnps):
         info = dict(entry.partition("=")[::2] for entry in fields[7].split(";") if "=" in entry)
         twice = {key for key in ("AF", "AC", "AN") if fields[7].startswith(f"{key}=") + fields[7].count(f";{key}=") > 1}
         values = info.get("AF", ".").split(",") if info.get("AF") != "nan" else ["."]
-        singles, parts = {}, {}  # frequencies by base: of each allele that is this base alone; of all MNPs with it
         for number, alternative in enumerate(alternatives):
             if len(alternative) != len(reference) or set(reference + alternative) - set("ACGT"):
                 continue
@@ -199,14 +201,16 @@ def slow_frequencies(lines, mnps):
                     continue
                 key = (int(fields[1]) + i, alternative[i])
                 if len(differing) > 1:
-                    parts[key] = parts.get(key, 0) + value
+                    whole = frozenset((int(fields[1]) + j, alternative[j]) for j in differing)
+                    parts.setdefault(key, {})[whole] = value
                 else:
                     singles.setdefault(key, []).append(value)
-        for key, value in parts.items():
-            *before, last = singles.get(key, [0])
-            singles[key] = [*before, last + value]
-        found |= {key: value for key, values in singles.items() for value in values if value > 0.02}
-    return found
+    found = {}
+    for key in singles.keys() | parts.keys():
+        values = singles.get(key, [0])
+        common = [value for value in values if value > 0.02]
+        found[key] = (common or values)[-1] + sum(parts.get(key, {}).values())
+    return {key: value for key, value in found.items() if value > 0.02}
 
 
 @given(
@@ -215,6 +219,8 @@ def slow_frequencies(lines, mnps):
 @example(["c\t1\t.\tAC\tAA,AA\t.\tPASS\tAF=0.1,0"], "drop", "plain")
 @example(["c\t1\t.\tAC\tAA,AA,CA\t.\tPASS\tAF=0.1,0,0.2"], "split", "plain")
 @example(["c\t1\t.\tAC\tAA\t.\tPASS\tAF=.;AC=3;AN=10;AN"], "drop", "plain")
+@example(["c\t1\t.\tAC\tGT\t.\tPASS\tAF=0.2", "c\t1\t.\tA\tG\t.\tPASS\tAF=0.1"], "split", "plain")
+@example(["c\t1\t.\tAC\tGT,GA\t.\tPASS\tAF=0.01,0.001", "c\t1\t.\tA\tG\t.\tPASS\tAF=0.01"], "split", "plain")
 @SETTINGS
 def test_frequencies_are_those_a_slow_reader_finds(lines, mnps, packer):
     with TemporaryDirectory() as folder:

@@ -104,7 +104,7 @@ def test_a_second_run_does_nothing_and_another_recipe_needs_to_be_asked(tmp_path
     assert main(arguments) == 0
     assert "already complete" in capsys.readouterr().out
     assert main([*arguments, "--keep-case"]) == 2
-    assert main([*arguments, "--overwrite", "--weight", "g=2"]) == 0
+    assert main([*arguments, "--overwrite", "--keep-case"]) == 0
     assert open_corpus(tmp_path / "c").fingerprint != first
 
 
@@ -193,8 +193,7 @@ REFUSED = {
     "i.bed line 1: expected contig, start and end (BED)": ("chr1\tfive\t9\n", ()),
     "i.bed: no interval in it": ("# only a note\n", ()),
     "no interval lies on a contig of g": ("tiny\t0\t3\n", ("--min-contig", "5")),
-    "--weight g=-1: expected NAME=W": (None, ("--weight", "g=-1")),
-    "--weight other=1: expected NAME=W": (None, ("--weight", "other=1")),
+    "--contigs and --exclude-contigs both name chr2": (None, ("--contigs", "chr1,2", "--exclude-contigs", "chr2")),
     "nothing is left to train on": (None, ("--validation-contigs", "chr1,chr2,tiny")),
     "name the same contig": (None, ("--validation-contigs", "chr1", "--test-contigs", "chr1")),
     "--validation-contigs: chr7 is not among the contigs used": (None, ("--validation-contigs", "chr7")),

@@ -143,6 +143,47 @@ def test_mnps_are_split_when_asked_and_bases_of_one_record_add_up(corpus_of):
     assert filters(corpus)["allele"] == {"kept": 2, "mnp": 1}
 
 
+ONE, OTHER, SINGLE = record(5, "AC", "GT", "AF=0.2"), record(4, "TAC", "TGA", "AF=0.1"), record(5, "A", "G", "AF=0.05")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (record(4, "TAC", "TGT,TGA,TGC", "AF=0.2,0.1,0.05"),),
+        (ONE, OTHER, SINGLE),  # as `bcftools norm -m -any` writes it
+        (SINGLE, OTHER, ONE),
+        (record(5, "AC", "GT,GA", "AF=0.2,0.1"), SINGLE),
+        (record(5, "A", "G", "AF=0.9"), record(4, "TAC", "TGT", "AF=0.7"), ONE, OTHER, SINGLE),  # two again
+    ],
+)
+def test_an_mnp_and_an_snv_of_one_base_add_up_in_whatever_records_they_are(corpus_of, lines):
+    corpus, dense = corpus_of(*lines, options=("--mnps", "split"))
+    np.testing.assert_allclose(dense[4:6], [[0.65, 0, 0.35, 0], [0.1, 0.7, 0, 0.2]], rtol=1e-6)
+    site = corpus.manifest["stages"][-1]["filters"][1]
+    again = 3 * (len(lines) == 5)  # an SNV, and both bases of an MNP
+    assert site["dropped"] == ({"duplicate": again} if again else {})
+    assert (site["kept"], site["changed"]) == (3, {"added_to_another_of_the_same_base": 2})
+    assert filters(corpus)["allele"] == {"kept": 5 + again}
+
+
+def test_alleles_that_are_rare_each_count_where_they_make_a_base_frequent(corpus_of):
+    lines = [
+        record(5, "A", "G", "AF=0.01"), record(5, "AC", "GT", "AF=0.015"),  # G: 0.025; T: 0.015
+        record(9, "A", "G", "AF=0.01"), ANCHOR,
+    ]  # fmt: skip
+    corpus, dense = corpus_of(*lines, options=("--mnps", "split"))
+    np.testing.assert_allclose(dense[4], [0.975, 0, 0.025, 0], rtol=1e-6)
+    assert np.flatnonzero(dense.max(axis=1) < 1).tolist() == [4, 400]
+    assert filters(corpus) == {"allele": {"kept": 4, "rare": 1}, "site": {"kept": 2, "rare": 1}}
+
+
+def test_haplotypes_of_one_base_above_one_leave_it_as_it_is(corpus_of):
+    lines = [record(5, "A", "G", "AF=0.7"), record(5, "AC", "GT", "AF=0.6"), ANCHOR]
+    corpus, dense = corpus_of(*lines, options=("--mnps", "split"))
+    assert dense[4, 0] == 1
+    assert filters(corpus)["site"] == {"kept": 2, "sum_above_one": 1}
+
+
 def test_headers_in_the_middle_and_blank_lines_are_passed_over(corpus_of):
     corpus, _ = corpus_of(record(5, "A", "C"), HEADER, " \n", record(9, "A", "C"))
     assert filters(corpus)["allele"] == {"kept": 2}
