@@ -1,12 +1,13 @@
 """A quick check that a server can be reached, before the tries and waits for passing faults."""
 
 import socket
+from threading import Thread
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from data_prep.errors import DataPrepError
 
-TIMEOUT_S = 3.0
+CONNECT_S, ALL_S = 3.0, 6.0  # of one address of the server; of its name and all addresses together
 PORTS = {"http": 80, "https": 443}
 
 
@@ -16,10 +17,21 @@ def refuse_unreachable(url: str, target: str) -> None:
     host = parts.hostname or ""
     if parts.scheme in getproxies() and not proxy_bypass(host):
         return
-    try:
-        socket.create_connection((host, parts.port or PORTS[parts.scheme]), TIMEOUT_S).close()
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
+    reasons: list[str] = []
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, parts.port or PORTS[parts.scheme]), CONNECT_S).close()
+        except (OSError, ValueError) as error:  # ValueError: no name of a host, no number of a port
+            reasons.append(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+    # Looking up a name has no limit of its own: behind a firewall it takes half a minute.
+    attempt = Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(ALL_S)
+    if attempt.is_alive():
+        reasons.append(f"no answer within {ALL_S:g} s")
+    if reasons:
         raise DataPrepError(
-            f"{host} cannot be reached ({reason}); give --mirror, or bring {url} to {target} by other means"
-        ) from None
+            f"{host} cannot be reached ({reasons[0]}); give --mirror, or bring {url} to {target} by other means"
+        )

@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.errors import DataPrepError
-from data_prep.fetch import fetch
+from data_prep.fetch import fetch, reach
 from data_prep.fetch.download import download
 from data_prep.fetch.table import FILES, GROUPS, PublicFile
 
@@ -254,3 +254,32 @@ def test_the_table_has_every_file_of_the_recipes_and_no_unfilled_place():
 def test_the_list_shows_every_name(capsys):
     assert main(["fetch", "--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(FILES)
+
+
+def test_a_server_that_never_answers_is_one_line(monkeypatch, capsys, tmp_path):
+    over = threading.Event()
+
+    def connect(*_):
+        over.wait()
+        raise OSError
+
+    monkeypatch.setattr(reach, "ALL_S", 0.01)
+    monkeypatch.setattr(reach, "getproxies", dict)
+    monkeypatch.setattr(reach.socket, "create_connection", connect)
+    assert main(["fetch", "gencode_gtf", "--out", str(tmp_path / "raw")]) == 2
+    over.set()
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: ftp.ebi.ac.uk cannot be reached (no answer within 0.01 s); give --mirror, or bring "
+    )
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mirror", ["http://a..b/pub", "http://127.0.0.1:99999"])
+def test_a_mirror_that_is_no_server_is_one_line(mirror, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(reach, "getproxies", dict)
+    assert main(["fetch", "gencode_gtf", "--mirror", mirror, "--out", str(tmp_path / "raw")]) == 2
+    error = capsys.readouterr().err
+    assert " cannot be reached (" in error
+    assert error.count("\n") == 1
