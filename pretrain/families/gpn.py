@@ -1,4 +1,6 @@
-"""GPN (songlab-cal/gpn): masked models of unaligned genomes. Traps of the classes are in ``models.convnet``.
+"""GPN (songlab-cal/gpn; recipes/gpn.md): masked models of unaligned genomes.
+
+Traps of the classes are in ``models.convnet``.
 
 Where sources disagree, and what we follow:
 

@@ -1,4 +1,6 @@
-"""HyenaDNA (HazyResearch/hyena-dna): causal models of single nucleotides. Traps of the classes are in ``models.hyena``.
+"""HyenaDNA (HazyResearch/hyena-dna; recipes/hyenadna.md): causal models of single nucleotides.
+
+Traps of the classes are in ``models.hyena``.
 
 Where sources disagree, and what we follow:
 
