@@ -1,4 +1,6 @@
-"""Evo 1 (evo-design/evo; recipes/evo1.md): causal models of bytes. Traps of the classes are in ``models.striped_hyena``.
+"""Evo 1 (evo-design/evo; recipes/evo1.md): causal models of bytes.
+
+Traps of the classes are in ``models.striped_hyena``.
 
 Where sources disagree, and what we follow:
 
