@@ -1,5 +1,6 @@
 """How every command behaves towards who types it: one line for wrong use, a bar on terminals only, a clean way out."""
 
+import importlib
 import json
 import os
 import pty
@@ -44,6 +45,29 @@ def test_wrong_use_is_one_line_and_status_2(words):
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "line"),
+    [
+        ("compare", ["a", "b", "--tolerance", "-1"], "--tolerance: expected a number of 0 or more, got '-1'"),
+        ("compare", ["a", "b", "--tolerance", "nan"], "--tolerance: expected a number of 0 or more, got 'nan'"),
+        ("compare", ["a", "b", "--tolerance", "small"], "--tolerance: expected a number of 0 or more, got 'small'"),
+        ("bench", ["a", "--lr", "inf"], "--lr: expected a number above 0, got 'inf'"),
+        ("probe", ["a", "t.csv", "--lr", "0"], "--lr: expected a number above 0, got '0'"),
+        ("probe", ["a", "t.csv", "--seed", "-3"], "--seed: expected an integer of 0 or more, got '-3'"),
+        ("generate", ["a", "--seed", "1.5"], "--seed: expected an integer of 0 or more, got '1.5'"),
+        ("generate", ["a", "--count", "²"], "--count: expected a positive integer, got '²'"),
+        ("find_lr", ["--config", "a", "--low", "0"], "--low: expected a number above 0, got '0'"),
+        ("benchmark", ["--config", "a", "--ranks", "0"], "--ranks: expected a positive integer, got '0'"),
+        ("benchmark", ["--config", "a", "--seconds", "-1"], "--seconds: expected a number above 0, got '-1'"),
+        ("benchmark", ["--config", "a", "--warmup", "-1"], "--warmup: expected an integer of 0 or more, got '-1'"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_before_anything_is_read(name, words, line, capsys):
+    assert importlib.import_module(f"pretrain.cli.{name}").main(words) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[-1])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrain.cli import leaks
-from pretrain.cli.command import Parser, as_json, command, positive, program, refuse_without
+from pretrain.cli.command import Parser, above_zero, as_json, command, positive, program, refuse_without
 from pretrain.errors import PolymeraseError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="stop after this many epochs without improvement on dev rows (default: 3)",
     )
-    tuning.add_argument("--lr", type=float, default=1e-4, metavar="RATE", help="default: 1e-4")
+    tuning.add_argument("--lr", type=above_zero, default=1e-4, metavar="RATE", help="default: 1e-4")
     tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
     tuning.add_argument(
         "--lora",
@@ -180,8 +180,6 @@ def _check(args: argparse.Namespace) -> None:
         raise PolymeraseError("--head has no effect with --kind tokens, whose head is linear; leave --head out")
     if args.kind == "tokens" and args.pool != line.get_default("pool"):
         raise PolymeraseError("--pool has no effect with --kind tokens, where no state is pooled; leave --pool out")
-    if not args.lr > 0:
-        raise PolymeraseError(f"--lr {args.lr:g}: expected a rate above 0")
     twice = {source for source in args.models if args.models.count(source) > 1}
     if twice:
         raise PolymeraseError(f"{min(twice)}: this model is given twice; give every model once")

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pretrain.cli.command import Parser, command, program
+from pretrain.cli.command import Parser, above_zero, command, count, positive, program
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -46,13 +46,16 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--corpus", metavar="DIR", help="samples (default: corpus.path, else synthetic)")
     result.add_argument("--profile", action="store_true", help="also list the operations of one of our steps")
     result.add_argument("--json", action="store_true", help="print one JSON object")
-    result.add_argument("--ranks", type=int, default=1, metavar="N", help="processes per contestant, one GPU each")
-    result.add_argument("--sequences", type=int, default=32, metavar="B", help="per step and rank (default: 32)")
-    result.add_argument("--length", type=int, metavar="NT", help="length of all synthetic sequences")
-    result.add_argument("--steps", type=int, default=50, help="measured steps at most (default: 50)")
-    result.add_argument("--warmup", type=int, default=20, help="warm-up steps at most (default: 20)")
+    result.add_argument("--ranks", type=positive, default=1, metavar="N", help="processes per contestant, one GPU each")
+    result.add_argument("--sequences", type=positive, default=32, metavar="B", help="per step and rank (default: 32)")
+    result.add_argument("--length", type=positive, metavar="NT", help="length of all synthetic sequences")
+    result.add_argument("--steps", type=positive, default=50, help="measured steps at most (default: 50)")
+    result.add_argument("--warmup", type=count, default=20, help="warm-up steps at most (default: 20)")
     result.add_argument(
-        "--seconds", type=float, default=90.0, help="stop warm-up, and stop measuring, after this time (default: 90)"
+        "--seconds",
+        type=above_zero,
+        default=90.0,
+        help="stop warm-up, and stop measuring, after this time (default: 90)",
     )
     return result
 
@@ -139,7 +142,9 @@ def _gpu(words: list[str]) -> int:
     kit.add_argument(
         "only", nargs="*", metavar="PART", help="ceilings tests correct programs models loop profiles peers"
     )
-    kit.add_argument("--seconds", type=float, default=440.0, help="start no part that would end later (default: 440)")
+    kit.add_argument(
+        "--seconds", type=above_zero, default=440.0, help="start no part that would end later (default: 440)"
+    )
     kit.add_argument("--json", metavar="FILE", help="write the results here, after every part")
     kit.add_argument("--tiny", action="store_true", help="run all parts on a CPU, in small sizes")
     args = kit.parse_args(words)

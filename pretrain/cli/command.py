@@ -59,9 +59,37 @@ def program(name: str) -> str:
 
 def positive(text: str) -> int:
     """Parse an option that counts something."""
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
     return int(text)
+
+
+def count(text: str) -> int:
+    """Parse an option that counts something and may be 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected an integer of 0 or more, got {text!r}")
+    return int(text)
+
+
+def above_zero(text: str) -> float:
+    """Parse an option that is a rate or a time."""
+    if not 0 < (value := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """Parse an option that is a number of 0 or more."""
+    if not 0 <= (value := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def refuse_idle(

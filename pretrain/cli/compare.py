@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pretrain.cli.command import Parser, as_json, command, positive, program
+from pretrain.cli.command import Parser, as_json, command, not_negative, positive, program
 
 EXAMPLE = """examples:
   python launch/compare.py runs/ernie exports/ernie-published --corpus corpora/ernie_rna
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--tolerance",
-        type=float,
+        type=not_negative,
         default=0.01,
         metavar="NATS",
         help="difference that still counts as equally good (default: 0.01)",

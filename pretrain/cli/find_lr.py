@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pretrain.cli.command import Parser, as_json, command, program
+from pretrain.cli.command import Parser, above_zero, as_json, command, positive, program
 
 EXAMPLE = """examples:
   python launch/find_lr.py --config demo/ernie.yaml corpus.path=corpora/mine
@@ -31,9 +31,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "settings", nargs="*", metavar="section.key=value", help="settings that replace those of the file"
     )
-    result.add_argument("--low", type=float, default=1e-6, metavar="RATE", help="first rate (default: 1e-6)")
-    result.add_argument("--high", type=float, default=0.1, metavar="RATE", help="last rate (default: 0.1)")
-    result.add_argument("--steps", type=int, default=100, metavar="N", help="steps between them (default: 100)")
+    result.add_argument("--low", type=above_zero, default=1e-6, metavar="RATE", help="first rate (default: 1e-6)")
+    result.add_argument("--high", type=above_zero, default=0.1, metavar="RATE", help="last rate (default: 0.1)")
+    result.add_argument("--steps", type=positive, default=100, metavar="N", help="steps between them (default: 100)")
     result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     return result
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pretrain.cli.command import Parser, command, positive, program
+from pretrain.cli.command import Parser, command, count, not_negative, positive, program
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -34,10 +33,10 @@ def parser() -> argparse.ArgumentParser:
         "--prompt", default="", metavar="LETTERS", help="first letters of each sequence (default: none)"
     )
     result.add_argument(
-        "--temperature", type=float, default=1.0, metavar="X", help="0: always the likeliest token (default: 1)"
+        "--temperature", type=not_negative, default=1.0, metavar="X", help="0: always the likeliest token (default: 1)"
     )
     result.add_argument("--top-k", type=positive, metavar="K", help="only the K likeliest tokens (default: all)")
-    result.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    result.add_argument("--seed", type=count, default=0, metavar="N", help="default: 0")
     result.add_argument(
         "--recompute",
         action="store_true",
@@ -51,8 +50,6 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw; the exit status is in the help."""
     args = parser().parse_args(arguments)
-    if not 0 <= args.temperature < math.inf:
-        raise PolymeraseError(f"--temperature: expected a number of 0 or more, got {args.temperature:g}")
     if not args.prompt.isascii() or (args.prompt and not args.prompt.isalpha()):
         raise PolymeraseError(f"--prompt: expected letters, got {args.prompt!r}")
     from data_prep.corpus.files import write_atomic

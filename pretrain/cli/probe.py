@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.cli import leaks
-from pretrain.cli.command import Parser, as_json, command, positive, program, refuse_without
+from pretrain.cli.command import Parser, above_zero, as_json, command, count, positive, program, refuse_without
 from pretrain.errors import PolymeraseError
 
 EXAMPLE = """examples:
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--kmer", type=int, default=4, metavar="K", help="length of the counted k-mers (default: 4)")
     result.add_argument("--too-long", choices=("error", "crop", "skip"), default="crop", help="default: crop")
     result.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of folds and random weights (default: 0)"
+        "--seed", type=count, default=0, metavar="N", help="seed of folds and random weights (default: 0)"
     )
     leaks.option(result)
     tuning = result.add_argument_group("fine-tuning")
@@ -62,7 +62,11 @@ def parser() -> argparse.ArgumentParser:
     )
     tuning.add_argument("--epochs", type=positive, default=5, metavar="N", help="passes over the table (default: 5)")
     tuning.add_argument(
-        "--lr", type=float, default=1e-4, metavar="RATE", help="ten times as much for frozen encoders (default: 1e-4)"
+        "--lr",
+        type=above_zero,
+        default=1e-4,
+        metavar="RATE",
+        help="ten times as much for frozen encoders (default: 1e-4)",
     )
     tuning.add_argument("--batch", type=positive, default=32, metavar="S", help="sequences per step (default: 32)")
     tuning.add_argument(
@@ -140,8 +144,6 @@ def _tuned(args: argparse.Namespace, model: Any, twin: Any, labeled: Any) -> dic
     """The rows of --tune."""
     from pretrain.evaluation.probing.tuning import Tuning, tune
 
-    if not args.lr > 0:
-        raise PolymeraseError(f"--lr {args.lr:g}: expected a rate above 0")
     head = args.head or model.family.fine_tuning_head
     frozen, trained = (
         Tuning(head, args.epochs, args.lr, args.batch, frozen, precision=args.precision) for frozen in (True, False)

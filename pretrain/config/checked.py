@@ -34,9 +34,11 @@ def check_sections(tree: Mapping[str, Any], where: str) -> Config:
 
 
 def _empty(tree: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    """Keys whose value is an empty text: a folder of this name would be the one the command is in."""
+    """Keys, also of items of lists, whose value is a blank text: a folder of no name would be the one we are in."""
     for key, value in tree.items():
+        if isinstance(value, list):
+            value = dict(enumerate(value))
         if isinstance(value, Mapping):
             yield from _empty(value, f"{prefix}{key}.")
-        elif value == "":
+        elif isinstance(value, str) and not value.strip():
             yield f"{prefix}{key}"

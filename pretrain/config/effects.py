@@ -16,7 +16,7 @@ def check_combinations(config: Config, where: str) -> None:
     """
     if config.engine.deepspeed is not None:
         read_deepspeed_json(config.engine.deepspeed)
-    for problems in (_contradictions(config), _without_effect(config), _model(config)):
+    for problems in (_contradictions(config), _without_effect(config), _above_peak(config), _model(config)):
         for problem in problems:
             raise PolymeraseError(f"{where}: {problem}")
 
@@ -76,6 +76,16 @@ def _without_effect(config: Config) -> Iterator[str]:
         yield "tracking.group has no effect without mlflow or wandb in tracking.sinks"
     if config.model.extend_vocabulary and config.model.init_from is None:
         yield "model.extend_vocabulary has no effect without model.init_from"
+
+
+def _above_peak(config: Config) -> Iterator[str]:
+    peak = config.optimizer.lr
+    for key in ("start_lr", "min_lr"):
+        if (rate := getattr(config.schedule, key)) > peak:
+            yield (
+                f"schedule.{key}={rate:g} is above optimizer.lr={peak:g}, the highest rate; lower it or raise "
+                "optimizer.lr"
+            )
 
 
 def _model(config: Config) -> Iterator[str]:

@@ -137,6 +137,11 @@ def notes(config: Config) -> list[str]:
                 f"schedule.warmup_steps={schedule.warmup_steps}{of} is not below the number of steps: "
                 "the full learning rate is never reached"
             )
+        if schedule.warmup_steps < phase.schedule_steps < schedule.warmup_steps + schedule.decay_steps:
+            found.append(
+                f"schedule.decay_steps={schedule.decay_steps}{of} is more than the {phase.schedule_steps} steps leave "
+                f"after schedule.warmup_steps={schedule.warmup_steps}: the rate falls at once when the warm-up ends"
+            )
         if phase.schedule_steps < steps:
             end = "the phases with that schedule do" if config.train.phases else "train.steps"
             found.append(

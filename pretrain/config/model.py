@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
+from types import NoneType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Field, create_model
 
-from pretrain.config.section import Count, Fraction, NonNegative, Section
+from pretrain.config.section import BelowOne, Count, NonNegative, Positive, PositiveFloat, Section
 from pretrain.config.sections import Config, Model, Objectives
 from pretrain.errors import PolymeraseError, unknown_name
 from pretrain.masking.settings import MaskingSettings
@@ -21,6 +22,9 @@ from pretrain.models.record import field_types, nested_dataclass
 from pretrain.plugins import plugins
 
 DEFAULT_FAMILY = "ernie_rna"
+
+_SIZES = ("_size", "_width", "_embeddings")
+_ABOVE_ZERO = ("_eps", "_theta", "_range", "_frequency", "factor")
 
 
 def config_class(architecture: str) -> type[Config]:
@@ -119,13 +123,16 @@ def _plain(annotation: Any) -> bool:
 def _checked(name: str, annotation: Any) -> Any:
     """The annotation as pydantic is to check it.
 
-    Integers are not negative, except the id of a token that does not exist, -1; rates are at most 1; dataclasses are
-    sections.
+    Integers are not negative, except the id of a token that does not exist, -1; sizes and what is divided by are above
+    0; rates of dropout are below 1; dataclasses are sections.
     """
     if annotation is int:
-        return Annotated[int, Field(ge=-1)] if name.endswith("_token_id") else Count
+        size = name.endswith(_SIZES) or name.startswith(("num_", "dilation_"))
+        return Annotated[int, Field(ge=-1)] if name.endswith("_token_id") else Positive if size else Count
     if annotation is float:
-        return Fraction if name.endswith("_prob") else NonNegative
+        return BelowOne if name.endswith("_prob") else PositiveFloat if name.endswith(_ABOVE_ZERO) else NonNegative
+    if set(get_args(annotation)) == {int, NoneType}:
+        return _checked(name, int) | None
     inner = nested_dataclass(annotation)
     if inner is None:
         return Annotated[annotation, Field()]

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pretrain.config.corpus import Corpus
 from pretrain.config.phase import Phase
-from pretrain.config.section import BelowOne, Count, Fraction, NonNegative, Positive, PositiveFloat, Section
+from pretrain.config.section import BelowOne, Count, NonNegative, Port, Positive, PositiveFloat, Section
 from pretrain.masking.settings import MaskingSettings
 
 
@@ -137,13 +137,13 @@ class Optimizer(Section):
     """
 
     name: Literal["adamw", "adamw_fairseq", "adam", "sgd", "muon"] = "adamw"
-    lr: NonNegative = 1e-4
+    lr: PositiveFloat = 1e-4
     weight_decay: NonNegative = 0.01
     # Which parameters decay. all_but_filters (HyenaDNA): biases and norms too, but not the networks of long filters
     decay: Literal["all", "no_bias_no_norm", "all_but_filters"] = "no_bias_no_norm"
     betas: tuple[BelowOne, BelowOne] = Field(default=(0.9, 0.999), strict=False)
     eps: PositiveFloat = 1e-8
-    momentum: Fraction = 0.0  # sgd
+    momentum: BelowOne = 0.0  # sgd
     max_grad_norm: NonNegative = 1.0  # 0: no clipping
 
 
@@ -173,7 +173,7 @@ class Engine(Section):
     timeout_s: Positive = 1800  # a collective that waits longer ends the run with the reason
     lost_rank_s: Positive = 120  # a rank that is silent for longer is lost: the others name it and end
     interface: str | None = None  # network interface, such as ib0; GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME win over it
-    port: Positive | None = None  # of the rendezvous under srun; default: MASTER_PORT, or one that follows from the job
+    port: Port | None = None  # of the rendezvous under srun; default: MASTER_PORT, or one that follows from the job
     deepspeed: str | None = None  # JSON file merged into the DeepSpeed configuration, for what has no key here
 
 

@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 class MaskingSection(BaseModel):
     """Strict: an unknown key is an error, and a string is not silently taken for a number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True, allow_inf_nan=False)
 
 
 class LabelSettings(MaskingSection):

@@ -41,24 +41,32 @@ class RunPlan:
     problem: str | None
 
 
+_LOOKED_AT = 4096  # micro-batches of a step that are cut; what more of them hold is counted from these
+
+
 @dataclass(frozen=True)
 class _Opened:
-    """A run whose parts fit: its data, its first micro-batch, and the micro-batches of its second step."""
+    """A run whose parts fit: its data, its first micro-batch, and the micro-batches of its second step.
+
+    Of a step of more than 4,096 micro-batches only so many are cut, and ``share`` of the step is above 1.
+    """
 
     components: RunComponents
     builder: MicroBatchBuilder
     batch: MicroBatch
     start: str
     step: list[Span]
-    seconds_to_cut: float
+    share: float  # micro-batches of a step for each of these
+    cut_s: float  # what cutting these took
 
     @property
     def samples_per_step(self) -> int:
-        return self.step[-1].stop - self.step[0].start
+        return round(self.share * (self.step[-1].stop - self.step[0].start))
 
     @property
     def tokens_per_step(self) -> int:
-        return int(self.builder.lengths_at(np.arange(self.step[0].start, self.step[-1].stop)).sum())
+        tokens = int(self.builder.lengths_at(np.arange(self.step[0].start, self.step[-1].stop)).sum())
+        return round(self.share * tokens)
 
 
 def plan_run(
@@ -196,11 +204,12 @@ def _open(components: RunComponents, micro_batches: int, start: str) -> _Opened:
     batch = padded_to(components, builder)(*next(Plan(builder.lengths_at, bounds, 1).steps(0))[0])
     if components.sources("validation"):
         components.batches("validation")  # the run opens it before its first step
-    steps = Plan(builder.lengths_at, bounds, micro_batches).steps(0)
+    cut = min(micro_batches, _LOOKED_AT)
+    steps = Plan(builder.lengths_at, bounds, cut).steps(0)
     next(steps)  # what is read for the first time
     began = time.perf_counter()
     step = next(steps)
-    return _Opened(components, builder, batch, start, step, time.perf_counter() - began)
+    return _Opened(components, builder, batch, start, step, micro_batches / cut, time.perf_counter() - began)
 
 
 def _short(count: int) -> str:
@@ -256,7 +265,7 @@ def _shapes(batch: MicroBatch) -> str:
 def _one_shape(opened: _Opened) -> str:
     fixed = opened.batch.packed.fixed
     assert fixed is not None
-    share = 1 - opened.tokens_per_step / (fixed.tokens * len(opened.step))
+    share = 1 - opened.tokens_per_step / (fixed.tokens * len(opened.step) * opened.share)
     return (
         f"one shape           {fixed.tokens:,} tokens and {fixed.sequences:,} places of sequences in every "
         f"micro-batch; {share:.1%} of a step is padding"
@@ -297,5 +306,5 @@ def _sampler(opened: _Opened) -> str:
     samples = sum(opened.builder.stream.sizes)
     return (
         f"sampler             {samples:,} samples, whose order needs no memory; a step of "
-        f"{opened.samples_per_step:,} of them is cut in {opened.seconds_to_cut * 1e3:,.1f} ms, ahead of time"
+        f"{opened.samples_per_step:,} of them is cut in {opened.share * opened.cut_s * 1e3:,.1f} ms, ahead of time"
     )

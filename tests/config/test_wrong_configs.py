@@ -66,6 +66,22 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(complaint, word, expect
         ("optimizer.betas=[0.9, 1.0]", "optimizer.betas.1: input should be less than 1, got 1.0"),
         ("tracking.sinks=[mlflow, mlflow]", "tracking.sinks: expected each of them once"),
         ("run.dir=", "run.dir is empty; give it a value"),
+        ("run.dir=' '", "run.dir is empty; give it a value"),
+        ("corpus.extra=[{path: ''}]", "corpus.extra.0.path is empty; give it a value"),
+        ("corpus.extra=[{path: x}, {path: ' ', weight: 2}]", "corpus.extra.1.path is empty"),
+        ("objectives.causal_lm.ignored_tokens=[N, '']", "objectives.causal_lm.ignored_tokens.1 is empty"),
+        ("train.phases=[{steps: 5, corpus: {crop: ''}}]", "train.phases.0.corpus.crop is empty"),
+        ("optimizer.lr=0", "optimizer.lr: input should be greater than 0, got 0"),
+        ("optimizer.momentum=1.0", "optimizer.momentum: input should be less than 1, got 1.0"),
+        ("engine.port=70000", "engine.port: input should be less than or equal to 65535, got 70000"),
+        (
+            "masking={strategy: mixture, parts: [{strategy: base, weight: .inf}]}",
+            "masking.parts.0.weight: input should be a finite number, got inf",
+        ),
+        ("model.hidden_dropout_prob=1.0", "model.hidden_dropout_prob: input should be less than 1, got 1.0"),
+        ("model.layer_norm_eps=0.0", "model.layer_norm_eps: input should be greater than 0, got 0.0"),
+        ("model.initializer_range=0", "model.initializer_range: input should be greater than 0, got 0"),
+        ("model.max_position_embeddings=0", "model.max_position_embeddings: input should be greater than 0, got 0"),
         (
             "optimizer.name=lion",
             "optimizer.name: input should be 'adamw', 'adamw_fairseq', 'adam', 'sgd' or 'muon', got 'lion'",
@@ -99,6 +115,11 @@ def test_a_setting_that_cannot_be_read_is_shown(complaint, word):
         (
             ["engine.offload_optimizer=cpu", "engine.zero_stage=0"],
             "engine.offload_optimizer=cpu needs engine.zero_stage",
+        ),
+        (["optimizer.lr=1e-4", "schedule.min_lr=1e-3"], "schedule.min_lr=0.001 is above optimizer.lr=0.0001"),
+        (
+            ["schedule.warmup_steps=2", "optimizer.lr=1e-4", "schedule.start_lr=1e-3"],
+            "schedule.start_lr=0.001 is above optimizer.lr=0.0001",
         ),
         (["corpus.temperature=0.5"], "corpus.temperature has no effect"),
         (["quirks=upstream", "model=3"], "model: input should be a valid dictionary"),
@@ -166,3 +187,8 @@ def test_what_is_allowed_but_rarely_meant_is_said(whole):
         "schedule.warmup_steps=20",
         "schedule.total_steps=10",
     ]
+    whole["schedule"] = {"name": "wsd", "warmup_steps": 3, "decay_steps": whole["train"]["steps"] - 3}
+    assert not notes(check(whole, "test"))
+    whole["schedule"]["warmup_steps"] = 4
+    (note,) = notes(check(whole, "test"))
+    assert "the rate falls at once when the warm-up ends" in note

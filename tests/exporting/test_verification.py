@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from shutil import copytree
@@ -58,6 +59,38 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(PolymeraseError, match="exists and is not empty"), new_folder(tmp_path / "empty"):
         pass
     assert (tmp_path / "empty" / "a").read_text() == "x"
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_one_writes_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = (
+        "import os, pathlib, sys; from pretrain.exporting.new_folder import new_folder\n"
+        "with new_folder(pathlib.Path(sys.argv[1])) as partial:\n"
+        "    (partial / 'nested').mkdir(); (partial / 'nested' / 'half').write_text('x'); print('ready', flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        with pytest.raises(PolymeraseError, match="another process is writing this folder"), new_folder(out):
+            pass
+        assert (tmp_path / ".out.partial" / "nested" / "half").exists()
+        writer.kill()
+    assert (tmp_path / ".out.partial" / "nested" / "half").exists()
+    with new_folder(out) as partial:
+        assert list(partial.iterdir()) == []
+        (partial / "a").write_text("x")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "a"]
+
+
+def test_a_link_in_place_of_the_hidden_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "kept").write_text("x")
+    (tmp_path / ".out.partial").symlink_to(tmp_path / "mine")
+    with pytest.raises(PolymeraseError, match=r"out: cannot be made: \.out\.partial: "), new_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "mine" / "kept").exists()
 
 
 def test_the_card_has_the_hubs_front_matter_and_the_measured_difference(ernie: Path) -> None:

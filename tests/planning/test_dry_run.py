@@ -97,6 +97,21 @@ def test_epochs_are_those_of_the_samples_that_a_step_takes(dry_run, corpora):
     assert float(epochs) == pytest.approx(60 * 16 / int(size), abs=0.006)
 
 
+def test_a_step_of_very_many_micro_batches_is_planned_from_the_first_of_them(dry_run, monkeypatch):
+    """A step of 10^12 micro-batches could not be cut in anyone's lifetime."""
+    words = ("train.steps=60", "batch={tokens: null, sequences: 8, accumulation: 1000000000000}")
+    status, plan, _ = dry_run(*words)
+    assert status == 0
+    assert re.search(r"^epochs .*\(8,000,000,000,000 samples per step\)$", plan, re.M)
+    assert "(1000000000000 micro-batches of about" in plan
+    monkeypatch.setattr("pretrain.planning.dry_run._LOOKED_AT", 5)
+    few, whole = (dry_run("batch={tokens: null, sequences: 8}", f"batch.accumulation={count}")[1] for count in (10, 5))
+    tokens = [
+        int(re.findall(r"^tokens per step +about ([\d,]+)", plan, re.M)[0].replace(",", "")) for plan in (few, whole)
+    ]
+    assert tokens[0] == 2 * tokens[1]
+
+
 @pytest.mark.parametrize(
     ("ranks", "start"),
     [

@@ -43,7 +43,7 @@ def test_patience_needs_evaluations():
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_run_that_learns_nothing_stops_keeps_its_best_weights_and_stays_stopped(corpora, tmp_path, ranks):
     run = tmp_path / "run"
-    changes = {"optimizer__lr": 0.0, "train__steps": 40, "train__eval_every": 2, "train__save_every": 1,
+    changes = {"optimizer__lr": 1e-30, "train__steps": 40, "train__eval_every": 2, "train__save_every": 1,
                "train__keep_last": 1, "train__patience": 2}  # fmt: skip
     job = Job(build.tree(run, corpora["plain"], **changes))
     finish(start(ranks, [job, job], tmp_path / "ranks"), tmp_path / "ranks")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pretrain.evaluation.bench.task import Task
-from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER
+from pretrain.evaluation.probing.metrics import LOWER_IS_BETTER, range_of
 
 DRAWS = 400
 _SEED = 20240611
@@ -35,11 +35,12 @@ class Figures:
         return {name: float(value.mean()) for name, value in self.plain.items()}
 
     def intervals(self) -> dict[str, dict[str, float]]:
-        """Return, by metric, the standard error, and the mean minus and plus two of them."""
+        """Return, by metric, the standard error, and the mean minus and plus two of them, within what it can be."""
         found = {}
         for name, value in self.plain.items():
             mean, error = float(value.mean()), standard_error(self.resampled[name], value)
-            found[name] = {"low": mean - 2 * error, "high": mean + 2 * error, "standard_error": error}
+            low, high = (float(bound) for bound in np.clip([mean - 2 * error, mean + 2 * error], *range_of(name)))
+            found[name] = {"low": low, "high": high, "standard_error": error}
         return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 
 from data_prep.corpus import Ragged
@@ -37,9 +39,9 @@ def relatives(sequences: Ragged, word: int = WORD) -> np.ndarray:
     return by_word[first[equal]]
 
 
-def same(keys: list[bytes] | list[str]) -> np.ndarray:
+def same(keys: Sequence[Hashable]) -> np.ndarray:
     """Group number of each row, int64 (S,): rows with equal keys."""
-    place: dict[bytes | str, int] = {}
+    place: dict[Hashable, int] = {}
     return np.array([place.setdefault(key, len(place)) for key in keys], np.int64)
 
 

@@ -107,6 +107,12 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
     if "drawn" in facts:
         lines.append(f"drawn here: {facts['drawn']}")
     lines += other_letters(facts)
+    if count := facts.get("equal_sequences_with_other_labels"):
+        more = ", …" if count > len(facts["such_rows"]) else ""
+        lines.append(
+            f"labels: {count:,} rows have a sequence that other rows have with another label, which no model can get "
+            f"right: {', '.join(facts['such_rows'])}{more}"
+        )
     if letters := facts.get("letters"):
         lines.append(
             f"letters with a class: {letters['train']:,} in training, {letters['dev']:,} in dev, "

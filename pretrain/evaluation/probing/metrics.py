@@ -11,6 +11,18 @@ from scipy.stats import rankdata
 CLASSIFICATION = ("accuracy", "macro_f1", "mcc", "auroc", "aupr")
 REGRESSION = ("spearman", "pearson", "r2", "rmse")
 LOWER_IS_BETTER = frozenset({"rmse"})
+_RANGES = {  # of metrics that are no share of 0 to 1
+    "mcc": (-1.0, 1.0),
+    "spearman": (-1.0, 1.0),
+    "pearson": (-1.0, 1.0),
+    "r2": (-np.inf, 1.0),
+    "rmse": (0.0, np.inf),
+}
+
+
+def range_of(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value a metric can have; also those of pairs and ranks are shares."""
+    return _RANGES.get(metric, (0.0, 1.0))
 
 
 def measure(true: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:

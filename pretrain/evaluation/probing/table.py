@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from pretrain.evaluation.spelling import letters_of
 _LARGEST = 1e30  # of values: their squares, and sums of these, are finite in double precision
 _NUCLEOTIDES = np.zeros(256, bool)
 _NUCLEOTIDES[list(b"ACGUTacgut")] = True
+# Numbers with groups of thousands, a decimal comma, a percent sign, or a bound: 1,004 0,5 4% <10
+_SPELLED = re.compile(
+    r"(?=.*\d)(?:[<>~≤≥]=?\s*)?[+-]?(?:\d{1,3}(?:[,' ]\d{3})+|\d+(?:_\d+)*)?(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*%?"
+)
 _FEW = 20  # different whole numbers that may still be classes
 
 
@@ -181,7 +187,7 @@ def _look_like_values(numbers: list[float | None]) -> bool:
 
 
 def _check_mixed(source: str, ids: list[str], texts: list[str], numbers: list[float | None], task: str) -> None:
-    """Among numbers, a label that is none (nan, inf, text) is a mistake of its row, not a class."""
+    """Among numbers, a label that is none (nan, inf, text) is a mistake of its row, not a class; nor is ``4%``."""
     wrong = [row for row, number in enumerate(numbers) if number is None]
     mostly = len(wrong) < len(texts) / 2 and _look_like_values(numbers)
     if wrong and (task == "regression" or (task == "auto" and mostly)):
@@ -190,11 +196,17 @@ def _check_mixed(source: str, ids: list[str], texts: list[str], numbers: list[fl
             f"{len(texts)} are none); drop these rows, or declare them as classes (bench: --kind, probe: --task "
             "classification)"
         )
+    if wrong and task == "auto" and all(_SPELLED.fullmatch(texts[row].strip()) for row in wrong):
+        raise PolymeraseError(
+            f"{source}: {ids[wrong[0]]}: label {texts[wrong[0]]!r} is a number that cannot be read ({len(wrong)} of "
+            f"{len(texts)} are like it); write plain numbers such as 1004 or 0.04, or declare the labels as classes "
+            "(bench: --kind, probe: --task classification)"
+        )
 
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)  # Python reads 1_004
     except ValueError:
         return None
     return value if abs(value) <= _LARGEST else None

@@ -129,10 +129,14 @@ def test_better_is_said_only_beyond_two_standard_errors(files):
     assert versus(task, wrong_at(0), wrong_at(1, 2))["verdict"] == "no different"
     assert versus(task, wrong_at(), wrong_at(*range(12)))["verdict"] == "better"
     assert versus(task, wrong_at(*range(12)), wrong_at())["verdict"] == "worse"
+    shares = wrong_at(0).intervals()
+    assert (shares["accuracy"]["high"], shares["auroc"]["high"], shares["mcc"]["high"]) == (1.0, 1.0, 1.0)
+    assert all(one["high"] - one["low"] < 4 * one["standard_error"] for one in shares.values())
     scores = [right, right[:, ::-1]]  # seeds that disagree entirely
     both = figures_of(task, Answers(scores), weights)
     assert both.intervals()["accuracy"]["standard_error"] >= 0.5
     assert versus(task, both, wrong_at(*range(30)))["verdict"] == "no different"
+    assert (both.intervals()["accuracy"]["low"], both.intervals()["mcc"]["low"]) == (0.0, -1.0)
 
 
 def test_training_stops_when_dev_gains_nothing_and_the_best_epoch_is_kept(files):

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as oracle
 
-from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION, measure
+from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION, measure, range_of
 
 
 def weightings(rows: int) -> np.ndarray:
@@ -59,3 +59,17 @@ def test_constant_answers_have_no_correlation_and_no_mcc():
     assert same["mcc"][0] == 0
     assert same["auroc"][0] == 0.5
     assert np.isnan(measure(np.array([1, 1]), np.tile([0.2, 0.8], (2, 1)))["auroc"][0])
+
+
+def test_no_metric_leaves_its_range_and_some_answer_comes_to_each_finite_end():
+    right, true = np.eye(2)[[0, 1, 0, 1]], np.array([1.0, 2.0, 3.0, 4.0])
+    found = [measure(np.array([0, 1, 0, 1]), scores) for scores in (right, right[:, ::-1])]
+    found += [measure(true, guess) for guess in (true, -true, 100 * true)]
+    ends = {"auroc": {0.0, 1.0}, "accuracy": {0.0, 1.0}, "macro_f1": {0.0, 1.0}, "mcc": {-1.0, 1.0}, "aupr": {1.0}}
+    ends |= {"spearman": {-1.0, 1.0}, "pearson": {-1.0, 1.0}, "r2": {1.0}, "rmse": {0.0}}
+    assert set(ends) == {*CLASSIFICATION, *REGRESSION}
+    for name, reached in ends.items():
+        values = {float(one[name][0].round(12)) for one in found if name in one}
+        low, high = range_of(name)
+        assert all(low <= value <= high for value in values)
+        assert reached == values & {low, high}

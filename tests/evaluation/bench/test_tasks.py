@@ -123,6 +123,15 @@ def test_labels_that_say_little_are_shown(tmp_path):
     assert facts["rare_classes"] == ["rare (train.csv: line 6)"]
 
 
+def test_equal_sequences_with_other_labels_are_counted_and_named(tmp_path):
+    agreeing = ROWS | {"test": ["ACGTACGT,a", "GGGGNCCC,b"]}
+    assert "equal_sequences_with_other_labels" not in read(tmp_path, agreeing).facts
+    torn = agreeing | {"train": ["ACGUCCGA,a", "ACGTccga,b", *ROWS["train"]], "test": [*agreeing["test"], "acguccga,a"]}
+    task = read(tmp_path, torn)
+    assert task.facts["equal_sequences_with_other_labels"] == 3
+    assert task.facts["such_rows"] == ["train.csv: line 2", "train.csv: line 3", "test.csv: line 4"]
+
+
 def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
     task = read(tmp_path)
     assert task.facts["other_letters"] == task.facts["sequences_with_other_letters"] == 1

@@ -1,6 +1,7 @@
 """Probes: they find what is there, do not find what is not, and read every kind of table."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -80,12 +81,32 @@ def test_the_task_follows_from_the_labels_unless_it_is_said():
     with pytest.raises(PolymeraseError, match=r"class 'rare' has 1 rows \(0\), fewer than 2 folds"):
         as_task("t", ids, sequences, ["rare", *few[1:]], "classification", 2)
     with pytest.raises(PolymeraseError, match="30 different labels in 30 rows"):
-        as_task("t", ids, sequences, [f"{n},5" for n in range(30)], "auto", 2)
+        as_task("t", ids, sequences, [f"{n}.5.1" for n in range(30)], "auto", 2)
     with pytest.raises(PolymeraseError, match="all values are 2"):
         as_task("t", ids, sequences, ["2"] * 30, "regression", 2)
     assert as_task("t", ids, sequences, ["1", "1.0", "10", "2"] * 7 + ["1", "2"], "auto", 2).classes == ("1", "2", "10")
     with pytest.raises(PolymeraseError, match="all labels are"):
         as_task("t", ids, sequences, ["same"] * 30, "auto", 2)
+
+
+@pytest.mark.parametrize("odd", ["4%", "1,004", "0,5", "1_004", "<10", ">= 3.5", "1,234,567.8", "+2,5e3"])
+@pytest.mark.parametrize("plain", [["1", "2"], ["1.5", "2.5"], []])
+def test_a_number_in_another_spelling_is_no_class_and_its_row_is_named(odd, plain):
+    sequences, ids = Ragged.from_rows([b"ACGU"] * 30), [f"line {n}" for n in range(30)]
+    texts = [(plain or [odd, odd.replace("4", "7")])[n % 2] for n in range(29)] + [odd]
+    first = ids[texts.index(odd)]
+    said = re.escape(f"t.csv: {first}: label {odd!r} is ") + "(a number that cannot be read|not a finite number) "
+    with pytest.raises(PolymeraseError, match=said):
+        as_task("t.csv", ids, sequences, texts, "auto", 2)
+    assert as_task("t.csv", ids, sequences, [odd, "other"] * 15, "classification", 2).is_classification
+
+
+@pytest.mark.parametrize(
+    "names", [("1.2.3.4", "1.2.3.5"), ("0-1", "1-2"), ("chr1", "chr2"), ("4%", "high"), ("%", "0")]
+)
+def test_names_with_digits_are_classes(names):
+    sequences, ids = Ragged.from_rows([b"ACGU"] * 30), [str(n) for n in range(30)]
+    assert set(as_task("t", ids, sequences, list(names) * 15, "auto", 2).classes) == set(names)
 
 
 def test_tables_are_read_and_wrong_lines_named(tmp_path):
