@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pretrain.doctor.devices import check_collectives, check_compilers, check_gpus
 from pretrain.doctor.finding import Finding
+from pretrain.doctor.job_files import check_job_file
 from pretrain.doctor.storage import check_disk, check_shared_memory, check_tracking
 from pretrain.doctor.versions import check_folding, check_libraries, check_python, check_training
 
@@ -44,8 +45,8 @@ def examine(folder: Path, needs_gpu: bool) -> list[Finding]:
     return findings
 
 
-def render(findings: list[Finding], color: bool) -> str:
-    """Format one line per finding, with the advice below it."""
+def render(findings: list[Finding], color: bool, healthy: str = "everything that is needed works") -> str:
+    """Format one line per finding, with the advice below it, and how many are missing, or ``healthy``."""
     color = color and "NO_COLOR" not in os.environ
     lines = []
     for finding in findings:
@@ -55,7 +56,7 @@ def render(findings: list[Finding], color: bool) -> str:
         if finding.advice:
             lines.append(f"{'':<24} {finding.advice}")
     missing = sum(finding.state == "missing" for finding in findings)
-    return "\n".join([*lines, "", f"{missing} missing" if missing else "everything that is needed works"])
+    return "\n".join([*lines, "", f"{missing} missing" if missing else healthy])
 
 
-__all__ = ["Finding", "checks", "examine", "render"]
+__all__ = ["Finding", "check_job_file", "checks", "examine", "render"]

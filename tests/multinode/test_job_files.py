@@ -1,17 +1,23 @@
 """Files for containers and clusters: they parse, agree with each other and with the project, and name what exists.
 
-Nothing is built or submitted here: neither docker, conda nor a cluster is at hand.
+Nothing is built or submitted here: neither docker, conda nor a cluster is at hand. The commands of the SkyPilot task
+run, on two "nodes" that are this machine.
 """
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.training.ranks import ROOT
+from tests.faults.processes import Run, kill_all
+from tests.hang import HANG_S
+from tests.training.ranks import ROOT, environment, free_port
 
 DOCKERFILE = (ROOT / "launch/Dockerfile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -114,3 +120,35 @@ def test_the_command_of_the_kubernetes_job_is_one_that_a_dry_run_takes(tmp_path,
 def test_shell_scripts_parse(script):
     done = subprocess.run(["bash", "-n", str(ROOT / "launch" / script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def sky() -> dict:
+    return yaml.safe_load((ROOT / "launch/sky.yaml").read_text())
+
+
+def test_the_skypilot_task_is_one_to_skypilot():
+    task = pytest.importorskip("sky").Task.from_yaml(str(ROOT / "launch/sky.yaml"))
+    assert (task.num_nodes, task.volumes) == (2, {"/shared": "polymerase"})
+
+
+@pytest.mark.slow
+def test_the_command_of_the_skypilot_task_trains_on_all_its_nodes(tmp_path, corpora):
+    task, port = sky(), str(free_port())
+    run = Run(tmp_path / "run", corpora["plain"], {"train__steps": 3})
+    nodes = [
+        subprocess.Popen(
+            ["bash", "-c", task["run"].replace("--master_port=29500", f"--master_port={port}")],
+            cwd=ROOT, stdout=(tmp_path / f"{rank}.log").open("w"), stderr=subprocess.STDOUT, start_new_session=True,
+            env=environment(
+                CONFIG=str(run.config), SETTINGS="train.log_every=1", SKYPILOT_NUM_NODES="2", SKYPILOT_NODE_RANK=rank,
+                SKYPILOT_NUM_GPUS_PER_NODE="1", SKYPILOT_NODE_IPS="127.0.0.1\n127.0.0.1", DS_ACCELERATOR="cpu",
+                PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            ),
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    try:
+        assert [node.wait(HANG_S) for node in nodes] == [0, 0], (tmp_path / "0.log").read_text()[-3000:]
+    finally:
+        kill_all(nodes)
+    assert run.last_step() == 3
