@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pretrain.doctor.finding import Finding
 
@@ -38,7 +38,7 @@ def check_job_file(path: Path) -> Iterator[Finding]:
     yield from findings or [Finding(str(path), "ok", f"{kind}: ranks, signals and folders agree")]
 
 
-_Said = tuple[str, str, str]  # state, detail, advice
+_Said = tuple[Literal["note", "missing"], str, str]  # state, detail, advice
 
 
 def _read(text: str) -> tuple[str, Iterator[_Said] | tuple[()]]:
