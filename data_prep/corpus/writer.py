@@ -164,8 +164,10 @@ class SequenceWriter:
                 self._close(split)
         if not any(shard["rows"] for shard in self._shards["train"]):
             dropped = ", ".join(f"{reason} {count}" for reason, count in tally.dropped().most_common())
+            held_out = sum(shard["rows"] for shard in self._shards["validation"])
+            advice = f"; all {held_out:,} others are held out, lower --validation" if held_out else ""
             raise DataPrepError(
-                f"{self.out}: no training sequence is left (dropped: {dropped or 'none'}); nothing written"
+                f"{self.out}: no training sequence is left (dropped: {dropped or 'none'}){advice}; nothing written"
             )
         asked = self.stages[-1]["parameters"].get("validation")
         if asked and held_out_asked and not any(shard["rows"] for shard in self._shards["validation"]):

@@ -63,8 +63,8 @@ class LetterFilter:
     """Records of nucleotides and ambiguity codes (N, R, Y, …) only.
 
     Counted apart: records with letters that only proteins have (PROTEIN), with gaps of an alignment (GAPPED), unless
-    `gaps` is "remove": then gaps are taken out of the sequences first, and with a structure in dot-bracket below the
-    letters, as ViennaRNA writes it (STRUCTURED).
+    `gaps` is "remove": then gaps are taken out of the sequences first, with a structure in dot-bracket below the
+    letters, as ViennaRNA writes it (STRUCTURED), and with the next header, of files joined without a line end.
     """
 
     alphabet: Alphabet
@@ -78,7 +78,8 @@ class LetterFilter:
         if foreign is None:
             tally.keep("letters", len(records))
             return records
-        odd = records.sequences.where(foreign > 0).rows()
+        rows = list(records.sequences.where(foreign > 0).rows())
+        odd = [row for row in rows if b">" not in row]
         proteins = len(protein_rows(odd))
         known = self.alphabet.letters + AMBIGUOUS
         gapped = sum(not row.translate(None, known + GAPS) for row in odd)
@@ -86,8 +87,9 @@ class LetterFilter:
         tally.drop("letters", PROTEIN, proteins)
         tally.drop("letters", GAPPED, gapped)
         tally.drop("letters", STRUCTURED, structured)
+        tally.drop("letters", "header_inside_a_line", len(rows) - len(odd))
         tally.drop("letters", "letters_not_nucleotides", len(odd) - proteins - gapped - structured)
-        tally.keep("letters", len(records) - len(odd))
+        tally.keep("letters", len(records) - len(rows))
         return records.where(foreign == 0)
 
     @staticmethod

@@ -30,6 +30,7 @@ from data_prep.formats.genome import contig_names
 from data_prep.genomes.holdout import HELD_OUT, by_contig, last_fraction, refuse_empty, settle_fraction
 from data_prep.runtime.console import add_name_arguments, add_output_arguments, already_complete, report
 from data_prep.variants.collect import KINDS, CollectJob, alleles_file, collect_all
+from data_prep.variants.frequency import FrequencyField
 from data_prep.variants.store import SCRATCH, Genome, store_genome, store_rows, store_split
 from data_prep.variants.vcf import VcfOptions
 
@@ -137,6 +138,7 @@ def _check(args: argparse.Namespace) -> None:
         raise DataPrepError(f"--window must be 1 or more, got {args.window}")
     if args.multiallelic == "drop" and args.mnps == "split":
         raise DataPrepError("--mnps split has no effect with --multiallelic drop; leave one of them out")
+    FrequencyField(args.af_field)  # so that a wrong key fails early
     refuse_repeated_files(args.vcf)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data_prep.corpus import open_corpus
 from data_prep.corpus.files import write_atomic
+from data_prep.corpus.manifest import FILE_NAME
 from data_prep.errors import DataPrepError
 
 
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.is_dir():
         raise DataPrepError(f"--out {out}: expected a file, got a folder; name the file, such as {out / 'README.md'}")
+    if (out.parent / FILE_NAME).exists() and out.suffix != ".md":
+        raise DataPrepError(f"--out {out}: lies among the files of a corpus; give another place, or a name with .md")
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, text.encode())
     print(f"wrote {out}")

@@ -135,9 +135,12 @@ def _check(args: argparse.Namespace) -> None:
         raise DataPrepError(f"--max-length {args.max_length} is below --min-length {args.min_length}")
     if args.long != "drop" and args.max_length is None:
         raise DataPrepError(f"--long {args.long} needs --max-length")
-    for name in ("max_ambiguous", "validation"):
-        if not 0 <= getattr(args, name) <= 1:
-            raise DataPrepError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {getattr(args, name)}")
+    if not 0 <= args.max_ambiguous <= 1:
+        raise DataPrepError(f"--max-ambiguous must lie between 0 and 1, got {args.max_ambiguous}")
+    if not 0 <= args.validation < 1:
+        raise DataPrepError(
+            f"--validation must lie between 0 and 1, got {args.validation}; below 1, or nothing is left"
+        )
     for name in ("long", "codons", "gaps"):
         if args.header_labels and getattr(args, name) in ("crop", "pieces", "remove"):
             raise DataPrepError(
@@ -155,8 +158,14 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
     seen = SeenKeys(writer.scratch)
     names = RepeatedIds(writer.scratch)
     sources = dict(zip(args.files, distinct_names(args.files), strict=True))
+    typed = 0
     for file, block in _blocks(args, tally):
         records = _well_formed(block, args, sources[file], tally)
+        if args.type_field:
+            untyped = list(records.columns["rna_type"]).count(None)
+            typed += len(records) - untyped
+            if untyped:
+                tally.change("records", "without_a_type", untyped)
         names.look_at(records.ids)
         kept = length(letters(records, tally), tally)
         kept = ambiguity(CodingFilter(args.codons, file)(kept, tally) if args.codons else kept, tally)
@@ -170,6 +179,8 @@ def _fill(writer: SequenceWriter, args: argparse.Namespace, tally: Tally) -> Non
                 columns["soft_mask"] = soft_mask_column(rows.soft_mask)
                 tally.change("letters", "soft_masked_nucleotides", int(np.count_nonzero(rows.soft_mask.values)))
             writer.append(split, rows.ids, rows.sequences, **columns)
+    if args.type_field and not typed:
+        raise DataPrepError(f"--type-field {args.type_field}: no header has so many words; give the number of another")
     if names.count:
         tally.change("records", "id_seen_before", names.count)
         warn(

@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         refuse_idle(args, MINING, "--mine")
     if not args.files:
         refuse_idle(args, READING, "motif files")
+    if args.out.exists() and any(Path(file).exists() and args.out.samefile(file) for file in args.files):
+        raise DataPrepError(f"--out {args.out}: is one of the files that are read; give another name")
     corpus = open_corpus(args.coverage) if args.coverage else None
     tally = Tally()
     raw = chain.from_iterable(read_motifs(file, args.min_probability) for file in args.files)

@@ -46,6 +46,9 @@ def run(args: argparse.Namespace) -> int:
     if not (args.keep or args.representatives or args.split):
         raise DataPrepError("nothing is selected: expected --keep, --representatives or --split; give one")
     wanted = [_wanted(text, corpus) for text in args.keep]
+    named = [column for column, _, _ in wanted]
+    if again := [column for number, column in enumerate(named) if column in named[:number]]:
+        raise DataPrepError(f"--keep names {again[0]} twice, and a row has one value; give the values with commas")
     if args.representatives:
         _check_column(args.representatives, "--representatives", corpus)
     parameters: dict[str, Any] = {

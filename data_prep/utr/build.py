@@ -121,6 +121,8 @@ def nothing_left(tally: Tally, inputs: Sequence[Input]) -> str:
     dropped = tally.dropped()
     reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.most_common())
     advice = ["; transcripts that have CDS rows alone tell no UTR"] if dropped["no_exons"] else []
+    if dropped["not_canonical"]:
+        advice.append("; no transcript is tagged Ensembl_canonical or MANE_Select: give another --per-gene")
     transcripts = [one for given in inputs if given.annotation for one in given.annotation.transcripts]
     for reason, flag, values in (
         ("biotype", "--biotypes", Counter(one.biotype for one in transcripts)),

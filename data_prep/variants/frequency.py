@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable
 
-from data_prep.errors import shown, shown_name
+from data_prep.errors import DataPrepError, shown, shown_name
 
 # Keys that list the reference first although many headers do not say Number=R (dbSNP).
 REFERENCE_FIRST = frozenset(["CAF", "TOPMED", "FREQ"])
-LOOKS_LIKE_FREQUENCY = re.compile(r"(?i)(^|_)(AF|AAF|CAF|TOPMED|FREQ)(_|$)|AF$")
+OF_THE_RARER = re.compile(r"(?i)(^|_)MAF(_|$)")
+LOOKS_LIKE_FREQUENCY = re.compile(r"(?i)(^|_)(AF|AAF|CAF|TOPMED|FREQ)(_|$)|(?<!M)AF$")
 
 
 class FrequencyField:
@@ -18,9 +19,17 @@ class FrequencyField:
     `FREQ:TOPMED` takes the list of one study out of dbSNP's `FREQ=TOPMED:0.9,0.1|…`.
     lists_reference: the first value is the reference's (Number=R in the header, or a key known for it).
     A key that stands twice in one record is refused: the specification forbids it, and which one is right, it hides.
+
+    Raises:
+        DataPrepError: The key is that of minor alleles, which are the reference's at many sites.
     """
 
     def __init__(self, af_field: str, number: str = ""):
+        if OF_THE_RARER.search(af_field):
+            raise DataPrepError(
+                f"--af-field {af_field}: the frequency of the rarer allele, which may be REF; expected that of ALT, as "
+                "AF; give its key, or fill it from genotypes (bcftools +fill-tags FILE -- -t AF)"
+            )
         key, _, self._study = af_field.partition(":")
         self.key = key
         self.lists_reference = number == "R" or key in REFERENCE_FIRST
