@@ -46,7 +46,7 @@ if [ "$tier" = muon ]; then
   }
   for size in ${SIZES:-2x64 4x128 6x192}; do
     for optimizer in adamw muon; do
-      for rate in ${RATES:-0.0003 0.001 0.003 0.01 0.03}; do compared $optimizer "$size" "$rate" 0 "$@"; done
+      for rate in ${RATES:-0.001 0.003 0.01 0.03}; do compared $optimizer "$size" "$rate" 0 "$@"; done
       best=$(python -m pretrain.reporting.muon "$out/runs/muon" $optimizer "$size")
       for seed in ${SEEDS:-1 2 3}; do compared $optimizer "$size" "$best" "$seed" "$@"; done
     done
