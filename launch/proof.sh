@@ -4,7 +4,7 @@
 #   bash launch/proof.sh laptop [RFAM_SEEDS [section.key=value ...]]   two cores, at most an hour
 #   bash launch/proof.sh gpu [RFAM_SEEDS [section.key=value ...]]      one card, about ten minutes (an estimate, never run)
 #   bash launch/proof.sh ladder [RFAM_SEEDS]    rates, sizes and norms of ERNIE-RNA on tRNAs: one core, about 40 minutes
-#   bash launch/proof.sh muon [RFAM_SEEDS [section.key=value ...]]     Muon and AdamW on tRNAs: one core, about MINUTES minutes
+#   bash launch/proof.sh muon [RFAM_SEEDS [section.key=value ...]]     Muon and AdamW on tRNAs: one core, 42 runs
 #
 # RFAM_SEEDS is the Stockholm file of Rfam's seed alignments; without it, release 14.2 is fetched. Settings are those of
 # the training. DATA is the folder of the labeled tasks (docs/bench.md), default data; tasks whose files are not there

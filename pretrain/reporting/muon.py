@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy.stats import t as student
 
 from pretrain.config import Config
 from pretrain.errors import PolymeraseError
@@ -102,10 +102,8 @@ def _with_error(values: np.ndarray, sign: str = "") -> str:
 
 
 def _verdict(differences: np.ndarray) -> str:
-    bound = stats.t.ppf(0.975, len(differences) - 1) * _standard_error(differences)
-    return (
-        "muon better" if differences.mean() < -bound else "muon worse" if differences.mean() > bound else "no different"
-    )
+    mean, bound = differences.mean(), student.ppf(0.975, len(differences) - 1) * _standard_error(differences)
+    return "muon better" if mean < -bound else "muon worse" if mean > bound else "no different"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         losses = losses_of(Path(words[0]))
         if len(words) == 3:
-            print(f"{best_rate(losses, *words[1:]):g}")
+            print(f"{best_rate(losses, words[1], words[2]):g}")
             return 0
         tables = [list(tried(losses)), list(compared(losses))]
     except PolymeraseError as error:
