@@ -3,9 +3,10 @@
 import json
 
 import pytest
-import yaml
 
+from pretrain.config import check, save
 from pretrain.reporting.muon import main
+from tests.training.corpora import tree
 
 
 @pytest.fixture
@@ -15,15 +16,9 @@ def write(tmp_path):
     def one(optimizer, rate, seed, loss, *, done=True):
         folder = tmp_path / f"{optimizer}-{rate}-{seed}"
         folder.mkdir()
-        config = {
-            "run": {"dir": str(folder), "seed": seed},
-            "model": {"family": "ernie_rna", "hidden_size": 64, "num_hidden_layers": 2},
-            "masking": {"strategy": "base"},
-            "objectives": {"mlm": {}},
-            "optimizer": {"name": optimizer, "lr": rate},
-            "engine": {"zero_stage": 0},
-        }
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        engine, changes = {"zero_stage": 0}, {"optimizer__name": optimizer, "optimizer__lr": rate, "run__seed": seed}
+        values = tree(folder, tmp_path / "corpus", engine=engine, model__hidden_size=64, **changes)
+        save(check(values, "test"), folder / "config.yaml")
         (folder / "metrics.jsonl").write_text(json.dumps({"step": 9, "validation/mlm/hidden/loss": loss}) + "\n")
         if done:
             (folder / "DONE").write_text("")
