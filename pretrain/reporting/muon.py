@@ -26,7 +26,8 @@ Losses = dict[tuple[str, str], dict[tuple[float, int], float]]  # of (size, opti
 
 def size_of(config: Config) -> str:
     """Layers and width, as the script writes them."""
-    return f"{config.model.num_hidden_layers}x{config.model.hidden_size}"
+    model = config.model.model_dump()
+    return f"{model['num_hidden_layers']}x{model['hidden_size']}"
 
 
 def losses_of(folder: Path) -> Losses:
