@@ -3,7 +3,7 @@
     python -m pretrain.reporting.muon FOLDER                    the tables, as Markdown
     python -m pretrain.reporting.muon FOLDER OPTIMIZER SIZE     the best rate of the tries, for the script
 
-The run folders are in FOLDER. A try has seed 0 and only chooses a rate; the runs that are compared have other seeds.
+The run folders are in FOLDER, with their size (layers x width) as second word: ``adamw-2x64-0.003-seed1``. A try has seed 0 and only chooses a rate; the runs that are compared have other seeds.
 """
 
 from __future__ import annotations
@@ -15,19 +15,12 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from pretrain.config import Config
 from pretrain.errors import PolymeraseError
 from pretrain.runs.history import read_run
 
 OPTIMIZERS = ("adamw", "muon")
 _TRY = 0  # the seed of tries
 Losses = dict[tuple[str, str], dict[tuple[float, int], float]]  # of (size, optimizer): held-out loss by (rate, seed)
-
-
-def size_of(config: Config) -> str:
-    """Layers and width, as the script writes them."""
-    model = config.model.model_dump()
-    return f"{model['num_hidden_layers']}x{model['hidden_size']}"
 
 
 def losses_of(folder: Path) -> Losses:
@@ -41,8 +34,8 @@ def losses_of(folder: Path) -> Losses:
         run = read_run(path.parent)
         loss = run.last("validation/mlm/hidden/loss")
         if loss is not None:
-            key, settings = (size_of(run.config), run.config.optimizer.name), run.config.optimizer
-            found.setdefault(key, {})[settings.lr, run.config.run.seed] = loss
+            settings, size = run.config.optimizer, path.parent.name.split("-")[1]
+            found.setdefault((size, settings.name), {})[settings.lr, run.config.run.seed] = loss
     if not found:
         raise PolymeraseError(f"{folder}: expected finished runs in it, got none; run launch/proof.sh muon")
     return found

@@ -14,10 +14,10 @@ def write(tmp_path):
     """A finished run: what the tables read of it."""
 
     def one(optimizer, rate, seed, loss, *, done=True):
-        folder = tmp_path / f"{optimizer}-{rate}-{seed}"
+        folder = tmp_path / f"{optimizer}-2x64-{rate}-seed{seed}"
         folder.mkdir()
         engine, changes = {"zero_stage": 0}, {"optimizer__name": optimizer, "optimizer__lr": rate, "run__seed": seed}
-        values = tree(folder, tmp_path / "corpus", engine=engine, model__hidden_size=64, **changes)
+        values = tree(folder, tmp_path / "corpus", engine=engine, **changes)
         save(check(values, "test"), folder / "config.yaml")
         (folder / "metrics.jsonl").write_text(json.dumps({"step": 9, "validation/mlm/hidden/loss": loss}) + "\n")
         if done:
