@@ -3,7 +3,8 @@
     python -m pretrain.reporting.muon FOLDER                    the tables, as Markdown
     python -m pretrain.reporting.muon FOLDER OPTIMIZER SIZE     the best rate of the tries, for the script
 
-The run folders are in FOLDER, with their size (layers x width) as second word: ``adamw-2x64-0.003-seed1``. A try has seed 0 and only chooses a rate; the runs that are compared have other seeds.
+The run folders are in FOLDER, with their size (layers x width) as second word: ``adamw-2x64-0.003-seed1``. A try has
+seed 0 and only chooses a rate; the runs that are compared have other seeds.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def losses_of(folder: Path) -> Losses:
         PolymeraseError: there are none.
     """
     found: Losses = {}
-    for path in sorted(folder.glob("*/DONE")):
+    for path in sorted(folder.glob("*-*/DONE")):
         run = read_run(path.parent)
         loss = run.last("validation/mlm/hidden/loss")
         if loss is not None:
