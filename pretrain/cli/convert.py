@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pretrain.cli.command import Parser, command, program
 from pretrain.errors import PolymeraseError
+
+if TYPE_CHECKING:
+    from pretrain.importing import Imported
 
 EXAMPLE = """examples:
   python launch/convert.py --family ernie_rna ERNIE-RNA_pretrain.pt --out exports/ernie_rna
@@ -73,8 +77,8 @@ def _convert(args: argparse.Namespace) -> None:
     for name, value in sorted(source.facts.items()):
         print(f"  {name} = {value}")
     has_head = has_output_head(imported.settings, imported.state)
-    if not has_head and args.kind == "mlm":
-        raise PolymeraseError(f"{source.path.name}: no output head among its tensors; use --kind encoder")
+    if not has_head:
+        _say_headless(source.path.name, imported, args.kind)
     kind: Kind = args.kind or ("mlm" if has_head else "encoder")
     facts = published_facts(source, imported, args.license)
     print("writing, and loading the result with transformers in a fresh process", flush=True)
@@ -83,6 +87,24 @@ def _convert(args: argparse.Namespace) -> None:
         with_tokenizer=not args.without_tokenizer,
     )  # fmt: skip
     print(report)
+
+
+def _say_headless(name: str, imported: Imported, kind: str | None) -> None:
+    """Say that these are weights of an encoder alone; PolymeraseError if there is no folder for them."""
+    from pretrain.families.own_code import form_of
+
+    without = imported.without
+    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+    what = f"{name}: weights of an encoder without its output head (missing: {', '.join(without[:3])}{more})"
+    if form_of(imported.family, imported.settings).kind == "remote":
+        raise PolymeraseError(
+            f"{what}; a folder of {imported.family.name} holds the whole model: take the file with all of it, or train "
+            "a new head on these weights (model.init_from)"
+        )
+    if kind == "mlm":
+        raise PolymeraseError(f"{what}; use --kind encoder, or the file with the whole model")
+    if kind is None:
+        print(f"{what}; the folder is for AutoModel, and to predict tokens take the file with the whole model")
 
 
 def _model_settings(tree: dict) -> dict:

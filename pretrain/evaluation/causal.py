@@ -114,14 +114,14 @@ def likelihood_ratios(
 ) -> Iterator[float | None]:
     """Yield log P(window with alt) - log P(window with ref) of each variant, in nats; insertions and deletions too.
 
-    Both windows have the same letters around the variant, ``width`` of them with the reference allele. None if a window
-    has letters other than A, C, G, T.
+    Both windows have the same letters around the variant, ``width`` of them with the longer allele. None if a window
+    has letters other than A, C, G, T, or an allele is longer than it.
 
     Args:
         model: a causal model.
         contig: upper-case letters of the whole contig.
         variants: on this contig.
-        width: nucleotides of the reference window.
+        width: nucleotides of the longer window.
         strand: the one the model reads; ``both``: the mean of the two scores.
     """
     sides: tuple[Strand, ...] = ("plus", "minus") if strand == "both" else (strand,)
@@ -138,6 +138,9 @@ def likelihood_ratios(
 
 
 def _windows(contig: bytes, variant: Substitution, width: int) -> tuple[bytes, bytes] | None:
+    width -= max(0, len(variant.alt) - len(variant.ref))
+    if width < len(variant.ref):
+        return None
     start = min(max(0, variant.pos0 - width // 2), max(0, len(contig) - width))
     window, place = contig[start : start + width], variant.pos0 - start
     end = place + len(variant.ref)

@@ -84,7 +84,7 @@ class VariantTable:
         answers = scores(model, sequence, substitutions, width, strand)
         for row, score in zip(rows, tqdm(answers, total=len(rows), desc=contig, disable=None), strict=True):
             if score is None:
-                self._dropped["ambiguous letters around it"] += 1
+                self._dropped["ambiguous letters around it, or longer than the window"] += 1
             else:
                 self.scores[row] = score
 

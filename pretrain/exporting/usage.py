@@ -55,6 +55,7 @@ def usage_blocks(
     ]
     if kind == "mlm" and architecture_of(settings).is_causal(settings):
         ends = letters.eos_id >= 0
+        cost = "every new token reads the whole sequence again: no cache" if remote[1] else "keys and values are kept"
         prompt = 'batch["input_ids"]' + ("[:, :-1]  # without the token that ends a sequence" if ends else "")
         blocks.append(
             (
@@ -68,7 +69,7 @@ def usage_blocks(
                 '    loss = model(**batch, labels=batch["input_ids"]).loss  # nats per token but the first\n'
                 f"prompt = {prompt}\n"
                 "sampled = model.generate(prompt, max_new_tokens=20, do_sample=True, top_k=4, temperature=0.8)\n"
-                "text = tokenizer.decode(sampled[0])  # every new token reads the whole sequence again: no cache\n",
+                f"text = tokenizer.decode(sampled[0])  # {cost}\n",
             )
         )
     elif kind == "mlm":

@@ -12,7 +12,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import TRANSFORMS, Family, KeyLayout
 from pretrain.families.keys import WRAPPERS, in_pieces
 from pretrain.families.published import HEADS, published_model
-from pretrain.models import ModelSettings
+from pretrain.models import ModelSettings, head_names
 
 _SHOWN = 6  # names listed in an error
 
@@ -44,6 +44,11 @@ class KeyMatch:
         present = {_part(name) for name in self.state} | {"encoder"}
         needed = (name for name in expected_shapes(family, settings) if _part(name) in present)
         return [self._their_name(name) for name in needed if name not in self.state]
+
+    def lost_head(self, settings: ModelSettings) -> list[str]:
+        """Return names (the source's) of the tensors of an output head, if the source has none of them."""
+        needed = [f"mlm_head.{name}" for name in head_names(settings)]
+        return [] if set(needed) & set(self.state) else [self._their_name(name) for name in needed]
 
     def _their_name(self, ours: str) -> str:
         found = self.layout.to_theirs(ours)

@@ -28,12 +28,14 @@ class Imported:
 
     Attributes:
         state: float32 under our names, with its ``heads.…`` and ``unused.…`` tensors.
+        without: the source's names of the tensors of an output head, if it lacks them all (an encoder alone).
     """
 
     family: Family
     settings: ModelSettings
     state: dict[str, Tensor]
     layout: str  # "upstream" or "Hugging Face"
+    without: tuple[str, ...] = ()
 
 
 def import_published(
@@ -80,7 +82,7 @@ def import_published(
     if not any_vocabulary:
         published = with_tokenizer_beside(published, source.path.parent)
         check_vocabulary(str(source.path.parent), published, source.path.parent)
-    return Imported(published, settings, matched.state | source.side, layout)
+    return Imported(published, settings, matched.state | source.side, layout, tuple(matched.lost_head(settings)))
 
 
 def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
@@ -108,8 +110,8 @@ def families_like(source: ImportedFile) -> list[str]:
     candidates = [each for each in FAMILIES.values() if own in (None, each.architecture)]
     for family in (family_of_config(each, source.config) for each in candidates):
         _, matched = _best_layout(source, family)
-        same_vocabulary = sizes_of(family, matched.state).get("vocab_size") == family.settings.vocab_size
-        if same_vocabulary and not _problems(matched, family):
+        rows = sizes_of(family, matched.state).get("vocab_size")  # one-hot rows without an output head tell none
+        if rows in (None, family.settings.vocab_size) and not _problems(matched, family):
             found.append(family.name)
     return found
 

@@ -63,12 +63,16 @@ def sizes_of(family: Family, state: Mapping[str, Tensor]) -> dict[str, int]:
     """Return the sizes that shapes tell, by the names of settings."""
     architecture = architecture_of(family.settings)
     sizes = {
-        name: state[tensor].shape[axis]
-        for name, (tensor, axis) in architecture.dimensions.items()
-        if tensor in state and state[tensor].dim() > axis
+        name: found[0]
+        for name, first in architecture.dimensions.items()
+        if (found := _seen(state, first, *architecture.more_places.get(name, ())))
     }
     counts = {name: max(numbers_behind(state, prefix), default=-1) + 1 for name, prefix in architecture.counted.items()}
     return sizes | counts | family.more_sizes(state)
+
+
+def _seen(state: Mapping[str, Tensor], *places: tuple[str, int]) -> list[int]:
+    return [state[name].shape[axis] for name, axis in places if name in state and state[name].dim() > axis]
 
 
 def _check_depth(

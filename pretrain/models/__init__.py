@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pretrain.models.batch import PackedBatch, SoftRows
     from pretrain.models.entry import Architecture, SideInput
     from pretrain.models.heads import MfeHead, MlmHead, StructureHead, TypeHead
-    from pretrain.models.language_model import LanguageModel, has_output_head
+    from pretrain.models.language_model import LanguageModel, has_output_head, head_names
     from pretrain.models.model_settings import ModelSettings
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "architecture_of",
     "find_architecture",
     "has_output_head",
+    "head_names",
     "side_inputs_of",
 ]
 _FILES = {
@@ -42,7 +43,7 @@ _FILES = {
     "batch": ("PackedBatch", "SoftRows"),
     "entry": ("Architecture", "SideInput"),
     "heads": ("MfeHead", "MlmHead", "StructureHead", "TypeHead"),
-    "language_model": ("LanguageModel", "has_output_head"),
+    "language_model": ("LanguageModel", "has_output_head", "head_names"),
     "model_settings": ("ModelSettings",),
 }
 

@@ -38,6 +38,7 @@ class Architecture:
         build: (settings, options) -> backbone with first weights.
         head: settings -> settings of the output head.
         dimensions: setting -> (our tensor, its axis), what an importer reads sizes from.
+        more_places: setting -> further such places, for weights that lack the first (an encoder without output head).
         counted: setting -> prefix of numbered modules (``encoder.layers.``), whose highest number + 1 it is.
         unseen: sizes that no tensor tells, so that somebody has to state them.
         flops_per_token: (settings, tokens of the sequence) -> operations of the backbone's forward pass per token.
@@ -70,6 +71,7 @@ class Architecture:
     is_causal: Callable[[Any], bool]
     summary: Callable[[Any], dict[str, object]]
     layers: Callable[[Any], int]
+    more_places: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     counted: Mapping[str, str] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
     side_inputs: Callable[[Any, tuple[str, ...]], dict[str, SideInput]] = no_side_inputs

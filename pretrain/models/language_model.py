@@ -20,9 +20,13 @@ def has_output_head(settings: Any, state: Mapping[str, Tensor]) -> bool:
 
     A tied head without transform and bias needs no tensor of its own.
     """
+    return all(f"mlm_head.{name}" in state for name in head_names(settings))
+
+
+def head_names(settings: Any) -> list[str]:
+    """Return the names of the output head's own tensors, as ``MlmHead`` calls them."""
     with torch.device("meta"):
-        head = MlmHead(architecture_of(settings).head(settings))
-    return all(f"mlm_head.{name}" in state for name in head.state_dict())
+        return list(MlmHead(architecture_of(settings).head(settings)).state_dict())
 
 
 class LanguageModel(nn.Module):

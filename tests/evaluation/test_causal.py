@@ -53,3 +53,19 @@ def test_a_ratio_compares_whole_windows_of_both_strands(model, ref, alt, strand)
 
 def test_a_window_with_other_letters_has_no_score(model):
     assert list(likelihood_ratios(model, b"ACGNACGTACGT", [Substitution(6, "G", "C")], 12)) == [None]
+
+
+@pytest.mark.parametrize("architecture", ["transformer", "hyena"])
+def test_the_window_of_an_insertion_is_no_longer_than_what_the_model_reads(architecture):
+    """Hyena's filter ends there."""
+    model, contig = tiny_causal(architecture), ("GATTACAGAT" * 12).encode()
+    width = model.tokenizer.max_nucleotides(model.max_tokens)
+    inserted, flank = "GAAACCCTTT", (width - 9) // 2
+    long, short = likelihood_ratios(
+        model, contig, [Substitution(60, "G", "G" + "A" * width), Substitution(60, "G", inserted)], width
+    )
+    assert long is None
+    before, behind = contig[60 - flank : 60].decode(), contig[61 : 60 - flank + width - 9].decode()
+    assert len(before + inserted + behind) == width
+    expected = by_prefixes(model, before + inserted + behind) - by_prefixes(model, f"{before}G{behind}")
+    assert short == pytest.approx(expected, abs=2e-4)

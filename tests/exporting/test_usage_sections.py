@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from pretrain.exporting.usage import usage_blocks
+from pretrain.families import FAMILIES
+
 TRUSTED = ["ernie", "mutbert", "rnaernie", "utr_lm", "utrbert", "utrbert_encoder"]
 
 
@@ -159,3 +162,21 @@ def test_a_k_mer_tokenizer_without_trust_fails_instead_of_reading_unknowns(utrbe
 
     with pytest.raises((ValueError, OSError)):
         AutoTokenizer.from_pretrained(utrbert, trust_remote_code=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [
+        ("helm_clm", "# keys and values are kept"),
+        ("hyenadna_tiny_1k", "# every new token reads the whole sequence again: no cache"),
+        ("evo1_8k", "# every new token reads the whole sequence again: no cache"),
+    ],
+)
+def test_the_card_of_a_causal_model_says_what_a_new_token_costs(name: str, cost: str) -> None:
+    family = FAMILIES[name]
+    remote = (False, family.hugging_face.kind == "remote")
+    (code,) = [
+        code for _, code in usage_blocks("m", family, family.settings, "mlm", remote, family.build_tokenizer())
+        if "generate" in code
+    ]  # fmt: skip
+    assert cost in code

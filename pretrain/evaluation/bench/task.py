@@ -126,7 +126,9 @@ def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: 
     known = CLASSIFICATION if table.is_classification else REGRESSION
     if metric is not None and metric not in known:
         raise PolymeraseError(f"{name}: expected a metric of its kind ({', '.join(known)}), got {metric!r}")
-    facts = odd_letters(name, table.sequences) | _contradictions(table) | _labels(name, table, rows)
+    odd = [odd_letters(f"{name}, {split} rows", parts[split].sequences) for split in SPLITS]
+    letters = {key: sum(one[key] for one in odd) for key in odd[0]}
+    facts = letters | _contradictions(table) | _labels(name, table, rows)
     return Task(name, table, rows, metric or known[0], facts)
 
 

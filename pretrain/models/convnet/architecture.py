@@ -52,6 +52,10 @@ CONVNET = Architecture(
         "first_kernel_size": ("encoder.layers.0.conv.weight", 2),
         "kernel_size": ("encoder.layers.1.conv.weight", 2),
     },
+    more_places={  # one-hot rows have no table, and the head may be missing
+        "vocab_size": (("encoder.embeddings.word.weight", 0),),
+        "hidden_size": (("encoder.embeddings.word.weight", 1), ("encoder.layers.0.conv_norm.weight", 0)),
+    },
     counted={"num_hidden_layers": "encoder.layers."},
     flops_per_token=flops_per_token,
     activation_bytes=activation_bytes,

@@ -177,6 +177,8 @@ def test_last_letters_that_make_no_codon_are_counted(tmp_path):
         ({"test": ["ACGU,c", "ACGU,a"]}, "test.csv: line 2: no training row has class 'c'"),
         ({"test": ["ACGU,a"]}, "expected 2 test rows or more, got 1"),
         ({"train": ["MKVLQE,a", "MKWLPE,b"] * 4}, "check the file and the column"),
+        ({"train": ["ACGU,a", "GGCC,b"] * 40, "test": ["MKVLQE,a", "MKWLPE,b"]},
+         "mine, test rows: 12 of 12 letters are not nucleotides"),
         ({"train": ["ACGU,a", ",b"] * 2}, "train.csv: line 3: no sequence"),
         ({"train": ["ACGU,a,x", "GGCC,b"] * 2}, "train.csv: line 2: expected 2 fields, got 3"),
         ({"train": ['"ACGU,a', 'GGCC",b'] * 3}, "train.csv: line 3: a field spans several lines"),
