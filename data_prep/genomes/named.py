@@ -10,6 +10,7 @@ import numpy as np
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError, shown, shown_name
 from data_prep.formats.contig_names import some_names
+from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.genomes.bed import BedRow, read_bed, refuse_outside
 from data_prep.genomes.regions import RegionOptions, balanced_regions
 from data_prep.genomes.store import Assembly
@@ -89,6 +90,8 @@ def files_by_assembly(option: str, given: Sequence[str], names: Sequence[str]) -
             raise DataPrepError(
                 f"{option} {text}: with several genomes expected NAME=FILE, NAME one of {some_names(names)}"
             )
+    for name in names:
+        refuse_repeated_files([path for assembly, path in found if assembly == name])
     return found
 
 

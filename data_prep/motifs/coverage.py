@@ -39,10 +39,15 @@ def coverage(corpus: Corpus, motifs: Collection[str]) -> list[dict[str, float]]:
     ]
 
 
-def training_rows(corpus: Corpus) -> Iterator[Ragged]:
-    """The training sequences of a corpus of kind `sequences`, a few thousand at a time."""
+def refuse_other_kinds(corpus: Corpus) -> None:
+    """DataPrepError for a corpus without sequences."""
     if corpus.kind != "sequences":
         raise DataPrepError(f"{corpus.folder}: a corpus of kind {corpus.kind}; motifs need one of kind sequences")
+
+
+def training_rows(corpus: Corpus) -> Iterator[Ragged]:
+    """The training sequences of a corpus of kind `sequences`, a few thousand at a time."""
+    refuse_other_kinds(corpus)
     table = corpus.split("train")
     for start in progress(range(0, len(table), ROWS), description=corpus.folder.name, unit=f" x {ROWS} sequences"):
         yield table.gather(np.arange(start, min(start + ROWS, len(table))))

@@ -19,11 +19,16 @@ Result = TypeVar("Result")
 IN_FLIGHT_PER_WORKER = 3
 
 
-def _local(rest: str) -> tuple[Executor, int]:
-    """local:N, N processes (all cores if N is left out)."""
-    if rest == "0" or (rest and not rest.isdecimal()):
+def processes(rest: str) -> int:
+    """The N of local:N (all cores if it is left out); DataPrepError for another word."""
+    if rest and not (rest.isdecimal() and int(rest)):
         raise DataPrepError(f"--executor local:{rest}: expected local:N with N processes")
-    count = int(rest) if rest else len(os.sched_getaffinity(0))
+    return int(rest) if rest else len(os.sched_getaffinity(0))
+
+
+def _local(rest: str) -> tuple[Executor, int]:
+    """local:N, N processes."""
+    count = processes(rest)
     # Forked children of a process with threads (Arrow has some) can hang; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=_begin), count

@@ -22,7 +22,7 @@ from data_prep.corpus import Corpus, open_corpus
 from data_prep.corpus.files import write_atomic
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
-from data_prep.motifs.coverage import coverage
+from data_prep.motifs.coverage import coverage, refuse_other_kinds
 from data_prep.motifs.listing import list_text, normalized_motifs
 from data_prep.motifs.mining import LONGEST, MinedMotif, mine
 from data_prep.motifs.read import read_motifs
@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out.exists() and any(Path(file).exists() and args.out.samefile(file) for file in args.files):
         raise DataPrepError(f"--out {args.out}: is one of the files that are read; give another name")
     corpus = open_corpus(args.coverage) if args.coverage else None
+    if corpus:
+        refuse_other_kinds(corpus)  # before anything is written
     tally = Tally()
     raw = chain.from_iterable(read_motifs(file, args.min_probability) for file in args.files)
     motifs = normalized_motifs(

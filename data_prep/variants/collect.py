@@ -14,7 +14,7 @@ from data_prep.corpus.genome import ARRAYS
 from data_prep.errors import DataPrepError, shown_name
 from data_prep.formats.contig_names import ContigNames, bare_name, some_names
 from data_prep.runtime.console import progress
-from data_prep.runtime.executor import Workers
+from data_prep.runtime.executor import Workers, processes
 from data_prep.variants.frequency import advice_without_frequency
 from data_prep.variants.mnps import PART
 from data_prep.variants.reference import ReferenceCheck
@@ -116,7 +116,8 @@ def alleles_file(folder: Path, contig: Path, kind: str) -> Path:
 
 def collect_all(jobs: Sequence[CollectJob], executor: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """(number of the job, its counts) as jobs finish, on the workers at this address; a single job in this process."""
-    if len(jobs) < 2 and executor.startswith("local"):
+    scheme, _, rest = executor.partition(":")
+    if len(jobs) < 2 and scheme == "local" and processes(rest):
         yield from enumerate(map(collect, jobs))
         return
     with Workers(executor) as workers:

@@ -26,6 +26,10 @@ REFUSED = [
     (["card", "c", "--out", "c/manifest.json"], "--out c/manifest.json: lies among the files of a corpus"),
     (["motifs", "m.txt", "--out", "./m.txt"], "--out m.txt: is one of the files that are read; give another name"),
     ([*VARIANTS, "--af-field", "MAF"], "--af-field MAF: the frequency of the rarer allele, which may be REF"),
+    ([*VARIANTS, "--executor", "local:0"], "--executor local:0: expected local:N with N processes"),
+    ([*VARIANTS, "--executor", "localhost"], "--executor localhost: unknown kind"),
+    (["motifs", "m.txt", "--out", "x", "--coverage", "g"], "g: a corpus of kind genome; motifs need one of kind"),
+    (["genomes", "g.fa", "--out", "x", "--intervals", "b", "--intervals", "./b"], "b: given twice"),
     (VARIANTS, "no substitution has a frequency under AF; take a file of a population"),
     (
         ["utr3", "--genome=g.fa", "--annotation=a.gtf", "--out=x", "--per-gene=canonical", "--check-codons=off"],
@@ -40,6 +44,7 @@ def here(tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     assert main(["fasta", "s.fa", "--out", "c", "--type-field", "2", "--validation", "0"]) == 0
+    assert main(["genomes", "g.fa", "--out", "g", "--window", "50", "--validation", "0"]) == 0
     return tmp_path
 
 
