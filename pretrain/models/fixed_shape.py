@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -32,6 +33,12 @@ class FixedShape:
         fit = tokens // shortest
         padding = -(-tokens // longest)  # sequences of it, where it is nearly everything
         return cls(tokens, (fit if most is None else min(fit, most + padding)) + 2, longest)
+
+    @classmethod
+    def rounding(cls, lengths: Sequence[int], multiple: int) -> FixedShape:
+        """The shape of one micro-batch whose tokens are padded to a multiple of so many."""
+        longest, more = max(lengths), -sum(lengths) % multiple
+        return cls(sum(lengths) + more, len(lengths) + -(-more // longest) + 1, longest)
 
     def padding(self, tokens: int) -> list[int]:
         """Lengths, ascending, of the sequences of padding beside so many tokens."""

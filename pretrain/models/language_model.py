@@ -13,6 +13,7 @@ from pretrain.models.backbone import Backbone
 from pretrain.models.batch import PackedBatch
 from pretrain.models.heads import MlmHead
 from pretrain.models.model_settings import ModelSettings
+from pretrain.models.whole_rows import whole_rows
 
 
 def has_output_head(settings: Any, state: Mapping[str, Tensor]) -> bool:
@@ -65,6 +66,12 @@ class LanguageModel(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the output head: hidden states (M, D) -> (M, V)."""
         return self.mlm_head(hidden, self.encoder.token_embedding())
+
+    def logits_at(self, hidden: Tensor, index: Tensor) -> Tensor:
+        """Apply the output head at flat positions (M,) of the hidden states (N, D) -> (M, V)."""
+        rows = whole_rows(index, hidden)
+        logits = self.logits(hidden.index_select(0, rows))
+        return logits if rows is index else logits[: len(index)]
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Compute logits (N, V) at every token of a packed batch."""

@@ -39,7 +39,7 @@ class PretrainingModel(LanguageModel):
             Scalar loss, and per objective the sums before any division.
         """
         hidden = self.encoder(batch).hidden
-        outputs = Outputs(hidden, lambda index: self.logits(hidden.index_select(0, index)))
+        outputs = Outputs(hidden, lambda index: self.logits_at(hidden, index))
         sums = {
             name: objective.loss(outputs, self._head(name), targets[name])
             for name, objective in self.objectives.items()

@@ -71,7 +71,7 @@ def build_parts(
     per_rank = -(-micro_batches_per_step // dist_context.world_size)
     engine = Engine(config, components.model(), per_rank)
     builder = components.batches("train")
-    maker = padded_to(components, builder)
+    maker = padded_to(components, builder, dist_context.device.type)
     bounds = Bounds(config.batch.tokens, config.batch.sequences, config.batch.pair_cells)
     plan = Plan(builder.lengths_at, bounds, micro_batches_per_step)
     update = OptimizerStep(

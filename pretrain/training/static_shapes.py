@@ -12,18 +12,21 @@ from pretrain.batches.padded import PaddedTo
 from pretrain.config import Config
 from pretrain.models import ModelSettings, architecture_of
 from pretrain.models.fixed_shape import FixedShape
+from pretrain.models.whole_rows import ROWS
 from pretrain.tokenizers import PerNucleotide, Tokenizer
 
 if TYPE_CHECKING:
     from pretrain.training.components import RunComponents
 
 
-def padded_to(components: RunComponents, builder: MicroBatchBuilder) -> PaddedTo:
-    """What makes the micro-batches that a run trains on."""
-    fixed = None
-    if components.config.batch.static:
-        fixed = fixed_shape(components.config, components.longest, components.tokenizer, components.corpora)
-    return PaddedTo(builder.make, fixed, components.settings.pad_token_id)
+def padded_to(components: RunComponents, builder: MicroBatchBuilder, kind: str = "cuda") -> PaddedTo:
+    """What makes the micro-batches that a run trains on, on a kind of device."""
+    config, fixed, rows = components.config, None, 1
+    if config.batch.static:
+        fixed = fixed_shape(config, components.longest, components.tokenizer, components.corpora)
+    elif kind == "cpu" and config.engine.precision != "fp32" and not _varies(components.settings, components.corpora):
+        rows = ROWS
+    return PaddedTo(builder.make, fixed, components.settings.pad_token_id, rows)
 
 
 def fixed_shape(config: Config, longest: int, tokenizer: Tokenizer, corpora: list[Corpus]) -> FixedShape:
@@ -42,12 +45,14 @@ def fixed_shape(config: Config, longest: int, tokenizer: Tokenizer, corpora: lis
 
 def why_not_static(config: Config, settings: ModelSettings, corpora: list[Corpus]) -> str | None:
     """Say in one line why this run cannot have micro-batches of one shape, if it asks for them and cannot."""
-    if not config.batch.static:
-        return None
-    reason = architecture_of(settings).varies(settings)
-    if any(corpus.kind == "allele_frequencies" for corpus in corpora):
-        reason = "the number of variants differs from one micro-batch to the next"
+    reason = _varies(settings, corpora) if config.batch.static else None
     return reason and f"batch.static=true cannot hold for this run: {reason}; leave the key out"
+
+
+def _varies(settings: ModelSettings, corpora: list[Corpus]) -> str | None:
+    if any(corpus.kind == "allele_frequencies" for corpus in corpora):
+        return "the number of variants differs from one micro-batch to the next"
+    return architecture_of(settings).varies(settings)
 
 
 def _shortest(tokenizer: Tokenizer, corpora: list[Corpus]) -> int:

@@ -59,6 +59,48 @@ def test_what_a_new_shape_keeps_where_something_is_dropped_is_kept_once(root: Pa
     assert again < 300_000
 
 
+LAYERS = """
+import random, torch
+from pretrain.families import FAMILIES
+from pretrain.models import LanguageModel, PackedBatch
+from pretrain.models.fixed_shape import FixedShape
+from pretrain.models.transformer import encoder
+from pretrain.models.whole_rows import ROWS
+from pretrain.training.host_memory import give_back, resident_bytes
+from tests.families.tiny import tiny
+
+torch.set_num_threads(1)
+encoder.choose_backend = lambda *_: "grouped"  # attention in float32: its memory is that of the test above
+family = FAMILIES["rnaernie2"]
+model = LanguageModel.build(tiny(family)).bfloat16().train()
+random.seed(0)
+
+def step(tokens):
+    lengths = [20] * (tokens // 20 - 1) + [20 + tokens % 20]
+    batch = PackedBatch.pack(torch.full((tokens,), 5), lengths)
+    batch = batch.padded(FixedShape.rounding(lengths, ROWS), family.settings.pad_token_id)
+    index = torch.arange(random.randint(tokens // 8, tokens // 6))
+    model.logits_at(model.encoder(batch).hidden, index).sum().backward()
+
+for tokens in range(400, 960, 32):
+    step(tokens)
+give_back()
+before = resident_bytes()
+for tokens in range(401, 960, 7):
+    step(tokens)
+give_back()
+print((resident_bytes() - before) / 80)
+"""
+
+
+def test_a_new_number_of_tokens_keeps_no_memory(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LAYERS], cwd=root, capture_output=True, text=True, timeout=HANG_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 100_000  # bytes each
+
+
 def test_free_pages_are_handed_back_when_a_process_has_grown_by_a_fifth_and_not_in_every_short_step(
     monkeypatch,
 ) -> None:

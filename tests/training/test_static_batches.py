@@ -15,6 +15,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.models.fixed_shape import FixedShape
 from pretrain.models.layout_plan import TILES
 from pretrain.models.transformer import encoder
+from pretrain.models.whole_rows import ROWS, whole_rows
 from pretrain.planning.counted.step import count_step
 from pretrain.training.components import build_components
 from pretrain.training.static_shapes import padded_to
@@ -51,13 +52,17 @@ def parts_of(tmp_path, corpora, family, **changes):
     )
 
 
+WHOLE_ROWS = {"batch__static": False, "engine": {"precision": "bf16"}}  # what such a run on a CPU pads to
+
+
+@pytest.mark.parametrize("changes", [{}, WHOLE_ROWS], ids=["one shape", "whole rows"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_changes_neither_loss_nor_gradient_nor_count(tmp_path, corpora, family):
+def test_padding_changes_neither_loss_nor_gradient_nor_count(tmp_path, corpora, family, changes):
     """With dropout: on a CPU its masks are the same too. Products of more rows may add in another order."""
-    parts = parts_of(tmp_path, corpora, family)
+    parts = parts_of(tmp_path, corpora, family, **changes)
     assert parts.settings.hidden_dropout_prob or family != "rnaernie2", "one of them drops"
     builder, model, found = parts.batches("train"), parts.model().train(), []
-    maker = padded_to(parts, builder)
+    maker = padded_to(parts, builder, "cpu")
     for make in (builder.make, maker):
         batch = make(3, 7)
         model.zero_grad()
@@ -66,9 +71,10 @@ def test_padding_changes_neither_loss_nor_gradient_nor_count(tmp_path, corpora, 
         loss.backward()
         found.append((batch, loss.detach(), {name: p.grad.clone() for name, p in model.named_parameters()}))
     (batch, loss, gradients), (padded, same_loss, same) = found
-    assert padded.packed.input_ids.shape == (200,)
+    tokens = len(padded.packed.input_ids)
+    assert tokens == (-(-len(batch.packed.input_ids) // ROWS) * ROWS if changes else 200)
     assert padded.packed.pads
-    assert len(padded.packed.cu_seqlens) == maker.fixed.sequences + 1
+    assert len(padded.packed.cu_seqlens) == padded.packed.fixed.sequences + 1
     for counted in ("counts", "denominators", "digest", "dropout_seed", "sequences", "tokens", "start"):
         assert getattr(padded, counted) == getattr(batch, counted), counted
     for name, arrays in batch.targets.items():
@@ -205,3 +211,26 @@ def test_a_gpu_whose_attention_works_on_groups_is_refused(tmp_path, corpora, mon
             model.encoder(packed)
     else:
         assert model.encoder(packed).hidden.shape[0] == sum(packed.lengths)
+
+
+def test_rows_are_filled_up_where_products_are_compiled_for_their_number_and_nowhere_else(tmp_path, corpora):
+    index = torch.tensor([7, 3, 5])
+    assert whole_rows(index, torch.zeros(9, 4)).tolist() == [7, 3, 5]
+    assert whole_rows(index, torch.zeros(9, 4, dtype=torch.bfloat16)).tolist() == [7, 3, 5] + [7] * (ROWS - 3)
+    assert len(whole_rows(torch.arange(ROWS), torch.zeros(ROWS, 4, dtype=torch.bfloat16))) == ROWS
+    assert len(whole_rows(index[:0], torch.zeros(9, 4, dtype=torch.bfloat16))) == 0
+    with torch.autocast("cpu", torch.bfloat16):
+        assert len(whole_rows(index, torch.zeros(9, 4))) == ROWS
+    bf16 = parts_of(tmp_path, corpora, "rnaernie2", **WHOLE_ROWS)
+    builder = bf16.batches("train")
+    assert padded_to(bf16, builder, "cuda")(0, 3).packed.fixed is None
+    single = parts_of(tmp_path, corpora, "rnaernie2", batch__static=False)
+    assert padded_to(single, single.batches("train"), "cpu")(0, 3).packed.fixed is None
+    pairing = build_components(config(tmp_path, corpora["plain"], engine={"precision": "bf16"}))
+    assert padded_to(pairing, pairing.batches("train"), "cpu")(0, 3).packed.fixed is None
+
+
+def test_the_head_gives_the_logits_of_the_rows_that_were_asked_for(tmp_path, corpora):
+    model = parts_of(tmp_path, corpora, "rnaernie2", **WHOLE_ROWS).model().eval().bfloat16()
+    hidden, index = torch.randn(90, model.settings.hidden_size).bfloat16(), torch.arange(2, 90, 3)
+    torch.testing.assert_close(model.logits_at(hidden, index), model.logits(hidden)[index])
