@@ -25,8 +25,7 @@ def mnp_key(bases: Iterable[tuple[int, int]]) -> int:
 def rare_at(files: Iterable[Path], parts: np.ndarray) -> tuple[np.ndarray, int]:
     """The alleles ALLELE (R,) in files of rare ones at a base of PART (P,) `parts`, and how many others there are."""
     bases = _bases(parts)
-    blocks = [(block, np.isin(_bases(block), bases)) for block in _blocks(files)] if len(parts) else []
-    found = [block[mask] for block, mask in blocks]
+    found = [block[np.isin(_bases(block), bases)] for block in _blocks(files if len(parts) else [])]
     others = sum(file.stat().st_size // ALLELE.itemsize for file in files) - sum(map(len, found))
     return np.concatenate([np.empty(0, ALLELE), *found]), others
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from data_prep.__main__ import main
 from data_prep.errors import DataPrepError
 from data_prep.formats.tab_lines import first_columns, located_lines
-from data_prep.variants import vcf
+from data_prep.variants import mnps, vcf
 from data_prep.variants.frequency import FrequencyField
 from data_prep.variants.vcf import VcfOptions, VcfReader
 from tests.data_prep.fuzz_support import fuzz
@@ -166,7 +166,9 @@ def test_an_mnp_and_an_snv_of_one_base_add_up_in_whatever_records_they_are(corpu
     assert filters(corpus)["allele"] == {"kept": 5 + again}
 
 
-def test_alleles_that_are_rare_each_count_where_they_make_a_base_frequent(corpus_of):
+@pytest.mark.parametrize("rows", [1, mnps.ROWS])
+def test_alleles_that_are_rare_each_count_where_they_make_a_base_frequent(corpus_of, monkeypatch, rows):
+    monkeypatch.setattr(mnps, "ROWS", rows)
     lines = [
         record(5, "A", "G", "AF=0.01"), record(5, "AC", "GT", "AF=0.015"),  # G: 0.025; T: 0.015
         record(9, "A", "G", "AF=0.01"), ANCHOR,
