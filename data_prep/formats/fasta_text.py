@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_prep.formats.fastq import fastq_as_fasta
 from data_prep.formats.flat_file import flat_file_as_fasta
-from data_prep.formats.known import known_text, unexpected
+from data_prep.formats.known import PIR, known_text, unexpected
 from data_prep.formats.text import HEAD_BYTES, chunks
 from data_prep.formats.two_bit import is_two_bit, two_bit_as_fasta
 
@@ -63,7 +63,7 @@ class FastaText:
         for piece in self._without_comments(head):
             if not started:
                 piece = BLANK_LINES.sub(b"", piece) if piece.strip() else b""
-                if piece and not piece.startswith(b">"):
+                if piece and (not piece.startswith(b">") or PIR.begins.match(piece)):  # PIR has a line of words below
                     raise unexpected(self.file, head.lstrip(), "FASTA (a line that starts with '>')")
                 started = bool(piece)
             if piece:

@@ -42,8 +42,10 @@ BINARY = (
     _known("PDF", rb"%PDF-", "give the data themselves"),
     _known("numpy", rb"\x93NUMPY", "export it as text"),
 )
+PIR = _known("PIR", rb">(P1|F1|DL|DC|RL|RC|N1|N3|XX);", "convert it to FASTA (seqret)")
 # Text. The first that matches is named; readers that take one of these never ask.
 TEXT = (
+    PIR,
     _known("FASTA", rb">", "give the FASTA where a FASTA is expected"),
     _known("FASTQ", rb"@[^\n]*\n[^\n]+\n\+", "give it where a FASTA is expected"),
     _known("SAM", rb"@(HD|SQ|RG|PG|CO)\t", "convert it to FASTA (samtools fasta IN.sam > OUT.fa)"),
@@ -55,7 +57,11 @@ TEXT = (
     _known("NEXUS", rb"(?i)#NEXUS", "convert it to FASTA (seqret or Biopython)"),
     _known("MEGA", rb"(?i)#MEGA", "convert it to FASTA (MEGA's export)"),
     _known("PHYLIP", rb"\s*\d+[ \t]+\d+\s*\n", "convert it to FASTA (seqret or Biopython)"),
-    _known("PIR", rb">(P1|F1|DL|DC|RL|RC|N1|N3|XX);", "convert it to FASTA (seqret)"),
+    _known("GFA", rb"H\tVN:Z:|S\t[^\t\n]+\t[A-Za-z*]+", "take its segments (gfatools gfa2fa IN.gfa > OUT.fa)"),
+    _known("a table of base pairs (BPSEQ)", rb"1[ \t]+[A-Za-z][ \t]+\d+[ \t]*\n", "write its letters as FASTA"),
+    _known("a table of base pairs (CT)", rb"\s*\d+[ \t][^\n]*(ENERGY|dG)\b", "write its letters as FASTA (ct2dot)"),
+    _known("PDB", rb"HEADER {4}|SEQRES ", "give the FASTA of its sequences"),
+    _known("mmCIF", rb"data_\S+\s*\n", "give the FASTA of its sequences"),
     _known("GFF3", rb"##gff-version\s+3", "give it as --annotation; a FASTA part lies behind its line ##FASTA"),
     _known("GFF or GTF", rb"##?!?(gff|gtf|genome-build|description:)", "give it as --annotation"),
     _known("VCF", rb"##fileformat=VCF", "give it as --vcf to allele-frequencies"),
