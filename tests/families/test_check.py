@@ -1,5 +1,6 @@
 """``python -m pretrain.families --check`` measures, and notices what is wrong."""
 
+import re
 import shutil
 
 import pytest
@@ -30,6 +31,11 @@ def test_the_table_of_the_readme_says_what_the_check_prints(root):
         assert exported.split()[0] == family.hugging_face.masked_lm_class
         # Evo's goldens are float32 of larger logits: an exact sum in float64 differs from them by 5.9e-5, too
         assert float(difference) < (1e-4 if name.startswith("evo1") else 5e-5)
+
+
+def test_the_readme_links_the_paper_of_every_family(root):
+    linked = set(re.findall(r"\(https://doi\.org/([^)]+)\)", (root / "README.md").read_text()))
+    assert linked == {family.paper.doi for family in FAMILIES.values() if family.paper is not None}
 
 
 def test_check_fails_on_another_output(golden, tmp_path):
