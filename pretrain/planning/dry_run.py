@@ -20,8 +20,9 @@ from pretrain.planning.costs import flops_per_token, memory_per_rank, optimizer_
 from pretrain.planning.starting import launch_command, starting_point, step_notes
 from pretrain.planning.traffic import sent_per_step
 from pretrain.runs.tracking import check_sinks
-from pretrain.training.components import RunComponents, build_components, longest_input
+from pretrain.training.components import RunComponents, build_components
 from pretrain.training.engine import check_deepspeed
+from pretrain.training.fit import longest_input
 from pretrain.training.initial_weights import settings_of
 from pretrain.training.resume import micro_batches_of
 from pretrain.training.saving import saving_of

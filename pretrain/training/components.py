@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from data_prep.corpus import Corpus
@@ -23,13 +21,13 @@ from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.importing.source import stated_corpora
 from pretrain.masking import MaskingStrategy, build_strategy, strategy_names
-from pretrain.models import LanguageModel, ModelSettings, architecture_of, side_inputs_of
-from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext, default_objective
+from pretrain.models import LanguageModel, ModelSettings, side_inputs_of
+from pretrain.objectives import OBJECTIVES, Objective, ObjectiveContext
 from pretrain.objectives.model import PretrainingModel
 from pretrain.rng import derive_seed
 from pretrain.tokenizers import Tokenizer
+from pretrain.training.fit import check_fit, longest_input, longest_of
 from pretrain.training.initial_weights import check_heads, load_initial, options_of, settings_of, with_settings
-from pretrain.training.static_shapes import why_not_static
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class RunComponents:
     def of_phase(self, phase: RunPhase) -> RunComponents:
         """The same run as one of its phases reads and masks."""
         config = with_settings(phase.config, self.family, self.settings)
-        _check_fit(config, self.family, self.settings, self.tokenizer, self.corpora)
+        check_fit(config, self.family, self.settings, self.tokenizer, self.corpora)
         _check_effects(config, self.corpora, self.tokenizer, self.objectives)
         return replace(self, config=config, masking=build_strategy(config.masking, self.tokenizer))
 
@@ -66,7 +64,7 @@ class RunComponents:
     @property
     def longest(self) -> int:
         """Tokens of the longest sample of this run, at most."""
-        return min(longest_input(self.config, self.family, self.settings), _longest(self.tokenizer, self.corpora))
+        return min(longest_input(self.config, self.family, self.settings), longest_of(self.tokenizer, self.corpora))
 
     def sources(self, split: str) -> list[tuple[int, Source]]:
         """Open the corpora that have samples in a split, each with its number.
@@ -140,7 +138,7 @@ def build_components(config: Config) -> RunComponents:
             "corpus.path is not set; give the folder of a corpus, for example corpus.path=corpora/mine"
         )
     corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
-    _check_fit(config, family, settings, tokenizer, corpora)
+    check_fit(config, family, settings, tokenizer, corpora)
     context = _context(config, settings, tokenizer, corpora)
     objectives: dict[str, Objective] = {
         name: OBJECTIVES[name](section, context) for name, section in config.objectives.active().items()
@@ -206,14 +204,6 @@ def _tokenizer(config: Config, family: Family) -> Tokenizer:
     return tokenizer
 
 
-def longest_input(config: Config, family: Family, settings: ModelSettings) -> int:
-    """Return the tokens of the longest sample, specials included.
-
-    Position tables may have more rows than that: the published recipe decides.
-    """
-    return config.corpus.max_tokens or min(family.max_tokens, settings.max_position_embeddings)
-
-
 def _context(config: Config, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]) -> ObjectiveContext:
     return ObjectiveContext(
         hidden_size=settings.hidden_size,
@@ -223,79 +213,3 @@ def _context(config: Config, settings: ModelSettings, tokenizer: Tokenizer, corp
         vocabulary=tuple(tokenizer.vocab),
         train_splits=tuple(corpus.manifest["splits"]["train"] for corpus in corpora),
     )
-
-
-def _misfits(config: Config, settings: ModelSettings, corpora: list[Corpus]) -> Iterator[str]:
-    """Requirements of each objective that this run does not meet."""
-    columns = {column for corpus in corpora for column in corpus.manifest.get("columns", ())}
-    kinds = {corpus.kind for corpus in corpora}
-    folders = " ".join(str(corpus.folder) for corpus in corpora)
-    causal, strategy = architecture_of(settings).is_causal(settings), config.masking.strategy
-    for name, section in config.objectives.active().items():
-        objective = OBJECTIVES[name]
-        needs, key = objective.needs_of(section), f"objectives.{name}"
-        if not needs.found_in(columns, kinds):
-            yield f"{key} needs {needs.advice.format(corpus=folders)}"
-        if needs.masking is True and strategy == "none":
-            yield (
-                f"{key} predicts hidden tokens: expected a masking strategy, got masking.strategy=none; set another one"
-            )
-        if needs.masking is False and strategy != "none":
-            yield (
-                f"{key} predicts every token: expected masking.strategy=none, got {strategy}; "
-                "set masking='{strategy: none}'"
-            )
-        if needs.causal is not None and needs.causal != causal:
-            wanted, got = (("a causal", "a bidirectional"), ("a bidirectional", "a causal"))[causal]
-            yield (
-                f"{key} needs {wanted} backbone, got {got} one ({config.model.family}); "
-                f"use objectives.{default_objective(causal)} or another model"
-            )
-        if (problem := objective.misfit(section, config)) is not None:
-            yield problem
-
-
-def _check_fit(
-    config: Config, family: Family, settings: ModelSettings, tokenizer: Tokenizer, corpora: list[Corpus]
-) -> None:
-    """Check what depends on corpus, tokenizer and objectives together."""
-    kinds = {corpus.kind for corpus in corpora}
-    longest = longest_input(config, family, settings)
-    held = architecture_of(settings).longest_input(settings)
-    budget, cells = config.batch.tokens, config.batch.pair_cells
-    most = min(longest, _longest(tokenizer, corpora))
-    problems = (
-        (
-            held is not None and longest > held,
-            f"corpus.max_tokens={longest} exceeds model.max_position_embeddings={settings.max_position_embeddings}",
-        ),
-        (
-            tokenizer.max_nucleotides(longest) < tokenizer.min_nucleotides,
-            f"corpus.max_tokens={longest} leaves no room for a nucleotide; raise it",
-        ),
-        (
-            budget is not None and budget < most,
-            f"batch.tokens={budget} holds no sequence of {most} tokens; "
-            "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
-        ),
-        (
-            cells is not None and cells < most**2,
-            f"batch.pair_cells={cells} holds no sequence of {most} tokens ({most**2} cells); "
-            "raise it, or lower corpus.max_tokens or model.max_position_embeddings",
-        ),
-        (
-            "allele_frequencies" in kinds and tokenizer.nucleotides_per_token != 1,
-            "an allele-frequency corpus needs a tokenizer with one token per nucleotide",
-        ),
-    )
-    static = why_not_static(config, settings, corpora)
-    found = [problem for holds, problem in problems if holds] + ([static] if static else [])
-    for problem in (*found, *_misfits(config, settings, corpora)):
-        raise PolymeraseError(problem)
-
-
-def _longest(tokenizer: Tokenizer, corpora: list[Corpus]) -> int:
-    """Tokens of the longest sequence of the corpora (a bound: allele-frequency windows are cut to fit)."""
-    splits = [split for corpus in corpora for split in corpus.manifest["splits"].values()]
-    longest = max(split.get("length_nt", {"max": 2**31}).get("max", 0) for split in splits)
-    return int(tokenizer.token_count(np.array([longest]))[0])

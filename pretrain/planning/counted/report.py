@@ -15,7 +15,7 @@ from pretrain.planning.counted.estimate import Estimate, estimate
 from pretrain.planning.counted.ledger import KINDS
 from pretrain.planning.counted.made_up import made_up_batch, made_up_builder
 from pretrain.planning.counted.step import CountedStep, count_step
-from pretrain.training.components import longest_input
+from pretrain.training.fit import longest_input
 from pretrain.training.static_shapes import fixed_shape, why_not_static
 
 _OTHER_BYTES = 1.5e9  # CUDA's own, what the allocator cannot use: assumed

@@ -17,7 +17,7 @@ from pretrain.planning.counted.deepspeed_cost import deepspeed_launches, host_re
 from pretrain.planning.counted.estimate import estimate
 from pretrain.planning.counted.ledger import KINDS
 from pretrain.planning.counted.report import count_config, needed_bytes
-from pretrain.training.components import longest_input
+from pretrain.training.fit import longest_input
 from pretrain.training.initial_weights import settings_of
 
 COLUMNS = ("H100", "H200")
