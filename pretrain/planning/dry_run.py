@@ -16,16 +16,15 @@ from pretrain.distributed.context import check_device
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.models import ModelSettings
-from pretrain.planning.costs import flops_per_token, memory_per_rank, optimizer_bytes, parameter_count
+from pretrain.planning.cost_lines import checkpoint_line, communication_line, cost_lines
+from pretrain.planning.costs import parameter_count
 from pretrain.planning.starting import launch_command, starting_point, step_notes
-from pretrain.planning.traffic import sent_per_step
 from pretrain.runs.tracking import check_sinks
 from pretrain.training.components import RunComponents, build_components
 from pretrain.training.engine import check_deepspeed
 from pretrain.training.fit import longest_input
 from pretrain.training.initial_weights import settings_of
 from pretrain.training.resume import micro_batches_of
-from pretrain.training.saving import saving_of
 from pretrain.training.static_shapes import padded_to
 
 
@@ -122,7 +121,7 @@ def plan_run(
         *([_one_shape(opened)] if opened and config.batch.static else []),
         *(phase.text for phase in phases),
         *([f"epochs              {_epochs(opened, phases)}"] if opened else []),
-        *_costs(config, settings, parameters, ranks, lengths, of_run),
+        *cost_lines(config, settings, parameters, ranks, lengths, of_run),
         *(_on_card(config, family, settings, opened, lengths, card, ranks) if card else []),
         *(f"note                {note}" for note in (opened.components.held_out.notes if opened else ())),
         *(f"note                {note}" for note in hints),
@@ -130,8 +129,8 @@ def plan_run(
         "",
         "in detail",
         *([_shapes(opened.batch)] if opened else []),
-        _communication(config, parameters, ranks, micro_batches),
-        _checkpoint(config, parameters, ranks),
+        communication_line(config, parameters, ranks, micro_batches),
+        checkpoint_line(config, parameters, ranks),
         *([_shards(opened.components.corpora, opened.builder), _sampler(opened)] if opened else []),
         "",
         "the whole config",
@@ -238,22 +237,6 @@ def _epochs(opened: _Opened, phases: list[_PhasePlan]) -> str:
     return ", ".join(f"{corpus.folder} about {count:,.2f}" for corpus, count in zip(corpora, seen, strict=True))
 
 
-def _costs(
-    config: Config, settings: ModelSettings, parameters: int, ranks: int, lengths: list[int], tokens_of_run: int
-) -> list[str]:
-    memory = memory_per_rank(config, settings, parameters, ranks, lengths)
-    mean = sum(length * length for length in lengths) / sum(lengths)  # length that a token sees on average
-    flops = flops_per_token(settings, mean, config.masking.rate if hasattr(config.masking, "rate") else 0.15)
-    return [
-        f"FLOPs per token     {flops / 1e6:,.1f} M (forward and backward, sequences of {mean:,.0f} tokens)",
-        f"FLOPs of the run    {flops * tokens_of_run:.2e}",
-        f"memory per rank     about {memory.total / 2**30:,.2f} GiB at ZeRO stage {config.engine.zero_stage}: "
-        f"weights {memory.weights / 2**30:,.2f}, gradients {memory.gradients / 2**30:,.2f}, "
-        f"optimizer {memory.optimizer / 2**30:,.2f}, buffers {memory.buffers / 2**30:,.2f}, "
-        f"activations {memory.activations / 2**30:,.2f}",
-    ]
-
-
 def _shapes(batch: MicroBatch) -> str:
     packed = batch.packed
     targets = ", ".join(f"{name} {count:,}" for name, count in batch.counts.items())
@@ -271,24 +254,6 @@ def _one_shape(opened: _Opened) -> str:
         f"one shape           {fixed.tokens:,} tokens and {fixed.sequences:,} places of sequences in every "
         f"micro-batch; {share:.1%} of a step is padding"
     )
-
-
-def _communication(config: Config, parameters: int, ranks: int, micro_batches: int) -> str:
-    sent = sent_per_step(config, parameters, ranks, micro_batches_per_rank=-(-micro_batches // ranks))
-    return (
-        f"communication       about {sent.total / 2**30:,.2f} GiB sent by each rank in each step: "
-        f"gradients {sent.gradients / 2**30:,.2f}, weights {sent.weights / 2**30:,.2f}"
-    )
-
-
-def _checkpoint(config: Config, parameters: int, ranks: int) -> str:
-    size = parameters * (4 + optimizer_bytes(config.optimizer))
-    written = {
-        "background": "written by rank 0 beside the training",
-        "waiting": "written by rank 0",
-        "sharded": "a part of it written by each rank",
-    }[saving_of(config, parameters, ranks)]
-    return f"checkpoint          about {size / 2**30:,.2f} GiB, {written}, verified once per host when read"
 
 
 def _shards(corpora: list[Corpus], builder: MicroBatchBuilder) -> str:
