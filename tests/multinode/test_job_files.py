@@ -131,6 +131,13 @@ def test_the_skypilot_task_is_one_to_skypilot():
     assert (task.num_nodes, task.volumes) == (2, {"/shared": "polymerase"})
 
 
+def test_what_the_page_gives_to_skypilot_by_name_is_a_variable_that_the_task_reads():
+    page = (ROOT / "docs/cluster.md").read_text()
+    (name,) = re.findall(r"^sky jobs launch launch/sky\.yaml --env (\w+)=", page, flags=re.M)
+    assert name in sky()["envs"]
+    assert f"${name} " in sky()["run"]
+
+
 @pytest.mark.slow
 def test_the_command_of_the_skypilot_task_trains_on_all_its_nodes(tmp_path, corpora):
     task, port = sky(), str(free_port())
