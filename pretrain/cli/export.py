@@ -16,6 +16,7 @@ EXAMPLE = """examples:
   python launch/export.py runs/ernie --out exports/ernie
   python launch/export.py runs/ernie --step 20000 --out exports/ernie-20k --license apache-2.0
   python launch/export.py adapters/splice --out exports/ernie-splice
+  python launch/export.py runs/hyenadna --layout release --out exports/hyenadna-hf
 
 exit status: 0 written and verified, 2 wrong input or a folder that failed its verification
 """
@@ -37,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--kind", choices=("mlm", "encoder"), default="mlm", help="with output head (default), or only the base class"
     )
+    result.add_argument(
+        "--layout", choices=("ours", "release"), default="ours",
+        help="release: tensors and config.json under the names of the published folders, without code, for programs "
+        "that read those (HyenaDNA; default: ours)",
+    )  # fmt: skip
     result.add_argument("--license", default="unknown", metavar="ID", help="license id for the card (default: unknown)")
     return result
 
@@ -45,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export; the exit status is in the help."""
     args = parser().parse_args(arguments)
+    if args.layout == "release" and args.kind == "encoder":
+        raise PolymeraseError("--layout release writes the whole model: leave out --kind encoder")
     if (Path(args.run_dir) / "adapter_config.json").is_file():
         _export_adapter(args)
     else:
@@ -58,6 +66,7 @@ def _export(args: argparse.Namespace) -> None:
     from pretrain.exporting import CardFacts, export_model
     from pretrain.exporting.new_folder import refuse_existing
     from pretrain.exporting.notes import source_rows
+    from pretrain.exporting.release_layout import write_release
     from pretrain.objectives import OBJECTIVES
     from pretrain.reporting.recipe_diff import differences, plain
     from pretrain.runs.checkpoint import WEIGHTS, best_step, find_checkpoint, read_state, read_tensors
@@ -93,6 +102,9 @@ def _export(args: argparse.Namespace) -> None:
         held_out=course.held_out,
         differences=tuple((d.key, plain(d.published), plain(d.here)) for d in differences(config)),
     )
+    if args.layout == "release":
+        print(write_release(state, family, settings, Path(args.out), facts.origin, args.license))
+        return
     print("writing, and loading the result with transformers in a fresh process", flush=True)
     print(export_model(state, family, settings, Path(args.out), facts, args.kind))
     _note_where_tracked(config, run_dir, about.get("tracking_run"), Path(args.out))
@@ -106,6 +118,8 @@ def _export_adapter(args: argparse.Namespace) -> None:
     from pretrain.importing.adapter import base_of
 
     adapter = Path(args.run_dir)
+    if args.layout == "release":
+        raise PolymeraseError(f"{adapter}: an adapter is exported under our names only; leave out --layout release")
     if args.step is not None:
         raise PolymeraseError(f"{adapter}: expected a run folder for --step {args.step}, got an adapter; leave it out")
     refuse_existing(Path(args.out))

@@ -106,6 +106,7 @@ class Family:
         fine_tuning_head: name in ``pretrain.evaluation.probing.heads.HEADS`` of the head it is published with.
         token_type_ids: its tokenizer gives them too, as those of BERT do.
         reads_base_probabilities: its inputs may be rows of base probabilities instead of ids.
+        release: settings, our tensors -> tensors and config.json as the release has them; None: not written.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Family:
     fine_tuning_head: str = "pooler"
     token_type_ids: bool = False
     reads_base_probabilities: bool = False
+    release: Callable[[Any, Mapping[str, Tensor]], tuple[dict[str, Tensor], dict[str, Any]]] | None = None
 
     def build_tokenizer(self, **options: Any) -> Tokenizer:
         """Build its tokenizer; PolymeraseError if that has no such option."""

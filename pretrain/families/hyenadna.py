@@ -22,8 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pretrain.errors import PolymeraseError
 from pretrain.families.family import Family
 from pretrain.families.keys import KeyLayout, KeyRule
 from pretrain.families.own_code import OWN_FORMS
@@ -91,6 +92,11 @@ _CONFIG_NAMES = {  # of the hub's config.json
     "short_filter_order": ("short_kernel_size",),
     "embed_dropout": ("embedding_dropout_prob",),
 }
+_CONFIG_CONSTANTS = {
+    "architectures": ["HyenaDNAForCausalLM"], "model_type": "hyenadna", "hyena_order": 2, "num_inner_mlps": 2,
+    "pad_vocab_size_multiple": 8, "train_freq": True, "use_bias": True, "vocab_size": 12, "pad_token_id": 4,
+    "tie_word_embeddings": False,  # the head is stored a second time
+}  # fmt: skip
 _PAPER = Paper(
     "nguyen2023hyenadna",
     "Nguyen and Poli and Faizi and others",
@@ -135,7 +141,19 @@ def _hyenadna(name: str, layers: int, width: int, max_tokens: int, parameters: i
         molecule="dna",
         fine_tuning_head="mean",
         quirks={"model.filter_shift": 0.0},
+        release=_release,
     )
+
+
+def _release(settings: HyenaSettings, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and config.json of a published -hf folder."""
+    if settings.filter_shift != HyenaSettings.filter_shift:
+        raise PolymeraseError(
+            f"--layout release: the published class adds {HyenaSettings.filter_shift} to its window, and this "
+            f"model was trained with model.filter_shift={settings.filter_shift}; export it under our names"
+        )
+    sizes = {theirs: getattr(settings, ours) for theirs, (ours,) in _CONFIG_NAMES.items()}
+    return hub_tensors(settings, state), sizes | _CONFIG_CONSTANTS
 
 
 HYENADNA = (
