@@ -17,7 +17,7 @@ from pretrain.importing import import_published, read_source
 from pretrain.importing.source import CONFIG
 from pretrain.models import ModelSettings
 
-_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings")
+_SIZES = ("vocab_size", "hidden_size", "max_position_embeddings")  # tensors tell the others
 
 
 def write_release(
