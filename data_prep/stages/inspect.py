@@ -20,7 +20,6 @@ from data_prep.errors import DataPrepError
 from data_prep.inspection.describe import describe
 from data_prep.inspection.leakage import leakage_of
 from data_prep.inspection.table import filters_of, render, rows_of
-from data_prep.runtime.console import refuse_beside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--leakage", action="store_true", help="relatives of validation in train; reads all sequences")
     parser.add_argument(
         "--leakage-against", metavar="SET",
-        help="relatives in train of the sequences of a corpus, FASTA, or CSV or TSV with a column sequence",
+        help="the same for the sequences of a corpus, FASTA, or CSV or TSV with a column sequence, not validation",
     )  # fmt: skip
 
 
@@ -40,8 +39,6 @@ def run(args: argparse.Namespace) -> int:
     """Print and write; exit status."""
     if args.out and (Path(args.out) / FILE_NAME).exists():
         raise DataPrepError(f"{args.out}: is a corpus; give another folder for the report")
-    if args.leakage_against:
-        refuse_beside(args, "leakage", "--leakage-against")
     corpus = open_corpus(args.corpus, verify=args.verify)
     description = describe(corpus)
     leak = leakage_of(corpus, args.leakage_against) if args.leakage or args.leakage_against else None

@@ -85,7 +85,6 @@ def test_overview_names_every_stage(capsys):
             "--mnps split has no effect with --multiallelic drop",
         ),
         (["motifs", "--mine", "c", "--out", "x", "--min-length=9"], "--min-length has no effect without motif files"),
-        (["inspect", "c", "--leakage", "--leakage-against", "s"], "--leakage has no effect with --leakage-against"),
         (["fetch", "--list", "gencode_gtf"], "gencode_gtf has no effect with --list"),
         (["fetch", "--list", "--release", "40"], "--release has no effect with --list"),
         *(

@@ -138,4 +138,4 @@ def test_a_prompt_that_samples_would_not_begin_with_is_refused(tokenizer, prompt
 def test_options_that_cannot_be_are_one_line_before_the_work(words, capsys):
     assert generate_command(["nowhere", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {words[0]}")
+    assert line.startswith((f"error: {words[0]}", f"error: argument {words[0]}"))

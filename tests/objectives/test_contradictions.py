@@ -6,7 +6,8 @@ import pytest
 
 from pretrain.errors import PolymeraseError
 from pretrain.families import find_family
-from pretrain.training.components import _misfits, build_components
+from pretrain.training.components import build_components
+from pretrain.training.fit import _misfits
 from tests.training.corpora import config
 
 NONE = {"strategy": "none"}
