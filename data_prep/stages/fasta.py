@@ -139,12 +139,13 @@ def _check(args: argparse.Namespace) -> None:
         raise DataPrepError(f"--max-ambiguous must lie between 0 and 1, got {args.max_ambiguous}")
     if not 0 <= args.validation < 1:
         raise DataPrepError(
-            f"--validation must lie between 0 and 1, got {args.validation}; below 1, or nothing is left"
+            f"--validation must lie between 0 and 1, got {args.validation}; below 1, or nothing is left to train on"
         )
     for name in ("long", "codons", "gaps"):
         if args.header_labels and getattr(args, name) in ("crop", "pieces", "remove"):
             raise DataPrepError(
-                f"--{name} {getattr(args, name)}: a structure in the header is that of the whole sequence; drop them"
+                f"--{name} {getattr(args, name)}: a structure in the header is that of the whole sequence; take "
+                f"--{name} drop, or leave --header-labels out"
             )
     if args.type_field is not None and args.type_field < 2:
         raise DataPrepError("--type-field counts words of the header from 1, and the first is the id: give 2 or more")

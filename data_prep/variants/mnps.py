@@ -6,7 +6,7 @@ where both are written in one record. Only the same allele again is a duplicate:
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ def mnp_key(bases: Iterable[tuple[int, int]]) -> int:
     return int.from_bytes(hashlib.blake2b(repr(tuple(bases)).encode(), digest_size=8).digest(), "little")
 
 
-def rare_at(files: Iterable[Path], parts: np.ndarray) -> tuple[np.ndarray, int]:
+def rare_at(files: Sequence[Path], parts: np.ndarray) -> tuple[np.ndarray, int]:
     """The alleles ALLELE (R,) in files of rare ones at a base of PART (P,) `parts`, and how many others there are."""
     bases = _bases(parts)
     found = [block[np.isin(_bases(block), bases)] for block in _blocks(files if len(parts) else [])]

@@ -38,13 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pretrain.doctor import check_job_file, examine, render
 
     if args.job:
-        findings = [finding for file in args.job for finding in check_job_file(Path(file))]
+        findings, all_is_well = (
+            [one for file in args.job for one in check_job_file(Path(file))],
+            "the job files fit a run",
+        )
     else:
-        findings = examine(Path(args.dir), args.gpu)
+        findings, all_is_well = examine(Path(args.dir), args.gpu), "everything that is needed works"
     healthy = not any(finding.state == "missing" for finding in findings)
     if args.json:
         print(as_json({"healthy": healthy, "findings": [finding._asdict() for finding in findings]}))
     else:
-        healthy_line = {"healthy": "the job files fit a run"} if args.job else {}
-        print(render(findings, color=sys.stdout.isatty() and not args.no_color, **healthy_line))
+        print(render(findings, sys.stdout.isatty() and not args.no_color, all_is_well))
     return 0 if healthy else 1

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from pretrain.distributed.signals import STOP_SIGNALS
 from pretrain.doctor.finding import Finding
 
 _GRACE_S = 600  # longer than a step and a save of a base model take
 _SCRIPT = "launch/pretrain.py"
-_STOPS = ("TERM", "INT", "USR1")  # signals at which a run saves and ends
+_STOPS = [number.name.removeprefix("SIG") for number in STOP_SIGNALS]
 
 
 def check_job_file(path: Path) -> Iterator[Finding]:
@@ -107,9 +108,8 @@ def _signal_of(asked: str | None) -> Iterator[_Said]:
 def _kubernetes(job: dict[str, Any]) -> Iterator[_Said]:
     spec = _dict(job.get("spec"))
     pod = _dict(_dict(spec.get("template")).get("spec"))
-    containers = pod.get("containers") or [{}]
-    container = _dict(containers[0])
-    words = [str(word) for key in ("command", "args") for word in container.get(key) or ()]
+    container = _dict(next(iter(_list(pod.get("containers"))), None))
+    words = [str(word) for key in ("command", "args") for word in _list(container.get(key))]
     nodes, ranks = (_option(words, name) for name in ("nnodes", "nproc_per_node"))
     parallel = str(spec.get("parallelism", 1))
     if (nodes or "1") != parallel or str(spec.get("completions", 1)) != parallel:
@@ -127,10 +127,10 @@ def _kubernetes(job: dict[str, Any]) -> Iterator[_Said]:
     grace = pod.get("terminationGracePeriodSeconds", 30)
     if not isinstance(grace, int) or grace < _GRACE_S:
         yield "missing", f"{grace} s to save in: pods are killed then", f"terminationGracePeriodSeconds: {_GRACE_S}"
-    volumes = [_dict(one) for one in pod.get("volumes") or ()]
+    volumes = [_dict(one) for one in _list(pod.get("volumes"))]
     if not any("persistentVolumeClaim" in one or "nfs" in one for one in volumes):
         yield "missing", "no volume that outlives the pods: checkpoints go with them", "mount one at run.dir"
-    if not any(_dict(mount).get("mountPath") == "/dev/shm" for mount in container.get("volumeMounts") or ()):
+    if not any(_dict(mount).get("mountPath") == "/dev/shm" for mount in _list(container.get("volumeMounts"))):
         yield "note", "/dev/shm has 64 MiB: NCCL and loader workers may fail", "mount an emptyDir with medium: Memory"
 
 
@@ -157,6 +157,10 @@ def _sky(task: dict[str, Any]) -> Iterator[_Said]:
 
 def _dict(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _option(words: list[str], name: str) -> str | None:

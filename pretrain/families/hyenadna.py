@@ -97,6 +97,11 @@ _CONFIG_CONSTANTS = {
     "pad_vocab_size_multiple": 8, "train_freq": True, "use_bias": True, "vocab_size": 12, "pad_token_id": 4,
     "tie_word_embeddings": False,  # the head is stored a second time
 }  # fmt: skip
+_BUILT_IN: dict[str, Any] = {  # what the published class computes whatever config.json says
+    "vocab_size": 16, "pad_token_id": 4,
+    **{name: getattr(HyenaSettings, name) for name in
+       ("filter_shift", "layer_norm_eps", "head_transform", "head_tied", "head_bias")},
+}  # fmt: skip
 _PAPER = Paper(
     "nguyen2023hyenadna",
     "Nguyen and Poli and Faizi and others",
@@ -146,12 +151,13 @@ def _hyenadna(name: str, layers: int, width: int, max_tokens: int, parameters: i
 
 
 def _release(settings: HyenaSettings, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and config.json of a published -hf folder."""
-    if settings.filter_shift != HyenaSettings.filter_shift:
-        raise PolymeraseError(
-            f"--layout release: the published class adds {HyenaSettings.filter_shift} to its window, and this "
-            f"model was trained with model.filter_shift={settings.filter_shift}; export it under our names"
-        )
+    """Tensors and config.json of a published -hf folder; PolymeraseError for a model that its class cannot be."""
+    for name, built_in in _BUILT_IN.items():
+        if (value := getattr(settings, name)) != built_in:
+            raise PolymeraseError(
+                f"the published class has model.{name}={built_in} built in, and this model was trained with "
+                f"model.{name}={value}; export it under our names"
+            )
     sizes = {theirs: getattr(settings, ours) for theirs, (ours,) in _CONFIG_NAMES.items()}
     return hub_tensors(settings, state), sizes | _CONFIG_CONSTANTS
 

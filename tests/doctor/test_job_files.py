@@ -51,7 +51,9 @@ def test_what_would_lose_work_or_ranks_is_named_with_what_to_do(tmp_path, name, 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "kind: Job\nspec: []\n", "kind: Job\nspec: {template: {spec: {containers: [5]}}}\n", "[1, 2]", "a: b: c",
+    ["", "kind: Job\nspec: []\n", "kind: Job\nspec: {template: {spec: {containers: {a: 1}, volumes: 7}}}\n",
+     "kind: Job\nspec: {template: {spec: {containers: [{args: 5, volumeMounts: 5}]}}}\n",
+     "kind: Job\nspec: {template: {spec: {containers: [5]}}}\n", "[1, 2]", "a: b: c",
      "run: x\nresources:\nnum_nodes: many\n", "#SBATCH --signal\n", "\x00"],
 )  # fmt: skip
 def test_any_other_file_is_a_finding(tmp_path, text):

@@ -63,6 +63,8 @@ def test_what_has_no_place_in_the_release_is_one_line_and_nothing_is_written(gol
     state = our_tensors(HYENADNA_HUB_KEYS, load_file(golden / "hyenadna" / "weights.safetensors"))
     with pytest.raises(PolymeraseError, match=r"trained with model\.filter_shift=0\.0; export it under our names"):
         write_release(state, FAMILY, SETTINGS, tmp_path / "hub", "Golden.", "mit")
+    with pytest.raises(PolymeraseError, match=r"trained with model\.layer_norm_eps=0\.1; export it under our names"):
+        write_release(state, FAMILY, replace(HUB, layer_norm_eps=0.1), tmp_path / "hub", "Golden.", "mit")
     assert export.main([str(tiny_run), "--layout", "release", "--out", str(tmp_path / "hub")]) == 2
     assert "hyenadna_tiny_1k_d128" in capsys.readouterr().err
     words = ["--layout", "release", "--kind", "encoder", "--out", str(tmp_path / "hub")]

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import BACKENDS, attention, choose_backend
 from pretrain.models.transformer.bias import Alibi, AttentionBias, Causal, NoBias, alibi_slopes
+from pretrain.models.transformer.kernels import torch_kernel
 from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.recomputed import Scores
 
@@ -67,6 +68,24 @@ def test_recomputed_gradients_with_dropout_are_those_of_the_function_computed(bi
         return attention(*inputs, bias, layout, dropout=0.4, backend="recomputed")[0]
 
     assert torch.autograd.gradcheck(function, random_inputs(11, torch.float64))
+
+
+@PADDING
+@EVERY_BIAS
+@pytest.mark.parametrize("products", [True, False], ids=["products in bfloat16", "products in float32"])
+def test_bfloat16_on_a_cpu_is_the_formula_up_to_rounding_whatever_the_products_are_in(
+    monkeypatch, products, bias, padding
+):
+    monkeypatch.setattr(torch_kernel, "_multiplies_bfloat16", lambda: products)
+    layout = Layout.build(LENGTHS, padding=padding, device="cpu")
+    half = [x.detach().bfloat16().requires_grad_() for x in random_inputs()]
+    single = [x.detach().float().requires_grad_() for x in half]  # the very same numbers
+    results = []
+    for inputs, backend in ((half, "recomputed"), (single, "plain")):
+        output = attention(*inputs, bias, layout, dropout=0.0, backend=backend)[0].float()
+        results.append([output, *(x.float() for x in torch.autograd.grad(output.sin().sum(), inputs))])
+    for one, other in zip(*results, strict=True):
+        assert (one - other).norm() < 0.01 * other.norm()  # a bfloat16 has eight bits: 0.4 % each
 
 
 @pytest.mark.parametrize("bias", [NoBias(), Alibi(SLOPES, causal=True)], ids=["none", "causal_alibi"])
