@@ -31,6 +31,10 @@ class Tally:
         """Return all dropped records by reason."""
         return sum(self._dropped.values(), Counter())
 
+    def changed(self) -> Counter[str]:
+        """Return all altered records by what was done."""
+        return sum(self._changed.values(), Counter())
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return the `filters` of a stage in the manifest."""
         filters = []

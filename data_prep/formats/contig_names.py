@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from data_prep.errors import DataPrepError, shown_name
+from data_prep.runtime.console import warn
 
 HUMAN = frozenset([*map(str, range(1, 23)), "X", "Y", "M"])
 
@@ -47,6 +48,10 @@ class ContigNames:
                 return next(iter(found))
         return None
 
+    def needs_alias(self, name: str) -> bool:
+        """Whether `find` knows this name through `aliases` only."""
+        return name not in self._exact and bool(self.aliases.get(name, frozenset()) & self._exact)
+
     def _bare_matches(self, name: str) -> frozenset[str]:
         return self._bare.get(bare_name(name), frozenset()) if self.match_chr else frozenset()
 
@@ -74,6 +79,15 @@ def listed_contigs(option: str, text: str, names: ContigNames) -> list[str]:
             )
         found.append(contig)
     return found
+
+
+def warn_if_idle(table: str | None, used: bool) -> None:
+    """A warning where a table of aliases was given that none of the names that were looked up needed."""
+    if table and not used:
+        warn(
+            f"{table}: no contig was found through this table; every name that fits does so without it (is it the "
+            "table of these files?)"
+        )
 
 
 def contigs_of_each(

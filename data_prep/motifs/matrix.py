@@ -39,7 +39,7 @@ def read_matrix(path: str, lines: Sequence[NumberedLine]) -> Matrix:
     - numbers alone: four lines (raw JASPAR), or four columns that sum to the same (HOMER).
     Raises DataPrepError for anything else, negative numbers and numbers that are not finite among it.
     """
-    rows = [(number, re.sub(r"[\[\]|:,]", " ", line).split()) for number, line in lines]
+    rows = [(number, re.sub(r"[\[\]|:,\"]", " ", line).split()) for number, line in lines]
     if not rows:
         raise DataPrepError(
             f"{path}: a motif without a matrix below its name; remove the name, or fetch the file again"
@@ -47,6 +47,11 @@ def read_matrix(path: str, lines: Sequence[NumberedLine]) -> Matrix:
     number, first = rows[0]
     names = [cell.upper().replace("T", "U") for cell in first]
     if names[-4:] == list(LETTERS):
+        if len(rows) == 1:
+            raise DataPrepError(
+                f"{path} line {number}: no line of four numbers below {shown(' '.join(first))}; one for each position "
+                "must follow"
+            )
         return [_position(path, at, cells, len(names)) for at, cells in rows[1:]]
     if names[0] in LETTERS:
         named = {cells[0].upper().replace("T", "U"): _numbers(path, at, cells[1:]) for at, cells in rows if cells}
@@ -72,8 +77,12 @@ def read_matrix(path: str, lines: Sequence[NumberedLine]) -> Matrix:
 
 
 def _position(path: str, number: int, cells: list[str], header: int) -> list[float]:
-    """Four numbers behind the position; TRANSFAC ends the line with the consensus letter."""
-    before = header - 4
+    """Four numbers behind the position; TRANSFAC ends the line with the consensus letter.
+
+    R writes no name above the positions (`write.table`).
+    """
+    unnamed = len(cells) == header + 1 and not cells[-1].isalpha()
+    before = header - 4 + unnamed
     row = _numbers(path, number, cells[before : before + 4])
     if len(row) != 4 or not sum(row):
         raise DataPrepError(f"{path} line {number}: expected four numbers of a position, got {shown(' '.join(cells))}")

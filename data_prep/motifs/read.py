@@ -14,7 +14,8 @@ MOTIF_COLUMNS = ("motif", "sequence")
 SOURCE_COLUMNS = ("source", "database")
 SOURCE_LINE = "# source: "
 COMPRESSED = re.compile(r"\.(gz|bgz|bz2|xz|zst)$")
-LETTER_HEADER = re.compile(r"(?i)(\S+\s+)?A\s+C\s+G\s+[TU]\s*")
+LETTER_HEADER = re.compile(r"""(?i)\s*([^\s,]+[\s,]+)?"?A"?[\s,]+"?C"?[\s,]+"?G"?[\s,]+"?[TU]"?\s*""")
+NUMBERS = re.compile(r"""(?i)\s*("?[ACGTU]?"?[\s,]*[-+.\d]|"?\w+"?[\s,]+([-+.\d][^\s,]*[\s,]+){3}[-+.\d])""")
 NAMED_ROW = re.compile(r"(?i)[ACGTU]\s*[:|\[]?\s*[-+\d.]")
 TRANSFAC_FIELD = re.compile(r"[A-Z]{2}(\s|$)")
 
@@ -70,7 +71,7 @@ def _matrices(path: str, filled: list[NumberedLine]) -> Iterable[tuple[int, Matr
         rows = [entry for entry in filled if re.match(r"P[O0]\s|\d", entry[1])]
         return [(block[0][0], read_matrix(path, block)) for block in _blocks(rows, lambda line: line[0] == "P")]
     if any(LETTER_HEADER.fullmatch(line) for _, line in filled[:20]):
-        rows = [entry for entry in filled if LETTER_HEADER.fullmatch(entry[1]) or re.match(r"\s*[\d.]", entry[1])]
+        rows = [entry for entry in filled if LETTER_HEADER.fullmatch(entry[1]) or NUMBERS.match(entry[1])]
         blocks = _blocks(rows, lambda line: bool(LETTER_HEADER.fullmatch(line)))
         return [(block[0][0], read_matrix(path, block)) for block in blocks]
     if NAMED_ROW.match(first):

@@ -24,7 +24,7 @@ from data_prep.corpus.files import canonical_json
 from data_prep.corpus.tally import Tally
 from data_prep.errors import DataPrepError
 from data_prep.formats.contig_aliases import read_aliases
-from data_prep.formats.contig_names import ContigNames, bare_name, listed_contigs, parse_contigs
+from data_prep.formats.contig_names import ContigNames, bare_name, listed_contigs, parse_contigs, warn_if_idle
 from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.formats.genome import contig_names
 from data_prep.genomes.holdout import HELD_OUT, by_contig, last_fraction, refuse_empty, settle_fraction
@@ -211,7 +211,11 @@ def _collect_all(
     ]
     for job, counts in collect_all(jobs, args.executor):
         staged.add(notes[missing[job]], canonical_json(counts), counts=counts)
-    return [staged.finished[note]["counts"] for note in notes]
+    collected = [staged.finished[note]["counts"] for note in notes]
+    lists = ",".join([args.contigs, args.validation_contigs or ""]).split(",")
+    asked = {*map(str.strip, lists), *(name for counts in collected for name in counts.get("contigs", ()))}
+    warn_if_idle(args.contig_aliases, any(map(names.needs_alias, asked)))
+    return collected
 
 
 def _report_splits(manifest: dict[str, Any], window: int) -> None:

@@ -17,10 +17,11 @@ from data_prep.errors import DataPrepError
 from data_prep.fetch.fetch import origin_of
 from data_prep.formats.annotation import Annotation, read_annotation
 from data_prep.formats.contig_aliases import read_aliases
+from data_prep.formats.contig_names import warn_if_idle
 from data_prep.formats.file_names import refuse_repeated_files
 from data_prep.runtime.console import already_complete, refuse_idle, report
 from data_prep.utr.candidates import Candidate
-from data_prep.utr.from_genome import genome_candidates
+from data_prep.utr.from_genome import BY_ALIAS, genome_candidates
 from data_prep.utr.from_transcripts import transcript_candidates
 from data_prep.utr.inputs import keep_apart, labels_of
 from data_prep.utr.options import policy_of
@@ -77,6 +78,7 @@ def build_utr_corpus(args: argparse.Namespace, side: int) -> int:
         for split, pieces in (("train", train), ("validation", validation)):
             for start in range(0, len(pieces), ROWS):
                 _append(writer, split, pieces[start : start + ROWS], keep_case=args.keep_case)
+        warn_if_idle(args.contig_aliases, BY_ALIAS in tally.changed())
         report(writer.finish(tally, held_out_asked=args.validation is not None), writer.out)
     if inputs[0].annotation is None:  # said of a corpus that was made: an error stays one line
         print(

@@ -14,6 +14,8 @@ from data_prep.utr.circular import is_circular
 from data_prep.utr.policy import INCOMPLETE_TAGS, UtrPolicy
 from data_prep.utr.regions import splice, transcript_parts
 
+BY_ALIAS = "contig_by_alias"
+
 
 def eligible_transcripts(transcripts: Iterable[Transcript], policy: UtrPolicy, tally: Tally) -> Iterator[Transcript]:
     """Those whose biotype, contig and ends the policy admits; the rest counted by reason."""
@@ -58,6 +60,8 @@ def genome_candidates(
     )
     for contig_name, transcripts in called.items():
         waiting[known.find(contig_name) or contig_name] += transcripts
+        if known.needs_alias(contig_name):
+            tally.change("genome", BY_ALIAS, len(transcripts))
     found_any = False
 
     def wanted(name: str) -> bool:

@@ -48,8 +48,9 @@ def collect(job: CollectJob) -> dict[str, Any]:
     Where MNPs are split, their bases are in a file of PART records, and rare SNVs in one of ALLELE records: whether a
     base is rare is known when all that have it are added up.
 
-    Returns {"folder" of these files, "records", "alleles", "kept", "dropped": by reason, "changed": by what was done}.
-    DataPrepError for a file that is not a sound VCF, gives no frequency or was called on another assembly.
+    Returns {"folder" of these files, "contigs" as the VCF calls them, "records", "alleles", "kept", "dropped": by
+    reason, "changed": by what was done}. DataPrepError for a file that is not a sound VCF, gives no frequency or was
+    called on another assembly.
     """
     out = Path(mkdtemp(prefix="vcf_", dir=job.scratch))
     reader = VcfReader(job.vcf, job.options)
@@ -73,6 +74,8 @@ def collect(job: CollectJob) -> dict[str, Any]:
                 reader.dropped[place] += len(alleles)
                 continue
             codes = codes_of(place)
+            if contig not in checks:
+                _refuse_other_length(job.vcf, contig, reader.header.contig_lengths.get(contig), len(codes))
             check = checks.setdefault(contig, ReferenceCheck(len(codes)))
             alleles = check.agreeing(alleles, codes, reader.dropped)
             if alleles.dtype == PART:
@@ -104,9 +107,12 @@ def collect(job: CollectJob) -> dict[str, Any]:
         raise DataPrepError(f"{job.vcf}: no substitution has a frequency under {key}; {advice}")
     for contig, check in checks.items():
         if check.means_another_assembly(job.max_ref_mismatch):
-            raise DataPrepError(_another_assembly(job, reader, contig, check))
+            raise DataPrepError(
+                f"{job.vcf}: contig {contig}: {check.mismatched:,} of {check.checked:,} SNVs disagree with the genome "
+                f"({check.example}); give the FASTA the variants were called on, or raise --max-ref-mismatch"
+            )
     counts = {"records": reader.records, "alleles": reader.alleles, "kept": kept, "dropped": dict(+reader.dropped)}
-    return {"folder": out.name, **counts, "changed": dict(+reader.changed)}
+    return {"folder": out.name, "contigs": list(met), **counts, "changed": dict(+reader.changed)}
 
 
 def alleles_file(folder: Path, contig: Path, kind: str) -> Path:
@@ -139,10 +145,10 @@ def _refuse_if_only_chr_differs(job: CollectJob, contig: str) -> None:
             )
 
 
-def _another_assembly(job: CollectJob, reader: VcfReader, contig: str, check: ReferenceCheck) -> str:
-    length = reader.header.contig_lengths.get(contig)
-    lengths = f", header length {length:,}, genome {check.bases:,}" if length else ""
-    return (
-        f"{job.vcf}: contig {contig}: {check.mismatched:,} of {check.checked:,} SNVs disagree with the genome "
-        f"({check.example}{lengths}); give the FASTA the variants were called on, or raise --max-ref-mismatch"
-    )
+def _refuse_other_length(vcf: Path, contig: str, told: int | None, bases: int) -> None:
+    if told is not None and told != bases:
+        raise DataPrepError(
+            f"{vcf}: contig {shown_name(contig)}: its header says {told:,} bases, the genome has {bases:,}: another "
+            "assembly, whose positions are other bases; give the FASTA the variants were called on (where only the "
+            "header is wrong: bcftools reheader --fai)"
+        )

@@ -1,5 +1,6 @@
 """On real data, folds are those of RNAfold and frequencies those of bcftools; skipped where a program is absent."""
 
+import random
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from data_prep.folding import vienna
 from data_prep.formats.fasta import read_fasta
 from data_prep.formats.genome import read_contigs
-from tests.data_prep.variants_support import build, dense_contig
+from tests.data_prep.variants_support import HEADER, build, dense_contig, record, write_fasta, write_vcf
 
 FOLDED_NT = 200
 MIN_AF = 0.02  # the default of the stage
@@ -63,3 +64,41 @@ def test_frequencies_are_those_of_bcftools(shared, tmp_path):
             for letter, frequency in alleles.items():
                 expected[pos0, "ACGT".index(letter)] = frequency
         np.testing.assert_allclose(dense_contig(corpus, contig.name), expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_bases_of_split_mnps_have_the_frequencies_of_bcftools_atomize(tmp_path):
+    """A made-up VCF of SNVs and MNPs, one and several alleles a record, nearby and overlapping."""
+    bcftools = program("bcftools")
+    rng = random.Random(1)
+    bases = "".join(rng.choice("ACGT") for _ in range(9000))
+    records = []
+    for start in range(10, len(bases) - 10, 6):
+        length = rng.choice([1, 1, 2, 3, 5, 8])  # longer than the way to the next record: overlapping
+        reference = bases[start : start + length]
+        others = {"".join(rng.choice("ACGT") for _ in reference) for _ in range(rng.randint(1, 3))} - {reference}
+        if others:
+            frequencies = ",".join(f"{rng.uniform(0.001, 0.12):.4f}" for _ in others)
+            records.append(record(start + 1, reference, ",".join(sorted(others)), f"AF={frequencies}"))
+    genome = write_fasta(tmp_path / "g.fa", chr1=bases)
+    declared = '##INFO=<ID=AF,Number=A,Type=Float,Description="x">\n##contig=<ID=chr1,length=9000>\n'
+    header = HEADER.replace("#CHROM", declared + "#CHROM")
+    vcf = write_vcf(tmp_path / "in.vcf", *records, header=header)
+    # One allele a record before they are cut: a star allele that `-a` writes has no frequency of its own.
+    one_each = [bcftools, "norm", "-m", "-any", "-f", genome, vcf]
+    split = subprocess.run(one_each, check=True, capture_output=True).stdout
+    (tmp_path / "split.vcf").write_bytes(split)
+    atomize = [bcftools, "norm", "-a", "--atom-overlaps", ".", tmp_path / "split.vcf"]
+    (tmp_path / "atoms.vcf").write_bytes(subprocess.run(atomize, check=True, capture_output=True).stdout)
+    columns = [bcftools, "query", "-f", "%POS %REF %ALT %INFO/AF\n", tmp_path / "atoms.vcf"]
+    expected = np.zeros((len(bases), 4))
+    for line in subprocess.run(columns, check=True, capture_output=True, text=True).stdout.splitlines():
+        position, reference, alternative, frequency = line.split()
+        assert len(reference) == len(alternative) == 1
+        expected[int(position) - 1, "ACGT".index(alternative)] += float(frequency)
+    expected[expected <= MIN_AF] = 0
+    for pos0, letter in enumerate(bases):
+        expected[pos0, "ACGT".index(letter)] += 1 - expected[pos0].sum()
+    corpus = build(genome, vcf, tmp_path / "out", "--validation", 0, "--window", 100, "--mnps", "split")
+    assert corpus.manifest["contigs"][0]["variants"] > 1000
+    np.testing.assert_allclose(dense_contig(corpus, "chr1"), expected, atol=1e-6)

@@ -53,11 +53,18 @@ def test_a_name_that_means_two_contigs_is_an_error(genome, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
-def test_a_table_of_names_matches_annotation_and_genome(genome, tmp_path):
+def test_a_table_of_names_matches_annotation_and_genome(genome, tmp_path, capsys):
     (tmp_path / "chromAlias.txt").write_text("# ucsc\trefseq\nchr1\tNC_1.11\nchrM\tNC_12920.1\n")
     options = ("--contig-aliases", tmp_path / "chromAlias.txt")
     found = utrs(genome, tmp_path, gtf("NC_1.11", "G") + gtf("NC_12920.1", "H"), *options)
     assert found == {"GT": UTR[2:] + "GG", "HT": UTR}
+    assert "changed contig_by_alias 2" in capsys.readouterr().out
+
+
+def test_a_table_that_no_name_needs_is_said(genome, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("chr1\tNC_1.11\n")
+    assert utrs(genome, tmp_path, gtf("chr1", "G"), "--contig-aliases", tmp_path / "names.txt")
+    assert f"warning: {tmp_path}/names.txt: no contig was found through this table" in capsys.readouterr().err
 
 
 @pytest.fixture

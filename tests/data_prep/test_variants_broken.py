@@ -107,9 +107,11 @@ VCFS = {
         TEXT + (record(2, "A", "C") + record(3, "A", "C")).encode(),
         "contig chr1: 2 of 4 SNVs disagree",
     ),
-    "beyond the contig": (
-        HEADER.replace(COLUMNS, "##contig=<ID=chr1,assembly=x,length=999>\n" + COLUMNS) + record(900, "A", "C"),
-        "(POS 900: REF A, genome nothing, header length 999, genome 800)",
+    "beyond the contig": (HEADER + record(900, "A", "C"), "(POS 900: REF A, genome nothing); give the FASTA"),
+    "contig of another length, all REF agree": (
+        HEADER.replace(COLUMNS, "##contig=<ID=chr1,assembly=x,length=999>\n" + COLUMNS) + GOOD,
+        "in.vcf: contig chr1: its header says 999 bases, the genome has 800: another assembly, whose positions are "
+        "other bases; give the FASTA the variants were called on (where only the header is wrong: bcftools reheader",
     ),
 }
 

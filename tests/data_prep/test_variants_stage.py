@@ -146,9 +146,26 @@ def test_contigs_of_other_names_are_matched_by_a_table(genome, tmp_path, table, 
     assert dense_contig(corpus, "chr1")[4, 1] == 0.5
     assert filters(corpus)["allele"] == {"kept": 1, "contig_not_in_genome": 1}
     assert names.name in [source["name"] for source in corpus.manifest["sources"]]
-    capsys.readouterr()
+    assert "warning" not in capsys.readouterr().err
     assert main(arguments(genome, vcf, tmp_path / "b", *OPTIONS)) == 2
     assert "give --contig-aliases" in capsys.readouterr().err
+
+
+def test_a_table_that_no_name_needs_is_said(genome, tmp_path, capsys):
+    vcf = write_vcf(tmp_path / "in.vcf", record(5, "A", "C", "AF=0.5"))
+    names = write_names(tmp_path / "names.txt", ("NC_9.1", "chr9"), ("chr1", "NC_1.11"))
+    build(genome, vcf, tmp_path / "out", *OPTIONS, "--contig-aliases", names)
+    assert f"warning: {names}: no contig was found through this table" in capsys.readouterr().err
+    for options in (("--contigs", "chr1,NC_1.11"), ("--validation-contigs", "NC_1.11")):
+        genome_of_two = write_fasta(tmp_path / "two.fa", chr1=SEQUENCE, chr2=SEQUENCE)
+        build(genome_of_two, vcf, tmp_path / "out", "--window", 100, *options, "--contig-aliases", names, "--overwrite")
+        assert "warning" not in capsys.readouterr().err
+
+
+def test_a_contig_of_the_header_that_no_record_names_may_have_any_length(genome, tmp_path):
+    header = HEADER.replace("#CHROM", "##contig=<ID=chr2,length=1>\n##contig=<ID=chr1,length=800>\n#CHROM")
+    vcf = write_vcf(tmp_path / "in.vcf", record(5, "A", "C", "AF=0.5"), header=header)
+    assert build(genome, vcf, tmp_path / "out", *OPTIONS).manifest["contigs"][0]["variants"] == 1
 
 
 def test_the_exact_name_comes_first_and_a_name_of_two_contigs_is_an_error(tmp_path, capsys):
