@@ -67,6 +67,45 @@ class ContigNames:
         return {bare: frozenset(names) for bare, names in groups.items()}
 
 
+class NamesInTurn:
+    """Which names of a VCF mean a contig, for contigs of a genome that are read one after the other.
+
+    `chr1` is `1`, `chrM` is `MT`; a contig of exactly that name comes first.
+    """
+
+    def __init__(self, names: Iterable[str], genome: str):
+        self._genome = genome
+        self._found: dict[str, str] = {}  # name -> contig
+        self._by_bare: dict[str, list[str]] = {}
+        for name in dict.fromkeys(names):
+            self._by_bare.setdefault(bare_name(name), []).append(name)
+
+    def means_any(self, contig: str) -> bool:
+        """Whether some name may mean this contig."""
+        return bare_name(contig) in self._by_bare
+
+    def of(self, contig: str) -> list[str]:
+        """The names that mean this contig; DataPrepError where one could mean a contig met before, too."""
+        meant = []
+        for name in self._by_bare.get(bare_name(contig), ()):
+            before = self._found.get(name)
+            if before == name:
+                continue
+            if before is not None:
+                both = f"{shown_name(before)} and {shown_name(contig)}"
+                raise DataPrepError(
+                    f"{self._genome}: contig {shown_name(name)} of the VCF could be {both}; leave one of them out"
+                )
+            self._found[name] = contig
+            meant.append(name)
+        return meant
+
+    @property
+    def missing(self) -> list[str]:
+        """Names that mean none of the contigs so far."""
+        return [name for names in self._by_bare.values() for name in names if name not in self._found]
+
+
 def listed_contigs(option: str, text: str, names: ContigNames) -> list[str]:
     """The contigs of a comma-separated list as the genome calls them; DataPrepError for one that it lacks."""
     found = []

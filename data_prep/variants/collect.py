@@ -12,6 +12,7 @@ import numpy as np
 
 from data_prep.corpus.genome import ARRAYS
 from data_prep.errors import DataPrepError, shown_name
+from data_prep.formats.contig_lengths import refuse_other_length
 from data_prep.formats.contig_names import ContigNames, bare_name, some_names
 from data_prep.runtime.console import progress
 from data_prep.runtime.executor import Workers, processes
@@ -75,7 +76,7 @@ def collect(job: CollectJob) -> dict[str, Any]:
                 continue
             codes = codes_of(place)
             if contig not in checks:
-                _refuse_other_length(job.vcf, contig, reader.header.contig_lengths.get(contig), len(codes))
+                refuse_other_length(job.vcf, contig, reader.header.contig_lengths, len(codes))
             check = checks.setdefault(contig, ReferenceCheck(len(codes)))
             alleles = check.agreeing(alleles, codes, reader.dropped)
             if alleles.dtype == PART:
@@ -143,12 +144,3 @@ def _refuse_if_only_chr_differs(job: CollectJob, contig: str) -> None:
             raise DataPrepError(
                 f"{job.vcf}: contig {shown_name(contig)} is called {name} in the genome; give --match-chr"
             )
-
-
-def _refuse_other_length(vcf: Path, contig: str, told: int | None, bases: int) -> None:
-    if told is not None and told != bases:
-        raise DataPrepError(
-            f"{vcf}: contig {shown_name(contig)}: its header says {told:,} bases, the genome has {bases:,}: another "
-            "assembly, whose positions are other bases; give the FASTA the variants were called on (where only the "
-            "header is wrong: bcftools reheader --fai)"
-        )

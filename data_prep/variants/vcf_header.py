@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.contig_lengths import CONTIG_LENGTH
 from data_prep.formats.known import unexpected
 from data_prep.formats.tab_lines import first_columns
 
@@ -15,7 +16,6 @@ Line = tuple[int, bytes | bytearray, int, int]  # of `located_lines`
 COLUMNS = 8  # of a record without samples
 TABS = "where tabs were turned into spaces, fetch the file again"
 INFO_LINE = re.compile(rb"##INFO=<(?=.*\bID=([^,>]+))(?=.*\bNumber=([^,>]+))")
-CONTIG_LENGTH = re.compile(rb"##contig=<(?=.*\bID=([^,>]+))(?=.*\blength=(\d{1,18})\b)")
 
 
 @dataclass

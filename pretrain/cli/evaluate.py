@@ -187,7 +187,7 @@ def embeddings(args: argparse.Namespace) -> dict[str, Any]:
 
 def variants(args: argparse.Namespace) -> dict[str, Any]:
     """Run the option --vcf."""
-    from data_prep.formats.contig_names import bare_name
+    from data_prep.formats.contig_lengths import header_lengths, refuse_other_length
     from data_prep.formats.genome import read_contigs
     from data_prep.variants.snvs import read_snvs
     from pretrain.evaluation.causal import is_causal
@@ -202,9 +202,11 @@ def variants(args: argparse.Namespace) -> dict[str, Any]:
     model = load_model(args.model, args.step)
     model.require_output_head()
     found, dropped = read_snvs(args.vcf, args.af_field, indels=is_causal(model))
-    table = VariantTable(found[: args.sequences], dropped, bare_name)
-    for contig in read_contigs(args.genome, table.wants):
-        table.score(model, contig.name, contig.sequence.upper(), args.window, args.strand)
+    table, lengths = VariantTable(found[: args.sequences], dropped, args.genome), header_lengths(args.vcf)
+    for contig in read_contigs(args.genome, table.names.means_any):
+        for name in table.names.of(contig.name):
+            refuse_other_length(args.vcf, name, lengths, len(contig.sequence))
+            table.score(model, name, contig.sequence.upper(), args.window, args.strand)
     if args.out:
         table.write(Path(args.out))
     return {"model": args.model, "vcf": args.vcf, "genome": args.genome, "out": args.out} | table.summary()

@@ -109,8 +109,10 @@ class Pretraining:
         return known, len(known.values) / max(letters, 1)
 
 
-def pretraining_of(source: str, named: Iterable[str] = ()) -> Pretraining:
+def pretraining_of(source: str, named: Iterable[str] = (), beside: Path | None = None) -> Pretraining:
     """The corpora of a model: those named, or those of its run's config where they are as they were.
+
+    A folder says in its config.json what the corpora held. They are looked for in ``corpora/`` and next to ``beside``.
 
     Raises:
         PolymeraseError: a named folder is no corpus of sequences.
@@ -126,7 +128,7 @@ def pretraining_of(source: str, named: Iterable[str] = ()) -> Pretraining:
     if named:
         return Pretraining(named)
     if not is_run(Path(source)):
-        return Pretraining((), f"{source} does not say what it was trained on; give --pretrained-on DIR")
+        return _of_folder(source, beside)
     return _of_run(Path(source))
 
 
@@ -143,10 +145,31 @@ def of_corpus(source: str, named: Iterable[str], corpus: str, most: int) -> dict
     if opened.kind != "sequences":
         return {"unknown": f"{corpus} is a corpus of {opened.kind}; relatives are not counted for it"}
     held_out = opened.split("validation")
-    trained = pretraining_of(source, named)
+    trained = pretraining_of(source, named, Path(corpus))
     if trained.unknown and "train" in opened.splits:
         trained = Pretraining((corpus,), note=f" This is the train split of the same corpus: {trained.unknown}.")
     return trained.leak(held_out.gather_text("sequence", np.arange(min(most, len(held_out)))))
+
+
+def _of_folder(source: str, beside: Path | None) -> Pretraining:
+    from pretrain.data.trained_before import found_by_content
+    from pretrain.importing.source import stated_corpora
+
+    stated = stated_corpora(Path(source))
+    if stated is None:
+        return Pretraining((), f"{source} does not say what it was trained on; give --pretrained-on DIR")
+    parents = [*([beside.resolve().parent] if beside else []), Path("corpora").resolve()]
+    found = found_by_content(stated, parents)
+    for name, fingerprint in stated.items():
+        if fingerprint not in found:
+            where = " or ".join(map(str, dict.fromkeys(parents)))
+            return Pretraining(
+                (), f"{source} was trained on corpus {name} (fingerprint {fingerprint[:16]}), which is not in {where}; "
+                "give --pretrained-on DIR"
+            )  # fmt: skip
+        if found[fingerprint].kind != "sequences":
+            return Pretraining((), f"{name} is a corpus of {found[fingerprint].kind}; relatives are not counted for it")
+    return Pretraining(tuple(str(corpus.folder) for corpus in found.values()))
 
 
 def _of_run(run: Path) -> Pretraining:
@@ -169,8 +192,11 @@ def _of_run(run: Path) -> Pretraining:
             return Pretraining((), f"{folder} has changed since {run} was trained; give --pretrained-on DIR")
         if corpus.kind != "sequences":
             return Pretraining((), f"{folder} is a corpus of {corpus.kind}; relatives are not counted for it")
-    note = f" The run began from {began}; the training data of those weights is not searched." if began else ""
-    return Pretraining(tuple(folders), note=note)
+    if began is None:
+        return Pretraining(tuple(folders))
+    before = _of_folder(began, Path(folders[0]))
+    note = f" The run began from {began}, whose training data is not searched: {before.unknown}."
+    return Pretraining(tuple(dict.fromkeys([*folders, *before.folders])), note=note if before.unknown else "")
 
 
 def _letters(corpus: Corpus) -> int:

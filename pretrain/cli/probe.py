@@ -95,7 +95,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
     from pretrain.evaluation.model import load_model, random_twin
     from pretrain.evaluation.probing.features import kmer_shares
     from pretrain.evaluation.probing.probe import folds_of, probe
-    from pretrain.evaluation.probing.table import as_task, odd_letters
+    from pretrain.evaluation.probing.table import as_task, contradictions, odd_letters
 
     refuse_without(parser(), args, () if args.tune else _OF_TUNING, "--tune")
     if args.folds < 2:
@@ -131,6 +131,7 @@ def probe_all(args: argparse.Namespace) -> dict[str, Any]:
         "left_out": left_out,
         "without_label": unlabeled,
         **letters,
+        **contradictions(labeled),
         "folds": args.folds,
         "results": results,
         "leak": {
@@ -180,7 +181,7 @@ def _read(args: argparse.Namespace) -> tuple[list[str], Any, list[str], dict[str
 def table(result: dict[str, Any]) -> str:
     """Format one row per kind of features."""
     from pretrain.evaluation.probing.missing import name_rows
-    from pretrain.evaluation.tables import other_letters
+    from pretrain.evaluation.tables import other_letters, torn_labels
 
     what = f"{len(result['classes'])} classes" if result["classes"] else "values"
     metrics = list(next(iter(result["results"].values())))
@@ -196,4 +197,4 @@ def table(result: dict[str, Any]) -> str:
         lines[-1] += f": {name_rows(result['without_label'])}"
     lines.append(f"relatives in other folds: {result['leak']['folds']}")
     lines.append(leaks.line(result["leak"]["pretraining"]))
-    return "\n".join([*lines, *other_letters(result)])
+    return "\n".join([*lines, *other_letters(result), *torn_labels(result)])

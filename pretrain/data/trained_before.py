@@ -26,12 +26,7 @@ def trained_before(
         return [], [f"{source} does not name its training corpus, which may hold sequences that this run holds out"]
     here = {corpus.fingerprint for corpus in corpora}
     wanted = {name: fingerprint for name, fingerprint in stated.items() if fingerprint not in here}
-    found: dict[str, Corpus] = {}
-    for corpus in _beside(corpora, list(wanted)):
-        if len(found) == len(wanted):
-            break
-        if corpus.fingerprint in wanted.values():
-            found.setdefault(corpus.fingerprint, corpus)
+    found = found_by_content(wanted, [corpus.folder.resolve().parent for corpus in corpora])
     notes = [
         f"{source} was trained on corpus {name} (fingerprint {fingerprint[:16]}), which is not next to "
         f"{corpora[0].folder}: their held-out sequences are not compared; put it there to compare them"
@@ -41,9 +36,20 @@ def trained_before(
     return list(found.values()), notes
 
 
-def _beside(corpora: Sequence[Corpus], names: list[str]) -> Iterator[Corpus]:
-    """Corpora in the folders where those of this run are, the likely ones first."""
-    for parent in dict.fromkeys(corpus.folder.resolve().parent for corpus in corpora):
+def found_by_content(wanted: Mapping[str, str], parents: Sequence[Path]) -> dict[str, Corpus]:
+    """Find corpora, name -> fingerprint, among the folders in ``parents``. Returns fingerprint -> corpus."""
+    found: dict[str, Corpus] = {}
+    for corpus in _inside(parents, list(wanted)):
+        if len(found) == len(set(wanted.values())):
+            break
+        if corpus.fingerprint in wanted.values():
+            found.setdefault(corpus.fingerprint, corpus)
+    return found
+
+
+def _inside(parents: Sequence[Path], names: list[str]) -> Iterator[Corpus]:
+    """Corpora in these folders, the likely ones first."""
+    for parent in dict.fromkeys(parents):
         try:
             folders = sorted((each for each in parent.iterdir() if each.is_dir()), key=lambda f: f.name not in names)
         except OSError:

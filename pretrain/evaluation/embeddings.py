@@ -54,8 +54,10 @@ def embed(model: TrainedModel, ids: list[str], sequences: Ragged | Windows, pool
         layer: 0 after the embeddings, -1 the last one.
 
     Raises:
-        PolymeraseError: no such layer.
+        PolymeraseError: no such layer, or ``cls`` of a model whose first token stands for itself alone.
     """
+    if pool == "cls":
+        model.require_first_token("--pool cls")
     layers = architecture_of(model.settings).layers(model.settings)
     if not -layers - 1 <= layer <= layers:
         raise PolymeraseError(f"{model.source}: expected a layer from 0 (embeddings) to {layers}, got {layer}")

@@ -13,7 +13,7 @@ from pretrain.config.model_choice import family_of
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.importing.adapter import is_adapter
-from pretrain.models import LanguageModel, ModelSettings
+from pretrain.models import LanguageModel, ModelSettings, architecture_of
 from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
 from pretrain.tokenizers import Tokenizer
 from pretrain.training.compatibility import settings_of_checkpoint
@@ -41,6 +41,20 @@ class TrainedModel:
         """Raise PolymeraseError if only an encoder was found."""
         if not self.has_output_head:
             raise PolymeraseError(f"{self.source}: holds an encoder without output head; likelihoods need the head")
+
+    def require_first_token(self, asked: str) -> None:
+        """Raise PolymeraseError unless the first token of a sequence is a special one that sees all others.
+
+        Args:
+            asked: the option that reads it, for the message.
+        """
+        if architecture_of(self.settings).is_causal(self.settings):
+            why = "is causal: its first token sees nothing of what follows"
+        elif not self.tokenizer.leading:
+            why = f"has no special token in front ({self.tokenizer.name}): its first token is a letter"
+        else:
+            return
+        raise PolymeraseError(f"{asked} reads the first token, but {self.source} {why}; take mean")
 
 
 def is_run(folder: Path) -> bool:

@@ -145,6 +145,17 @@ def base_pairs(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def torn_labels(facts: dict[str, Any]) -> list[str]:
+    """The line on equal sequences with different labels, if there are any."""
+    if not (count := facts.get("equal_sequences_with_other_labels")):
+        return []
+    more = ", …" if count > len(facts["such_rows"]) else ""
+    return [
+        f"labels: {count:,} rows have a sequence that other rows have with another label, which no model can get "
+        f"right: {', '.join(facts['such_rows'])}{more}"
+    ]
+
+
 def other_letters(result: dict[str, Any]) -> list[str]:
     """Format a line if there were letters that models do not know."""
     if not result.get("other_letters"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from data_prep.corpus.files import write_atomic
+from data_prep.formats.contig_names import NamesInTurn
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.causal import is_causal, likelihood_ratios
 from pretrain.evaluation.model import TrainedModel
@@ -52,31 +53,25 @@ class VariantTable:
 
     Args:
         dropped: alleles that are not single-base substitutions, by reason.
-        bare_name: contig name -> the name without ``chr``, so that files of both conventions match.
+        genome: name of the file of the contigs, for messages.
     """
 
-    def __init__(self, variants: Sequence[Variant], dropped: Counter[str], bare_name: Callable[[str], str]):
-        self._variants, self._dropped, self._bare_name = variants, Counter(dropped), bare_name
+    def __init__(self, variants: Sequence[Variant], dropped: Counter[str], genome: str):
+        self._variants, self._dropped = variants, Counter(dropped)
         self._rows: dict[str, list[int]] = defaultdict(list)
         for row, variant in enumerate(variants):
-            self._rows[bare_name(variant.contig)].append(row)
+            self._rows[variant.contig].append(row)
+        self.names = NamesInTurn(self._rows, genome)
         self.scores = np.full(len(variants), np.nan)
         self._mismatched = 0
         self._example = ""
-        self._seen: set[str] = set()
-
-    def wants(self, contig: str) -> bool:
-        """Tell whether any variant lies on this contig."""
-        return self._bare_name(contig) in self._rows
 
     def score(
         self, model: TrainedModel, contig: str, sequence: bytes, window: int | None, strand: Strand = "plus"
     ) -> None:
-        """Score the variants of one contig, given by its upper-case letters."""
+        """Score the variants that lie on a contig by one of its names in the VCF, given its upper-case letters."""
         width = window_width(model, window)
-        name = self._bare_name(contig)
-        self._seen.add(name)
-        rows = [row for row in self._rows[name] if self._agrees(self._variants[row], sequence)]
+        rows = [row for row in self._rows[contig] if self._agrees(self._variants[row], sequence)]
         substitutions = [Substitution(v.pos0, v.ref, v.alt) for v in (self._variants[row] for row in rows)]
         from tqdm import tqdm
 
@@ -105,7 +100,7 @@ class VariantTable:
         Raises:
             PolymeraseError: no variant could be scored, or too many disagree with the genome.
         """
-        absent = [row for name, rows in self._rows.items() if name not in self._seen for row in rows]
+        absent = [row for name in self.names.missing for row in self._rows[name]]
         if absent:
             self._dropped["contig not in the genome"] = len(absent)
         if self._mismatched > max(1.0, _MOST_MISMATCHES * (len(self._variants) - len(absent))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 from pretrain.tokenizers import Tokenizer
 from pretrain.tokenizers.kmer import KmerTokenizer
@@ -76,4 +77,16 @@ def contract_sentence(tokenizer: Tokenizer) -> str:
     """Return the rules as one paragraph of a card."""
     rows = text_contract(tokenizer)
     said = "; ".join(f"{subject}: {fate}" for subject, fate in rows.items() if fate != "-")
-    return f"Text in: {said}. Training, `evaluate` and this folder read text alike."
+    return f"Text in: {said}. {_folded_before(tokenizer)}"
+
+
+def _folded_before(tokenizer: Tokenizer) -> str:
+    """Whether this project writes sequences otherwise before it reads them, as the folder alone does not."""
+    mine = "U" if uses_u(tokenizer) else "T"
+    for text in ("acgacaggaccagacgac" + mine.lower(), f"{_BASES}{'T' if mine == 'U' else 'U'}"):
+        if tokenizer.encode(Ragged.from_rows([text.encode()])).ids.tolist() != _ids(tokenizer, text):
+            return (
+                f"Training and `evaluate` write sequences in upper case and with {mine} before they read them; this "
+                "folder does not: give it such text."
+            )
+    return "Training, `evaluate` and this folder read text alike."

@@ -22,7 +22,8 @@ VOCABULARY_SETTINGS = ("vocab_size", "pad_token_id", "mask_token_id", "base_toke
 
 def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Mapping[str, Any]) -> Family:
     """Build a family for a model of the run's own, of any architecture."""
-    form = OWN_FORMS[architecture_of(settings).name]
+    architecture = architecture_of(settings)
+    reads_ahead = not architecture.is_causal(settings) and build_tokenizer(tokenizer, **tokenizer_options).leading > 0
     return Family(
         name=CUSTOM,
         settings=settings,
@@ -31,7 +32,8 @@ def custom_family(settings: ModelSettings, tokenizer: str, tokenizer_options: Ma
         max_tokens=settings.max_position_embeddings,
         parameters=0,
         upstream=KeyLayout(()),
-        hugging_face=form,
+        hugging_face=OWN_FORMS[architecture.name],
+        fine_tuning_head="pooler" if reads_ahead else "mean",
     )
 
 

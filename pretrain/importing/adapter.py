@@ -7,6 +7,7 @@ base's tensor of that name. A classifier that only the adapter has is left out: 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +25,18 @@ if TYPE_CHECKING:
 ADAPTER_CONFIG = "adapter_config.json"
 _FILES = ("adapter_model.safetensors", "adapter_model.bin")
 _PREFIX = "base_model.model."
+_NAME = re.compile(r"[\w.]+")
 _MATRICES = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
-_CLASSIFIERS = ("classifier.", "score.")
+CLASSIFIERS = ("classifier.", "score.")
 _PLAIN_STARTS = ("gaussian", "orthogonal", "eva")  # kinds of init_lora_weights that leave the base as it is
+# Settings of PEFT 0.21 that are read here, or that change nothing once the matrices are trained. Another one that is
+# set (aLoRA, KaSA, QALoRA, …) may mean that W + scale B A is not the model that was trained.
+_KNOWN = {
+    "task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode",
+    "r", "target_modules", "exclude_modules", "lora_alpha", "lora_dropout", "fan_in_fan_out", "bias", "use_rslora",
+    "modules_to_save", "init_lora_weights", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern",
+    "megatron_core", "eva_config", "loftq_config", "qalora_group_size", "runtime_config", "ensure_weight_tying",
+}  # fmt: skip
 
 
 def is_adapter(folder: Path) -> bool:
@@ -66,7 +76,7 @@ def merged(base: ImportedFile, folder: Path) -> ImportedFile:
         module, kind, _ = next((found for name in _MATRICES if (found := _parted(key, name))[1]), (key, "", ""))
         if kind:
             pairs.setdefault(module, {})[kind.rpartition("_")[2]] = tensor
-        elif not key.removeprefix(_PREFIX).startswith(_CLASSIFIERS):
+        elif not key.removeprefix(_PREFIX).startswith(CLASSIFIERS):
             name = _base_name(key, tensors, file)
             tensors[name] = _of_shape(tensor, tensors[name], key, file)
     for module, pair in pairs.items():
@@ -94,6 +104,8 @@ def _check(config: Mapping[str, Any], path: Path) -> None:
         ("lora_bias", not config.get("lora_bias"), "false"),
         ("init_lora_weights", plain, "a start that leaves the base as it is"),
         ("lora_alpha", _is_number(config.get("lora_alpha")), "a number"),
+        ("alpha_pattern", all(map(_NAME.fullmatch, config.get("alpha_pattern") or {})), "names, not expressions"),
+        *((key, not config[key], "nothing, for this is not merged here") for key in config.keys() - _KNOWN),
     ):
         if not fits:
             raise PolymeraseError(
@@ -127,9 +139,8 @@ def _of_shape(tensor: Tensor, other: Tensor, key: str, file: Path) -> Tensor:
 
 
 def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
-    """Return alpha / r, or alpha / sqrt(r) of rank-stabilised LoRA. Patterns are read as names, not as expressions."""
-    alpha = config["lora_alpha"]
-    for name, value in (config.get("alpha_pattern") or {}).items():
-        if (module == name or module.endswith(f".{name}")) and _is_number(value):
-            alpha = value
+    """Return alpha / r, or alpha / sqrt(r) of rank-stabilised LoRA. Of patterns the first counts, as in PEFT."""
+    patterns = (config.get("alpha_pattern") or {}).items()
+    of_module = (value for name, value in patterns if module == name or module.endswith(f".{name}"))
+    alpha = next(filter(_is_number, of_module), config["lora_alpha"])
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)

@@ -14,6 +14,7 @@ from pretrain.families import FAMILIES, Family, KeyLayout
 from pretrain.families.custom import custom_family, options_in_folder, with_tokenizer
 from pretrain.families.keys import numbers_behind
 from pretrain.families.own_code import MODEL_TYPES, family_of_config, settings_of_config
+from pretrain.importing.adapter import CLASSIFIERS
 from pretrain.importing.match import KeyMatch, check, match
 from pretrain.importing.sizes import settings_from, sizes_of
 from pretrain.importing.source import FAMILY_KEY, TOKENIZER_KEY, ImportedFile, read_source
@@ -56,7 +57,7 @@ def import_published(
         PolymeraseError: names the tensors at fault, the family this looks like instead, or the id that means another
             token in the vocabulary beside the source.
     """
-    name, published = source.path.name, family
+    name, published = str(source.path), family
     family = family_of_config(family, source.config)
     layout, matched = _best_layout(source, family)
     rows = sizes_of(family, matched.state).get("vocab_size")
@@ -88,11 +89,13 @@ def import_published(
 def load_pretrained_state(folder: str | Path) -> tuple[Family, ModelSettings, dict[str, Tensor]]:
     """Load family, settings and weights (our names, float32) of a Hugging Face folder or a checkpoint file.
 
+    Of a classifier that transformers saved, the encoder.
+
     Raises:
         PolymeraseError: no family fits, several do, the tensors are not exactly those of a model, or the vocabulary
             beside them gives other ids or has more of them than the weights have rows.
     """
-    source = read_source(Path(folder))
+    source = _encoder_of(read_source(Path(folder)))
     imported = import_published(source, _family_of(source))
     rows, tokens = imported.settings.vocab_size, len(imported.family.build_tokenizer().vocab)
     if rows < tokens:
@@ -114,6 +117,15 @@ def families_like(source: ImportedFile) -> list[str]:
         if rows in (None, family.settings.vocab_size) and not _problems(matched, family):
             found.append(family.name)
     return found
+
+
+def _encoder_of(source: ImportedFile) -> ImportedFile:
+    """The source without the output layer that fine-tuning added, which none of our commands reads."""
+    kinds = source.config.get("architectures")
+    if not isinstance(kinds, list) or not any(str(kind).endswith("Classification") for kind in kinds):
+        return source
+    tensors = {key: tensor for key, tensor in source.tensors.items() if not key.startswith(CLASSIFIERS)}
+    return replace(source, tensors=tensors)
 
 
 def _family_of(source: ImportedFile) -> Family:

@@ -89,7 +89,7 @@ def plan_run(
     """
     family, settings, _ = settings_of(config)
     micro_batches = config.batch.micro_batches_per_step or config.batch.accumulation * ranks
-    opened, problem, missing = None, None, _missing_here(config)
+    opened, problem, missing, is_new = None, None, _missing_here(config), True
     try:
         check_sinks(config.tracking)
         check_deepspeed(config)
@@ -99,7 +99,7 @@ def plan_run(
         config = components.config
         start = starting_point(components, resume, list(allow_change))
         if start.folder is not None:
-            micro_batches = start.micro_batches_per_step
+            micro_batches, is_new = start.micro_batches_per_step, False
         opened = _open(components, micro_batches, start.message)
     except PolymeraseError as error:
         problem = str(error)
@@ -124,6 +124,7 @@ def plan_run(
         *cost_lines(config, settings, parameters, ranks, lengths, of_run),
         *(_on_card(config, family, settings, opened, lengths, card, ranks) if card else []),
         *(f"note                {note}" for note in (opened.components.held_out.notes if opened else ())),
+        *(f"note                {note}" for note in (opened.components.new_heads if opened and is_new else ())),
         *(f"note                {note}" for note in hints),
         *([f"note                on this host the run cannot start: {missing}"] if missing and not problem else []),
         "",

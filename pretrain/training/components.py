@@ -27,7 +27,14 @@ from pretrain.objectives.model import PretrainingModel
 from pretrain.rng import derive_seed
 from pretrain.tokenizers import Tokenizer
 from pretrain.training.fit import check_fit, longest_input, longest_of
-from pretrain.training.initial_weights import check_heads, load_initial, options_of, settings_of, with_settings
+from pretrain.training.initial_weights import (
+    check_heads,
+    load_initial,
+    new_heads,
+    options_of,
+    settings_of,
+    with_settings,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class RunComponents:
     objectives: dict[str, Objective]
     context: ObjectiveContext
     initial: dict[str, torch.Tensor] | None  # weights of model.init_from, under our names
+    new_heads: tuple[str, ...] = ()  # what they lack, in words
 
     def of_phase(self, phase: RunPhase) -> RunComponents:
         """The same run as one of its phases reads and masks."""
@@ -162,6 +170,8 @@ def build_components(config: Config) -> RunComponents:
         with torch.device("meta"):
             model = PretrainingModel(LanguageModel.build(settings), objectives, context)
         check_heads(model, initial, str(config.model.init_from))
+        new = new_heads(model, initial, str(config.model.init_from))
+        components = replace(components, new_heads=tuple(new))
     return components
 
 

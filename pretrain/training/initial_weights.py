@@ -92,5 +92,19 @@ def check_heads(model: PretrainingModel, state: dict[str, torch.Tensor], source:
             )
 
 
+def new_heads(model: PretrainingModel, state: dict[str, Tensor], source: str) -> list[str]:
+    """Say which heads of the model ``model.init_from`` lacks: they start at random, as those of a new run."""
+    has = {_part(name) for name in state}
+    lacking = sorted({_part(name) for name in model.state_dict()} - has - {"encoder"})
+    words = ["output head" if part == "mlm_head" else f"head of {part.partition('.')[2]}" for part in lacking]
+    return [f"{source} has no {', no '.join(words)}: drawn anew, run.seed decides"] if words else []
+
+
+def _part(name: str) -> str:
+    """``encoder``, ``mlm_head``, or ``heads.<objective>``."""
+    first, second, *_ = name.split(".")
+    return f"{first}.{second}" if first == "heads" else first
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

@@ -73,7 +73,8 @@ class RunLogger:
             self.progress.say(line)
         for line in (*self._components.samples(builder), *self._ahead(builder)):
             self.progress.say(line)
-        for note in self._components.held_out.notes:
+        new_heads = self._components.new_heads if self._start.folder is None else ()
+        for note in (*new_heads, *self._components.held_out.notes):
             self.event(self._start.step, f"note: {note}")
 
     def _ahead(self, builder: MicroBatchBuilder) -> list[str]:

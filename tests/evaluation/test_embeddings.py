@@ -13,7 +13,10 @@ from pretrain.errors import PolymeraseError
 from pretrain.evaluation.embeddings import embed, write_embeddings
 from pretrain.evaluation.length_limits import fit
 from pretrain.evaluation.passes import pack
-from tests.evaluation.support import tiny
+from pretrain.evaluation.probing.table import LabeledSequences
+from pretrain.evaluation.probing.tuning import Tuned, Tuning
+from pretrain.families.custom import custom_family
+from tests.evaluation.support import tiny, tiny_causal
 
 ROWS = ["GATTACAGGCTTAC", "ACGTACGTACGTACGTACGTAA", "CCGGTTAA"]
 IDS = ["a", "b", "c"]
@@ -37,6 +40,25 @@ def test_pools_are_those_of_each_sequence_alone(name, layer):
         np.testing.assert_allclose(pooled["cls"].values[number], alone[0], atol=1e-5)
         np.testing.assert_allclose(pooled["mean"].values[number], alone[1:-1].mean(0), atol=1e-5)
         np.testing.assert_allclose(pooled["token"].values[bounds[number] : bounds[number + 1]], alone[1:-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["hyenadna_tiny_1k", "gpn_convnet", "helm_clm"])
+def test_the_first_token_is_refused_where_it_says_nothing_of_the_sequence(name):
+    """HyenaDNA and GPN begin with a letter; in causal models the first token sees itself alone."""
+    model = tiny(name)
+    assert model.family.fine_tuning_head == "mean"
+    with pytest.raises(PolymeraseError, match=rf"--pool cls reads the first token, but tiny {name} (is causal|has no)"):
+        embed(model, IDS, ragged(ROWS), "cls")
+    labels = LabeledSequences(IDS, ragged(ROWS), np.arange(len(IDS)) % 2, ("a", "b"))
+    with pytest.raises(PolymeraseError, match="--head pooler reads the first token"):
+        Tuned(model, labels, Tuning("pooler", 1, 1e-3, 2))
+    assert np.ptp(embed(model, IDS, ragged(ROWS), "mean").values, axis=0).max() > 0
+
+
+def test_a_model_of_no_family_is_fine_tuned_with_a_head_that_fits_it():
+    assert tiny_causal("transformer").family.fine_tuning_head == "mean"
+    assert custom_family(tiny("mutbert").settings, "mutbert", {}).fine_tuning_head == "pooler"
+    assert custom_family(tiny("gpn_convnet").settings, "gpn", {}).fine_tuning_head == "mean"
 
 
 def test_both_formats_hold_the_same(tmp_path: Path):

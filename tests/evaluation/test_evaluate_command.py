@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data_prep.variants_support import record, write_fasta, write_vcf
+from tests.data_prep.variants_support import HEADER, record, write_fasta, write_vcf
 from tests.evaluation.support import error_line, in_process, launch
 
 
@@ -98,6 +98,28 @@ def test_variants_are_scored_with_any_file_of_snvs(tiny_run, tmp_path):
     rows = [line.split("\t") for line in (tmp_path / "s.tsv").read_text().splitlines()]
     assert [row[3:5] for row in rows[1:]] == [["C", "T"], ["A", "G"], ["G", "A"], ["G", "T"], ["A", "C"], ["G", "A"]]
     assert [row[-1] == "" for row in rows[1:]] == [False] * 4 + [True, False]
+
+
+def test_variants_of_a_header_with_another_length_are_refused(tiny_run, tmp_path):
+    write_fasta(tmp_path / "g.fa", chr1="ACGTACGTACGTACGTACGT")
+    told = HEADER.replace("#CHROM", "##contig=<ID=1,length=21>\n#CHROM")
+    write_vcf(tmp_path / "v.vcf", record(2, "C", "T", contig="1"), header=told)
+    line = error_line("evaluate.py", tiny_run, "--vcf", tmp_path / "v.vcf", "--genome", tmp_path / "g.fa")
+    assert "contig 1: its header says 21 bases, the genome has 20: another assembly" in line
+
+
+def test_variants_lie_on_the_contig_of_exactly_that_name(tiny_run, tmp_path):
+    """UCSC's hg19 has two mitochondria, chrM and chrMT."""
+    write_vcf(tmp_path / "v.vcf", record(2, "C", "T", contig="chrM"))
+    files = ("--vcf", tmp_path / "v.vcf", "--genome", tmp_path / "g.fa")
+    write_fasta(tmp_path / "g.fa", chrM="ACGTACGTACGT", chrMT="GGGGGGGGGG")
+    status, out, err = in_process("evaluate.py", tiny_run, *files, "--json")
+    assert status == 0, err
+    assert json.loads(out)["left_out"] == {}
+    write_fasta(tmp_path / "g.fa", chrMT="ACGTACGTACGT", M="ACGTACGTAC")
+    assert "contig chrM of the VCF could be chrMT and M; leave one of them out" in error_line(
+        "evaluate.py", tiny_run, *files
+    )
 
 
 def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):

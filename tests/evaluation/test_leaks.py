@@ -69,6 +69,40 @@ def test_evaluate_says_whether_held_out_sequences_have_relatives_in_training(tin
     assert "Of 2 held-out sequences 1 are in training letter by letter" in out
 
 
+def folder_that_says(corpora: dict[str, str], folder):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"polymerase_corpora": corpora}))
+    return str(folder)
+
+
+def test_the_corpora_that_a_folder_names_are_found_by_their_content(corpora, seen, tmp_path, monkeypatch):
+    shutil.copytree(corpora["labeled"], tmp_path / "corpora" / "another_name")
+    monkeypatch.chdir(tmp_path)
+    source = folder_that_says({"labeled": open_corpus(corpora["labeled"]).fingerprint}, tmp_path / "exports" / "one")
+    leak = pretraining_of(source).leak(Ragged.from_rows([seen[0].encode(), new(1)[0].encode()]))
+    assert (leak["same_sequence"], leak["corpora"]) == (1, [str(tmp_path / "corpora" / "another_name")])
+    shutil.copytree(corpora["plain"], tmp_path / "elsewhere" / "plain")
+    source = folder_that_says({"plain": open_corpus(corpora["plain"]).fingerprint}, tmp_path / "exports" / "two")
+    unknown = pretraining_of(source).leak(Ragged.from_rows([b"ACGU"]))["unknown"]
+    assert unknown.startswith(f"{source} was trained on corpus plain (fingerprint ")
+    assert unknown.endswith(f"which is not in {tmp_path}/corpora; give --pretrained-on DIR")
+    beside = pretraining_of(source, beside=tmp_path / "elsewhere" / "held_out")
+    assert beside.folders == (str(tmp_path / "elsewhere" / "plain"),)
+
+
+def test_a_continued_run_is_asked_about_the_corpora_of_its_first_weights_too(tiny_run, corpora, seen, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    config = (run / "config.yaml").read_text()
+    for name, fingerprint in (("plain", open_corpus(corpora["plain"]).fingerprint), ("gone", "0" * 64)):
+        source = folder_that_says({name: fingerprint}, tmp_path / "exports" / name)
+        (run / "config.yaml").write_text(config.replace("init_from: null", f"init_from: {source}"))
+        trained = pretraining_of(str(run))
+        is_found = name == "plain"  # it lies beside the run's own corpus
+        assert trained.folders == (str(corpora["labeled"]), *([str(corpora["plain"])] if is_found else []))
+        assert trained.note.startswith(f" The run began from {source}, whose training data is not") != is_found
+
+
 def test_a_corpus_that_is_gone_or_another_is_said_and_not_guessed(tiny_run, corpora, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)

@@ -101,18 +101,15 @@ class Row:
         self.contig, self.pos0, self.ref, self.alt, self.frequency, self.id = contig, pos0, ref, alt, frequency, "."
 
 
-def bare(name: str) -> str:
-    return name.removeprefix("chr")
-
-
 def test_the_table_counts_what_it_could_not_score_and_keeps_file_order(tmp_path):
     rows = [Row("1", 1, "C", "T", 0.5), Row("chr1", 0, "A", "G", 0.1), Row("1", 2, "G", "A"), Row("9", 0, "A", "C")]
     from collections import Counter
 
-    table = VariantTable([*rows, Row("1", 3, "A", "C", 0.2)], Counter(indel=3), bare)
-    assert table.wants("chr1")
-    assert not table.wants("chr2")
-    table.score(tiny("mutbert"), "chr1", b"ACGTACGTAC", None)
+    table = VariantTable([*rows, Row("1", 3, "A", "C", 0.2)], Counter(indel=3), "g.fa")
+    assert table.names.means_any("chr1")
+    assert not table.names.means_any("chr2")
+    for name in table.names.of("chr1"):
+        table.score(tiny("mutbert"), name, b"ACGTACGTAC", None)
     summary = table.summary()
     assert summary["scored"] == 3
     assert summary["left_out"] == {"indel": 3, "reference mismatch": 1, "contig not in the genome": 1}
@@ -126,7 +123,7 @@ def test_the_table_counts_what_it_could_not_score_and_keeps_file_order(tmp_path)
 def test_variants_of_another_assembly_are_refused():
     from collections import Counter
 
-    table = VariantTable([Row("1", place, "T", "C") for place in range(6)], Counter(), bare)
+    table = VariantTable([Row("1", place, "T", "C") for place in range(6)], Counter(), "g.fa")
     table.score(tiny("mutbert"), "1", b"AAAAAAAAAAT", None)
     with pytest.raises(
         PolymeraseError, match=r"6 of 6 variants disagree with the genome \(1:1 has REF T, but the genome has A\)"

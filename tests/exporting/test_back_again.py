@@ -63,6 +63,18 @@ def test_what_transformers_saved_with_its_head_comes_back(name: str, tmp_path: P
     assert all(torch.equal(before[key], state[key]) for key in before if not key.startswith("unused."))
 
 
+@pytest.mark.parametrize("task", ["ForSequenceClassification", "ForTokenClassification"])
+@pytest.mark.parametrize("name", ["bert", "esm", "ernie_rna", "mutbert", "causal", "gpt2"])
+def test_the_encoder_of_a_classifier_that_transformers_saved_comes_back(name: str, task: str, tmp_path: Path) -> None:
+    again = saved(name, tmp_path, task)
+    assert any("classifier" in key or "score" in key for key in load_file(again / "model.safetensors"))
+    _, settings, state = load_pretrained_state(again)
+    _, same, before = load_pretrained_state(tmp_path / name)
+    assert settings == same
+    assert all(torch.equal(state[key], tensor) for key, tensor in before.items() if key.startswith("encoder."))
+    assert not load_model(str(again)).has_output_head
+
+
 @pytest.mark.parametrize("name", ["bert", "esm", "ernie_rna", "mutbert"])
 def test_what_transformers_saved_without_its_head_comes_back(name: str, tmp_path: Path) -> None:
     again = saved(name, tmp_path, "")

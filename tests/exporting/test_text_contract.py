@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 from data_prep.corpus import Ragged
 from pretrain.errors import PolymeraseError
 from pretrain.exporting.hf_tokenizers import write_tokenizer
-from pretrain.exporting.text_contract import in_letters_of, text_contract
+from pretrain.exporting.text_contract import contract_sentence, in_letters_of, text_contract
 from pretrain.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
 from pretrain.tokenizers.kmer import KmerTokenizer
 from tests.exporting.forms import FORMS, job_of
@@ -74,6 +74,17 @@ def test_evaluate_and_training_read_corpora_as_exports_read_text(pair: tuple[Tok
         corpus = tokenizer.encode(Ragged.from_rows([letters.encode()])).ids.tolist()
         assert not tokenizer.has_label_slot
         assert loaded(letters)["input_ids"] == corpus, letters
+
+
+def test_a_card_says_which_folders_read_text_otherwise_than_training(pair: tuple[Tokenizer, Any]) -> None:
+    tokenizer, loaded = pair
+    said = contract_sentence(tokenizer)
+    text = in_letters_of(tokenizer, TEXT)
+    corpus = tokenizer.encode(Ragged.from_rows([text.encode()])).ids.tolist()
+    other = text.replace("U", "T") if "U" in text else text.replace("T", "U")
+    alike = all(loaded(one)["input_ids"] == corpus for one in (text.lower(), other))
+    assert said.endswith("read text alike." if alike else "give it such text.")
+    assert alike == (tokenizer.name not in {*AS_IT_IS, "gpn"})
 
 
 def test_words_are_one_sequence(pair: tuple[Tokenizer, Any]) -> None:

@@ -42,6 +42,7 @@ def adapter_of(job: dict[str, Any], folder: Path, task: str, **options: Any) -> 
         ("mutbert", "", {"target_modules": "all-linear", "use_rslora": True, "bias": "all"}),
         ("gpt2", "ForCausalLM", {"target_modules": "all-linear"}),
         ("bert_kmers", "", {"target_modules": ["word_embeddings", "key"]}),
+        ("bert", "", {"target_modules": ["query"], "alpha_pattern": {"layer.0.attention.self.query": 40, "query": 2}}),
     ],
 )
 def test_a_merged_adapter_gives_what_peft_gives(form: str, task: str, options: dict[str, Any], tmp_path: Path) -> None:
@@ -84,6 +85,10 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"use_dora": True}, "use_dora: expected false, got True"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights: expected a start that leaves the base as it is"),
         ({"lora_alpha": "__import__('os')"}, "lora_alpha: expected a number"),
+        ({"alpha_pattern": {r".*layer\.0\..*": 64}}, "alpha_pattern: expected names, not expressions"),
+        ({"alora_invocation_tokens": [3, 4]}, "alora_invocation_tokens: expected nothing, for this is not merged here"),
+        ({"kasa_config": {"beta": 1}}, "kasa_config: expected nothing"),
+        ({"a_key_of_tomorrow": 1}, "a_key_of_tomorrow: expected nothing"),
         ({"base_model_name_or_path": "who/knows"}, "expected the folder of the base model, got 'who/knows'"),
     ],
 )

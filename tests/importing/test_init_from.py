@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pretrain.cli.pretrain import main
 from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
 from pretrain.training.components import build_components
@@ -65,7 +66,9 @@ def test_an_encoder_without_output_head_begins_with_a_new_one(tmp_path, corpora)
     bare = {key.removeprefix("bert."): tensor for key, tensor in whole.items() if key.startswith("bert.")}
     save_file(bare, folder / "model.safetensors")
     made = {"masking": {"strategy": "kmer"}, "corpus__max_tokens": 40}
-    state = build_components(config_of("utrbert_3mer", folder, corpora["plain"], **made)).model().state_dict()
+    components = build_components(config_of("utrbert_3mer", folder, corpora["plain"], **made))
+    assert components.new_heads == (f"{folder} has no output head: drawn anew, run.seed decides",)
+    state = components.model().state_dict()
     assert torch.equal(state["encoder.embeddings.word.weight"], bare["embeddings.word_embeddings.weight"])
     assert state["mlm_head.dense.weight"].std() < 0.1  # drawn anew; the released ones have deviation 1
 
@@ -79,4 +82,20 @@ def test_a_head_for_other_classes_is_refused(tmp_path, corpora) -> None:
     with pytest.raises(PolymeraseError, match=r"heads\.rna_type\.linear.* is \(28.* this run's corpus needs"):
         build_components(config)
     (folder / "objective_heads.safetensors").unlink()
-    build_components(config)
+    components = build_components(config)
+    assert components.new_heads == (f"{folder} has no head of rna_type: drawn anew, run.seed decides",)
+
+
+def test_a_run_and_its_dry_run_say_which_heads_are_new(tmp_path, corpora, capsys) -> None:
+    folder = folder_of("ernie_rna", tmp_path / "start")
+    asked = {"objectives": {"mlm": {}, "rna_type": {}}, "corpus__max_tokens": 40, "train__steps": 2}
+    config_of("ernie_rna", folder, corpora["labeled"], **asked)
+    said = f"note: {folder} has no head of rna_type: drawn anew"
+    for options, wanted in (
+        (("--dry-run",), said.replace("note: ", "note                ")), ((), said), (("train.steps=3",), None)
+    ):  # fmt: skip
+        assert main(["--config", str(folder.parent / "run.yaml"), *options]) == 0
+        shown = "".join(capsys.readouterr())
+        assert wanted in shown if wanted else "drawn anew" not in shown
+    events = [json.loads(line) for line in (folder.parent / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert any(said in str(event) for event in events)

@@ -27,6 +27,7 @@ def check_head(model: TrainedModel, head: str, task: Task) -> None:
             f"--keep: expected the head pooler, which AutoModelForSequenceClassification computes, got {head!r}; "
             "give --head pooler"
         )
+    model.require_first_token("--keep (--head pooler)")
 
 
 def keep(tuned: Tuned, model: TrainedModel, task: Task, result: dict[str, Any], folder: Path) -> str:

@@ -11,9 +11,8 @@ import numpy as np
 from data_prep.corpus import Ragged
 from pretrain.data.ragged import concatenate, take
 from pretrain.errors import PolymeraseError
-from pretrain.evaluation.bench.splits import same
 from pretrain.evaluation.probing.metrics import CLASSIFICATION, REGRESSION, measure
-from pretrain.evaluation.probing.table import LabeledSequences, odd_letters, with_labels
+from pretrain.evaluation.probing.table import LabeledSequences, contradictions, odd_letters, with_labels
 from pretrain.tokenizers.lengths import Lengths
 
 Measure = Callable[..., dict[str, np.ndarray]]  # labels, scores, weightings -> metrics, see `probing.metrics.measure`
@@ -128,7 +127,7 @@ def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: 
         raise PolymeraseError(f"{name}: expected a metric of its kind ({', '.join(known)}), got {metric!r}")
     odd = [odd_letters(f"{name}, {split} rows", parts[split].sequences) for split in SPLITS]
     letters = {key: sum(one[key] for one in odd) for key in odd[0]}
-    facts = letters | _contradictions(table) | _labels(name, table, rows)
+    facts = letters | contradictions(table) | _labels(name, table, rows)
     return Task(name, table, rows, metric or known[0], facts)
 
 
@@ -154,16 +153,6 @@ def _check_sizes(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarr
                 f"{name}: {table.ids[new[0]]}: no training row has class {table.classes[table.labels[new[0]]]!r} "
                 f"({len(new)} {split} rows have such classes); leave them out or add training rows"
             )
-
-
-def _contradictions(table: LabeledSequences) -> dict[str, Any]:
-    """Count rows whose sequence stands in other rows with another label, which no model can get right."""
-    sequence = same([row.upper().replace(b"T", b"U") for row in table.sequences.rows()])
-    pairs = np.unique(np.stack([sequence, same(table.labels.tolist())]), axis=1)  # (2, different pairs)
-    torn = np.flatnonzero((np.bincount(pairs[0]) > 1)[sequence])
-    if not len(torn):
-        return {}
-    return {"equal_sequences_with_other_labels": len(torn), "such_rows": [table.ids[row] for row in torn[:5].tolist()]}
 
 
 def _labels(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.corpus import Ragged
-from data_prep.formats.contig_names import bare_name
+from data_prep.formats.contig_lengths import header_lengths, refuse_other_length
+from data_prep.formats.contig_names import NamesInTurn
 from data_prep.formats.genome import read_contigs
 from data_prep.formats.text import numbered_lines
 from pretrain.errors import PolymeraseError
@@ -124,14 +125,16 @@ def read_variant_task(
 
     Raises:
         PolymeraseError: the VCF cannot be read, one kind has no variant, or most disagree with the genome.
+        DataPrepError: the genome cannot be read, has another length than the header says, or two contigs of one name.
     """
     left_out: Counter[str] = Counter()
     found = list(_labeled(vcf, kinds, left_out))
-    wanted = {bare_name(one.contig) for one in found}
-    contigs = {
-        bare_name(contig.name): bytes(contig.sequence).upper()
-        for contig in read_contigs(genome, lambda contig: bare_name(contig) in wanted)
-    }
+    names, lengths = NamesInTurn((one.contig for one in found), str(genome)), header_lengths(vcf)
+    contigs = {}
+    for contig in read_contigs(genome, names.means_any):
+        for name_in_vcf in names.of(contig.name):
+            refuse_other_length(vcf, name_in_vcf, lengths, len(contig.sequence))
+            contigs[name_in_vcf] = bytes(contig.sequence).upper()
     known = [one for one in found if one.letters_of(contigs) == one.change.ref.encode()]
     left_out["reference mismatch, or contig not in the genome"] = len(found) - len(known)
     if len(known) * 2 < len(found):
@@ -144,7 +147,7 @@ def read_variant_task(
         if len(part) < 2:
             raise PolymeraseError(f"{name}: expected 2 variants or more with a {kind} {kinds.label}, got {len(part)}")
     rows = [part[at] for part in parts for at in np.unique(np.linspace(0, len(part) - 1, limit // 2).astype(int))]
-    sequences = [contigs[bare_name(one.contig)][max(one.change.pos0 - 50, 0) : one.change.pos0 + 51] for one in rows]
+    sequences = [contigs[one.contig][max(one.change.pos0 - 50, 0) : one.change.pos0 + 51] for one in rows]
     table = LabeledSequences(
         [f"{one.contig}:{one.change.pos0 + 1}" for one in rows], Ragged.from_rows(sequences),
         np.array([one.positive for one in rows], np.int64), ("negative", "positive"),
@@ -153,7 +156,7 @@ def read_variant_task(
     facts = {f"left_out_{why.replace(' ', '_')}": count for why, count in left_out.items() if count}
     split = {"train": none, "dev": none, "test": np.arange(len(rows))}
     task = Task(name, table, split, METRIC, {"other_letters": 0, **facts}, about, kind=KIND, measured=_ranking)
-    places = [(bare_name(one.contig), one.change) for one in rows]
+    places = [(one.contig, one.change) for one in rows]
     return VariantTask(task, places, contigs, 1 if kinds.higher == "positive" else -1)
 
 
@@ -179,7 +182,7 @@ class _Variant:
     positive: bool
 
     def letters_of(self, contigs: Mapping[str, bytes]) -> bytes:
-        sequence = contigs.get(bare_name(self.contig), b"")
+        sequence = contigs.get(self.contig, b"")
         return sequence[self.change.pos0 : self.change.pos0 + 1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pretrain.evaluation.tables import other_letters
+from pretrain.evaluation.tables import other_letters, torn_labels
 
 _SHOWN = {
     "classification": ("accuracy", "macro_f1", "mcc", "auroc", "aupr"),
@@ -107,12 +107,7 @@ def _counted(task: dict[str, Any], by_model: dict[str, Any]) -> list[str]:
     if "drawn" in facts:
         lines.append(f"drawn here: {facts['drawn']}")
     lines += other_letters(facts)
-    if count := facts.get("equal_sequences_with_other_labels"):
-        more = ", …" if count > len(facts["such_rows"]) else ""
-        lines.append(
-            f"labels: {count:,} rows have a sequence that other rows have with another label, which no model can get "
-            f"right: {', '.join(facts['such_rows'])}{more}"
-        )
+    lines += torn_labels(facts)
     if letters := facts.get("letters"):
         lines.append(
             f"letters with a class: {letters['train']:,} in training, {letters['dev']:,} in dev, "

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -139,6 +140,7 @@ def with_labels(source: str, ids: list[str], sequences: Ragged, texts: list[str]
     if task == "regression":
         return LabeledSequences(ids, sequences, np.array(numbers, np.float64), ())
     names = _class_names(texts, numbers)
+    _check_spelling(source, ids, names)
     classes = tuple(dict.fromkeys(sorted(names, key=_class_order)))
     if len(classes) < 2:
         raise PolymeraseError(f"{source}: all labels are {texts[0]!r}; classification needs two classes")
@@ -166,6 +168,28 @@ def odd_letters(source: str, sequences: Ragged) -> dict[str, int]:
     before = np.concatenate(([0], np.cumsum(strange)))
     held = before[sequences.offsets[1:]] > before[sequences.offsets[:-1]]
     return {"other_letters": int(strange.sum()), "sequences_with_other_letters": int(held.sum())}
+
+
+def contradictions(table: LabeledSequences) -> dict[str, Any]:
+    """Count rows whose sequence stands in other rows with another label, which no model can get right."""
+    labels: dict[bytes, set[Any]] = {}
+    sequences = [row.upper().replace(b"T", b"U") for row in table.sequences.rows()]
+    for sequence, label in zip(sequences, table.labels.tolist(), strict=True):
+        labels.setdefault(sequence, set()).add(label)
+    torn = [name for name, sequence in zip(table.ids, sequences, strict=True) if len(labels[sequence]) > 1]
+    return {"equal_sequences_with_other_labels": len(torn), "such_rows": torn[:5]} if torn else {}
+
+
+def _check_spelling(source: str, ids: list[str], names: list[str]) -> None:
+    """``True`` and ``true`` are one class to whoever wrote them."""
+    first: dict[str, int] = {}
+    for row, name in enumerate(names):
+        before = first.setdefault(name.casefold(), row)
+        if names[before] != name:
+            raise PolymeraseError(
+                f"{source}: {ids[row]}: label {shown(name)}, but {ids[before]} has {shown(names[before])}; spell a "
+                "class the same in all rows"
+            )
 
 
 def _class_names(texts: list[str], numbers: list[float | None]) -> list[str]:

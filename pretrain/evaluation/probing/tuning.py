@@ -103,6 +103,8 @@ class Tuned:
             self.encoder.to(model.device)
         self._masters = Masters(self.encoder, tuning.precision)
         self.head: Head = HEADS[tuning.head](model.settings.hidden_size, len(table.classes) or 1).to(model.device)
+        if self.head.pool == "cls":
+            model.require_first_token(f"--head {tuning.head}")
         self.best_epoch = 0
         self._longest = model.tokenizer.max_nucleotides(model.max_tokens)
         self._mean, self._deviation = 0.0, 1.0  # of training values

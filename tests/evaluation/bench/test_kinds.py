@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from data_prep.errors import DataPrepError
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.bench.files import Columns, Join, Split, read_task
 from pretrain.evaluation.bench.kinds import base_of, frozen_answers, model_free_answers, run_any
@@ -69,11 +70,16 @@ def test_variants_of_two_kinds_are_scored_without_training(variants, said):
         ("at_most: 0.0005", "at_most: 0", "expected 2 variants or more with a negative AF, got 0"),
         ("label: AF", "label: NOPE", "expected 2 variants or more with a negative NOPE"),
         ("genome: g.fa", "genome: other.fa", "variants of .*v.vcf disagree with .*other.fa"),
+        ("vcf: v.vcf", "vcf: told.vcf", "told.vcf: contig 1: its header says 401 bases, the genome has 400: another"),
+        ("genome: g.fa", "genome: twice.fa", "twice.fa: contig 1 of the VCF could be chr1 and Chr1; leave one"),
     ],
 )
 def test_variants_that_cannot_be_asked_are_one_line(variants, before, after, message):
     write_fasta(variants / "other.fa", chr1="A" * 400)
-    with pytest.raises(PolymeraseError, match=message):
+    write_fasta(variants / "twice.fa", chr1="A" * 400, Chr1="A" * 400)
+    told = (variants / "v.vcf").read_text().replace("#CHROM", "##contig=<ID=1,length=401>\n#CHROM")
+    (variants / "told.vcf").write_text(told)
+    with pytest.raises((PolymeraseError, DataPrepError), match=message):  # commands print either as one line
         suite_of(variants, f"tasks: {RANGES.replace(before, after)}\n")
 
 

@@ -89,6 +89,14 @@ def test_the_task_follows_from_the_labels_unless_it_is_said():
         as_task("t", ids, sequences, ["same"] * 30, "auto", 2)
 
 
+def test_a_class_in_two_spellings_is_named_by_its_rows():
+    sequences, ids = Ragged.from_rows([b"ACGU"] * 30), [f"line {n}" for n in range(30)]
+    for one, other in (("True", "true"), ("coding", "Coding"), ("YES", "yes")):
+        with pytest.raises(PolymeraseError, match=f"t.csv: line 29: label '{other}', but line 0 has '{one}'; spell"):
+            as_task("t.csv", ids, sequences, [one, "no"] * 14 + [one, other], "auto", 2)
+    assert as_task("t", ids, sequences, ["lncRNA", "mRNA"] * 15, "auto", 2).classes == ("lncRNA", "mRNA")
+
+
 @pytest.mark.parametrize("odd", ["4%", "1,004", "0,5", "1_004", "<10", ">= 3.5", "1,234,567.8", "+2,5e3"])
 @pytest.mark.parametrize("plain", [["1", "2"], ["1.5", "2.5"], []])
 def test_a_number_in_another_spelling_is_no_class_and_its_row_is_named(odd, plain):
@@ -117,6 +125,19 @@ def test_tables_are_read_and_wrong_lines_named(tmp_path):
     (tmp_path / "t.csv").write_text("sequence,label\nACGU,a\n,b\n")
     with pytest.raises(PolymeraseError, match="line 3: no sequence"):
         read_columns(tmp_path / "t.csv", "sequence", "label")
+
+
+def test_equal_sequences_with_other_labels_are_counted_and_named(tiny_run, tmp_path):
+    draw = np.random.default_rng(3)
+    rows = [("".join(draw.choice(list("ACGU"), 30)), "ab"[n % 2]) for n in range(24)]
+    rows.append((rows[2][0].replace("U", "T").lower(), "b"))
+    (tmp_path / "t.csv").write_text("sequence,label\n" + "".join(f"{s},{v}\n" for s, v in rows))
+    command = ("probe.py", tiny_run, tmp_path / "t.csv", "--label", "label", "--folds", "3", "--kmer", "2")
+    status, out, err = in_process(*command)
+    assert status == 0, err
+    assert "labels: 2 rows have a sequence that other rows have with another label" in out
+    assert "no model can get right: line 4, line 26" in out
+    assert json.loads(in_process(*command, "--json")[1])["such_rows"] == ["line 4", "line 26"]
 
 
 def test_a_missing_label_and_text_among_numbers_are_named_by_their_rows(tiny_run, tmp_path):
