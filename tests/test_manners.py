@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.formats.file_names import at_home
+from data_prep.stages.command import parse_command
+from pretrain.cli import export
 from pretrain.cli.command import TRACEBACK, as_json, command
 from pretrain.doctor import Finding, render
 from pretrain.errors import PolymeraseError, RunError
@@ -207,3 +210,15 @@ def test_the_option_that_takes_colors_off_is_known():
     )
     assert done.returncode == 0
     assert "--no-color" in done.stdout
+
+
+def test_the_home_folder_is_put_in_where_shells_leave_its_sign(monkeypatch):
+    """`--out=~/x` would make a folder of that name, and whoever removes it with rm -r loses another one."""
+    monkeypatch.setenv("HOME", "/home/me")
+    words = ["--out=~/x", "run.dir=~/y", "~/z", "~", "a~/b", "~other/c", "--label=~", "-", "x=1~/2"]
+    wanted = ["--out=/home/me/x", "run.dir=/home/me/y", "/home/me/z", "/home/me", *words[4:6], "--label=/home/me"]
+    assert [at_home(word) for word in words] == [*wanted, *words[7:]]
+    args = export.parser().parse_args(["~/runs/a", "--out=~/exports/b"])
+    assert (args.run_dir, args.out) == ("/home/me/runs/a", "/home/me/exports/b")
+    _, options = parse_command(["fasta", "~/a.fa", "--out=~/corpora/a"])
+    assert str(options.out) == "/home/me/corpora/a"

@@ -1,10 +1,20 @@
 """Several input files: none given twice, and names that tell them apart."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.errors import DataPrepError
+
+_HOME = re.compile(r"((?:--)?[A-Za-z_][\w.-]*=)?~(?=/|$)")
+
+
+def at_home(word: str) -> str:
+    """A word of a command line with the home folder for `~`: shells leave it in `--out=~/x` and `run.dir=~/x`."""
+    found = _HOME.match(word)
+    return f"{found[1] or ''}{os.path.expanduser('~')}{word[found.end() :]}" if found else word
 
 
 def refuse_repeated_files(files: Sequence[str | Path]) -> None:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.file_names import at_home
 from data_prep.runtime.console import refuse_old_options
 from data_prep.runtime.process import tune_process
 from data_prep.stages import STAGES, stages_of_plugins
@@ -106,7 +107,7 @@ def parse_command(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namesp
     )
     module.add_arguments(parser)
     refuse_old_options(parser, arguments[1:])
-    return module, parser.parse_args(arguments[1:])
+    return module, parser.parse_args([at_home(word) for word in arguments[1:]])
 
 
 def _module_of(name: str) -> ModuleType:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, ParamSpec
 
 from data_prep.errors import DataPrepError
+from data_prep.formats.file_names import at_home
 from pretrain.errors import PolymeraseError, RunError
 
 TRACEBACK = "POLYMERASE_TRACEBACK"  # set: what nobody foresaw is shown whole
@@ -44,6 +45,11 @@ class Parser(argparse.ArgumentParser):
             prog=prog, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         self.add_argument("--version", action=_ShowVersion, nargs=0, help="show versions and commit, and leave")
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """Parse, with the home folder for ``~``."""
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([at_home(word) for word in words], namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise the usage error as PolymeraseError."""

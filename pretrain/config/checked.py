@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data_prep.formats.file_names import at_home
 from pretrain.config.effects import check_combinations
 from pretrain.config.model import with_architecture
 from pretrain.config.problems import first_problem
@@ -20,11 +21,17 @@ def check_sections(tree: Mapping[str, Any], where: str) -> Config:
     Raises:
         PolymeraseError: one line that names the key.
     """
-    for key in _empty(tree, ""):
-        raise PolymeraseError(
-            f"{where}: {key} is empty; give it a value (is a variable of the shell unset?) or leave the key out"
-        )
-    tree, kind = with_architecture(tree, where)
+    for key, text in _texts(tree, ""):
+        if not text.strip():
+            raise PolymeraseError(
+                f"{where}: {key} is empty; give it a value (is a variable of the shell unset?) or leave the key out"
+            )
+        if text.startswith("$"):
+            raise PolymeraseError(
+                f"{where}: {key}: variables of the shell are not replaced in a config, got {text!r}; write the value "
+                f'there, or give {key}="{text}" on the command line'
+            )
+    tree, kind = with_architecture(_at_home(tree), where)
     try:
         config = kind.model_validate(tree)
     except ValidationError as error:
@@ -33,12 +40,21 @@ def check_sections(tree: Mapping[str, Any], where: str) -> Config:
     return config
 
 
-def _empty(tree: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    """Keys, also of items of lists, whose value is a blank text: a folder of no name would be the one we are in."""
+def _at_home(value: Any) -> Any:
+    """The same with the home folder where a text begins with ``~/``: the saved config is read from other places."""
+    if isinstance(value, Mapping):
+        return {key: _at_home(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_at_home(inner) for inner in value]
+    return at_home(value) if isinstance(value, str) and value.startswith("~/") else value
+
+
+def _texts(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """Keys, also of items of lists, whose value is a text. A blank one would mean the folder that we are in."""
     for key, value in tree.items():
         if isinstance(value, list):
             value = dict(enumerate(value))
         if isinstance(value, Mapping):
-            yield from _empty(value, f"{prefix}{key}.")
-        elif isinstance(value, str) and not value.strip():
-            yield f"{prefix}{key}"
+            yield from _texts(value, f"{prefix}{key}.")
+        elif isinstance(value, str):
+            yield f"{prefix}{key}", value

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from pretrain.config.checked import check_sections
 from pretrain.config.model import DEFAULT_FAMILY
 from pretrain.config.phases import check_phases, phases_of
 from pretrain.config.sections import Config
-from pretrain.config.yaml_file import find_config, merge, nested, parse_overrides, read_yaml
+from pretrain.config.yaml_file import as_yaml, find_config, merge, nested, parse_overrides, read_yaml
 from pretrain.errors import PolymeraseError
 from pretrain.masking.settings import MaskingSettings
 
@@ -51,7 +49,7 @@ def check(tree: Mapping[str, Any], where: str) -> Config:
 
 def dump(config: Config) -> str:
     """Return the config as YAML that :func:`load_config` reads back to the same config."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return as_yaml(config.model_dump(mode="json"))
 
 
 def save(config: Config, path: Path) -> None:
@@ -126,7 +124,7 @@ def _is_of_another_strategy(key: str, tree: Mapping[str, Any]) -> bool:
 
 def notes(config: Config) -> list[str]:
     """List settings that are allowed but rarely meant."""
-    found = _phases_left_out(config)
+    found = _phases_left_out(config) + _patience_too_long(config)
     for phase in phases_of(config):
         if phase.first_step != phase.schedule_from:
             continue  # its schedule is that of the phase before
@@ -148,6 +146,20 @@ def notes(config: Config) -> list[str]:
                 f"schedule.total_steps={phase.schedule_steps}{of} ends before {end}: the rest runs at schedule.min_lr"
             )
     return found
+
+
+def _patience_too_long(config: Config) -> list[str]:
+    """Say that the run is over before the evaluations that ``train.patience`` waits for."""
+    train = config.train
+    if not train.patience:
+        return []
+    before_the_end = (train.steps - 1) // train.eval_every + max(len(train.phases) - 1, 0)
+    if before_the_end > train.patience:  # the first one is always the best so far
+        return []
+    return [
+        f"train.patience={train.patience} cannot end this run early: there are {before_the_end} evaluations before its "
+        f"last step (train.eval_every={train.eval_every}, train.steps={train.steps})"
+    ]
 
 
 def _phases_left_out(config: Config) -> list[str]:

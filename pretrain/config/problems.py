@@ -28,6 +28,8 @@ def first_problem(error: ValidationError, tree: Mapping[str, Any], kind: type[Co
         return f"{key}.strategy: {problem['msg']}"
     if problem["type"] == "value_error":
         return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+    if problem["type"] == "string_type" and isinstance(problem["input"], bool | int | float):
+        return f"{key}: expected a text, got what YAML reads as {problem['input']!r}; write it in quotes: '{key}=\"…\"'"
     return f"{key}: {problem['msg'].lower()}, got {problem['input']!r}"
 
 

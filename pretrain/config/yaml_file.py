@@ -20,7 +20,11 @@ CONFIG_FOLDER = next(
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-4 as a number (YAML 1.1 wants 1.0e-4) and refuses a key written twice."""
+    """SafeLoader that reads numbers as people write them, and refuses a key written twice.
+
+    YAML 1.1 takes 0123 for 83, 1:30 for 90, 2026-01-02 for a date and 1e-4 for text. Here these are 123, text, text and
+    a number.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -30,9 +34,37 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
+_INT, _FLOAT, _DATE = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
+_NUMBERS = {
+    _INT: r"[-+]?(\d[\d_]*|0x[\da-fA-F]+)",
+    _FLOAT: r"[-+]?(\d[\d_]*\.[\d_]*|\.\d[\d_]*|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in kinds if tag not in (_INT, _FLOAT, _DATE)]
+    for first, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list("-+0123456789."))
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node).replace("_", "")
+    return int(text, 16 if "x" in text else 10)
+
+
+_Loader.add_constructor(_INT, _whole_number)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes texts which :class:`_Loader` would read as a number."""
+
+
+_Dumper.add_implicit_resolver(_FLOAT, re.compile(f"(?:{_NUMBERS[_FLOAT]})$"), list("-+0123456789."))
+
+
+def as_yaml(tree: dict[str, Any]) -> str:
+    """Return text that :func:`read_yaml` reads back as it was."""
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False)
 
 
 def find_config(name: str) -> Path:

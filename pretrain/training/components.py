@@ -146,6 +146,7 @@ def build_components(config: Config) -> RunComponents:
             "corpus.path is not set; give the folder of a corpus, for example corpus.path=corpora/mine"
         )
     corpora = [open_checked(path) for path in (config.corpus.path, *(extra.path for extra in config.corpus.extra))]
+    _refuse_twice(corpora)
     check_fit(config, family, settings, tokenizer, corpora)
     context = _context(config, settings, tokenizer, corpora)
     objectives: dict[str, Objective] = {
@@ -173,6 +174,16 @@ def build_components(config: Config) -> RunComponents:
         new = new_heads(model, initial, str(config.model.init_from))
         components = replace(components, new_heads=tuple(new))
     return components
+
+
+def _refuse_twice(corpora: list[Corpus]) -> None:
+    """Raise PolymeraseError for a mixture with itself: an epoch would hold every sample twice."""
+    for number, corpus in enumerate(corpora):
+        if corpus.fingerprint in {other.fingerprint for other in corpora[:number]}:
+            raise PolymeraseError(
+                f"corpus.extra.{number - 1}.path: {corpus.folder} holds what another corpus of this run holds; leave "
+                "one of them out"
+            )
 
 
 def _before(config: Config, corpora: list[Corpus]) -> tuple[list[Corpus], list[str]]:

@@ -105,6 +105,34 @@ def test_numbers_are_read_as_people_write_them(write, text, value):
     assert load_config(write(textwrap.dedent(WHOLE) + f"optimizer: {{lr: {text}}}\n")).optimizer.lr == value
 
 
+def test_a_number_with_zeros_in_front_is_that_number_and_a_date_is_a_text(write, tmp_path):
+    """YAML 1.1 reads 0123 as 83 and a date as a date; run folders are called by dates."""
+    words = ["run.seed=0123", "run.dir=2026-01-02", "train.steps=1_000", "tracking.group=1:30", "run.seed=010"]
+    config = load_config(write(textwrap.dedent(WHOLE)), words)
+    assert (config.run.seed, config.run.dir, config.train.steps) == (10, "2026-01-02", 1000)
+    assert config.tracking.group == "1:30"
+    filed = textwrap.dedent(WHOLE) + "run: {seed: 0123, dir: 2026-01-02}\n"
+    assert load_config(write(filed)).run.model_dump() == {"seed": 123, "dir": "2026-01-02"}
+
+
+@pytest.mark.parametrize(
+    "text", ["0123", "12e45", "1e5", "2026-01-02", "1:30", "0x1F", "1_000", ".5", "yes", "~", "-.inf"]
+)
+def test_a_text_that_looks_like_something_else_is_saved_as_the_text(write, tmp_path, text):
+    config = load_config(write(WHOLE), [f"tracking.group='{text}'"])
+    save(config, tmp_path / "config.yaml")
+    assert load_config(str(tmp_path / "config.yaml")).tracking.group == text
+
+
+def test_the_home_folder_is_put_in_wherever_a_text_begins_with_it(write, monkeypatch):
+    """A shell leaves the sign in run.dir=~/x; as a folder of that name it would lie in the way."""
+    monkeypatch.setenv("HOME", "/home/me")
+    filed = textwrap.dedent(WHOLE) + "corpus: {path: ~/corpora/a, extra: [{path: ~/corpora/b}]}\n"
+    config = load_config(write(filed), ["run.dir=~/runs/x", "model.init_from=~/exports/y"])
+    assert (config.corpus.path, config.corpus.extra[0].path) == ("/home/me/corpora/a", "/home/me/corpora/b")
+    assert (config.run.dir, config.model.init_from) == ("/home/me/runs/x", "/home/me/exports/y")
+
+
 def test_upstream_quirks_lie_over_the_file_and_under_the_command_line(write):
     path = write(textwrap.dedent(WHOLE) + "quirks: upstream\n")
     quirks = load_config(path)

@@ -87,7 +87,11 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(complaint, word, expect
             "optimizer.name: input should be 'adamw', 'adamw_fairseq', 'adam', 'sgd' or 'muon', got 'lion'",
         ),
         ("engine.zero_stage=4", "engine.zero_stage: input should be 0, 1, 2 or 3, got 4"),
-        ("run.dir=7", "run.dir: input should be a valid string, got 7"),
+        ("run.dir=7", "run.dir: expected a text, got what YAML reads as 7; write it in quotes: 'run.dir=\"…\"'"),
+        ("tracking.group=12e45", "tracking.group: expected a text, got what YAML reads as 1.2e+46; write it in quotes"),
+        ("run.dir=$HOME/x", "run.dir: variables of the shell are not replaced in a config, got '$HOME/x'"),
+        ("corpus.extra=[{path: '${DATA}/x'}]", "corpus.extra.0.path: variables of the shell are not replaced"),
+        ("train.steps=1:30", "train.steps: input should be a valid integer, got '1:30'"),
         ("model=3", "model: input should be a valid dictionary"),
         ("masking=3", "masking: input should be a valid dictionary"),
         ("masking.strategy=words", "masking.strategy: Input tag 'words'"),
@@ -187,6 +191,12 @@ def test_what_is_allowed_but_rarely_meant_is_said(whole):
         "schedule.warmup_steps=20",
         "schedule.total_steps=10",
     ]
+    whole["schedule"] = {}
+    for steps, every, patience, before in ((50, 20, 3, 2), (81, 20, 3, None), (80, 20, 3, 3), (50, 0, 0, None)):
+        whole["train"] = {"steps": steps, "eval_every": every, "patience": patience}
+        found = [note for note in notes(check(whole, "test")) if "train.patience=3 cannot end this run early" in note]
+        assert [f"there are {before} evaluations before its last step" in note for note in found] == [True] * len(found)
+        assert len(found) == (before is not None)
     whole["schedule"] = {"name": "wsd", "warmup_steps": 3, "decay_steps": whole["train"]["steps"] - 3}
     assert not notes(check(whole, "test"))
     whole["schedule"]["warmup_steps"] = 4

@@ -113,6 +113,18 @@ def test_what_does_not_fit_together_is_said_before_any_process_starts(tmp_path, 
     assert "\n" not in str(raised.value)
 
 
+def test_a_mixture_of_a_corpus_with_itself_is_refused(tmp_path, corpora):
+    """Under another name too: an epoch would hold every sample twice."""
+    from pretrain.errors import PolymeraseError
+    from pretrain.training.components import build_components
+    from tests.training.corpora import config
+
+    shutil.copytree(corpora["plain"], tmp_path / "copy")
+    extra = [{"path": str(corpora["other"])}, {"path": str(tmp_path / "copy")}]
+    with pytest.raises(PolymeraseError, match=r"corpus.extra.1.path: .*copy holds what another corpus of this run"):
+        build_components(config(tmp_path / "run", corpora["plain"], corpus__extra=extra))
+
+
 def test_types_can_only_be_asked_for_where_they_are_laid_out_and_hidden(tmp_path, corpora):
     from pretrain.errors import PolymeraseError
     from pretrain.training.components import build_components

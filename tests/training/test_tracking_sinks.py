@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,6 +61,20 @@ def test_a_sink_whose_package_is_missing_is_one_line_with_what_to_install(monkey
     with pytest.raises(PolymeraseError) as raised:
         check_sinks(Tracking(sinks=[name]))
     assert str(raised.value).startswith(f"tracking.sinks: {name} needs the package {name}, which is not installed; pip")
+
+
+def test_a_variable_that_names_another_experiment_is_said_not_to_be_read(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
+    monkeypatch.setattr(tracking, "Outbox", lambda sink: SimpleNamespace(put=lambda job: None))
+    for settings, said in (
+        (Tracking(sinks=["mlflow"]), ["tracking: MLFLOW_EXPERIMENT_NAME=theirs is not read; the run is shown under "
+                                      "tracking.experiment=polymerase"]),
+        (Tracking(sinks=["mlflow"], experiment="theirs"), []),
+        (Tracking(sinks=["tensorboard"]), []),
+    ):  # fmt: skip
+        caplog.clear()
+        tracking.Tracker(settings, tmp_path, None)
+        assert caplog.messages == said
 
 
 @pytest.mark.parametrize("name", list(tracking.SINKS))

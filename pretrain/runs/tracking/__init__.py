@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -27,6 +28,8 @@ __all__ = ["EXPORTED", "SINKS", "Tracker", "check_sinks", "tracked_run"]
 
 _log = logging.getLogger("polymerase")
 SINKS: dict[str, type[Sink]] = {"mlflow": MLflow, "tensorboard": TensorBoard, "wandb": Wandb}
+# Variables that these programs read elsewhere; here the config says where a run is shown.
+_EXPERIMENT = {"mlflow": "MLFLOW_EXPERIMENT_NAME", "wandb": "WANDB_PROJECT"}
 _ATTRIBUTES = ("step", "event", "batch_digest")  # of lines of metrics.jsonl, that are no metrics
 
 
@@ -39,6 +42,16 @@ def check_sinks(settings: Tracking) -> None:
                 f"tracking.sinks: {name} needs the package {package}, which is not installed; "
                 f"pip install {package}, or leave {name} out"
             )
+
+
+def _say_what_is_not_read(settings: Tracking) -> None:
+    for name, variable in _EXPERIMENT.items():
+        asked = os.environ.get(variable)
+        if name in settings.sinks and asked and asked != settings.experiment:
+            _log.warning(
+                "tracking: %s=%s is not read; the run is shown under tracking.experiment=%s",
+                variable, asked, settings.experiment,
+            )  # fmt: skip
 
 
 class Tracker:
@@ -59,6 +72,8 @@ class Tracker:
         self._written = self._metrics.stat().st_size if self._metrics.exists() else 0
         self._outboxes: list[tuple[Sink, Outbox]] = []
         self._of_mlflow = tracked_run(run_dir, run_id)
+        if running:
+            _say_what_is_not_read(settings)
         for name in settings.sinks:
             kind = SINKS[name]
             if running or (kind.takes_later and find_spec(kind.package)):
