@@ -15,6 +15,7 @@ from pretrain.models.fixed_shape import FixedShape
 # Tokens on each side of a tile of the attention programs, by what they read. It stands here because the loader makes
 # their tables.
 TILES = {torch.float32: 32, torch.bfloat16: 64, torch.float16: 64}
+ROW_STEP = 16  # of scores: their rows begin at multiples of so many values, and are read and written by the 16 bytes
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,14 @@ def tile_tables(runs: Sequence[Sequence[int]], rows: int, fixed: FixedShape | No
 
     Returns:
         int64 (2 * tiles,): sequence in layout order, first row; the longest sequences first, as they take longest.
-        int64 (4 * S,): first token, length, width of its group, and pairs of tokens before the sequence (scores of head
-        x begin at H times that + x width^2).
+        int64 (4 * S,): first token, length, values from row to row of its scores, and of one head's scores those before
+        the sequence (scores of head x begin at H times that + x length width).
     """
     lengths = np.array([length for run in runs for length in run])
-    width = np.repeat([run[-1] for run in runs], [len(run) for run in runs])
     if fixed is not None:
-        lengths, width = (np.pad(sizes, (0, fixed.sequences - len(sizes))) for sizes in (lengths, width))
-    spans = np.concatenate([offsets_of(lengths)[:-1], lengths, width, offsets_of(width**2)[:-1]])
+        lengths = np.pad(lengths, (0, fixed.sequences - len(lengths)))
+    width = -(-lengths // ROW_STEP) * ROW_STEP
+    spans = np.concatenate([offsets_of(lengths)[:-1], lengths, width, offsets_of(lengths * width)[:-1]])
     count = -(-lengths // rows)
     sequence = np.repeat(np.arange(len(lengths)), count)
     first = (np.arange(len(sequence)) - np.repeat(offsets_of(count)[:-1], count)) * rows

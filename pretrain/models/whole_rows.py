@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pretrain.models.device_kind import kind_of
+from pretrain.models.precision import computed_dtype
 
 ROWS = 64  # of some thousand tokens at most one in a hundred is padding then
 
@@ -18,6 +19,5 @@ def whole_rows(index: Tensor, like: Tensor) -> Tensor:
     """Repeat the first of the rows (M,) that are taken of ``like`` until 64 divides their number, where that helps."""
     if kind_of(like.device) != "cpu":
         return index
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else like.dtype
-    more = -len(index) % ROWS if dtype in (torch.bfloat16, torch.float16) else 0
+    more = -len(index) % ROWS if computed_dtype(like) in (torch.bfloat16, torch.float16) else 0
     return torch.cat([index, index[:1].expand(more)]) if more else index

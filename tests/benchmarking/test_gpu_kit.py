@@ -18,7 +18,7 @@ def test_every_part_runs_on_a_cpu(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     results = json.loads(file.read_text())["results"]
     assert {name: results[f"part {name}"] for name in PARTS} == dict.fromkeys(PARTS, "done")
-    assert [found["verdict"] for name, found in results.items() if name.startswith("attention ")] == ["right"] * 6
+    assert [found["verdict"] for name, found in results.items() if name.startswith("attention ")] == ["right"] * 7
     loops = {name: found for name, found in results.items() if name.startswith("loop ")}
     assert len(loops) == 4
     assert all(found["drains_per_micro_batch"] == 0 for found in loops.values())

@@ -99,6 +99,15 @@ def test_nested_settings_are_read_as_such(config):
         ({"rope_theta": 500.0}, "model.rope_theta=500.0 has no effect: position_embedding_type is not rotary"),
         ({"swiglu_beta": "learned"}, "model.swiglu_beta=learned has no effect: mlp is not swiglu"),
         ({"family": "rnaernie", "pairing_memory": "store"}, "model.pairing_memory=store has no effect"),
+        (
+            {"family": "rnaernie", "pairing_memory": "store", "pairing_scores_dtype": "float16"},
+            "has no effect: pairing_bias is false",
+        ),
+        (
+            {"pairing_scores_dtype": "float16"},
+            "model.pairing_scores_dtype=float16 with model.pairing_memory=rebuild: only stored scores can have 16 bits",
+        ),
+        ({"pairing_scores_dtype": "bfloat16"}, "model.pairing_scores_dtype: input should be 'float32' or 'float16'"),
         ({"extend_vocabulary": True}, "model.extend_vocabulary has no effect without model.init_from"),
     ],
 )

@@ -188,7 +188,7 @@ def test_the_fastest_back_end_that_can_do_it_is_chosen():
             assert choose_backend(bias, CPU, dtype) in ("grouped", "recomputed")  # as measured
             assert choose_backend(bias, CPU, dtype, 0.1) == "recomputed"
     assert choose_backend(alibi, CUDA, half) == "recomputed"
-    recurrent = Recurrent(Scores(torch.zeros(0)))
+    recurrent = Recurrent(Scores(torch.zeros(0), torch_kernel.TorchKernel()))
     assert {choose_backend(recurrent, device, half) for device in (CPU, CUDA)} == {"recomputed"}
     assert {choose_backend(Penalty(), device, half, 0.1) for device in (CPU, CUDA)} == {"grouped"}
 

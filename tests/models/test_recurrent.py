@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import attention
+from pretrain.models.transformer.kernels.torch_kernel import TorchKernel
 from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.recomputed import Scores, SharedScoreBuffer
 from tests.models.test_attention import HEADS, LENGTHS, PADDING, SIZE, random_inputs, saved_bytes
@@ -23,15 +24,17 @@ def random_scores(layout: Layout, dtype: torch.dtype = torch.float32, store: boo
 
 
 def scores_of(packed: Tensor, store: bool, shared: bool = False) -> Recurrent:
-    return Recurrent(Scores(packed, None if store else SharedScoreBuffer(packed.detach()), shared))
+    buffer = None if store else SharedScoreBuffer(packed.detach())
+    return Recurrent(Scores(packed, TorchKernel(), buffer=buffer, shared=shared))
 
 
-def class_scores(layout: Layout, store: bool) -> tuple[Recurrent, Tensor]:
+def class_scores(layout: Layout, store: bool, **dtypes: torch.dtype) -> tuple[Recurrent, Tensor]:
     """Scores that follow from classes, and their table."""
     random = torch.Generator().manual_seed(1)
     table = torch.randn(HEADS, 6, 6, dtype=torch.float64, generator=random).requires_grad_()
     classes = torch.randint(6, (len(layout.sequence_of),), generator=random, dtype=torch.uint8)
-    return Recurrent(Scores.of_classes(table, classes, layout, store=store, shared=False)), table
+    scores = Scores.of_classes(table, classes, layout, TorchKernel(), store=store, shared=False, **dtypes)
+    return Recurrent(scores), table
 
 
 @PADDING
@@ -79,6 +82,56 @@ def test_recomputed_gradients_through_layers_equal_autograds(padding, layers, st
 
 
 @PADDING
+@pytest.mark.parametrize("store", [True, False])
+def test_a_carrier_brings_the_gradient_that_the_scores_would_have(padding, store):
+    layout = Layout.build(LENGTHS, padding=padding, device="cpu")
+    results = []
+    for dtypes in ({}, {"grad_dtype": torch.float64}):
+        q, k, v = random_inputs(dtype=torch.float64)
+        (scores, table), x = class_scores(layout, store, **dtypes), v
+        for _ in range(3):
+            x, scores = attention(q, k + x, x.sin(), scores, layout, dropout=0, backend="recomputed")
+        assert (scores.scores.carrier is None) == (not dtypes)
+        results.append(torch.autograd.grad(x.square().sum(), (q, k, v, table)))
+    assert all(map(torch.equal, *results))
+
+
+def twelve_layers(tokens: torch.dtype, **dtypes: torch.dtype) -> dict[str, Tensor]:
+    """Layers with queries, keys and values of their own: gradients of all, on one sequence and ragged ones."""
+    layout = Layout.build([200, 31, 7, 44], padding=0.3, device="cpu")
+    random = torch.Generator().manual_seed(5)
+    shape = (12, len(layout.sequence_of), HEADS, SIZE)
+    weight, *leaves = (torch.randn(shape, generator=random).to(tokens) for _ in range(4))
+    q, k, v = (x.requires_grad_() for x in leaves)
+    (scores, table), outputs = class_scores(layout, True, **dtypes), []
+    for layer in range(12):
+        y, scores = attention(q[layer], k[layer], v[layer], scores, layout, dropout=0, backend="recomputed")
+        outputs.append(y)
+    (torch.stack(outputs) * weight).sum().backward()
+    return {"q": q.grad, "k": k.grad, "v": v.grad, "table": table.grad}
+
+
+def test_what_16_bits_of_scores_and_their_gradient_cost_beside_the_formula():
+    """Twelve roundings add up to less than tokens in bfloat16 cost; the table's gradient is a sum in its own dtype."""
+    exact = twelve_layers(torch.float64)
+    found = {
+        "gradient in bfloat16": twelve_layers(torch.float64, grad_dtype=torch.bfloat16),
+        "scores in float16": twelve_layers(torch.float64, dtype=torch.float16, grad_dtype=torch.float64),
+        "tokens in bfloat16": twelve_layers(torch.bfloat16, dtype=torch.float32, grad_dtype=torch.float32),
+        "all three": twelve_layers(torch.bfloat16, dtype=torch.float16, grad_dtype=torch.bfloat16),
+    }
+    errors = {
+        name: {key: ((x.double() - exact[key]).norm() / exact[key].norm()).item() for key, x in grads.items()}
+        for name, grads in found.items()
+    }
+    *others, together = errors.values()
+    for found, limit in zip(others, (5e-3, 2.5e-3, 1e-2), strict=True):
+        assert max(found.values()) < limit, errors
+    assert errors["gradient in bfloat16"]["v"] == 0
+    assert all(together[key] < 1.25 * alone for key, alone in errors["tokens in bfloat16"].items()), errors
+
+
+@PADDING
 def test_recomputed_gradients_with_dropout_are_those_of_the_function_computed(padding):
     """Finite differences with the masks held fixed, which only agree if the backward pass draws the same masks."""
     layout = Layout.build([4, 3, 4], padding=padding, device="cpu")
@@ -95,20 +148,21 @@ def test_recomputed_gradients_with_dropout_are_those_of_the_function_computed(pa
     assert torch.autograd.gradcheck(function, (q, k, v, leaf.detach().requires_grad_()))
 
 
-@pytest.mark.parametrize(("store", "stored"), [(True, 5), (False, 0)])
-def test_scores_are_all_that_is_kept_per_pair_of_tokens(store, stored):
+@pytest.mark.parametrize(("store", "dtype", "stored"), [(True, None, 5), (True, torch.float16, 5), (False, None, 0)])
+def test_scores_are_all_that_is_kept_per_pair_of_tokens(store, dtype, stored):
     """Of five layers each keeps its scores; or none does, beside the buffer that all share."""
     layout = Layout.build([128], padding=0.0, device="cpu")
     q, k, v = (x.detach().double().requires_grad_() for x in random_inputs(128))
     buffers = set()
 
     def run() -> None:
-        handed, x = class_scores(layout, store)[0], v
+        dtypes = {} if dtype is None else {"dtype": dtype, "grad_dtype": torch.float64}
+        handed, x = class_scores(layout, store, **dtypes)[0], v
         for _ in range(5):
             x, handed = attention(q, k, x, handed, layout, dropout=0.1, backend="recomputed")
             buffers.add(handed.scores.packed.data_ptr())
 
-    pairs, tokens = HEADS * 128**2 * 8, 128 * HEADS * SIZE * 8
+    pairs, tokens = HEADS * 128**2 * (dtype or q.dtype).itemsize, 128 * HEADS * SIZE * 8
     assert stored * pairs <= saved_bytes(run) <= stored * pairs + 12 * tokens
     assert len(buffers) == max(stored, 1)
 

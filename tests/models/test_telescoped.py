@@ -7,6 +7,7 @@ from torch import Tensor
 from pretrain.benchmarking.hardware import live_bytes, peak_bytes
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import attention
+from pretrain.models.transformer.kernels.torch_kernel import TorchKernel
 from pretrain.models.transformer.recurrent import factored as telescoped
 from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.factored import FactoredScores
@@ -33,7 +34,9 @@ def tower(plain: bool, layout: Layout, leaves: list[Tensor]) -> list[Tensor]:
     q, k, v, table = leaves
     classes = classes_of(len(q))
     scores = Recurrent(
-        Scores.of_classes(table, classes, layout, store=True, shared=False) if plain else FactoredScores(table, classes)
+        Scores.of_classes(table, classes, layout, TorchKernel(), store=True, shared=False)
+        if plain
+        else FactoredScores(table, classes)
     )
     x, backend = v, "plain" if plain else "recomputed"
     for layer in range(4):

@@ -5,6 +5,8 @@ the masks of the Triton kernel are first read off (values one-hot: its output th
 formulas are applied with them.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import triton.language as tl
@@ -15,6 +17,7 @@ from pretrain.models.fixed_shape import FixedShape
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import attention
 from pretrain.models.transformer.bias import Alibi, Causal, NoBias
+from pretrain.models.transformer.kernels.torch_kernel import TorchKernel
 from pretrain.models.transformer.kernels.triton_kernel import TritonKernel
 from pretrain.models.transformer.recomputed import recomputed_attention
 from pretrain.models.transformer.recurrent.attention import Recurrent
@@ -32,45 +35,76 @@ def random_inputs(device: str, size: int, dtype: torch.dtype) -> list[Tensor]:
     ]
 
 
-def first_scores(layout: Layout, device: str, store: bool) -> tuple[Scores, Tensor]:
+@dataclass(frozen=True)
+class How:
+    """How a tower of layers is computed: tokens, stored scores and the gradient of scores (None: as the scores)."""
+
+    dtype: torch.dtype
+    store: bool = True
+    scores: torch.dtype | None = None
+    grad: torch.dtype | None = None
+
+
+def tower(kernel: TritonKernel | None, layout: Layout, device: str, how: How, layers: int = 3) -> list[Tensor]:
+    """Layers of recurrent attention: output and all gradients. No kernel: autograd's own operations."""
+    q, k, v = random_inputs(device, 8, how.dtype)
     random = torch.Generator().manual_seed(1)
-    table = torch.randn(HEADS, 6, 6, generator=random).to(device).requires_grad_()
+    table = torch.randn(HEADS, 6, 6, generator=random)
+    table = table.to(device, torch.promote_types(how.dtype, torch.float32)).requires_grad_()
     classes = torch.randint(6, (sum(LENGTHS),), generator=random, dtype=torch.uint8).to(device)
-    return Scores.of_classes(table, classes, layout, store=store, shared=False), table
-
-
-def tower(kernel: TritonKernel | None, layout: Layout, device: str, store: bool, dtype: torch.dtype) -> list[Tensor]:
-    """Three layers of recurrent attention: output and all gradients. No kernel: autograd's own operations."""
-    q, k, v = random_inputs(device, 8, dtype)
-    scores, table = first_scores(layout, device, store)
+    scores = Scores.of_classes(
+        table, classes, layout, kernel or TorchKernel(), store=how.store, shared=False, dtype=how.scores,
+        grad_dtype=how.grad,
+    )  # fmt: skip
     x = v
-    for layer in range(3):
-        inputs = q * (1 + layer), k + x, x.sin()
+    for layer in range(layers):
+        inputs = q * (1 + layer % 3), k + x, x.sin()
         if kernel is None:
             x, above = attention(*inputs, Recurrent(scores), layout, dropout=0.0, backend="plain")
             scores = above.scores
         else:
-            x, scores = recurrent_attention(*inputs, scores, layout, SeededDropout(0.0), kernel)
-    x.float().square().sum().backward()
+            x, scores = recurrent_attention(*inputs, scores, layout, SeededDropout(0.0))
+    x.to(table.dtype).square().sum().backward()
     return [x, q.grad, k.grad, v.grad, table.grad]
 
 
 def check_recurrent(device: str, tile: int) -> int:
     full, half = torch.float32, torch.bfloat16
-    cases = [(padding, store, full) for padding in (0.0, 10.0) for store in (True, False)]
-    cases += [(0.0, True, half), (10.0, False, half)]
-    for padding, store, dtype in cases:
+    cases = [(padding, How(full, store)) for padding in (0.0, 10.0) for store in (True, False)]
+    cases += [(0.0, How(half)), (10.0, How(half, store=False))]
+    for padding, how in cases:
         layout = Layout.build(LENGTHS, padding=padding, device=device)
-        exact = tower(None, layout, device, True, torch.float32)
-        got = tower(TritonKernel(tile), layout, device, store, dtype)
-        if dtype == torch.float32:
+        exact = tower(None, layout, device, How(torch.float32))
+        got = tower(TritonKernel(tile), layout, device, how)
+        if how.dtype == torch.float32:
             for one, other in zip(got, exact, strict=True):
                 torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
             continue
-        rounded = tower(None, layout, device, True, dtype)
+        rounded = tower(None, layout, device, How(half))
         for one, twin, other in zip(got, rounded, exact, strict=True):  # as exact as bf16 is in plain operations
             assert distance(one, other) < 1.3 * distance(twin, other) < 0.03
     return len(cases)
+
+
+NARROW = {  # kept in 16 bits beside tokens in bf16
+    "float32, one buffer": How(torch.bfloat16, store=False),
+    "gradient in bfloat16, one buffer": How(torch.bfloat16, store=False, grad=torch.bfloat16),
+    "gradient in bfloat16": How(torch.bfloat16, grad=torch.bfloat16),
+    "scores in float16, gradient in bfloat16": How(torch.bfloat16, scores=torch.float16, grad=torch.bfloat16),
+}
+
+
+def check_narrow(device: str, tile: int) -> int:
+    """Six layers against the formula in float64: 16 bits are as exact as float32 beside tokens in bf16."""
+    layout, errors = Layout.build(LENGTHS, padding=0.0, device=device), dict[str, list[float]]()
+    exact = tower(None, layout, device, How(torch.float64), layers=6)
+    for name, how in NARROW.items():
+        got = tower(TritonKernel(tile), layout, device, how, layers=6)
+        errors[name] = [distance(one, other) for one, other in zip(got, exact, strict=True)]
+    wide, *narrow = errors.values()
+    for found in narrow:
+        assert all(one < 1.1 * other for one, other in zip(found, wide, strict=True)), errors
+    return len(errors)
 
 
 def distance(x: Tensor, exact: Tensor) -> float:
@@ -133,15 +167,16 @@ def check_dropout(device: str, tile: int) -> int:
 
     results = []
     for use_kernel in (False, True):
-        packed = torch.randn(HEADS * length**2, generator=torch.Generator().manual_seed(3)).to(device).requires_grad_()
+        packed = (
+            torch.randn(HEADS * length * 48, generator=torch.Generator().manual_seed(3)).to(device).requires_grad_()
+        )
         if use_kernel:
-            scores = Scores(packed * 1.0)
-            y, _ = recurrent_attention(q, k, v, scores, layout, drop, kernel)
+            y, _ = recurrent_attention(q, k, v, Scores(packed * 1.0, kernel), layout, drop)
         else:
-            raw = packed.view(HEADS, length, length) + torch.einsum("ihd,jhd->hij", q, k) / length**0.5
+            raw = kernel.maps(packed, layout, HEADS)[0] + torch.einsum("ihd,jhd->hij", q, k) / length**0.5
             y = torch.einsum("hij,jhd->ihd", raw.softmax(-1) * kept / (1 - rate), v)
-        grads = torch.autograd.grad(y.square().sum(), (q, k, v, packed))
-        results.append([y, *grads])
+        *grads, of_scores = torch.autograd.grad(y.square().sum(), (q, k, v, packed))
+        results.append([y, *grads, kernel.maps(of_scores, layout, HEADS)[0]])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, atol=5e-5, rtol=1e-4)
     return 2
@@ -149,7 +184,8 @@ def check_dropout(device: str, tile: int) -> int:
 
 def check_everything(device: str, tile: int) -> int:
     """Number of cases; AssertionError at the first that differs."""
-    return check_without_scores(device, tile) + check_recurrent(device, tile) + check_dropout(device, tile)
+    checks = check_without_scores, check_recurrent, check_narrow, check_dropout
+    return sum(check(device, tile) for check in checks)
 
 
 def repair_bf16() -> None:

@@ -22,19 +22,24 @@ from triton.compiler import ASTSource
 from pretrain.models.transformer.kernels import triton_programs
 from pretrain.models.transformer.kernels.triton_kernel import TILES, launch_options
 
-PROGRAMS = ("forward", "delta", "backward_queries", "backward_keys")
+ATTENTION, ALONE = ("forward", "backward_queries", "backward_keys"), ("delta", "class_scores", "class_sums")
+_RECURRENT = {"HAS_BEFORE", "WRITE", "DROP", "HAS_SCORES", "HAS_GRAD", "ADD"}
 FLAGS = {  # what a run compiles: scores that are handed on, nothing, or a bias that the kernel works out
-    "recurrent": {"HAS_BEFORE", "WRITE", "DROP", "HAS_SCORES", "HAS_GRAD", "REVERSE"},
+    "recurrent": _RECURRENT | {"REVERSE"},
+    "stored": _RECURRENT,
+    "stored in float16": _RECURRENT,
     "dropout": {"DROP"},
     "biased": {"DROP", "SLOPED", "CAUSAL"},
 }
+SCORES = ("SCORES", "BEFORE", "AFTER")
 DTYPES = {"*bf16": torch.bfloat16, "*fp32": torch.float32}
 TYPES = {
     **dict.fromkeys(("programs", "sequences", "heads", "size", "threshold", "rows"), "i32"),
-    **dict.fromkeys(("LSE", "DELTA", "SCORES", "GRAD", "BEFORE", "AFTER", "SLOPES"), "*fp32"),
+    **dict.fromkeys(("LSE", "DELTA", *SCORES, "SLOPES", "TABLE"), "*fp32"),
     **dict.fromkeys(("TILES", "SPANS"), "*i64"),
     **dict.fromkeys(("scale", "keep"), "fp32"),
     "seed": "i64",
+    "CLASSES": "*u8",
 }
 BIN = Path(os.path.dirname(triton.__file__), "backends", "nvidia", "bin", "cuobjdump")
 
@@ -42,12 +47,16 @@ BIN = Path(os.path.dirname(triton.__file__), "backends", "nvidia", "bin", "cuobj
 def compiled(name: str, tokens: str, use: str, capability: int):
     """A program on tokens of a dtype with heads of 64 values, with what the JIT knows of pointers and sizes."""
     program = getattr(triton_programs, name)
-    options = launch_options(name, DTYPES[tokens], use == "recurrent", TILES[DTYPES[tokens]])
+    tile = TILES[DTYPES[tokens]]
+    options = launch_options(name, DTYPES[tokens], "HAS_SCORES" in FLAGS[use], tile) if name in ATTENTION else {}
     constants = {flag: flag in FLAGS[use] for flag in set.union(*FLAGS.values())}
-    constants |= {"SIZE": 64, "TILE": TILES[DTYPES[tokens]], "PRECISION": "ieee" if tokens == "*fp32" else "tf32"}
-    constants |= {"STEP": options.pop("STEP", 0)}
+    constants |= {"SIZE": 64, "TILE": tile, "PRECISION": "ieee" if tokens == "*fp32" else "tf32"}
+    constants |= {"STEP": options.pop("STEP", 0), "COUNT": 6 if name == "class_scores" else 16}
     constants = {name: value for name, value in constants.items() if name in program.arg_names}
-    types = {name: "constexpr" if name in constants else TYPES.get(name, tokens) for name in program.arg_names}
+    known = TYPES | (dict.fromkeys(SCORES, "*fp16") if use == "stored in float16" else {})
+    if name.startswith("class"):
+        known = {**TYPES, "OUT": "*fp16" if name == "class_scores" else "*fp32"}
+    types = {name: "constexpr" if name in constants else known.get(name, tokens) for name in program.arg_names}
     aligned = {
         (place,): [["tt.divisibility", 16]]
         for place, name in enumerate(program.arg_names)
@@ -90,14 +99,16 @@ def look(binary: bytes, shared: int) -> dict[str, int]:
 
 def main() -> None:
     for capability in map(int, sys.argv[1:] or ["80", "90"]):
-        for name, tokens, use in product(PROGRAMS, DTYPES, FLAGS):
-            if name == "delta" and use != "dropout":
-                continue
+        cases = [*product(ATTENTION, DTYPES, FLAGS), *product(ALONE, DTYPES, ["dropout"])]
+        for name, tokens, use in cases:
+            if tokens == "*fp32" and use.startswith("stored"):
+                continue  # "recurrent" does more
             made = compiled(name, tokens, use, capability)
             found = look(made.asm["cubin"], made.metadata.shared)
             if name == "backward_keys":  # per tile of as many queries as keys
                 tile = TILES[DTYPES[tokens]]
-                found["instructions"] *= tile // launch_options(name, DTYPES[tokens], use == "recurrent", tile)["STEP"]
+                options = launch_options(name, DTYPES[tokens], "HAS_SCORES" in FLAGS[use], tile)
+                found["instructions"] *= tile // options["STEP"]
             print(
                 json.dumps({"capability": capability, "name": name, "tokens": tokens, "use": use, **found}), flush=True
             )

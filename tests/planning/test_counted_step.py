@@ -20,7 +20,7 @@ ATTENTION_BACK = {"triton::delta": 1, "triton::backward_keys[drop]": 1, "triton:
 ALONE = {"triton::delta": 1, "triton::backward_keys[]": 1, "triton::backward_queries[]": 1}
 RECURRENT_BACK = {
     "triton::delta": 1,
-    "triton::backward_keys[has_scores+drop]": 1,
+    "triton::backward_keys[has_scores+reverse+drop]": 1,
     "triton::backward_queries[has_scores+drop]": 1,
 }
 # recipe and settings -> kernels of one layer, forward and backward

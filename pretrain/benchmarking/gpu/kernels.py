@@ -15,6 +15,7 @@ from pretrain.models.layout import Layout
 from pretrain.models.transformer.attention import attention
 from pretrain.models.transformer.bias import NoBias
 from pretrain.models.transformer.kernels import kernel_of
+from pretrain.models.transformer.kernels.torch_kernel import TorchKernel
 from pretrain.models.transformer.recomputed import recomputed_attention
 from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.recomputed import Scores
@@ -61,7 +62,7 @@ def run_correct(bench: Bench) -> None:
     lengths = bench.sizes([1, 17, 64, 65, 127, 300, 511, 1024], [1, 9, 17])
     layout = Layout.build(lengths, padding=0.125, device=bench.device)
     for dtype, limit in WRONG.items():
-        for scores in ("none", "store", "rebuild"):
+        for scores in ("none", "store", "rebuild", *(["store in float16"] if dtype != torch.float32 else [])):
             exact = _tower(layout, sum(lengths), torch.float64, scores, bench.device, is_plain=True)
             found = _tower(layout, sum(lengths), dtype, scores, bench.device, is_plain=False)
             distances = [
@@ -92,7 +93,14 @@ def _tower(
     wide = torch.promote_types(dtype, torch.float32)
     table = torch.randn(4, 6, 6, generator=random).to(device, wide).requires_grad_()
     classes = torch.randint(6, (tokens,), generator=random, dtype=torch.uint8).to(device)
-    handed = Scores.of_classes(table, classes, layout, store=is_plain or scores == "store", shared=False)
+    if is_plain:
+        handed = Scores.of_classes(table, classes, layout, TorchKernel(), store=True, shared=False)
+    else:  # as a model would have them beside tokens of this dtype
+        handed = Scores.of_classes(
+            table, classes, layout, kernel, store=scores != "rebuild", shared=False,
+            dtype=torch.float16 if scores.endswith("float16") else None,
+            grad_dtype=torch.bfloat16 if dtype == torch.bfloat16 else None,
+        )  # fmt: skip
     x = v
     for layer in range(3):
         inputs = q * (1 + 0.1 * layer), k + 0.1 * x, x
@@ -100,7 +108,7 @@ def _tower(
             x, bias = attention(*inputs, Recurrent(handed), layout, dropout=0.0, backend="plain")
             handed = bias.scores  # type: ignore[union-attr, assignment]
         else:
-            x, handed = recurrent_attention(*inputs, handed, layout, SeededDropout(0.0), kernel)
+            x, handed = recurrent_attention(*inputs, handed, layout, SeededDropout(0.0))
     x.float().square().sum().backward()
     return [x, *(leaf.grad for leaf in (q, k, v, table) if leaf.grad is not None)]
 
@@ -161,25 +169,24 @@ def _flash(
 def _with_scores(bench: Bench, name: str, tokens: tuple[Tensor, ...], layout: Layout) -> None:
     q, k, v, grad = tokens
     kernel, drop, cells = kernel_of(bench.device)[1], SeededDropout(0.1, 2**40 + 1), HEADS * layout.pairs
-    scores = torch.randn(cells, device=bench.device)
-    above = torch.zeros_like(scores)
-    _, kept = kernel.forward(q, k, v, NoBias(), layout, drop, previous=scores, current=scores)
-    there = bench.time(
-        lambda: kernel.forward(q, k, v, NoBias(), layout, drop, previous=scores, current=scores), seconds=2
-    )
-    for reverse, passes in ((False, 5), (True, 6)):
-
-        def backward(reverse: bool = reverse) -> object:
-            return kernel.backward(
-                q, k, v, NoBias(), kept, layout, drop, grad, scores=scores, grad_scores=above, reverse=reverse
-            )
-
-        back = bench.time(backward, seconds=2)
-        rates = 4 * 2 * cells / there.ms / 1e6, 4 * passes * cells / back.ms / 1e6
-        bench.note(f"{name}{', rebuilt' if reverse else ''}", {"forward_ms": there.ms, "backward_ms": back.ms})
+    table, classes = torch.randn(HEADS, 6, 6, device=bench.device), torch.zeros(len(q), dtype=torch.uint8)
+    for kind, dtype, reverse in (("", torch.float32, False), (", rebuilt", torch.float32, True),
+                                 (" in float16", torch.float16, False)):  # fmt: skip
+        scores = kernel.class_scores(table, classes.to(bench.device), layout, dtype)
+        above = torch.zeros_like(scores, dtype=torch.bfloat16)
+        forward = partial(kernel.forward, q, k, v, NoBias(), layout, drop, previous=scores, current=scores)
+        _, kept = forward()
+        backward = partial(
+            kernel.backward, q, k, v, NoBias(), kept, layout, drop, grad, scores=scores, grad_scores=above,
+            reverse=reverse,
+        )  # fmt: skip
+        there, back = bench.time(forward, seconds=2), bench.time(backward, seconds=2)
+        size = dtype.itemsize  # the gradient is read twice and written once
+        rates = 2 * size * cells / there.ms / 1e6, ((2 + reverse) * size + 3 * 2) * cells / back.ms / 1e6
+        bench.note(f"{name}{kind}", {"forward_ms": there.ms, "backward_ms": back.ms})
         bench.say(
-            f"{name}{', rebuilt' if reverse else ''}: forward {there.ms:.2f} ms, {rates[0]:,.0f} GB/s; backward "
-            f"{back.ms:.2f} ms, {rates[1]:,.0f} GB/s"
+            f"{name}{kind}: forward {there.ms:.2f} ms, {rates[0]:,.0f} GB/s; backward {back.ms:.2f} ms, "
+            f"{rates[1]:,.0f} GB/s"
         )
 
 

@@ -101,10 +101,11 @@ def _cases(bench: Bench) -> list[Case]:
         ("BERT ragged", "rnaernie2.yaml", ragged(budget), "bf16", ()),
         ("BERT 10 x 512 (DNABERT's)", "dnabert_3mer.yaml", small, "bf16", ()),
     ]
-    for memory in ("rebuild", "store", "none"):
+    for memory, dtype in (("rebuild", ""), ("store", ""), ("store", "float16"), ("none", "")):
         some = long if memory != "none" else long[:4]
-        cases.append((f"ERNIE-RNA {len(some)} x {some[0]} {memory}", "ernie.yaml", some, "bf16",
-                      (f"model.pairing_memory={memory}",)))  # fmt: skip
+        words = (f"model.pairing_memory={memory}", *([f"model.pairing_scores_dtype={dtype}"] if dtype else []))
+        name = f"ERNIE-RNA {len(some)} x {some[0]} {memory} {dtype}".rstrip()
+        cases.append((name, "ernie.yaml", some, "bf16", words))
     for tokens in bench.sizes([4096, 65536], [200]):
         for precision in ("fp32", "bf16"):
             cases.append((f"UTR-LM {tokens} tokens {precision}", "utr_lm.yaml", ragged(tokens), precision, ()))

@@ -58,13 +58,11 @@ def activation_bytes(
     width, layers = settings.hidden_size, settings.num_hidden_layers
     inner = MLPS[settings.mlp].kept * settings.intermediate_size
     layer = tokens * size * ((6 + 2 * NORMS[settings.norm].kept) * width + inner)
-    buffers = 0
-    if settings.pairing_bias:
-        memory = options.pairing_memory
-        if memory == "rebuild" and options.checkpoint_activations:
-            memory = "store"  # as the encoder does
-        buffers = {"store": layers + 1, "rebuild": 2, "none": 0}[memory]  # one of them holds the gradient
-    scores = 4.0 * buffers * settings.num_attention_heads * cells  # float32
+    scores = 0.0
+    if settings.pairing_bias and options.pairing_memory != "none":
+        is_stored = options.pairing_memory == "store" or options.checkpoint_activations
+        stored = (layers if is_stored else 1) * (2 if options.pairing_scores_dtype == "float16" else 4)
+        scores = (stored + 4.0) * settings.num_attention_heads * cells  # 4 bytes for their gradient, 2 on some GPUs
     if options.checkpoint_activations:  # inputs of all layers, the inside of one
         return layers * tokens * width * size + layer + scores
     return layers * layer + scores
@@ -104,8 +102,9 @@ def _pair_class(table: np.ndarray, ids: np.ndarray, selected: np.ndarray | None)
 
 
 def idle_options(settings: TransformerSettings, options: TransformerOptions) -> dict[str, str]:
-    """Name ``pairing_memory`` as without effect for models without pairing bias."""
-    return {} if settings.pairing_bias else {"pairing_memory": "pairing_bias is false"}
+    """Name the options of pairing as without effect for models without pairing bias."""
+    names = ("pairing_memory", "pairing_scores_dtype")
+    return {} if settings.pairing_bias else dict.fromkeys(names, "pairing_bias is false")
 
 
 TRANSFORMER = Architecture(

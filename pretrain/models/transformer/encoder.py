@@ -22,6 +22,7 @@ from pretrain.errors import PolymeraseError
 from pretrain.models.backbone import Backbone, BackboneOutput
 from pretrain.models.batch import PackedBatch
 from pretrain.models.device_kind import kind_of
+from pretrain.models.precision import computed_dtype
 from pretrain.models.transformer.attention import Bias, choose_backend
 from pretrain.models.transformer.attention_weights import attention_weights
 from pretrain.models.transformer.embeddings import Embeddings
@@ -94,9 +95,7 @@ class Encoder(Backbone):
         if self.settings.position_embedding_type == "rotary":
             rotary = rotary_angles(layout.to_layout_order(batch.position_ids), self.settings, layout.longest)
         rate = self.settings.attention_probs_dropout_prob if self.training else 0.0
-        kind = x.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        backend = choose_backend(bias, x.device, dtype, rate, self.settings.head_size)
+        backend = choose_backend(bias, x.device, computed_dtype(x), rate, self.settings.head_size)
         if batch.fixed is not None and backend == "grouped" and kind_of(x.device) == "cuda":
             raise PolymeraseError(
                 "batch.static=true cannot hold on this GPU: without Triton attention works on groups of sequences of "

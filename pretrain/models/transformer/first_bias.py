@@ -42,5 +42,5 @@ def make_first_bias(settings: TransformerSettings, options: TransformerOptions) 
     ``extras(biases of all layers, layout)`` returns their values for callers who want to see them.
     """
     if settings.pairing_bias:
-        return PairingBias(settings.num_attention_heads, options.pairing_memory)
+        return PairingBias(settings.num_attention_heads, options.pairing_memory, options.pairing_scores_dtype)
     return PositionBias(settings)

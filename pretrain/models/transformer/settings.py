@@ -143,9 +143,23 @@ class TransformerSettings:
 
 @dataclass(frozen=True)
 class TransformerOptions:
-    """Memory choices: what is stored and what is recomputed. None of them changes a result."""
+    """Memory choices: what is stored, in how many bits, and what is recomputed. None changes a result beyond rounding.
+
+    Raises:
+        PolymeraseError: 16 bits where they do not suffice.
+    """
 
     checkpoint_activations: bool = False  # recompute each layer in the backward pass: less memory, about 1/3 more work
     # pairing-bias models: store the scores of every layer; or rebuild them in the backward pass, in one buffer for all
     # layers; or none, for sequences so long that not even one layer's fit (costs the products of all layers below)
     pairing_memory: Literal["store", "rebuild", "none"] = "rebuild"
+    # of stored scores. float16 takes half the memory and time; each layer then rounds its scores to 11 bits, and they
+    # must stay below 65,504
+    pairing_scores_dtype: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if self.pairing_scores_dtype == "float16" and self.pairing_memory != "store":
+            raise PolymeraseError(
+                f"model.pairing_scores_dtype=float16 with model.pairing_memory={self.pairing_memory}: only stored "
+                "scores can have 16 bits; set pairing_memory=store, or leave pairing_scores_dtype out"
+            )

@@ -32,6 +32,8 @@ class AttentionPrograms:
             ("backward_queries", self._queries),
             ("backward_keys", self._keys),
             ("delta", self._delta),
+            ("class_scores", self._class_scores),
+            ("class_sums", self._class_sums),
         ):
             setattr(self, name, _Program(note))
 
@@ -46,7 +48,7 @@ class AttentionPrograms:
         cells, tokens = self._sizes(q)
         scores, grad = (args[place].element_size() * cells for place in (6, 7))
         stored, handed = flags["HAS_SCORES"], flags["HAS_GRAD"]
-        read = 4 * tokens + (scores if stored else 0) + (grad if handed else 0)
+        read = 4 * tokens + (scores if stored else 0) + (grad if handed and flags["ADD"] else 0)
         self._add("backward_queries", q, flags, read, tokens + (grad if handed else 0), 2 if stored else 3)
 
     def _keys(self, q: Tensor, args: Any, flags: dict[str, Any]) -> None:
@@ -61,12 +63,20 @@ class AttentionPrograms:
     def _delta(self, grad: Tensor, args: Any, flags: dict[str, Any]) -> None:
         self._ledger.add("triton::delta", "elementwise", size_of(args[:2]), size_of(args[2:3]))
 
+    def _class_scores(self, table: Tensor, args: Any, flags: dict[str, Any]) -> None:
+        written = self._ledger.pairs * len(table) * args[2].element_size()
+        self._ledger.add("triton::class_scores", "elementwise", size_of([table]), written)
+
+    def _class_sums(self, grad: Tensor, args: Any, flags: dict[str, Any]) -> None:
+        read = self._ledger.pairs * args[2].shape[1] * grad.element_size()
+        self._ledger.add("triton::class_sums", "elementwise", read, size_of(args[2:3]))
+
     def _sizes(self, q: Tensor) -> tuple[int, int]:
         return self._ledger.pairs * q.shape[1], size_of([q])
 
     def _add(self, name: str, q: Tensor, flags: dict[str, Any], read: float, written: float, products: int) -> None:
         flops = 2.0 * products * self._ledger.pairs * q.shape[1] * q.shape[2]
-        use = "+".join(flag.lower() for flag in ("HAS_BEFORE", "HAS_SCORES", "DROP") if flags.get(flag))
+        use = "+".join(flag.lower() for flag in ("HAS_BEFORE", "HAS_SCORES", "REVERSE", "DROP") if flags.get(flag))
         dtype = str(q.dtype).removeprefix("torch.")
         self._ledger.add(
             f"triton::{name}[{use}]", "attention", read, written, flops=flops, dtype=dtype, heads=q.shape[1]

@@ -33,10 +33,15 @@ class Case:
     lengths: tuple[int, ...] | None = None
 
 
+_STORED = "model.pairing_memory=store"
 _BASE_MASKS = "masking={strategy: base}"  # the lists of the recipe are a download; kernels are the same
 CASES: dict[str, Case] = {
     "ERNIE-RNA": Case("ernie.yaml"),
     "ERNIE-RNA, 32 x 1,024": Case("ernie.yaml", ("batch.sequences=32",)),
+    "ERNIE-RNA, 32 x 1,024, scores stored": Case("ernie.yaml", ("batch.sequences=32", _STORED)),
+    "ERNIE-RNA, 32 x 1,024, scores stored in float16": Case(
+        "ernie.yaml", ("batch.sequences=32", _STORED, "model.pairing_scores_dtype=float16")
+    ),
     "RNAErnie": Case("rnaernie.yaml", (_BASE_MASKS,)),
     "RNAErnie2": Case("rnaernie2.yaml"),
     "BERT, 64 x 512": Case("rnaernie2.yaml", ("batch.sequences=64", "corpus.max_tokens=512")),

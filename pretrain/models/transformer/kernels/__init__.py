@@ -1,8 +1,8 @@
 """Attention kernels that store no probabilities and no masks, in two versions of the same contract.
 
-A kernel works on packed tensors, N tokens in layout order with H heads of size h; scores and their gradient are flat,
-H * pairs, as ``Layout.split_pairs`` reads them. ``torch`` runs everywhere, ``triton`` on GPUs. Both take every bias
-with ``AttentionBias.in_kernels``.
+A kernel works on packed tensors, N tokens in layout order with H heads of size h. Scores and their gradient are flat,
+packed as the kernel likes them: ``class_scores`` makes the first ones, ``maps`` takes them apart. ``torch`` runs
+everywhere, ``triton`` on GPUs. Both take every bias with ``AttentionBias.in_kernels``.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Kernel(Protocol):
         *,
         scores: Tensor | None = None,
         grad_scores: Tensor | None = None,
+        fresh: bool = False,
         reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the gradients of q, k, v.
@@ -84,8 +85,28 @@ class Kernel(Protocol):
             scores: S if it was written; None: it is recomputed.
             grad_scores: the gradient that S received from above; that of the softmax is added in place, so that it
                 becomes the gradient of ``previous``. None: nothing came and nothing is asked for.
+            fresh: nothing came from above, whatever ``grad_scores`` holds: it is written, not added to.
             reverse: turn S back into ``previous``, in place.
         """
+
+    def class_scores(self, table: Tensor, classes: Tensor, layout: Layout, dtype: torch.dtype) -> Tensor:
+        """Compute scores S[i, j] = table[class of i, class of j].
+
+        Args:
+            table: (H, C, C).
+            classes: uint8 (N,) in layout order.
+            layout: the sequences that the tokens belong to.
+            dtype: of the scores.
+
+        Returns:
+            Flat (n,).
+        """
+
+    def class_gradient(self, grad: Tensor, classes: Tensor, layout: Layout, table: Tensor) -> Tensor:
+        """Compute the gradient of a table (H, C, C), summed in its dtype, from that of its scores (n,)."""
+
+    def maps(self, scores: Tensor, layout: Layout, heads: int) -> list[Tensor]:
+        """View flat scores (n,) as (H, T, T) of every sequence, in layout order."""
 
 
 def kernel_of(device: torch.device | str) -> tuple[str, Kernel]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pretrain.models.dropout import SeededDropout, apply_mask
 from pretrain.models.layout import Layout, LengthGroup
 from pretrain.models.transformer.bias import AttentionBias, distances
+from pretrain.models.transformer.kernels.torch_classes import class_gradient, class_scores
 
 
 class TorchKernel:
@@ -38,7 +39,7 @@ class TorchKernel:
                 scores = _scores(q_block, k_block, group, bias)
             else:
                 scores = _add_product(before, q_block, k_block, out=after)
-            p = scores.softmax(dim=-1).to(v.dtype)
+            p = _softmax(scores).to(v.dtype)
             if masks is not None:
                 p = apply_mask(p, masks(p))
             to.copy_(_tokens_first(group, torch.bmm(p, v_block)))
@@ -57,6 +58,7 @@ class TorchKernel:
         *,
         scores: Tensor | None = None,
         grad_scores: Tensor | None = None,
+        fresh: bool = False,
         reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the gradients of q, k, v, see ``Kernel.backward``."""
@@ -69,7 +71,7 @@ class TorchKernel:
         ):
             q_block, k_block, v_block = (_heads_first(group, x) for x in rows[:3])
             do_block = _heads_first(group, rows[3], zero_padding=True)
-            p = (_scores(q_block, k_block, group, bias) if stored is None else stored).softmax(dim=-1)
+            p = _softmax(_scores(q_block, k_block, group, bias) if stored is None else stored)
             if reverse and stored is not None:
                 _add_product(stored, q_block, k_block, sign=-1, out=stored)
             dp, dropped = torch.bmm(do_block, v_block.transpose(1, 2)), p.to(v.dtype)
@@ -78,12 +80,25 @@ class TorchKernel:
                 dp, dropped = apply_mask(dp, mask), apply_mask(dropped, mask)
             ds = torch.ops.aten._softmax_backward_data(dp.to(p.dtype), p, -1, p.dtype)
             if above is not None:
-                ds = above.add_(ds)
+                ds = above.copy_(ds) if fresh else above.add_(ds)
             ds = ds.to(q.dtype)
             to_dq.copy_(_tokens_first(group, torch.bmm(ds, k_block)))
             to_dk.copy_(_tokens_first(group, torch.bmm(ds.transpose(1, 2), q_block)))
             to_dv.copy_(_tokens_first(group, torch.bmm(dropped.transpose(1, 2), do_block)))
         return dq.mul_(scale), dk, dv
+
+    def class_scores(self, table: Tensor, classes: Tensor, layout: Layout, dtype: torch.dtype) -> Tensor:
+        """Compute the scores of classes, see ``Kernel.class_scores``."""
+        return class_scores(table, classes, layout, dtype)
+
+    def class_gradient(self, grad: Tensor, classes: Tensor, layout: Layout, table: Tensor) -> Tensor:
+        """Compute the gradient of their table, see ``Kernel.class_gradient``."""
+        return class_gradient(grad, classes, layout, table)
+
+    def maps(self, scores: Tensor, layout: Layout, heads: int) -> list[Tensor]:
+        """View scores by sequence, see ``Kernel.maps``. Packed they are as ``Layout.split_pairs`` reads them."""
+        blocks = zip(layout.groups, layout.split_pairs(scores, heads), strict=True)
+        return [b[row, :, :n, :n] for group, b in blocks for row, n in enumerate(group.lengths)]
 
 
 def _as_computed(x: Tensor) -> Tensor:
@@ -142,6 +157,11 @@ def _scores(q: Tensor, k: Tensor, group: LengthGroup, bias: AttentionBias) -> Te
     elif group.key_mask is not None:
         by_sequence.masked_fill_(~group.key_mask, -torch.inf)
     return scores
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Over keys, in float32 or wider."""
+    return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
 
 def _add_product(scores: Tensor, q: Tensor, k: Tensor, out: Tensor | None, sign: int = 1) -> Tensor:

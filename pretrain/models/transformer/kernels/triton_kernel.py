@@ -10,10 +10,10 @@ from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
-from pretrain.models.layout_plan import TILES
+from pretrain.models.layout_plan import ROW_STEP, TILES
 from pretrain.models.transformer.bias import AttentionBias
 
-_DELTA_ROWS = 64
+_ROWS = 64  # of programs that need few registers
 
 
 def _padded(size: int) -> int:
@@ -30,9 +30,9 @@ def launch_options(name: str, dtype: torch.dtype, has_scores: bool, tile: int) -
         has_scores: it reads scores of the layer below or of the forward pass.
         tile: tokens on each side of its tile.
     """
+    # with 3 stages a program takes so much shared memory that an H100 holds fewer at a time
     if not name.startswith("backward"):
-        return {"num_stages": 3, "num_warps": 4}
-    # with 3 stages a program takes so much shared memory that an H100 holds one at a time
+        return {"num_stages": 2 if has_scores else 3, "num_warps": 4}
     is_full = dtype == torch.float32
     if name == "backward_queries":
         return {"num_stages": 2, "num_warps": 8 if is_full and has_scores else 4}
@@ -98,6 +98,7 @@ class TritonKernel:
         *,
         scores: Tensor | None = None,
         grad_scores: Tensor | None = None,
+        fresh: bool = False,
         reverse: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the gradients of q, k, v, see ``Kernel.backward``."""
@@ -118,19 +119,53 @@ class TritonKernel:
         # first the queries, which complete the gradient of the scores; the keys then read it
         numbers = *tables, *sizes, *_draws(drop)
         for name, made, more in (
-            ("backward_queries", grads[:1], {}),
+            ("backward_queries", grads[:1], {"ADD": not fresh}),
             ("backward_keys", grads[1:], {"REVERSE": reverse}),
         ):
             tuned = launch_options(name, q.dtype, scores is not None, self._tile_of(q))
             getattr(self._programs, name)[grid](*read, *made, *numbers, **options, **more, **tuned)
         return grads
 
+    def class_scores(self, table: Tensor, classes: Tensor, layout: Layout, dtype: torch.dtype) -> Tensor:
+        """Compute the scores of classes, see ``Kernel.class_scores``."""
+        packed = torch.empty(len(table) * sum(self._areas(layout)), dtype=dtype, device=table.device)
+        tile = self._tile or _ROWS
+        tiles, spans = layout.tiles(tile)
+        self._programs.class_scores[tiles.shape[1], len(table)](
+            table.contiguous(), classes, packed, tiles, spans, tiles.shape[1], spans.shape[1], len(table),
+            COUNT=table.shape[-1], TILE=tile,
+        )  # fmt: skip
+        return packed
+
+    def class_gradient(self, grad: Tensor, classes: Tensor, layout: Layout, table: Tensor) -> Tensor:
+        """Compute the gradient of their table, see ``Kernel.class_gradient``: tiles in float32, then all of them."""
+        heads, count = table.shape[:2]
+        tile, size = self._tile or _ROWS, _padded(count)
+        tiles, spans = layout.tiles(tile)
+        sums = torch.empty(tiles.shape[1], heads, size, size, dtype=torch.float32, device=grad.device)
+        self._programs.class_sums[tiles.shape[1], heads](
+            grad.contiguous(), classes, sums, tiles, spans, tiles.shape[1], spans.shape[1], heads,
+            COUNT=size, TILE=tile,
+        )  # fmt: skip
+        return sums.sum(dim=0)[:, :count, :count].to(table.dtype)
+
+    def maps(self, scores: Tensor, layout: Layout, heads: int) -> list[Tensor]:
+        """View scores by sequence, see ``Kernel.maps``: one after the other, with space between rows."""
+        lengths = (length for group in layout.groups for length in group.lengths)
+        parts = scores.split([heads * area for area in self._areas(layout)])
+        return [part.view(heads, n, -1)[..., :n] for part, n in zip(parts, lengths, strict=True)]
+
+    def _areas(self, layout: Layout) -> list[int]:
+        """Values of the scores of one head, by sequence in layout order, as ``tile_tables`` counts them."""
+        lengths = (length for group in layout.groups for length in group.lengths)
+        return [length * (-(-length // ROW_STEP) * ROW_STEP) for length in lengths]
+
     def _delta(self, grad_output: Tensor, output: Tensor) -> Tensor:
         """Sum both over the values of a head, float32 (N, H)."""
         delta = torch.empty(output.shape[:2], dtype=torch.float32, device=output.device)
         rows, size = delta.numel(), output.shape[-1]
-        self._programs.delta[(-(-rows // _DELTA_ROWS),)](
-            grad_output, output, delta, rows, size, SIZE=_padded(size), TILE=_DELTA_ROWS
+        self._programs.delta[(-(-rows // _ROWS),)](
+            grad_output, output, delta, rows, size, SIZE=_padded(size), TILE=_ROWS
         )
         return delta
 

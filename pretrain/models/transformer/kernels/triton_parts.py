@@ -1,8 +1,10 @@
 """What the attention programs share: where a tile lies, its tokens, its dropout, its bias.
 
 A program finds its sequence through tables (``Layout.tiles``): TILES (2, P) holds the sequence and the first row of
-every tile, SPANS (4, S) first token, length, width of a row of scores, and pairs of tokens before the sequence.
-Pointers are moved to the sequence and head once, so that offsets within a tile have 32 bits.
+every tile, SPANS (4, S) first token, length, width of a row of scores, and values of scores before the sequence.
+Pointers are moved to the sequence and head once, so that offsets within a tile have 32 bits. Rows of scores begin at
+multiples of 16 values, which the compiler is told, and it reads and writes them by the 16 bytes: what lies between the
+length and the width is written without meaning and must not be used.
 
 Shapes in comments: M queries of a tile, K keys of a tile, h head size (padded to a power of two).
 """
@@ -19,8 +21,14 @@ def place(TILES, SPANS, programs, sequences, heads, tile, head):
     first = tl.load(SPANS + sequence)
     length = tl.load(SPANS + sequences + sequence).to(tl.int32)
     width = tl.load(SPANS + 2 * sequences + sequence)
-    cell = tl.load(SPANS + 3 * sequences + sequence) * heads + head * width * width  # beyond 32 bits
-    return sequence, row.to(tl.int32), first, length, width.to(tl.int32), cell
+    cell = tl.load(SPANS + 3 * sequences + sequence) * heads + head * width * length  # beyond 32 bits
+    # said here, as it does not outlive the call; tiles have 16 rows at least, widths are multiples of ROW_STEP
+    row, width, cell = (
+        tl.multiple_of(row.to(tl.int32), 16),
+        tl.multiple_of(width.to(tl.int32), 16),
+        tl.multiple_of(cell, 16),
+    )
+    return sequence, row, first, length, width, cell
 
 
 @triton.jit

@@ -1,8 +1,8 @@
 """What runs on the GPU: attention over packed sequences, one program per tile of queries (or keys) and head.
 
-Tensors of tokens are (N, H, h), contiguous. Cell (i, j) of the scores of a head lies at H * pairs + head * width^2 +
-i * width + j. Exponentials are powers of two, which is what the hardware has, so LSE (N, H) is a logarithm to base 2.
-Dropout keeps what a hash of 16 bits puts at or above ``threshold``, times ``keep``.
+Tensors of tokens are (N, H, h), contiguous. Cell (i, j) of the scores of a head lies at H * before + head * length *
+width + i * width + j. Exponentials are powers of two, which is what the hardware has, so LSE (N, H) is a logarithm to
+base 2. Dropout keeps what a hash of 16 bits puts at or above ``threshold``, times ``keep``.
 """
 
 import triton
@@ -47,7 +47,7 @@ def forward(
         k = load_tokens(K, columns, length, stride, size, SIZE)
         s = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # (M, K)
         if HAS_BEFORE:
-            real = (rows < length)[:, None] & (columns < length)[None, :]
+            real = (rows < length)[:, None] & (columns < width)[None, :]
             at = rows[:, None] * width + columns[None, :]
             s = s * scale + tl.load(BEFORE + at, mask=real, other=0.0).to(tl.float32)
             s = s.to(BEFORE.dtype.element_ty).to(tl.float32)  # what the layer above and the backward pass will see
@@ -85,10 +85,10 @@ def delta(DO, OUT, DELTA, rows, size, SIZE: tl.constexpr, TILE: tl.constexpr):
 @triton.jit(do_not_specialize=_VARYING)
 def backward_queries(
     Q, K, V, DO, LSE, DELTA, SCORES, GRAD, SLOPES, DQ, TILES, SPANS, programs, sequences, heads, size, scale, seed,
-    threshold, keep, HAS_SCORES: tl.constexpr, HAS_GRAD: tl.constexpr, DROP: tl.constexpr, SLOPED: tl.constexpr,
-    CAUSAL: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
+    threshold, keep, HAS_SCORES: tl.constexpr, HAS_GRAD: tl.constexpr, ADD: tl.constexpr, DROP: tl.constexpr,
+    SLOPED: tl.constexpr, CAUSAL: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """DQ, one tile of queries against all keys; GRAD += gradient of the softmax P (dP - DELTA), in place."""
+    """DQ, one tile of queries against all keys; GRAD = gradient of the softmax P (dP - DELTA), with ADD added to it."""
     head = tl.program_id(1)
     sequence, row, first, length, width, cell = place(TILES, SPANS, programs, sequences, heads, tl.program_id(0), head)
     rows, stride, base = row + tl.arange(0, TILE), heads * size, (first * heads + head) * size
@@ -106,16 +106,16 @@ def backward_queries(
     dq = tl.zeros([TILE, SIZE], tl.float32)
     for start in range(0, end_of_keys(row, length, CAUSAL, TILE), TILE):
         columns = start + tl.arange(0, TILE)
-        real = (rows < length)[:, None] & (columns < length)[None, :]
+        real = (rows < length)[:, None] & (columns < width)[None, :]
         at = rows[:, None] * width + columns[None, :]
         k = load_tokens(K, columns, length, stride, size, SIZE)
         v = load_tokens(V, columns, length, stride, size, SIZE)
         if HAS_SCORES:
-            s = tl.load(SCORES + at, mask=real, other=-float("inf")).to(tl.float32) * 1.4426950408889634
+            s = tl.load(SCORES + at, mask=real, other=0.0).to(tl.float32) * 1.4426950408889634
         else:
             s = tl.dot(q, tl.trans(k), input_precision=PRECISION) * (scale * 1.4426950408889634)
             s = biased(s, SLOPES, head, rows[:, None], columns[None, :], SLOPED, CAUSAL)
-            s = tl.where((columns < length)[None, :], s, -float("inf"))
+        s = tl.where((columns < length)[None, :], s, -float("inf"))
         p = tl.exp2(s - lse[:, None])
         dp = tl.dot(do, tl.trans(v), input_precision=PRECISION)
         if DROP:
@@ -123,7 +123,8 @@ def backward_queries(
             dp = tl.where(kept, dp * keep, 0.0)
         ds = p * (dp - sums[:, None])
         if HAS_GRAD:
-            ds += tl.load(GRAD + at, mask=real, other=0.0).to(tl.float32)
+            if ADD:
+                ds += tl.load(GRAD + at, mask=real, other=0.0).to(tl.float32)
             tl.store(GRAD + at, ds.to(GRAD.dtype.element_ty), mask=real)
         dq += tl.dot(ds.to(k.dtype), k, input_precision=PRECISION)
     store_tokens(DQ, dq * scale, rows, length, stride, size, SIZE)
@@ -162,14 +163,14 @@ def backward_keys(
         begin = row  # queries before the first of these keys see none of them
     for start in range(begin, length, STEP):
         rows = start + tl.arange(0, STEP)
-        real = (rows < length)[None, :] & (columns < length)[:, None]
+        real = (rows < length)[None, :] & (columns < width)[:, None]
         at = rows[None, :] * width + columns[:, None]
         q = load_tokens(Q, rows, length, stride, size, SIZE)
         do = load_tokens(DO, rows, length, stride, size, SIZE)
         lse = tl.load(LSE + rows * heads, mask=rows < length, other=float("inf"))
         sums = tl.load(DELTA + rows * heads, mask=rows < length, other=0.0)
         if HAS_SCORES:
-            s = tl.load(SCORES + at, mask=real, other=-float("inf")).to(tl.float32)  # (K, M)
+            s = tl.load(SCORES + at, mask=real, other=0.0).to(tl.float32)  # (K, M)
             if REVERSE:
                 below = s - tl.dot(k, tl.trans(q), input_precision=PRECISION) * scale
                 tl.store(SCORES + at, below.to(SCORES.dtype.element_ty), mask=real)
@@ -177,7 +178,7 @@ def backward_keys(
         else:
             s = tl.dot(k, tl.trans(q), input_precision=PRECISION) * (scale * 1.4426950408889634)
             s = biased(s, SLOPES, head, rows[None, :], columns[:, None], SLOPED, CAUSAL)
-            s = tl.where((columns < length)[:, None], s, -float("inf"))
+        s = tl.where((columns < length)[:, None], s, -float("inf"))
         p = tl.exp2(s - lse[None, :])
         dropped = p
         if DROP:
@@ -196,3 +197,41 @@ def backward_keys(
         dv *= keep
     store_tokens(DK, dk * scale, columns, length, stride, size, SIZE)
     store_tokens(DV, dv, columns, length, stride, size, SIZE)
+
+
+@triton.jit(do_not_specialize=["programs", "sequences"])
+def class_scores(
+    TABLE, CLASSES, OUT, TILES, SPANS, programs, sequences, heads, COUNT: tl.constexpr, TILE: tl.constexpr
+):
+    """OUT = TABLE (H, C, C) at the classes (N,) of query and key."""
+    head = tl.program_id(1)
+    _, row, first, length, width, cell = place(TILES, SPANS, programs, sequences, heads, tl.program_id(0), head)
+    rows = row + tl.arange(0, TILE)
+    mine = tl.load(CLASSES + first + rows, mask=rows < length, other=0).to(tl.int32)
+    for start in range(0, length, TILE):
+        columns = start + tl.arange(0, TILE)
+        theirs = tl.load(CLASSES + first + columns, mask=columns < length, other=0).to(tl.int32)
+        values = tl.load(TABLE + (head * COUNT + mine)[:, None] * COUNT + theirs[None, :])
+        real = (rows < length)[:, None] & (columns < width)[None, :]
+        tl.store(OUT + cell + rows[:, None] * width + columns[None, :], values.to(OUT.dtype.element_ty), mask=real)
+
+
+@triton.jit(do_not_specialize=["programs", "sequences"])
+def class_sums(GRAD, CLASSES, OUT, TILES, SPANS, programs, sequences, heads, COUNT: tl.constexpr, TILE: tl.constexpr):
+    """OUT (P, H, C, C): GRAD summed over pairs of two classes, one tile of queries; products with ones are exact."""
+    head = tl.program_id(1)
+    _, row, first, length, width, cell = place(TILES, SPANS, programs, sequences, heads, tl.program_id(0), head)
+    rows, classes = row + tl.arange(0, TILE), tl.arange(0, COUNT)
+    sums = tl.zeros([TILE, COUNT], tl.float32)
+    for start in range(0, length, TILE):
+        columns = start + tl.arange(0, TILE)
+        theirs = tl.load(CLASSES + first + columns, mask=columns < length, other=COUNT).to(tl.int32)
+        real = (rows < length)[:, None] & (columns < width)[None, :]
+        grad = tl.load(GRAD + cell + rows[:, None] * width + columns[None, :], mask=real, other=0.0)
+        grad = tl.where((columns < length)[None, :], grad, 0.0)
+        ones = (theirs[:, None] == classes[None, :]).to(tl.float32).to(grad.dtype)
+        sums += tl.dot(grad, ones, input_precision="ieee")
+    mine = tl.load(CLASSES + first + rows, mask=rows < length, other=COUNT).to(tl.int32)
+    ones = (mine[None, :] == classes[:, None]).to(tl.float32)
+    at = (tl.program_id(0).to(tl.int64) * heads + head) * (COUNT * COUNT)
+    tl.store(OUT + at + classes[:, None] * COUNT + classes[None, :], tl.dot(ones, sums, input_precision="ieee"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
-from pretrain.models.transformer.kernels import kernel_of
 from pretrain.models.transformer.recurrent.factored import FactoredScores, factored_attention
 from pretrain.models.transformer.recurrent.recomputed import Scores, recomputed_attention
 
@@ -50,7 +49,7 @@ def recurrent_attention(
     if isinstance(below, FactoredScores):
         output, factored = factored_attention(q, k, v, below, layout, drop)
         return output, Recurrent(factored)
-    output, scores = recomputed_attention(q, k, v, below, layout, drop, kernel_of(q.device)[1])
+    output, scores = recomputed_attention(q, k, v, below, layout, drop)
     return output, Recurrent(scores)
 
 
@@ -64,4 +63,4 @@ def _plain(q: Tensor, k: Tensor, v: Tensor, below: Scores, layout: Layout, dropo
         probabilities = F.dropout(current.softmax(dim=-1).to(v.dtype), dropout)
         outputs.append(group.from_blocks((probabilities @ v_block).transpose(1, 2)))
         handed_on.append(current.flatten())
-    return torch.cat(outputs), Scores(torch.cat(handed_on), shared=below.shared)
+    return torch.cat(outputs), replace(below, packed=torch.cat(handed_on))

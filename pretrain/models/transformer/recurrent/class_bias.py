@@ -1,7 +1,4 @@
-"""Scores that depend only on the classes of two tokens, as one-hot products.
-
-That is exact, as every sum has one term that is not zero, and the gradient of the table is a product, not a scatter.
-"""
+"""The bias of the first layer: scores that depend only on the classes of two tokens."""
 
 from __future__ import annotations
 
@@ -10,48 +7,68 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pretrain.models.layout import Layout, LengthGroup
+from pretrain.models.layout import Layout
+from pretrain.models.transformer.kernels import Kernel
 
 
-def class_bias(table: Tensor, classes: Tensor, layout: Layout) -> Tensor:
-    """Compute bias[i, j] = table[class of i, class of j]; minus infinity at padded keys.
+def class_bias(
+    table: Tensor,
+    classes: Tensor,
+    layout: Layout,
+    kernel: Kernel,
+    *,
+    dtype: torch.dtype | None = None,
+    grad_dtype: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Compute bias[i, j] = table[class of i, class of j].
 
     Args:
         table: (H, C, C).
         classes: uint8 (N,) in layout order.
         layout: the sequences that the tokens belong to.
+        kernel: packs the bias.
+        dtype: of the bias; None: as the table.
+        grad_dtype: of the gradient that a carrier brings; None: there is none, the bias has a gradient itself.
 
     Returns:
-        Flat (H * pairs,), see ``Layout.split_pairs``.
+        Flat (n,) as the kernel packs scores, and its carrier (see ``carrier_of``).
     """
-    return _ClassBias.apply(table, classes, layout)
+    return _ClassBias.apply(table, classes, layout, kernel, dtype or table.dtype, grad_dtype)
 
 
-def _one_hot(classes: Tensor, group: LengthGroup, table: Tensor) -> Tensor:
-    """(n,) -> (B, 1, T, C). Compared and not F.one_hot, which reads the largest class on the host."""
-    every = torch.arange(table.shape[-1], dtype=classes.dtype, device=classes.device)
-    return group.to_blocks((classes[:, None] == every).to(table.dtype))[:, None]
+def carrier_of(packed: Tensor, dtype: torch.dtype) -> Tensor:
+    """What stands for a flat tensor in autograd's graph and has a gradient of another dtype: one value, seen n times.
+
+    Autograd casts a gradient to the dtype of the tensor that it belongs to, so that of scores could be in no other.
+    """
+    return torch.empty(1, dtype=dtype, device=packed.device).expand(len(packed))
 
 
 class _ClassBias(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, table: Tensor, classes: Tensor, layout: Layout) -> Tensor:
+    def forward(
+        ctx: Any,
+        table: Tensor,
+        classes: Tensor,
+        layout: Layout,
+        kernel: Kernel,
+        dtype: torch.dtype,
+        grad_dtype: torch.dtype | None,
+    ) -> tuple[Tensor, Tensor | None]:
         ctx.save_for_backward(table, classes)
-        ctx.layout = layout
-        packed = torch.empty(len(table) * layout.pairs, dtype=table.dtype, device=table.device)
+        ctx.layout, ctx.kernel = layout, kernel
+        ctx.set_materialize_grads(False)
         with torch.autocast(table.device.type, enabled=False):
-            for group, block in zip(layout.groups, layout.split_pairs(packed, len(table)), strict=True):
-                e = _one_hot(classes[group.start : group.stop], group, table)
-                torch.matmul(e @ table, e.transpose(-1, -2), out=block)  # (B, 1, T, C), (H, C, C), (B, 1, C, T)
-                if group.key_mask is not None:
-                    block.masked_fill_(~group.key_mask, float("-inf"))
-        return packed
+            packed = kernel.class_scores(table, classes, layout, dtype)
+        if grad_dtype is None:
+            return packed, None
+        ctx.mark_non_differentiable(packed)
+        return packed, carrier_of(packed, grad_dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, of_bias: Tensor | None, of_carrier: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         table, classes = ctx.saved_tensors
-        total = torch.zeros_like(table)
-        for group, block in zip(ctx.layout.groups, ctx.layout.split_pairs(grad, len(table)), strict=True):
-            e = _one_hot(classes[group.start : group.stop], group, table)
-            total += (e.transpose(-1, -2) @ (block @ e)).sum(dim=0)
-        return total, None, None
+        grad = of_bias if of_carrier is None else of_carrier
+        if grad is None:
+            return (None,) * 6
+        return ctx.kernel.class_gradient(grad, classes, ctx.layout, table), *(None,) * 5

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from pretrain.models.batch import PackedBatch
 from pretrain.models.constants import constant
 from pretrain.models.layout import Layout
+from pretrain.models.precision import computed_dtype
+from pretrain.models.transformer.kernels import kernel_of
 from pretrain.models.transformer.recurrent.attention import Recurrent
 from pretrain.models.transformer.recurrent.extras import score_maps
 from pretrain.models.transformer.recurrent.factored import FactoredScores
@@ -73,13 +75,19 @@ class PairingBias(nn.Module):
         memory: ``store`` the scores of every layer; or ``rebuild`` them in one buffer from those of the layer above,
             which gives the same up to float32 rounding; or ``none``: scores never exist as a tensor, for very long
             sequences.
+        scores_dtype: of stored scores. Those that are shown are float32 in any case.
     """
 
     name = "pairing"
 
-    def __init__(self, heads: int, memory: Literal["store", "rebuild", "none"] = "rebuild") -> None:
+    def __init__(
+        self,
+        heads: int,
+        memory: Literal["store", "rebuild", "none"] = "rebuild",
+        scores_dtype: Literal["float32", "float16"] = "float32",
+    ) -> None:
         super().__init__()
-        self.memory = memory
+        self.memory, self.scores_dtype = memory, scores_dtype
         self.hidden = Float32Linear(1, HIDDEN)
         self.output = Float32Linear(HIDDEN, heads)
 
@@ -101,8 +109,24 @@ class PairingBias(nn.Module):
             return Recurrent(FactoredScores(table, classes))
         seen = again or is_shown
         store = seen or self.memory == "store"
-        return Recurrent(Scores.of_classes(table, classes, batch.layout, store=store, shared=seen))
+        kernel = kernel_of(classes.device)[1]
+        dtype, grad_dtype = (None, None) if is_shown else self._dtypes(table)
+        scores = Scores.of_classes(
+            table, classes, batch.layout, kernel, store=store, shared=seen, dtype=dtype, grad_dtype=grad_dtype
+        )
+        return Recurrent(scores)
+
+    def _dtypes(self, table: Tensor) -> tuple[torch.dtype, torch.dtype | None]:
+        """The dtype of scores and of their gradient, None if it is the same.
+
+        The gradient is bfloat16 in the Triton kernels beside tokens in 16 bits, and never float16, which underflows.
+        """
+        dtype = torch.float16 if self.scores_dtype == "float16" else table.dtype
+        is_half = computed_dtype(self.output.weight) in (torch.bfloat16, torch.float16)
+        is_narrow = is_half and kernel_of(table.device)[0] == "triton"
+        grad_dtype = torch.bfloat16 if is_narrow else table.dtype
+        return dtype, None if grad_dtype == dtype else grad_dtype
 
     def extras(self, biases: Sequence[object], layout: Layout) -> dict[str, Any]:
         """Return the ``scores`` of every layer, see ``score_maps``."""
-        return score_maps(biases, layout)
+        return score_maps(biases, layout, self.output.out_features)

@@ -3,7 +3,7 @@
 The scores of every layer are stored; or they share one buffer, to which each layer adds its product on the way up and
 from which it subtracts it on the way down. With D the gradient of a layer's softmax, the gradient that its scores
 receive is the sum of D over this layer and all above it. So one buffer of gradients travels down through the layers,
-and each adds its part.
+and each adds its part. Its dtype need not be that of the scores: then a carrier stands for them in autograd's graph.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pretrain.models.dropout import SeededDropout
 from pretrain.models.layout import Layout
 from pretrain.models.transformer.bias import NoBias
 from pretrain.models.transformer.kernels import Kernel
-from pretrain.models.transformer.recurrent.class_bias import class_bias
+from pretrain.models.transformer.recurrent.class_bias import carrier_of, class_bias
 
 _NO_BIAS = NoBias()
 
@@ -42,22 +42,40 @@ class Scores:
     stage 3 puts a collective on every tensor there).
 
     Attributes:
-        packed: flat (H * pairs,), see ``Layout.split_pairs``; minus infinity at padded keys.
+        packed: flat (n,), as ``kernel`` packs scores.
+        kernel: computes with them.
+        carrier: what has their gradient, in a dtype of its own, see ``carrier_of``; None: ``packed`` has it.
         buffer: the buffer that the layers share; None if each stores its own.
         shared: another caller reads ``packed``, so it must not be overwritten.
         saved: the backward pass of the layer below needs ``packed``.
     """
 
     packed: Tensor
+    kernel: Kernel
+    carrier: Tensor | None = None
     buffer: SharedScoreBuffer | None = None
     shared: bool = False
     saved: bool = False
 
     @classmethod
-    def of_classes(cls, table: Tensor, classes: Tensor, layout: Layout, *, store: bool, shared: bool) -> Scores:
-        """Return the bias of the first layer: values of a table (H, C, C) for pairs of tokens of classes uint8 (N,)."""
-        packed = class_bias(table, classes, layout)
-        return cls(packed, None if store else SharedScoreBuffer(packed.detach()), shared)
+    def of_classes(
+        cls,
+        table: Tensor,
+        classes: Tensor,
+        layout: Layout,
+        kernel: Kernel,
+        *,
+        store: bool,
+        shared: bool,
+        dtype: torch.dtype | None = None,
+        grad_dtype: torch.dtype | None = None,
+    ) -> Scores:
+        """Return the bias of the first layer: values of a table (H, C, C) for pairs of tokens of classes uint8 (N,).
+
+        ``store`` and ``shared`` are as in the attributes, the rest as in ``class_bias``.
+        """
+        packed, carrier = class_bias(table, classes, layout, kernel, dtype=dtype, grad_dtype=grad_dtype)
+        return cls(packed, kernel, carrier, None if store else SharedScoreBuffer(packed.detach()), shared)
 
 
 @dataclass(frozen=True)
@@ -73,18 +91,21 @@ class _Call:
 
 
 def recomputed_attention(
-    q: Tensor, k: Tensor, v: Tensor, below: Scores, layout: Layout, drop: SeededDropout, kernel: Kernel
+    q: Tensor, k: Tensor, v: Tensor, below: Scores, layout: Layout, drop: SeededDropout
 ) -> tuple[Tensor, Scores]:
     """Compute softmax(S) v with S = below + q k^T / sqrt(h): (N, H, h) in layout order -> (N, H, h), and S."""
     overwrite = not (below.shared or below.saved)
-    call = _Call(kernel, layout, drop, below.buffer, overwrite, below.shared)
-    output, packed = _RecurrentAttention.apply(q, k, v, below.packed, call)
-    return output, replace(below, packed=packed, saved=below.buffer is None and torch.is_grad_enabled())
+    call = _Call(below.kernel, layout, drop, below.buffer, overwrite, below.shared)
+    output, packed, carrier = _RecurrentAttention.apply(q, k, v, below.packed, below.carrier, call)
+    saved = below.buffer is None and torch.is_grad_enabled()
+    return output, replace(below, packed=packed, carrier=carrier, saved=saved)
 
 
 class _RecurrentAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, previous: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, previous: Tensor, carrier: Tensor | None, call: _Call
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         current = previous if call.overwrite else torch.empty_like(previous)
         with torch.autocast(q.device.type, enabled=False):
             output, kept = call.kernel.forward(
@@ -98,10 +119,17 @@ class _RecurrentAttention(torch.autograd.Function):
         ctx.save_for_backward(q, k, v, current if call.buffer is None else None, *kept)
         ctx.call = call
         ctx.set_materialize_grads(False)
-        return output, current
+        if carrier is None:
+            ctx.grad_dtype = current.dtype
+            return output, current, None
+        ctx.grad_dtype = carrier.dtype
+        ctx.mark_non_differentiable(current)
+        return output, current, carrier_of(current, carrier.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor | None, grad_current: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(  # type: ignore[override]
+        ctx: Any, grad_output: Tensor | None, of_current: Tensor | None, of_carrier: Tensor | None
+    ) -> tuple[Any, ...]:
         call: _Call = ctx.call
         q, k, v, scores, *kept = ctx.saved_tensors
         if call.buffer is not None:
@@ -111,16 +139,19 @@ class _RecurrentAttention(torch.autograd.Function):
                 )
             scores = call.buffer.packed
             call.buffer.layer -= 1
-        grad_scores = grad_current
-        if ctx.needs_input_grad[3]:
-            if grad_current is None:
-                grad_scores = torch.zeros_like(scores)
-            elif call.shared:
-                grad_scores = grad_current.clone()
+        grad_scores, is_carried = of_current, ctx.needs_input_grad[4]
+        if of_carrier is not None:
+            grad_scores = of_carrier  # this buffer is nobody else's
+        elif of_current is not None and call.shared:
+            grad_scores = of_current.clone()
+        fresh = grad_scores is None
+        if fresh and (is_carried or ctx.needs_input_grad[3]):
+            grad_scores = torch.empty_like(scores, dtype=ctx.grad_dtype)
         grad_output = torch.zeros_like(v) if grad_output is None else grad_output.contiguous()
         with torch.autocast(q.device.type, enabled=False):
             grads = call.kernel.backward(
                 q, k, v, _NO_BIAS, kept, call.layout, call.drop, grad_output,
-                scores=scores, grad_scores=grad_scores, reverse=call.buffer is not None,
+                scores=scores, grad_scores=grad_scores, fresh=fresh,
+                reverse=call.buffer is not None and ctx.layer > 1,  # nobody looks at the bias of the first layer again
             )  # fmt: skip
-        return *grads, grad_scores, None
+        return *grads, None if is_carried else grad_scores, grad_scores if is_carried else None, None
