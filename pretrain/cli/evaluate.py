@@ -137,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif args.attention:
         result = looking.attention(args)
         text = f"wrote attention maps of {result['sequences']:,} sequences: {args.out}/index.html"
+        text = "\n".join([text, *tables.other_letters(result)])
     else:
         result = base_pairs(args)
         text = tables.base_pairs(result)

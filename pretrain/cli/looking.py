@@ -16,11 +16,13 @@ def mutagenesis(args: argparse.Namespace) -> dict[str, Any]:
     from data_prep.records import read_records
     from pretrain.evaluation.model import load_model
     from pretrain.evaluation.mutagenesis import mutate_all, summary, table
+    from pretrain.evaluation.probing.table import odd_letters
     from pretrain.reporting.mutagenesis import LONGEST, picture_of_mutagenesis
 
     out = folder_of(args, "--mutate")
-    model = load_model(args.model, args.step)
     ids, _, sequences = read_records(args.mutate, args.sequences)
+    letters = odd_letters(args.mutate, sequences)
+    model = load_model(args.model, args.step)
     found = mutate_all(model, ids, sequences, args.window)
     drawn = [one for one in found if len(one.sequence) <= LONGEST]
     out.mkdir(parents=True, exist_ok=True)
@@ -34,6 +36,7 @@ def mutagenesis(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": args.model, "fasta": args.mutate, "out": args.out, "pictures": len(drawn), "records": rows,
         "left_out": {f"longer than {LONGEST:,} nt: scored, not drawn": n} if (n := len(found) - len(drawn)) else {},
+        **letters,
     }  # fmt: skip
 
 
@@ -42,11 +45,13 @@ def attention(args: argparse.Namespace) -> dict[str, Any]:
     from data_prep.records import read_records
     from pretrain.evaluation.attention_maps import attention_map
     from pretrain.evaluation.model import load_model
+    from pretrain.evaluation.probing.table import odd_letters
     from pretrain.reporting.maps import LONGEST, picture_of_attention
 
     out = folder_of(args, "--attention")
-    model = load_model(args.model, args.step)
     ids, _, sequences = read_records(args.attention, args.sequences)
+    letters = odd_letters(args.attention, sequences)
+    model = load_model(args.model, args.step)
     texts = [row.decode("latin-1") for row in sequences.rows()]
     for name, text in zip(ids, texts, strict=True):
         if len(text) > LONGEST:
@@ -55,7 +60,13 @@ def attention(args: argparse.Namespace) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     layer = "the last layer" if args.layer == -1 else f"layer {args.layer}"
     _write(_page(f"Attention of {layer}: {Path(args.model).name}"), out, ids, map(picture_of_attention, maps))
-    return {"model": args.model, "fasta": args.attention, "out": args.out, "layer": args.layer, "sequences": len(ids)}
+    return {
+        "model": args.model,
+        "fasta": args.attention,
+        "out": args.out,
+        "layer": args.layer,
+        "sequences": len(ids),
+    } | letters
 
 
 def draw_pairs(args: argparse.Namespace, out: Path, records: list[Any], results: list[Any], head: int) -> None:
@@ -81,19 +92,34 @@ def check_map(args: argparse.Namespace) -> None:
         raise PolymeraseError("--map draws a point per sequence; expected --pool mean or cls, got token")
     if args.map:
         check_method(args.map)
+    if args.label:
+        _labels_by_id(args)
+
+
+def _labels_by_id(args: argparse.Namespace) -> dict[str, str]:
+    """Label of each record; PolymeraseError where two records of one id have different ones."""
+    from data_prep.records import read_records
+    from pretrain.evaluation.probing.table import labels_of_headers
+
+    found: dict[str, str] = {}
+    ids, headers, _ = read_records(args.embed, args.sequences)
+    for name, label in zip(ids, labels_of_headers(args.embed, headers, args.label), strict=True):
+        if found.setdefault(name, label) != label:
+            raise PolymeraseError(
+                f"{args.embed}: records of the id {name} have the labels {found[name]} and {label}; give each record "
+                "an id of its own"
+            )
+    return found
 
 
 def draw_map(args: argparse.Namespace, found: Any) -> None:
     """Option --map: one point per sequence, by label if --label is given."""
-    from data_prep.records import read_records
-    from pretrain.evaluation.probing.table import labels_of_headers
     from pretrain.evaluation.projection import project
     from pretrain.reporting.scatter import picture_of_projection
 
     labels = None
     if args.label:
-        ids, headers, _ = read_records(args.embed, args.sequences)
-        by_id = dict(zip(ids, labels_of_headers(args.embed, headers, args.label), strict=True))
+        by_id = _labels_by_id(args)
         labels = [by_id[name] for name in found.ids]  # some may have been too long
     picture = picture_of_projection(project(found.values, args.map), found.ids, labels)
     picture.write(Path(args.out).parent, f"{Path(args.out).stem}-{args.map}")

@@ -29,30 +29,51 @@ OWNED = {
     "data_types.grad_accum_dtype": "engine.precision",
     "steps_per_print": "train.log_every",
 }
-# what may stand at the top level (DeepSpeed 0.19), the owned ones apart
+# key that DeepSpeed takes and nothing here reads -> why
+IDLE = {
+    "data_efficiency": "samples and layers are not DeepSpeed's here; train.phases changes lengths and batches",
+    "checkpoint": "checkpoints are not DeepSpeed's here; train.save_every and train.checkpoints write them",
+    "aio": "nothing is offloaded to NVMe here",
+    "compile": "DeepSpeed's engine is not compiled here",
+    "zero_optimization.elastic_checkpoint": "checkpoints are not DeepSpeed's here",
+    "zero_optimization.load_from_fp32_weights": "checkpoints are not DeepSpeed's here",
+    "zero_optimization.gather_16bit_weights_on_model_save": "checkpoints are not DeepSpeed's here",
+    "zero_optimization.stage3_gather_16bit_weights_on_model_save": "checkpoints are not DeepSpeed's here",
+    "zero_optimization.stage3_gather_fp16_weights_on_model_save": "checkpoints are not DeepSpeed's here",
+    "zero_optimization.pipeline_loading_checkpoint": "checkpoints are not DeepSpeed's here",
+}
+# keys of zero_optimization that only its stage 3 reads
+OF_STAGE_3 = (
+    "zero_hpz_partition_size", "zero_quantized_weights", "zero_quantized_nontrainable_weights",
+    "zero_quantized_gradients", "memory_efficient_linear", "sub_group_size", "mics_shard_size",
+    "mics_hierarchical_params_gather",
+)  # fmt: skip
+# what may stand at the top level (DeepSpeed 0.19), those above apart
 KNOWN = (
-    "aio", "checkpoint", "comet", "comms_logger", "communication_data_type", "compile",
-    "csv_monitor", "data_efficiency", "data_types", "disable_allgather", "dump_state", "flops_profiler",
-    "gradient_predivide_factor", "memory_breakdown", "prescale_gradients", "seq_parallel_communication_data_type",
-    "tensorboard", "timers", "wall_clock_breakdown", "wandb", "zero_allow_untested_optimizer",
-    "zero_force_ds_cpu_optimizer", "zero_optimization",
+    "comet", "comms_logger", "communication_data_type", "csv_monitor", "data_types", "disable_allgather",
+    "dump_state", "flops_profiler", "gradient_predivide_factor", "memory_breakdown", "prescale_gradients",
+    "seq_parallel_communication_data_type", "tensorboard", "timers", "wall_clock_breakdown", "wandb",
+    "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer", "zero_optimization",
 )  # fmt: skip
 
 # what may stand in sections whose unknown keys DeepSpeed does not notice
 KNOWN_INSIDE = {
-    "aio": ("block_size", "queue_depth", "intra_op_parallelism", "single_submit", "overlap_events", "use_gds"),
     "flops_profiler": (
         "enabled", "recompute_fwd_factor", "profile_step", "module_depth", "top_modules", "detailed", "output_file",
     ),
 }  # fmt: skip
 
 
-def read_deepspeed_json(path: str) -> dict[str, Any]:
+def read_deepspeed_json(path: str, zero_stage: int) -> dict[str, Any]:
     """Read the file as a dictionary.
 
+    Args:
+        path: of the file.
+        zero_stage: of the run.
+
     Raises:
-        PolymeraseError: it is not readable, or holds a key that the YAML has, that DeepSpeed does not know, or that
-            says ``auto``.
+        PolymeraseError: it is not readable, or holds a key that the YAML has, that DeepSpeed does not know, that has no
+            effect (in this stage), or that says ``auto``.
     """
     try:
         tree = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_once)
@@ -68,6 +89,14 @@ def read_deepspeed_json(path: str) -> dict[str, Any]:
         if key in OWNED or ("accumulation" in key and "." not in key):
             ours = OWNED.get(key, "batch.accumulation")
             raise PolymeraseError(f"engine.deepspeed: {path}: {key} is decided by {ours} of the YAML; leave it out")
+        if key in IDLE:
+            raise PolymeraseError(f"engine.deepspeed: {path}: {key} has no effect: {IDLE[key]}; leave it out")
+        section, _, name = key.partition(".")
+        if section == "zero_optimization" and zero_stage < 3 and (name.startswith("stage3_") or name in OF_STAGE_3):
+            raise PolymeraseError(
+                f"engine.deepspeed: {path}: {key} has no effect with engine.zero_stage={zero_stage}; set "
+                "engine.zero_stage=3, or leave the key out"
+            )
         if value == "auto":
             raise PolymeraseError(
                 f"engine.deepspeed: {path}: {key} is 'auto', which only transformers' Trainer fills in; leave it out"

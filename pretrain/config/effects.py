@@ -15,7 +15,7 @@ def check_combinations(config: Config, where: str) -> None:
     What depends on the corpus or the tokenizer is checked when they are opened (``training/components.py``).
     """
     if config.engine.deepspeed is not None:
-        read_deepspeed_json(config.engine.deepspeed)
+        read_deepspeed_json(config.engine.deepspeed, config.engine.zero_stage)
     for problems in (_contradictions(config), _without_effect(config), _above_peak(config), _model(config)):
         for problem in problems:
             raise PolymeraseError(f"{where}: {problem}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from pretrain.config.model_choice import family_of
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
 from pretrain.importing.adapter import is_adapter
+from pretrain.importing.source import no_source
 from pretrain.models import LanguageModel, ModelSettings, architecture_of
-from pretrain.runs.checkpoint import WEIGHTS, find_checkpoint, read_state, read_tensors
+from pretrain.runs.checkpoint import WEIGHTS, best_step, find_checkpoint, read_state, read_tensors
 from pretrain.tokenizers import Tokenizer
 from pretrain.training.compatibility import settings_of_checkpoint
+
+_log = logging.getLogger("polymerase")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def is_run(folder: Path) -> bool:
         if not (folder / "config.yaml").is_file():
             raise PolymeraseError(f"{folder}: a run folder without config.yaml; copy it from the run")
         return True
+    if not folder.exists():
+        raise no_source(folder)
     if not (folder / "config.json").is_file() and not is_adapter(folder):
         raise PolymeraseError(
             f"{folder}: expected a run folder (checkpoints/), a Hugging Face folder (config.json), or an adapter "
@@ -74,7 +80,14 @@ def is_run(folder: Path) -> bool:
 def checkpoint_of(source: str, step: int | None) -> Path | None:
     """Return the checkpoint of a step of a run, or its newest whole one; None for a Hugging Face folder."""
     if is_run(Path(source)):
-        return find_checkpoint(Path(source), step)
+        found = find_checkpoint(Path(source), step)
+        best = best_step(Path(source)) if step is None else None
+        if best is not None:
+            _log.warning(
+                "note: %s stopped early: this is its last step; its best evaluation was at step %d (--step %d), which "
+                "export takes", source, best, best,
+            )  # fmt: skip
+        return found
     if step is not None:
         raise PolymeraseError(
             f"{source}: expected a run folder for --step {step}, got a Hugging Face folder; leave it out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ TOKENIZER_KEY = "polymerase_tokenizer"  # and which tokenizer they are read with
 CORPORA_KEY = "polymerase_corpora"  # and what it was trained on: name of a corpus -> fingerprint
 OBJECTIVE_HEADS = "objective_heads.safetensors"
 UNUSED_TENSORS = "upstream_unused.safetensors"
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _WEIGHT_FILES = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
 )  # fmt: skip
@@ -55,7 +57,13 @@ def read_source(path: Path) -> ImportedFile:
         PolymeraseError: nothing there, no or several checkpoints in the folder, a file that cannot be read.
     """
     if not path.exists():
-        raise PolymeraseError(f"{path}: no such file or folder")
+        raise no_source(path)
+    for run in (path, path.parent, path.parent.parent):
+        if (run / "checkpoints").is_dir() and (path == run or path.is_relative_to(run / "checkpoints")):
+            raise PolymeraseError(
+                f"{path}: this is a run, whose weights are not in a published form; export it first (python "
+                f"launch/export.py {run} --out DIR)"
+            )
     if is_adapter(path):
         base = base_of(path)
         if is_adapter(base):
@@ -68,6 +76,14 @@ def read_source(path: Path) -> ImportedFile:
         if (file.parent / name).is_file() and file.name in _WEIGHT_FILES:
             side |= read_checkpoint_file(file.parent / name).tensors
     return ImportedFile(file, checkpoint.tensors, _read_config(file.parent / CONFIG), checkpoint.facts, side)
+
+
+def no_source(path: Path) -> PolymeraseError:
+    """The error for a model that is not here; a name of a hub is answered with the command that fetches it."""
+    name = str(path)
+    of_hub = _HUB_NAME.fullmatch(name) and not path.parent.exists()
+    hint = f"; if it is a name on a hub: python launch/fetch_model.py {name} --out DIR" if of_hub else ""
+    return PolymeraseError(f"{name}: no such file or folder{hint}")
 
 
 def stated_corpora(path: Path) -> dict[str, str] | None:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from pretrain.objectives import LossSums
 from pretrain.objectives.model import PretrainingModel
 from pretrain.training.optim import build_optimizer, drops_on_device
 
+_MONITORS = {"tensorboard": "tensorboard", "wandb": "wandb", "comet": "comet_ml"}  # of DeepSpeed -> their packages
 BUCKET = 500_000_000  # elements of DeepSpeed's bucket for gradients, at most
 
 
@@ -155,7 +157,7 @@ def deepspeed_config(config: Config, micro_batches_per_rank: int, parameters: in
         result |= {"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}}
     elif engine.precision == "fp16":
         result |= {"fp16": {"enabled": True, "initial_scale_power": 16}}
-    return _merge(result, read_deepspeed_json(engine.deepspeed) if engine.deepspeed else {})
+    return _merge(result, read_deepspeed_json(engine.deepspeed, engine.zero_stage) if engine.deepspeed else {})
 
 
 def check_deepspeed(config: Config) -> None:
@@ -172,6 +174,13 @@ def check_deepspeed(config: Config) -> None:
     from pydantic import ValidationError
 
     file = f"engine.deepspeed: {config.engine.deepspeed}"
+    given = read_deepspeed_json(config.engine.deepspeed, config.engine.zero_stage)
+    for section, package in _MONITORS.items():
+        if (given.get(section) or {}).get("enabled") and find_spec(package) is None:
+            raise PolymeraseError(
+                f"{file}: {section} needs the package {package}, which is not installed; pip install {package}, or "
+                "leave it out (tracking.sinks shows a run, too)"
+            )
     try:
         DeepSpeedConfig(deepspeed_config(config, 1, 1))
     except ValidationError as error:

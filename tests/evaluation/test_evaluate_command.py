@@ -132,7 +132,7 @@ def test_base_pairs_are_compared_with_known_structures(tiny_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["nowhere", "--fasta", "few.fa"], "expected a run folder"),
+        (["nowhere", "--fasta", "few.fa"], "nowhere: no such file or folder"),
         (["RUN", "--fasta", "nowhere.fa"], "nowhere.fa: no such file"),
         (["RUN", "--fasta", "empty.fa"], "empty"),
         (["RUN", "--embed", "few.fa"], "--embed needs --out"),

@@ -19,7 +19,7 @@ from pretrain.evaluation.projection import project
 from pretrain.families.published import published_model
 from pretrain.reporting.maps import picture_of_attention, picture_of_pairs
 from pretrain.reporting.scatter import picture_of_projection
-from tests.evaluation.support import in_process, tiny
+from tests.evaluation.support import error_line, in_process, tiny
 
 SEQUENCE = "GAUUACAGGCUUACGGCAUCG"
 VALUES = np.random.default_rng(1).normal(size=(40, 6)) * [9, 4, 1, 1, 1, 1]
@@ -153,3 +153,23 @@ def test_the_command_writes_pictures_their_numbers_and_a_page(tiny_run, tmp_path
     status, _, err = in_process("evaluate.py", tiny_run, "--embed", fasta, "--out", tmp_path / "e.npz", "--label", "2")
     assert status == 2
     assert "--label has no effect without --map" in err
+
+
+def test_letters_that_are_none_are_counted_and_proteins_refused(tiny_run, tmp_path: Path):
+    (tmp_path / "gaps.fa").write_text(">a\nACGU-ACGU\n>b\nACGUNNACGU\n>c\nACGU\n")
+    (tmp_path / "protein.fa").write_text(">p\nMKVLWAALLVTFLAGCQA\n")
+    for option in ("--mutate", "--attention"):
+        status, out, err = in_process("evaluate.py", tiny_run, option, tmp_path / "gaps.fa", "--out", tmp_path / option)
+        assert status == 0, err
+        assert out.splitlines()[-1].startswith("other letters: 3 in 2 sequences are not A, C, G, U or T")
+        line = error_line("evaluate.py", tiny_run, option, tmp_path / "protein.fa", "--out", tmp_path / "p")
+        assert "protein.fa: 11 of 18 letters are not nucleotides" in line
+
+
+def test_records_of_one_id_and_different_labels_are_refused_before_the_work(tiny_run, tmp_path: Path):
+    """A point of the one would have the color of the other."""
+    (tmp_path / "twice.fa").write_text(">a x\nACGU\n>b y\nGGGG\n>a y\nCCCC\n>b y\nGGGA\n")
+    words = ["--embed", tmp_path / "twice.fa", "--out", tmp_path / "e.npz", "--map", "pca", "--label", "2"]
+    line = error_line("evaluate.py", tiny_run, *words)
+    assert "records of the id a have the labels x and y; give each record an id of its own" in line
+    assert not (tmp_path / "e.npz").exists()

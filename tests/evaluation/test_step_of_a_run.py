@@ -75,3 +75,17 @@ def test_a_folder_without_steps_says_so(tmp_path, fasta):
     (tmp_path / "config.json").write_text("{}")
     line = error_line("evaluate.py", tmp_path, "--fasta", fasta, "--step", "4")
     assert "expected a run folder for --step 4, got a Hugging Face folder; leave it out" in line
+
+
+def test_a_run_that_stopped_early_says_that_its_last_step_is_not_its_best(run, fasta, tmp_path, caplog):
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run[0], stopped)
+    last = find_checkpoint(stopped)
+    state = read_state(last) | {"step": 9, "patience": {"best": 1.0, "best_step": 3, "since": 2, "stopped": True}}
+    Checkpoints(stopped).save(9, read_tensors(last, WEIGHTS), read_tensors(last, OPTIMIZER), state)
+    said = f"note: {stopped} stopped early: this is its last step; its best evaluation was at step 3 (--step 3), which"
+    for source, words, noted in ((stopped, (), 1), (stopped, ("--step", "3"), 0), (run[0], (), 0)):
+        caplog.clear()
+        status, _, err = in_process("evaluate.py", source, "--fasta", fasta, *words)
+        assert status == 0, err
+        assert sum(message.startswith(said) for message in caplog.messages) == noted

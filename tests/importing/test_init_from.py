@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from pretrain.cli.pretrain import main
 from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
+from pretrain.evaluation.model import load_model
+from pretrain.importing.source import read_source
 from pretrain.training.components import build_components
 from pretrain.training.initial_weights import settings_of
 from tests.importing.test_convert_command import KINDS, SIZES, Released
@@ -99,3 +101,18 @@ def test_a_run_and_its_dry_run_say_which_heads_are_new(tmp_path, corpora, capsys
         assert wanted in shown if wanted else "drawn anew" not in shown
     events = [json.loads(line) for line in (folder.parent / "run" / "metrics.jsonl").read_text().splitlines()]
     assert any(said in str(event) for event in events)
+
+
+def test_a_run_is_no_source_and_a_name_of_a_hub_is_fetched_first(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine" / "checkpoints" / "step-4").mkdir(parents=True)
+    for place in ("runs/mine", "runs/mine/checkpoints", "runs/mine/checkpoints/step-4"):
+        with pytest.raises(PolymeraseError, match=r"this is a run, .* \(python launch/export.py runs/mine --out DIR\)"):
+            read_source(Path(place))
+    with pytest.raises(PolymeraseError, match=r"name on a hub: python launch/fetch_model\.py lab/rna-fm --out DIR$"):
+        read_source(Path("lab/rna-fm"))
+    for here in ("runs/other", "gone", "./lab/rna-fm/x"):  # a folder that is not there
+        with pytest.raises(PolymeraseError, match=r"no such file or folder$"):
+            read_source(Path(here))
+    with pytest.raises(PolymeraseError, match=r"python launch/fetch_model\.py lab/rna-fm --out DIR"):
+        load_model("lab/rna-fm")

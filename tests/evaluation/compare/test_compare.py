@@ -77,6 +77,21 @@ def test_losses_are_those_of_evaluate_and_the_verdict_follows_them(tiny_run, cor
     assert result["losses"]["loss"][0] == pytest.approx(json.loads(out)["objectives"]["mlm"]["loss"], rel=1e-5)
 
 
+def test_held_out_records_that_a_model_was_trained_on_are_counted_for_both(tiny_run, corpora):
+    """A run of another corpus has read what this corpus holds out, or not: its loss is no loss on new records then."""
+    command = ("compare.py", tiny_run, tiny_run, "--corpus", corpora["labeled"])
+    status, out, err = in_process(*command)
+    assert status == 0, err
+    both = [line for line in out.splitlines() if line.split(":")[0] in ("ours", "published")]
+    assert [line.split(":")[0] for line in both] == ["ours", "published"]
+    assert all(f"relatives in the pretraining corpus ({corpora['labeled']}): Of " in line for line in both)
+    counted = json.loads(in_process(*command, "--pretrained-on", corpora["plain"], "--json")[1])["leak"]
+    assert counted["ours"]["corpora"] == [str(corpora["plain"])]
+    assert "--pretrained-on has no effect without --corpus" in error_line(
+        "compare.py", tiny_run, tiny_run, "--pretrained-on", corpora["plain"]
+    )
+
+
 def test_a_worse_model_is_not_called_a_reproduction(tiny_run, corpora):
     from pretrain.evaluation.model import load_model
 
