@@ -128,7 +128,7 @@ def swiglu_rates(dtype: torch.dtype, rounds: int = ROUNDS) -> tuple[float, float
     def plain() -> Tensor:
         return F.linear(F.silu(gate(x)) * up(x), down.weight, down.bias)
 
-    return _rates(lambda: mlp(x), plain, torch.randn(tokens, width, dtype=dtype), rounds)
+    return _rates(lambda: mlp(x)[0], plain, torch.randn(tokens, width, dtype=dtype), rounds)
 
 
 def _rates(ours: Callable[[], Tensor], peer: Callable[[], Tensor], above: Tensor, rounds: int) -> tuple[float, float]:

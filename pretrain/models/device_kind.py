@@ -20,11 +20,13 @@ class Counting:
     Attributes:
         kind: the kind of device that every tensor pretends to lie on.
         attention_programs: in place of the module ``kernels.triton_programs``.
+        row_programs: in place of the module ``kernels.triton_rows``.
         fuse: in place of ``fused.fuse``.
     """
 
     kind: str
     attention_programs: Any
+    row_programs: Any
     fuse: Any
 
 

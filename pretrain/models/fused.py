@@ -18,15 +18,14 @@ from pretrain.models.device_kind import counting
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 
-def fuse(formula: Callable[..., Any], *, kept: int = 0) -> Callable[..., Any]:
+def fuse(formula: Callable[..., Any]) -> Callable[..., Any]:
     """The formula as one kernel each way.
 
     Args:
         formula: a function of tensors, the same object at every call.
-        kept: values per value of the output that the backward pass needs beside the arguments, for counting.
     """
     stand_ins = counting()
-    return _compiled(formula) if stand_ins is None else stand_ins.fuse(formula, kept)
+    return _compiled(formula) if stand_ins is None else stand_ins.fuse(formula)
 
 
 @cache

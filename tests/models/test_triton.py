@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretrain.planning.counted.instructions import INSTRUCTIONS
+from pretrain.planning.counted.instructions import INSTRUCTIONS, PER_VALUE
 from tests.hang import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,9 +36,10 @@ pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="needs trito
 @pytest.mark.gpu
 @pytest.mark.skipif(not GPU, reason="needs a CUDA GPU")
 def test_agreement_on_a_gpu():
-    from tests.models.triton_agreement import check_everything
+    from tests.models import rows_agreement, triton_agreement
 
-    check_everything("cuda", tile=64)
+    triton_agreement.check_everything("cuda", tile=64)
+    rows_agreement.check_everything("cuda")
 
 
 def run(module: str, *arguments: str, **environment: str) -> str:
@@ -53,6 +54,13 @@ def run(module: str, *arguments: str, **environment: str) -> str:
 @pytest.mark.skipif(GPU, reason="runs on the GPU itself")
 def test_agreement_in_the_interpreter():
     assert "cases agree" in run("tests.models.triton_agreement", TRITON_INTERPRET="1")
+    assert "cases agree" in run("tests.models.rows_agreement", TRITON_INTERPRET="1")
+
+
+@pytest.mark.skipif(GPU, reason="a GPU takes this path by itself")
+def test_whole_models_by_the_path_of_a_gpu_are_those_of_a_cpu():
+    """Logits and gradients: programs, inputs and biases that layers hand on, recomputed layers, all switches."""
+    assert "models agree" in run("tests.models.gpu_path_agreement", TRITON_INTERPRET="1")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,13 @@ def programs(tmp_path_factory) -> list[dict]:
     """Every program as compiled for an A100 and an H100, which needs neither."""
     cache = str(tmp_path_factory.mktemp("triton"))
     return [json.loads(line) for line in run("tests.models.triton_ahead", TRITON_CACHE_DIR=cache).splitlines()]
+
+
+@pytest.fixture(scope="module")
+def row_programs(tmp_path_factory) -> list[dict]:
+    """The same for the programs over rows."""
+    cache = str(tmp_path_factory.mktemp("triton"))
+    return [json.loads(line) for line in run("tests.models.rows_ahead", TRITON_CACHE_DIR=cache).splitlines()]
 
 
 # Bytes on the stack, of programs that need more than the 255 registers there are. On an A100 no other tile was tried.
@@ -89,3 +104,16 @@ def test_estimates_stand_on_what_the_compiler_made(programs):
     for compiled, name in NAMES.items():
         most = INSTRUCTIONS[f"triton::{name}"]
         assert 0.9 * most <= made[compiled] <= most, (compiled, made[compiled])
+
+
+def test_no_program_over_rows_spills_registers_and_estimates_stand_on_them(row_programs):
+    assert len(row_programs) == 2 * 2 * (2 * (2 + 4) + 4 + 4)
+    assert {program["stack"] for program in row_programs} == {0}
+    found = {
+        f"triton::{program['name']}[{program['use']}]": program["instructions"]
+        for program in row_programs
+        if (program["capability"], program["tokens"], program["width"]) == (90, "*bf16", 768)
+    }
+    assert found.keys() == PER_VALUE.keys()
+    for name, most in PER_VALUE.items():
+        assert 0.9 * most <= found[name] <= most, (name, found[name])

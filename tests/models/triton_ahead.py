@@ -46,21 +46,25 @@ BIN = Path(os.path.dirname(triton.__file__), "backends", "nvidia", "bin", "cuobj
 
 def compiled(name: str, tokens: str, use: str, capability: int):
     """A program on tokens of a dtype with heads of 64 values, with what the JIT knows of pointers and sizes."""
-    program = getattr(triton_programs, name)
     tile = TILES[DTYPES[tokens]]
     options = launch_options(name, DTYPES[tokens], "HAS_SCORES" in FLAGS[use], tile) if name in ATTENTION else {}
     constants = {flag: flag in FLAGS[use] for flag in set.union(*FLAGS.values())}
     constants |= {"SIZE": 64, "TILE": tile, "PRECISION": "ieee" if tokens == "*fp32" else "tf32"}
     constants |= {"STEP": options.pop("STEP", 0), "COUNT": 6 if name == "class_scores" else 16}
-    constants = {name: value for name, value in constants.items() if name in program.arg_names}
     known = TYPES | (dict.fromkeys(SCORES, "*fp16") if use == "stored in float16" else {})
     if name.startswith("class"):
         known = {**TYPES, "OUT": "*fp16" if name == "class_scores" else "*fp32"}
+    return assembled(getattr(triton_programs, name), constants, known, tokens, capability, options)
+
+
+def assembled(program, constants: dict, known: dict[str, str], tokens: str, capability: int, options: dict):
+    """A program with its constants; pointers to tokens have one dtype, the others that which is known."""
+    constants = {name: value for name, value in constants.items() if name in program.arg_names}
     types = {name: "constexpr" if name in constants else known.get(name, tokens) for name in program.arg_names}
     aligned = {
         (place,): [["tt.divisibility", 16]]
         for place, name in enumerate(program.arg_names)
-        if types[name].startswith("*") or name == "size"
+        if types[name].startswith("*") or name in ("size", "width", "values")
     }
     source = ASTSource(program, types, constexprs=constants, attrs=aligned)
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
@@ -79,7 +83,7 @@ def longest_loop(assembly: str) -> int:
 
 
 def look(binary: bytes, shared: int) -> dict[str, int]:
-    """What the assembler made of a program."""
+    """What the assembler made of a program; its instructions are those of the longest loop, or all."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary)
         file.flush()
@@ -93,7 +97,7 @@ def look(binary: bytes, shared: int) -> dict[str, int]:
         "registers": int(numbers[1]),
         "stack": int(numbers[2]),
         "shared": shared,
-        "instructions": longest_loop(assembly),
+        "instructions": longest_loop(assembly) or len(re.findall(r"^\s+/\*[0-9a-f]{4,}\*/", assembly, re.MULTILINE)),
     }
 
 

@@ -7,6 +7,7 @@ import copy
 from torch import Tensor, nn
 
 from pretrain.errors import PolymeraseError
+from pretrain.models.linear import HandingLinear
 
 
 def add_lora(encoder: nn.Module, rank: int) -> None:
@@ -24,7 +25,7 @@ def add_lora(encoder: nn.Module, rank: int) -> None:
         raise PolymeraseError(
             "--lora needs the package peft; install it (pip install peft) or leave --lora out"
         ) from None
-    names = [name for name, part in encoder.named_modules() if type(part) is nn.Linear]
+    names = [name for name, part in encoder.named_modules() if type(part) in (nn.Linear, HandingLinear)]
     if not names:
         raise PolymeraseError("--lora: the encoder has no plain linear layer; leave --lora out")
     config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.models.dropout import SeededDropout, apply_mask
+from pretrain.models.linear import Handed, HandingLinear, hand_on
+from pretrain.models.transformer.kernels.rows import activated, activated_backward, row_programs
 from pretrain.models.transformer.settings import TransformerSettings
 
 
@@ -72,18 +75,23 @@ class Mlp(nn.Module):
         super().__init__()
         kind, width, inner = MLPS[settings.mlp], settings.hidden_size, settings.intermediate_size
         self.rate = settings.hidden_dropout_prob if settings.mlp_dropout == "inner" else 0.0
-        self.up = nn.Linear(width, inner, bias=settings.up_bias)
-        self.gate = nn.Linear(width, inner, bias=settings.up_bias) if kind.gated else None
+        self.up = HandingLinear(width, inner, bias=settings.up_bias)
+        self.gate = HandingLinear(width, inner, bias=settings.up_bias) if kind.gated else None
         learned = settings.mlp == "swiglu" and settings.swiglu_beta == "learned"
         self.beta = nn.Parameter(torch.ones(1)) if learned else None
         self.down = ActivatedLinear(inner, width, kind.act, bias=settings.mlp_bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, D) -> (N, D)."""
-        drop = SeededDropout.draw(self.rate if self.training else 0.0)
+    def forward(self, x: Tensor, bias_later: bool = False) -> Handed:
+        """(N, D) -> (N, D); x for its next reader; the last bias if its gradient is expected (``hand_on``)."""
+        drop, found_along = SeededDropout.draw(self.rate if self.training else 0.0), self.beta is None
         if self.gate is None:
-            return self.down(self.up(x), drop=drop)
-        return self.down(self.gate(x), self.up(x), self.beta, drop)
+            inner, x, bias = hand_on(self.up, x, bias_later=found_along)
+            y, bias = self.down(inner, drop=drop, biases=(bias, None), bias_later=bias_later)
+            return y, x, bias
+        gate, x, gate_bias = hand_on(self.gate, x, bias_later=found_along)
+        up, x, up_bias = hand_on(self.up, x, bias_later=found_along)
+        y, bias = self.down(gate, up, self.beta, drop, (gate_bias, up_bias), bias_later)
+        return y, x, bias
 
 
 class ActivatedLinear(nn.Linear):
@@ -102,17 +110,44 @@ class ActivatedLinear(nn.Linear):
         factor: Tensor | None = None,
         beta: Tensor | None = None,
         drop: SeededDropout = SeededDropout(0.0),  # noqa: B008 (frozen)
-    ) -> Tensor:
-        """(N, F), (N, F) or None, (1,) or None -> (N, D)."""
+        biases: tuple[Tensor | None, Tensor | None] = (None, None),
+        bias_later: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Apply the layer.
+
+        Args:
+            x: (N, F).
+            factor: (N, F) of gated ones.
+            beta: (1,), see ``Mlp``.
+            drop: of what goes into the product.
+            biases: (F,), those in x and in factor that want their gradient from here.
+            bias_later: whoever takes the output can compute the gradient of the bias.
+
+        Returns:
+            (N, D); and the bias if its gradient is expected.
+        """
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        tensors = (t if t is None else t.to(dtype) for t in (x, factor, beta, self.weight, self.bias))
-        return _ActivatedLinear.apply(*tensors, ACTIVATIONS[self.act], drop)
+        tensors = (t if t is None else t.to(dtype) for t in (x, factor, beta, self.weight))
+        programs = row_programs(x.device) if beta is None else None
+        call = _Call(self.act, drop, programs, bias_later and programs is not None and self.bias is not None)
+        result: tuple[Tensor, Tensor | None] = _ActivatedLinear.apply(*tensors, self.bias, *biases, call)
+        return result
 
 
 def swish(x: Tensor, beta: Tensor) -> Tensor:
     """Return x sigmoid(beta x)."""
     return x * torch.sigmoid(beta * x)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Arguments of one call that are not tensors: programs of a device that has them, and who sums up for the bias."""
+
+    act: str
+    drop: SeededDropout
+    programs: Any
+    bias_later: bool
 
 
 class _ActivatedLinear(torch.autograd.Function):
@@ -124,33 +159,52 @@ class _ActivatedLinear(torch.autograd.Function):
         beta: Tensor | None,
         weight: Tensor,
         bias: Tensor | None,
-        act: Activation,
-        drop: SeededDropout,
-    ) -> Tensor:
+        x_bias: Tensor | None,
+        factor_bias: Tensor | None,
+        call: _Call,
+    ) -> tuple[Tensor, Tensor | None]:
         ctx.save_for_backward(x, factor, beta, weight)
-        ctx.act, ctx.drop, ctx.has_bias = act, drop, bias is not None
-        inner = act.apply(x) if beta is None else swish(x, beta)
-        return F.linear(_dropped(inner if factor is None else inner * factor, drop), weight, bias)
+        ctx.call, ctx.has_bias = call, bias is not None
+        ctx.set_materialize_grads(False)
+        if call.programs is not None:
+            inner = activated(call.programs, call.act, call.drop, x, factor)
+        else:
+            inner = ACTIVATIONS[call.act].apply(x) if beta is None else swish(x, beta)
+            inner = _dropped(inner if factor is None else inner * factor, call.drop)
+        y = F.linear(inner, weight, None if bias is None else bias.to(x.dtype))
+        return y, bias.view_as(bias) if bias is not None and call.bias_later else None
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor | None, grad_bias: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        call: _Call = ctx.call
+        if grad is None:
+            return None, None, None, None, grad_bias, None, None, None
+        if ctx.has_bias and not call.bias_later:
+            grad_bias = grad.sum(dim=0)
         x, factor, beta, weight = ctx.saved_tensors
-        activated = ctx.act.apply(x) if beta is None else swish(x, beta)
-        inner = _dropped(activated if factor is None else activated * factor, ctx.drop)
+        if call.programs is not None:
+            inner, of_x, of_factor, sums = activated_backward(
+                call.programs, call.act, call.drop, grad @ weight, x, factor
+            )
+            biases = [total if want else None for total, want in zip_longest(sums, ctx.needs_input_grad[5:7])]
+            return of_x, of_factor, None, grad.T @ inner, grad_bias, *biases, None
+        act = ACTIVATIONS[call.act]
+        activated_x = act.apply(x) if beta is None else swish(x, beta)
+        inner = _dropped(activated_x if factor is None else activated_x * factor, call.drop)
         if factor is None:
-            del activated  # what is freed now is what the next products are written to
-        grad_weight, grad_bias = grad.T @ inner, grad.sum(dim=0) if ctx.has_bias else None
+            del activated_x  # what is freed now is what the next products are written to
+        grad_weight = grad.T @ inner
         del inner
-        grad = _dropped(grad @ weight, ctx.drop)
+        grad = _dropped(grad @ weight, call.drop)
         grad_factor = grad_beta = None
         if factor is not None:
-            grad_factor, grad = grad * activated, grad * factor
+            grad_factor, grad = grad * activated_x, grad * factor
         if beta is None:
-            return ctx.act.backward(grad, x), grad_factor, None, grad_weight, grad_bias, None, None
+            return act.backward(grad, x), grad_factor, None, grad_weight, grad_bias, None, None, None
         share = torch.sigmoid(beta * x)
         slope = grad * x * share * (1 - share)  # of beta x
         grad_beta = (slope * x).sum(dtype=torch.promote_types(x.dtype, torch.float32)).to(beta.dtype).view(1)
-        return grad * share + beta * slope, grad_factor, grad_beta, grad_weight, grad_bias, None, None
+        return grad * share + beta * slope, grad_factor, grad_beta, grad_weight, grad_bias, None, None, None
 
 
 def _dropped(x: Tensor, drop: SeededDropout) -> Tensor:

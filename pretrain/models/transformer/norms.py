@@ -1,25 +1,22 @@
 """Norms, alone and behind a residual sum.
 
-What follows a sublayer of a post-norm layer is dropout, residual and norm: on a GPU one kernel each way.
+What follows a sublayer is dropout, residual and norm: on a GPU one program each way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.models.device_kind import kind_of
-from pretrain.models.dropout import dropout
-from pretrain.models.fused import fuse
-from pretrain.models.transformer.kernels import kernel_of
+from pretrain.models.dropout import SeededDropout, dropout
+from pretrain.models.transformer.kernels.rows import SumNorm, row_programs, sum_norm, sum_norm_backward
 
 Formula = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
-Fused = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
@@ -62,13 +59,16 @@ class _BehindSum:
     It is a module of its own, so that engines that gather parameters per module (ZeRO 3) see it being called.
     """
 
-    def forward(self, x: Tensor, y: Tensor, rate: float) -> Tensor:
-        """(N, D), (N, D) -> (N, D)."""
+    def forward(self, x: Tensor, y: Tensor, y_bias: Tensor | None, rate: float) -> tuple[Tensor, Tensor]:
+        """(N, D), (N, D), the bias (D,) that is in y and wants its gradient -> the norm (N, D), and the sum."""
         norm: LayerNorm | RmsNorm = self  # type: ignore[assignment]
         rate = rate if norm.training else 0.0
-        if kind_of(x.device) == "cuda" and kernel_of(x.device)[0] == "triton":
-            return compiled(norm.kind, norm.eps, rate)(x, y, norm.weight, norm.bias)
-        return super().forward(x + dropout(y, rate, norm.training))  # type: ignore[misc]
+        if (programs := row_programs(x.device)) is not None:
+            with_programs = programs, SumNorm(norm.kind == "layer", norm.eps, SeededDropout.draw(rate))
+            summed: tuple[Tensor, Tensor] = NormBehindSum.apply(x, y, norm.weight, norm.bias, y_bias, with_programs)
+            return summed
+        total = x + dropout(y, rate, norm.training)
+        return super().forward(total), total  # type: ignore[misc]
 
 
 class ResidualLayerNorm(_BehindSum, LayerNorm):  # type: ignore[misc]
@@ -101,17 +101,33 @@ NORMS: dict[str, Norm] = {
 }
 
 
-@cache
-def plain(kind: str, eps: float, rate: float) -> Fused:
-    """Return the formula in torch's operations: (x, y, weight, bias) -> norm."""
-    formula = NORMS[kind].formula
+class NormBehindSum(torch.autograd.Function):
+    """Norm and sum by the programs, which keep the sum and two numbers per token for the backward pass."""
 
-    def residual_norm(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return formula(x + F.dropout(y, rate), weight, bias, eps)
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        y_bias: Tensor | None,
+        how: tuple[Any, SumNorm],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the norm (N, D) of x + dropout(y), and the sum."""
+        out, total, statistics = sum_norm(*how, x.contiguous(), y.contiguous(), weight, bias)
+        ctx.save_for_backward(total, statistics, weight)
+        ctx.how, ctx.dtypes = how, (x.dtype, y.dtype)
+        ctx.set_materialize_grads(False)
+        return out, total
 
-    return residual_norm
-
-
-def compiled(kind: str, eps: float, rate: float) -> Fused:
-    """The same as one kernel, for any number of tokens; masks are drawn from torch's generator of the device."""
-    return fuse(plain(kind, eps, rate), kept=1)  # the sum
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, grad_sum: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+        """Return gradients of x, y, weight, bias and y's bias."""
+        total, statistics, weight = ctx.saved_tensors
+        grad = torch.zeros_like(total) if grad is None else grad.contiguous()
+        grad_sum = None if grad_sum is None else grad_sum.contiguous()
+        programs, norm = ctx.how
+        of_x, of_y, sums = sum_norm_backward(programs, norm, grad, grad_sum, (total, statistics, weight), ctx.dtypes)
+        wanted = zip(sums.to(weight.dtype), ctx.needs_input_grad[2:5], strict=True)
+        return of_x, of_y, *(total if want else None for total, want in wanted), None

@@ -11,7 +11,7 @@ from pretrain.config import Config
 from pretrain.planning.counted import cards
 from pretrain.planning.counted.cards import Card
 from pretrain.planning.counted.deepspeed_cost import accumulation_bytes, deepspeed_launches
-from pretrain.planning.counted.instructions import INSTRUCTIONS
+from pretrain.planning.counted.instructions import INSTRUCTIONS, PER_VALUE
 from pretrain.planning.counted.ledger import Launch
 from pretrain.planning.counted.step import CountedStep
 
@@ -61,12 +61,13 @@ def _seconds(launch: Launch, step: CountedStep, card: Card) -> float:
     if launch.kind == "gemm":
         rate = card.half_tflops * cards.GEMM_HALF if half else card.float_tflops * cards.GEMM_FLOAT
         return max(moving, launch.flops / (rate * 1e12))
+    issue = card.processors * card.clock_ghz * 1e9 * cards.ISSUE  # instructions a second of one warp in four
     if launch.kind == "elementwise":
-        return moving
+        return max(moving, PER_VALUE.get(launch.name, 0.0) * launch.values / (4 * issue))
     if not half:
         return max(moving, launch.flops / (card.float_tflops * 1e12 * cards.ATTENTION_FLOAT))
     if launch.name in INSTRUCTIONS:
         issued = INSTRUCTIONS[launch.name] * step.ledger.tiles * launch.heads
-        return cards.OVERHEAD * max(moving, issued / (card.processors * card.clock_ghz * 1e9 * cards.ISSUE))
+        return cards.OVERHEAD * max(moving, issued / issue)
     share = cards.FLASH_BACKWARD if "backward" in launch.name else cards.FLASH_FORWARD
     return max(moving, launch.flops / (card.half_tflops * 1e12 * share))

@@ -1,4 +1,4 @@
-"""Instructions of our attention programs in bf16 with heads of 64, per warp and tile of 64 x 64 pairs, on sm_90.
+"""Instructions of our programs in bf16 on sm_90, as a warp issues them.
 
 The gradient of scores is in bf16, the scores are in float32 or in float16, whichever takes more. ``reverse``: they are
 rebuilt.
@@ -8,7 +8,7 @@ rebuilt.
 
 from __future__ import annotations
 
-# as they are named in a ledger -> instructions in the loop over tiles
+# attention as it is named in a ledger, heads of 64 -> instructions per tile of 64 x 64 pairs
 INSTRUCTIONS: dict[str, int] = {
     "triton::forward[]": 399,
     "triton::forward[drop]": 672,
@@ -24,4 +24,22 @@ INSTRUCTIONS: dict[str, int] = {
     "triton::backward_keys[has_scores+drop]": 846,
     "triton::backward_keys[has_scores+reverse]": 658,
     "triton::backward_keys[has_scores+reverse+drop]": 978,
+}
+
+# programs over rows of 768 values, exact GELU -> instructions per value
+PER_VALUE: dict[str, float] = {
+    "triton::sum_norm[]": 1.01,
+    "triton::sum_norm[drop]": 1.84,
+    "triton::sum_norm_backward[]": 1.12,
+    "triton::sum_norm_backward[drop]": 1.67,
+    "triton::sum_norm_backward[has_dsum]": 1.22,
+    "triton::sum_norm_backward[has_dsum+drop]": 1.71,
+    "triton::activate[]": 1.01,
+    "triton::activate[drop]": 1.67,
+    "triton::activate[gated]": 1.10,
+    "triton::activate[gated+drop]": 1.76,
+    "triton::activate_backward[]": 1.27,
+    "triton::activate_backward[drop]": 1.77,
+    "triton::activate_backward[gated]": 1.67,
+    "triton::activate_backward[gated+drop]": 2.16,
 }

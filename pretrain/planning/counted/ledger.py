@@ -25,7 +25,7 @@ _SILENT = {
     "select", "unsqueeze", "squeeze", "split", "split_with_sizes", "detach", "alias", "as_strided", "unbind", "chunk",
     "narrow", "diagonal", "unfold", "view_as_real", "view_as_complex", "lift", "lift_fresh", "empty", "empty_like",
     "empty_strided", "new_empty", "new_empty_strided", "is_same_size", "set_", "resize_", "numel", "sym_size", "real",
-    "imag", "_conj",
+    "imag", "_conj", "promote_types",
 }  # fmt: skip
 # kernels of operations that are several, as read in ATen; an assumption where the number depends on sizes
 _KERNELS = {
@@ -39,7 +39,7 @@ _FILLS = {
 }  # fmt: skip
 _READS = {"_local_scalar_dense", "item", "equal", "is_nonzero"}  # a number for the host
 _WAITS = _READS | {"nonzero", "masked_select"}  # or a size that depends on values
-_GEMMS = {"mm", "addmm", "bmm", "baddbmm", "convolution", "convolution_backward"}
+_GEMMS = {"mm", "addmm", "addmm_", "bmm", "baddbmm", "convolution", "convolution_backward"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Launch:
         flops: of matrix products and attention; others have none.
         dtype: of its first result (``bfloat16``).
         heads: of our attention programs.
+        values: that our programs over rows work on.
     """
 
     phase: str
@@ -63,6 +64,7 @@ class Launch:
     flops: float
     dtype: str
     heads: int = 0
+    values: int = 0
 
 
 class Ledger(TorchDispatchMode):
@@ -74,14 +76,13 @@ class Ledger(TorchDispatchMode):
         peak_bytes: the most that tensors made meanwhile held at one time.
         pairs: pairs of tokens that attention looks at, set by whoever runs the step.
         tiles: tiles of our attention programs that hold them, set likewise.
-        masked_values: values that got a mask of a byte inside a kernel of several operations.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.launches: list[Launch] = []
         self.host_reads: list[str] = []
-        self.phase, self.pairs, self.tiles, self.masked_values = PHASES[0], 0, 0, 0
+        self.phase, self.pairs, self.tiles = PHASES[0], 0, 0
         self.peak_bytes = self._live_bytes = 0
         self._alive: set[int] = set()
         self._muted = 0
@@ -111,9 +112,11 @@ class Ledger(TorchDispatchMode):
         kernels: int = 1,
         dtype: str = "",
         heads: int = 0,
+        values: int = 0,
     ) -> None:
         """Write down one operation of the present phase."""
-        self.launches.append(Launch(self.phase, name, kind, kernels, int(read), int(written), flops, dtype, heads))
+        moved = int(read), int(written)
+        self.launches.append(Launch(self.phase, name, kind, kernels, *moved, flops, dtype, heads, values))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -139,7 +142,8 @@ class Ledger(TorchDispatchMode):
         dtype = str(outputs[0].dtype).removeprefix("torch.") if outputs else ""
         kind, flops = "elementwise", 0.0
         if name in _GEMMS:
-            kind, flops = "gemm", float(flop_registry[func.overloadpacket](*args, **kwargs, out_val=result))
+            formula = torch.ops.aten.addmm if name == "addmm_" else func.overloadpacket
+            kind, flops = "gemm", float(flop_registry[formula](*args, **kwargs, out_val=result))
         elif "attn" in name or "attention" in name:
             heads, size = args[0].shape[-2:]
             kind, flops = "attention", (10.0 if "backward" in name else 4.0) * self.pairs * heads * size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from pretrain.planning.counted.ledger import Ledger, size_of
 
 def stand_ins(ledger: Ledger) -> Counting:
     """Everything a model may launch on a GPU that is not an operation of torch."""
-    return Counting("cuda", AttentionPrograms(ledger), lambda formula, kept: fused(ledger, formula, kept))
+    return Counting(
+        "cuda", AttentionPrograms(ledger), RowPrograms(ledger), lambda formula: partial(_Fused.apply, ledger, formula)
+    )
 
 
 class AttentionPrograms:
@@ -76,7 +79,7 @@ class AttentionPrograms:
 
     def _add(self, name: str, q: Tensor, flags: dict[str, Any], read: float, written: float, products: int) -> None:
         flops = 2.0 * products * self._ledger.pairs * q.shape[1] * q.shape[2]
-        use = "+".join(flag.lower() for flag in ("HAS_BEFORE", "HAS_SCORES", "REVERSE", "DROP") if flags.get(flag))
+        use = _use(flags, "HAS_BEFORE", "HAS_SCORES", "REVERSE", "DROP")
         dtype = str(q.dtype).removeprefix("torch.")
         self._ledger.add(
             f"triton::{name}[{use}]", "attention", read, written, flops=flops, dtype=dtype, heads=q.shape[1]
@@ -93,56 +96,61 @@ class _Program:
         return lambda *args, **flags: self._note(args[0], args, flags)
 
 
-def fused(ledger: Ledger, formula: Callable[..., Any], kept: int) -> Callable[..., Any]:
-    """The formula as one kernel forwards; backwards one, and two more where a gradient is summed over tokens."""
+class RowPrograms:
+    """The programs of ``kernels/triton_rows.py``: each touches its tensors once; a pointer may stay unread."""
 
-    def run(*args: Any) -> Any:
-        return _Fused.apply(ledger, formula, kept, *args)
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.sum_norm = self._noted("sum_norm", lambda a, flag: (a[: 3 + flag("HAS_BIAS")], a[4:7]))
+        self.sum_norm_backward = self._noted(
+            "sum_norm_backward",
+            lambda a, flag: (a[: 1 + flag("HAS_DSUM")] + a[2:5], a[5 : 6 + flag("DROP")] + a[7:8]),
+        )
+        self.activate = self._noted("activate", lambda a, flag: (a[: 1 + flag("GATED")], a[2:3]))
+        self.activate_backward = self._noted(
+            "activate_backward", lambda a, flag: (a[: 2 + flag("GATED")], a[3 : 5 + flag("GATED")] + a[6:7])
+        )
 
-    return run
+    def _noted(self, name: str, parts: Callable[[Any, Callable[[str], bool]], tuple[Any, Any]]) -> _Program:
+        """A program, and which of its arguments are read and written."""
+
+        def note(first: Tensor, args: Any, flags: dict[str, Any]) -> None:
+            read, written = parts(args, lambda flag: bool(flags[flag]))
+            use = _use(flags, "HAS_DSUM", "GATED", "DROP")
+            self._ledger.add(
+                f"triton::{name}[{use}]", "elementwise", size_of(read), size_of(written), values=first.numel()
+            )
+
+        return _Program(note)
+
+
+def _use(flags: dict[str, Any], *names: str) -> str:
+    """How a program is named in the ledger: after the flags that change what it does."""
+    return "+".join(name.lower() for name in names if flags.get(name))
 
 
 class _Fused(torch.autograd.Function):
+    """A formula as one kernel each way; it is linear in what has a gradient, so it keeps the other arguments."""
+
     @staticmethod
-    def forward(ctx: Any, ledger: Ledger, formula: Callable[..., Any], kept: int, *args: Any) -> Any:
-        ctx.ledger, ctx.formula, ctx.kept, ctx.count = ledger, formula, kept, len(args)
-        ctx.others = [None if isinstance(arg, Tensor) else arg for arg in args]
-        tensors = [arg for arg in args if isinstance(arg, Tensor)]
-        masked = ledger.masked_values
+    def forward(ctx: Any, ledger: Ledger, formula: Callable[..., Any], *args: Tensor) -> Any:
+        ctx.ledger, ctx.formula, ctx.shapes = ledger, formula, [(arg.shape, arg.dtype, arg.device) for arg in args]
         with ledger.muted():
             result = formula(*args)
-            whole = result if isinstance(result, Tensor) else result[0]
-            extra = [torch.empty_like(whole) for _ in range(kept)]
-        outputs = [result] if isinstance(result, Tensor) else list(result)
-        ctx.masked = ledger.masked_values - masked
-        written = size_of([*outputs, *extra]) + ctx.masked
-        kernels = 2 if ctx.masked else 1  # one draws the seed of a mask
-        ledger.add(f"fused::{_name(formula)}", "elementwise", size_of(tensors), written, kernels=kernels)
-        ctx.save_for_backward(*tensors, *extra)
+        ledger.add(f"fused::{formula.__name__}", "elementwise", size_of(args), size_of(result))
+        ctx.save_for_backward(*(arg for arg in args if not arg.requires_grad))
         return result
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:  # type: ignore[override]
-        saved = list(ctx.saved_tensors)
-        tensors, extra = saved[: len(saved) - ctx.kept], saved[len(saved) - ctx.kept :]
-        wanted = list(ctx.needs_input_grad[3:])
-        rest = iter(tensors)
-        args = [next(rest) if other is None else other for other in ctx.others] if tensors else list(ctx.others)
+    def backward(ctx: Any, *grads: Tensor) -> Any:  # type: ignore[override]
         with ctx.ledger.muted():
-            results = [torch.empty_like(arg) if want else None for arg, want in zip(args, wanted, strict=True)]
-        made, above = [r for r in results if r is not None], [g for g in grads if isinstance(g, Tensor)]
-        name, most = f"fused::{_name(ctx.formula)}_backward", max(above[0].numel(), 1)
-        summed = [r for r in made if r.numel() < most // 2]
-        read = size_of([*above, *(extra or [t for t in tensors if t.numel() >= most // 2])])
-        read += ctx.masked
-        ctx.ledger.add(name, "elementwise", read, size_of([r for r in made if r.numel() >= most // 2]))
-        if summed:
-            ctx.ledger.add(f"{name}_sums", "elementwise", read, size_of(summed), kernels=2)
-        return None, None, None, *results
-
-
-def _name(formula: Callable[..., Any]) -> str:
-    return getattr(formula, "__name__", "formula")
+            results = [
+                torch.empty(shape, dtype=dtype, device=device) if want else None
+                for (shape, dtype, device), want in zip(ctx.shapes, ctx.needs_input_grad[2:], strict=True)
+            ]
+        read, made = size_of([*grads, *ctx.saved_tensors]), size_of(result for result in results if result is not None)
+        ctx.ledger.add(f"fused::{ctx.formula.__name__}_backward", "elementwise", read, made)
+        return None, None, *results
 
 
 class TorchKernels(TorchFunctionMode):
@@ -166,9 +174,6 @@ class TorchKernels(TorchFunctionMode):
         """One kernel each way, and a mask of one byte per value; none within a kernel that does it along."""
         if not training or not p:
             return input
-        if self._ledger.is_muted:
-            self._ledger.masked_values += input.numel()
-            return input * 1.0
         return _Simple.apply(self._ledger, ("native_dropout", "elementwise", 0.0, input.numel(), 1, 1), input)
 
     def _sdpa(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **_: Any) -> Tensor:

@@ -39,7 +39,7 @@ def launch_options(name: str, dtype: torch.dtype, has_scores: bool, tile: int) -
     return {"num_stages": 2, "num_warps": 4, "STEP": max(16, tile // 2) if is_full or has_scores else tile}
 
 
-def _draws(drop: SeededDropout) -> tuple[int, int, float]:
+def draws(drop: SeededDropout) -> tuple[int, int, float]:
     """Seed, threshold of 16 bits, and what kept values are multiplied with."""
     threshold = min(round(drop.rate * 2**16), 2**16 - 1)
     return drop.seed, threshold, 1.0 / (1.0 - threshold / 2**16)
@@ -78,7 +78,7 @@ class TritonKernel:
         before = q if previous is None else previous  # a pointer that is not read
         after = before if current is None else current
         self._programs.forward[grid](
-            q, k, v, before, after, output, lse, self._slopes(bias, q), *tables, *sizes, *_draws(drop),
+            q, k, v, before, after, output, lse, self._slopes(bias, q), *tables, *sizes, *draws(drop),
             HAS_BEFORE=previous is not None, WRITE=current is not None, DROP=drop.rate > 0,
             **self._formula(bias), **self._constants(q),
             **launch_options("forward", q.dtype, previous is not None, self._tile_of(q)),
@@ -117,7 +117,7 @@ class TritonKernel:
             **self._constants(q),
         }
         # first the queries, which complete the gradient of the scores; the keys then read it
-        numbers = *tables, *sizes, *_draws(drop)
+        numbers = *tables, *sizes, *draws(drop)
         for name, made, more in (
             ("backward_queries", grads[:1], {"ADD": not fresh}),
             ("backward_keys", grads[1:], {"REVERSE": reverse}),

@@ -49,9 +49,9 @@ def store_tokens(X, value, rows, length, stride, size, SIZE: tl.constexpr):
 
 
 @triton.jit
-def _mixed(x, seed, sequence, heads, head):
-    """A hash of 32 bits with two keys; Philox gives the keys, per cell it would cost more than the products."""
-    key, other, _, _ = tl.randint4x(seed, (sequence * heads + head).to(tl.int32))
+def hashed(x, seed, stream):
+    """A hash of 32 bits with two keys; Philox gives the keys, per value it would cost more than the products."""
+    key, other, _, _ = tl.randint4x(seed, stream)
     x = x.to(tl.uint32) ^ key.to(tl.uint32, bitcast=True)
     x ^= x >> 16
     x = tl.mul(x, 0x7FEB352D, sanitize_overflow=False)
@@ -65,7 +65,7 @@ def _mixed(x, seed, sequence, heads, head):
 def kept_along_keys(seed, sequence, heads, head, rows, start, width, threshold, TILE: tl.constexpr):
     """Whether probabilities (M, K) survive dropout; one hash decides for two keys, 16 bits each."""
     pair = start // 2 + tl.arange(0, TILE // 2)
-    x = _mixed(rows[:, None] * width + pair[None, :], seed, sequence, heads, head)
+    x = hashed(rows[:, None] * width + pair[None, :], seed, (sequence * heads + head).to(tl.int32))
     even, odd = (x & 0xFFFF).to(tl.int32) >= threshold, (x >> 16).to(tl.int32) >= threshold
     return tl.join(even, odd).reshape(TILE, TILE)
 
@@ -73,7 +73,7 @@ def kept_along_keys(seed, sequence, heads, head, rows, start, width, threshold, 
 @triton.jit
 def kept_along_queries(seed, sequence, heads, head, rows, columns, width, threshold):
     """The same for tiles (K, M)."""
-    x = _mixed(rows[None, :] * width + (columns // 2)[:, None], seed, sequence, heads, head)
+    x = hashed(rows[None, :] * width + (columns // 2)[:, None], seed, (sequence * heads + head).to(tl.int32))
     half = (x >> ((columns & 1) * 16).to(tl.uint32)[:, None]) & 0xFFFF
     return half.to(tl.int32) >= threshold
 
