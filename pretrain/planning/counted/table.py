@@ -45,6 +45,7 @@ CASES: dict[str, Case] = {
     "RNAErnie": Case("rnaernie.yaml", (_BASE_MASKS,)),
     "RNAErnie2": Case("rnaernie2.yaml"),
     "BERT, 64 x 512": Case("rnaernie2.yaml", ("batch.sequences=64", "corpus.max_tokens=512")),
+    "BERT, 128 x 512": Case("rnaernie2.yaml", ("batch.sequences=128", "corpus.max_tokens=512")),
     "BERT, 64 x 512, no dropout": Case(
         "rnaernie2.yaml",
         (
