@@ -107,7 +107,7 @@ def test_estimates_stand_on_what_the_compiler_made(programs):
 
 
 def test_no_program_over_rows_spills_registers_and_estimates_stand_on_them(row_programs):
-    assert len(row_programs) == 2 * 2 * (2 * (2 + 4) + 4 + 4)
+    assert len(row_programs) == (2 + 4 + 4 + 4) + 3 * (1 + 1 + 1 + 1) + 4 * (1 + 1)
     assert {program["stack"] for program in row_programs} == {0}
     found = {
         f"triton::{program['name']}[{program['use']}]": program["instructions"]
