@@ -59,6 +59,24 @@ def test_a_layer_launches_what_is_written_down(recipe, phase):
     assert per_layer(recipe[0], phase, *recipe[1:]) == LAYERS[recipe][phase == "backward"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "bytes_per_score"),
+    [
+        (("model.pairing_memory=rebuild",), (4 + 4) + (4 + 2 + 2) + (4 + 2 + 4)),
+        (("model.pairing_memory=store",), (4 + 4) + (4 + 2 + 2) + (4 + 2)),
+        (("model.pairing_memory=store", "model.pairing_scores_dtype=float16"), (2 + 2) + (2 + 2 + 2) + (2 + 2)),
+        (("engine.precision=fp32",), (4 + 4) + (4 + 4 + 4) + (4 + 4 + 4)),
+    ],
+)
+def test_a_layer_moves_each_score_as_often_as_is_written_down(settings, bytes_per_score):
+    """Forwards, over queries (scores, their gradient read and written), over keys."""
+    more, less = (counted("ernie.yaml", layers, *settings) for layers in (4, 3))
+    width, heads, size = 64, 4, 4 if "engine.precision=fp32" in settings else 2
+    of_tokens = 15 * more.tokens * width * size  # queries, keys, values, outputs and their gradients, once per program
+    pairs = sum(length * length for length in more.lengths)
+    assert more.bytes_of("attention") - less.bytes_of("attention") == of_tokens + heads * pairs * bytes_per_score
+
+
 @pytest.mark.parametrize("recipe", ["rnaernie2.yaml", "ernie.yaml", "mutbert.yaml", "utr_lm.yaml"])
 def test_no_step_reads_a_value_on_the_host(recipe):
     assert counted(recipe, 3).ledger.host_reads == []

@@ -80,6 +80,8 @@ def _start_alone(tmp_path_factory, corpora) -> Runs:
         runs.add(f"zero {stage}", engine__zero_stage=stage, **GLOBAL_BATCH)
     runs.add("accumulation", batch__accumulation=4)
     runs.add("stored scores", model__pairing_memory="store", **GLOBAL_BATCH)
+    in_half = {"pairing_memory": "store", "pairing_scores_dtype": "float16"}
+    runs.add("scores in float16", model=in_half, **GLOBAL_BATCH)
     runs.add("checkpointed activations", model__checkpoint_activations=True, **GLOBAL_BATCH)
     runs.add("workers", train__loader_workers=2, **GLOBAL_BATCH)
     runs.add("everything", "mixture", **EVERYTHING)

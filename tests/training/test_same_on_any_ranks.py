@@ -90,6 +90,12 @@ def test_scores_rebuilt_in_one_buffer_give_the_same_losses(alone):
     assert losses(alone["stored scores"]) == pytest.approx(losses(alone["zero 1"]), rel=1e-6)
 
 
+def test_scores_stored_in_float16_give_nearly_the_same_losses(alone):
+    found = losses(alone["scores in float16"])
+    assert found == pytest.approx(losses(alone["stored scores"]), rel=1e-3)
+    assert found != losses(alone["stored scores"])
+
+
 def test_bf16_trains_without_zero(alone):
     run = alone["bf16 zero 0"]
     assert losses(run) == pytest.approx(losses(alone["zero 0"]), rel=0.03)

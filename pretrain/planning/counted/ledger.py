@@ -132,7 +132,8 @@ class Ledger(TorchDispatchMode):
         return result
 
     def _note(self, space: str, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
-        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        read_from = args, {name: value for name, value in kwargs.items() if name != "out"}
+        inputs = [leaf for leaf in tree_leaves(read_from) if isinstance(leaf, Tensor)]
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         read, written = size_of(inputs), size_of(outputs)
         if name in _FILLS:
