@@ -150,6 +150,7 @@ def test_rooms_of_data_preparation_import_downwards():
 MEASURE_ONE_ARCHITECTURE = {
     "pretrain.benchmarking.minimal",
     "pretrain.benchmarking.operators",
+    "pretrain.benchmarking.gpu.beside_attention",
     "pretrain.benchmarking.gpu.kernels",
     "pretrain.benchmarking.gpu.models",
     "pretrain.benchmarking.gpu.peers",

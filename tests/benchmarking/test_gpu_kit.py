@@ -19,6 +19,8 @@ def test_every_part_runs_on_a_cpu(tmp_path):
     results = json.loads(file.read_text())["results"]
     assert {name: results[f"part {name}"] for name in PARTS} == dict.fromkeys(PARTS, "done")
     assert [found["verdict"] for name, found in results.items() if name.startswith("attention ")] == ["right"] * 7
+    beside = [found["verdict"] for name, found in results.items() if name.endswith(("float32", "bfloat16"))]
+    assert beside == ["right"] * 8
     loops = {name: found for name, found in results.items() if name.startswith("loop ")}
     assert len(loops) == 4
     assert all(found["drains_per_micro_batch"] == 0 for found in loops.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from pretrain.benchmarking.gpu.bench import Bench
+from pretrain.benchmarking.gpu.beside_attention import run_beside_attention
 from pretrain.benchmarking.gpu.kernels import run_ceilings, run_correct, run_programs
 from pretrain.benchmarking.gpu.loop import run_loop
 from pretrain.benchmarking.gpu.models import Trained, ragged, run_models
@@ -27,7 +28,7 @@ def run_tests(bench: Bench) -> None:
     if not folder.is_dir():
         bench.say("tests: not in this installation")
         return
-    which = [str(folder)] if bench.on_gpu else ["--collect-only", str(folder / "test_residual.py")]
+    which = [str(folder)] if bench.on_gpu else ["--collect-only", str(folder / "test_triton.py")]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *which]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]
@@ -62,6 +63,7 @@ PARTS: dict[str, tuple[Callable[[Bench], None], int]] = {
     "tests": (run_tests, 80),
     "correct": (run_correct, 35),
     "programs": (run_programs, 30),
+    "beside": (run_beside_attention, 20),
     "models": (run_models, 120),
     "loop": (run_loop, 60),
     "profiles": (run_profiles, 25),
