@@ -74,4 +74,4 @@ class _Handing(torch.autograd.Function):
             of_x = handed.addmm_(grad, weight)  # the others are done with it: what came back here needed them
         else:
             of_x = handed.add_(grad @ weight)
-        return of_x, grad.T @ x, grad_bias, None, None
+        return of_x, grad.T @ x if ctx.needs_input_grad[1] else None, grad_bias, None, None
