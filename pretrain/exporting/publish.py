@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from huggingface_hub import Collection, HfApi
 
 CARD = "README.md"
+_OF_EXPORTS = (".safetensors", ".json", ".py", ".md", ".png", ".svg")
+_BESIDE = ("vocab.txt", "LICENSE", "LICENSE.txt", "NOTICE")
 _NEEDED = ("config.json", "model.safetensors", CARD)
 
 
@@ -58,6 +60,12 @@ def model_publication(folder: Path) -> Publication:
     if partial := next((path for path in paths if path.name.endswith((".tmp", ".partial"))), None):
         raise PolymeraseError(f"{folder / partial}: left by a process that was killed; export the folder again")
     hidden = [path for path in paths if any(part.startswith(".") for part in path.parts)]
+    for path in paths:
+        if path not in hidden and path.suffix not in _OF_EXPORTS and path.name not in _BESIDE:
+            raise PolymeraseError(
+                f"{folder / path}: no file of an export, and all files are uploaded; move it elsewhere (data, pickles "
+                "and states of an optimizer do not belong on a hub)"
+            )
     files = tuple(path.as_posix() for path in paths if path not in hidden and path.as_posix() not in (ORIGIN, CARD))
     return Publication(folder, "model", text, license, files)
 

@@ -88,6 +88,20 @@ def check_vocabulary(source: str, family: Family, folder: Path) -> None:
         )
 
 
+def first_difference(one: Family, other: Family) -> str:
+    """Say where the tokens of two families differ: the first id, or merges of byte pairs; empty if nowhere."""
+    tokenizers = one.build_tokenizer(), other.build_tokenizer()
+    vocabularies = [tokenizer.vocab for tokenizer in tokenizers]
+    for number, (theirs, ours) in enumerate(zip(*vocabularies, strict=False)):
+        if theirs != ours:
+            return f"id {number} is {theirs!r} there, {ours!r} here"
+    if len(set(map(len, vocabularies))) > 1:
+        return f"{len(vocabularies[0])} tokens there, {len(vocabularies[1])} here"
+    if len({tuple(getattr(tokenizer, "merges", ())) for tokenizer in tokenizers}) > 1:
+        return "the same tokens, merged in another order"
+    return ""
+
+
 def extend_vocabulary(
     state: Mapping[str, Tensor], old: Family, old_settings: ModelSettings, new: Family, seed: int
 ) -> dict[str, Tensor]:

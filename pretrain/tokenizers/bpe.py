@@ -50,6 +50,8 @@ class BpeTokenizer(WithLengths):
         self._fast.no_truncation()
         self._fast.no_padding()
         self.name, self.file = "bpe", str(file)
+        merges = json.loads(text)["model"]["merges"]  # written as "A C", or as a pair
+        self.merges = tuple(tuple(one.split(" ") if isinstance(one, str) else one) for one in merges)
         ids = self._fast.get_vocab()
         self.vocab = tuple(sorted(ids, key=ids.__getitem__))
         missing = [token for token in _ROLES.values() if token not in ids]

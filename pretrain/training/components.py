@@ -165,6 +165,11 @@ def build_components(config: Config) -> RunComponents:
         filled, family, settings, tokenizer, corpora, held_out, masking, objectives, context, initial
     )
     components.sources("train")  # complains here, before any process starts
+    if config.train.patience and not components.sources("validation"):
+        raise PolymeraseError(
+            f"train.patience={config.train.patience} has no effect: no corpus holds samples out; make a validation "
+            "split (python -m data_prep split), or leave it out"
+        )
     if config.train.phases:
         _check_phases(components)
     if initial is not None:

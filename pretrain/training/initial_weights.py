@@ -13,7 +13,7 @@ from pretrain.config.model_choice import choose, family_of, stated
 from pretrain.config.sections import Model
 from pretrain.errors import PolymeraseError
 from pretrain.families import Family
-from pretrain.families.custom import VOCABULARY_SETTINGS, ids_of
+from pretrain.families.custom import VOCABULARY_SETTINGS, ids_of, with_tokenizer
 from pretrain.models import ModelSettings, architecture_of
 from pretrain.models.record import to_record, with_fields
 from pretrain.objectives.model import PretrainingModel
@@ -26,18 +26,37 @@ def settings_of(config: Config) -> tuple[Family, ModelSettings, dict[str, Tensor
     if model.init_from is None:
         return *choose(model), None
     from pretrain.importing import load_pretrained_state
-    from pretrain.importing.vocabulary import extend_vocabulary
+    from pretrain.importing.vocabulary import extend_vocabulary, first_difference
 
     found, settings, state = load_pretrained_state(model.init_from)
-    family = found if model.family is None else family_of(model)
-    if found.name != family.name and model.extend_vocabulary:
+    family = _with_tokenizer_of(model, found) if model.family is None else family_of(model)
+    difference = first_difference(found, family)
+    if model.extend_vocabulary and difference:
         state = extend_vocabulary(state, found, settings, family, derive_seed("new tokens", config.run.seed))
+    elif found.name == family.name and difference:
+        raise PolymeraseError(
+            f"model.init_from: {model.init_from} was trained with other tokens than this run has: {difference}; leave "
+            "model.tokenizer and model.tokenizer_file out, or give those of the weights"
+        )
+    elif model.extend_vocabulary:
+        raise PolymeraseError(
+            f"model.extend_vocabulary has no effect: {model.init_from} has all tokens of this run; leave it out"
+        )
     elif found.name != family.name or architecture_of(settings).name != model.architecture:
         raise PolymeraseError(
             f"model.init_from: {model.init_from} is a {found.name} model, model.family is {family.name}; "
             f"set model.family={found.name} or use its config"
         )
     return family, _over(model, family, settings), state
+
+
+def _with_tokenizer_of(model: Model, found: Family) -> Family:
+    """The family of the weights, with the tokenizer that the run names, if it names one."""
+    name = model.tokenizer or found.tokenizer
+    options = found.tokenizer_options if name == found.tokenizer else {}
+    if model.tokenizer_file is not None:
+        options = {**options, "file": model.tokenizer_file}
+    return with_tokenizer(found, name, options)
 
 
 def _over(model: Model, family: Family, settings: ModelSettings) -> ModelSettings:

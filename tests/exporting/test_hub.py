@@ -14,6 +14,8 @@ import yaml
 from data_prep.__main__ import main as data_prep
 from data_prep.corpus import open_corpus
 from data_prep.inspection.card import card_of
+from pretrain.errors import PolymeraseError
+from pretrain.exporting.publish import model_publication
 from tests.exporting.local_hub import TOKEN, Hub, local_hub
 from tests.hang import HANG_S
 
@@ -228,3 +230,17 @@ def test_a_model_is_linked_to_its_corpus_and_to_no_other(hub, folder, corpus):
     assert pushed.replace("datasets:\n- lab/rnas\n", "") == card.read_text()
     words = ("push.py", corpus, "--repo", "lab/rnas", "--license", "cc0-1.0", "--dataset", "lab/rnas")
     assert "has no effect on a corpus" in error_of(run(hub, folder, *words))
+
+
+@pytest.mark.parametrize("name", ["train.csv", "optimizer.pt", "checkpoint-5/training_args.bin", "scores.tsv"])
+def test_what_is_no_part_of_an_export_is_not_uploaded_unseen(folder, name):
+    """Trainer and users leave data and pickles in the folder of a model."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("private")
+    with pytest.raises(PolymeraseError, match=rf"{name}: no file of an export, and all files are uploaded; move it"):
+        model_publication(folder)
+    (folder / name).unlink()
+    (folder / "LICENSE").write_text("mine")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("hidden files stay here")
+    assert set(model_publication(folder).files) == {"config.json", "model.safetensors", "tokenizer.json", "LICENSE"}

@@ -141,3 +141,40 @@ def test_another_family_needs_to_be_asked_for_and_must_fit(with_inosine, tmp_pat
     folder, _ = exported("mutbert", tmp_path / "dna")
     with pytest.raises(PolymeraseError, match="differ in more than their tokens"):
         settings_of(config(folder, family="rnaernie", extend_vocabulary=True))[1:]
+
+
+def test_other_byte_pairs_than_those_of_the_weights_are_refused(tmp_path, byte_pairs):
+    """A file with as many tokens would read every row as another token."""
+    folder, _ = exported("dnabert2", tmp_path / "folder", byte_pairs)
+    assert settings_of(config(folder, family="dnabert2", tokenizer_file=str(byte_pairs)))[0].tokenizer == "bpe"
+    tree = json.loads(Path(byte_pairs).read_text())
+    vocab, merges = tree["model"]["vocab"], tree["model"]["merges"]
+    one, other = sorted(vocab, key=vocab.get)[-2:]
+    changed = {"model": {"vocab": vocab | {one: vocab[other], other: vocab[one]}}}, {"model": {"merges": merges[::-1]}}
+    said = (f"id {vocab[one]} is '{one}' there, '{other}' here", "the same tokens, merged in another order")
+    for change, difference in zip(changed, said, strict=True):
+        file = tmp_path / "other.json"
+        file.write_text(json.dumps({**tree, "model": tree["model"] | change["model"]}))
+        with pytest.raises(PolymeraseError, match="was trained with other tokens than this run has") as refused:
+            settings_of(config(folder, family="dnabert2", tokenizer_file=str(file)))
+        assert difference in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "said"),
+    [
+        ("dnabert_3mer", "utrbert_3mer", "other tokens than this run has: id "),
+        ("ernie_rna", "rinalmo", "other tokens than this run has: id "),
+    ],
+)
+def test_another_tokenizer_than_that_of_the_weights_is_refused(name, other, said, tmp_path):
+    folder, _ = exported(name, tmp_path / "folder")
+    with pytest.raises(PolymeraseError, match=said):
+        settings_of(config(folder, family=name, tokenizer=other))
+    assert settings_of(config(folder, family=name, tokenizer=find_family(name).tokenizer))[2]
+
+
+def test_a_vocabulary_that_needs_no_row_is_not_extended(tmp_path):
+    folder, _ = exported("ernie_rna", tmp_path / "folder")
+    with pytest.raises(PolymeraseError, match=r"extend_vocabulary has no effect: .* has all tokens of this run"):
+        settings_of(config(folder, family="ernie_rna", extend_vocabulary=True))

@@ -125,6 +125,20 @@ def test_a_mixture_of_a_corpus_with_itself_is_refused(tmp_path, corpora):
         build_components(config(tmp_path / "run", corpora["plain"], corpus__extra=extra))
 
 
+def test_patience_without_held_out_samples_is_refused(tmp_path, corpora):
+    from data_prep.__main__ import main
+    from pretrain.errors import PolymeraseError
+    from pretrain.training.components import build_components
+    from tests.training.corpora import config
+
+    (tmp_path / "a.fa").write_text("".join(f">s{n}\n{'ACGU' * (3 + n)}\n" for n in range(6)))
+    assert main(["fasta", str(tmp_path / "a.fa"), "--out", str(tmp_path / "corpus"), "--validation", "0"]) == 0
+    asked = {"train__eval_every": 2, "train__patience": 1}
+    with pytest.raises(PolymeraseError, match=r"train\.patience=1 has no effect: no corpus holds samples out"):
+        build_components(config(tmp_path / "run", tmp_path / "corpus", **asked))
+    build_components(config(tmp_path / "run", corpora["plain"], **asked))
+
+
 def test_types_can_only_be_asked_for_where_they_are_laid_out_and_hidden(tmp_path, corpora):
     from pretrain.errors import PolymeraseError
     from pretrain.training.components import build_components

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,8 @@ from pretrain.tokenizers.lengths import Lengths
 
 Measure = Callable[..., dict[str, np.ndarray]]  # labels, scores, weightings -> metrics, see `probing.metrics.measure`
 SPLITS = ("train", "dev", "test")
+_SEVERAL = 10  # rows that are 0 or 1 by chance hardly ever
+_FRACTION = re.compile(r"[-+]?\d*\.(?=\d*[1-9])\d+")
 FEWEST = {"train": 4, "dev": 2, "test": 2}  # rows; below them no figure means anything
 
 
@@ -118,6 +121,8 @@ def make_task(name: str, parts: Mapping[str, Part], kind: str = "auto", metric: 
     sequences = concatenate([parts[split].sequences for split in SPLITS])
     ids = [one for split in SPLITS for one in parts[split].ids]
     texts = [text for split in SPLITS for text in parts[split].texts]
+    if kind == "auto":
+        _refuse_two_kinds(name, parts)
     table = with_labels(name, ids, sequences, texts, kind)
     bounds = np.cumsum([0, *(len(parts[split].texts) for split in SPLITS)])
     rows = {split: np.arange(*bounds[number : number + 2]) for number, split in enumerate(SPLITS)}
@@ -152,6 +157,19 @@ def _check_sizes(name: str, table: LabeledSequences, rows: Mapping[str, np.ndarr
             raise PolymeraseError(
                 f"{name}: {table.ids[new[0]]}: no training row has class {table.classes[table.labels[new[0]]]!r} "
                 f"({len(new)} {split} rows have such classes); leave them out or add training rows"
+            )
+
+
+def _refuse_two_kinds(name: str, parts: Mapping[str, Part]) -> None:
+    """Raise PolymeraseError where one split has nothing but 0 and 1, and another one fractions."""
+    two = {split: {text.strip() for text in part.texts} for split, part in parts.items() if len(part.texts) >= _SEVERAL}
+    classes = next((split for split, texts in two.items() if texts == {"0", "1"}), None)
+    for split, part in parts.items():
+        row = next((row for row, text in enumerate(part.texts) if _FRACTION.fullmatch(text.strip())), None)
+        if classes and row is not None:
+            raise PolymeraseError(
+                f"{name}: {part.ids[row]} ({split}) has the label {part.texts[row]}, but all {classes} rows have 0 or "
+                "1; give the files of one task, or --kind regression"
             )
 
 

@@ -132,6 +132,26 @@ def test_equal_sequences_with_other_labels_are_counted_and_named(tmp_path):
     assert task.facts["such_rows"] == ["train.csv: line 2", "train.csv: line 3", "test.csv: line 4"]
 
 
+@pytest.mark.parametrize("sequence", ["ACGU<mask>GG", "ACGU;GG", "ACGU1", "ACG|UAC", "ACGÜ"])
+def test_what_is_no_letter_in_a_sequence_is_named_with_its_row(tmp_path, sequence):
+    """A mask is five letters there, and a separator that the first line does not have one more."""
+    rows = ROWS | {"dev": ["ACGAACGU,a", f"{sequence},b"]}
+    with pytest.raises(PolymeraseError, match=r"dev\.csv: line 3: '.' in '.*' is no letter of a sequence; correct"):
+        read(tmp_path, rows)
+
+
+def test_splits_of_two_tasks_are_refused(tmp_path):
+    draw = np.random.default_rng(0)
+    sequences = ["".join(draw.choice(list("ACGU"), 20)) for _ in range(24)]
+    classes = [f"{sequence},{number % 2}" for number, sequence in enumerate(sequences[:12])]
+    values = [f"{sequence},0.{number}1" for number, sequence in enumerate(sequences[12:20])]
+    rows = {"train": classes, "dev": [f"{one},{n % 2}" for n, one in enumerate(sequences[20:])], "test": values}
+    with pytest.raises(PolymeraseError, match=r"test\.csv: line 2 \(test\) has the label 0\.01, but all train"):
+        read(tmp_path, rows)
+    assert not read(tmp_path, rows, kind="regression").table.is_classification
+    assert not read(tmp_path, rows | {"train": [*classes, values[0]]}).table.is_classification
+
+
 def test_strange_letters_and_leaked_sequences_are_counted(tmp_path):
     task = read(tmp_path)
     assert task.facts["other_letters"] == task.facts["sequences_with_other_letters"] == 1
