@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +120,7 @@ def pretraining_of(source: str, named: Iterable[str] = (), beside: Path | None =
     from pretrain.data.sources import open_checked
     from pretrain.errors import PolymeraseError
     from pretrain.evaluation.model import is_run
+    from pretrain.importing.source import is_fine_tuned
 
     named = tuple(named)
     for folder in named:
@@ -128,7 +129,13 @@ def pretraining_of(source: str, named: Iterable[str] = (), beside: Path | None =
     if named:
         return Pretraining(named)
     if not is_run(Path(source)):
-        return _of_folder(source, beside)
+        found = _of_folder(source, beside)
+        if not is_fine_tuned(Path(source)):
+            return found
+        tuned = f"{source} was fine-tuned on labels whose rows it does not name: they may be among those asked here"
+        if found.unknown:
+            return replace(found, unknown=f"{found.unknown}. {tuned}")
+        return replace(found, note=f"{found.note} {tuned}.")
     return _of_run(Path(source))
 
 

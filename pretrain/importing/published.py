@@ -17,7 +17,7 @@ from pretrain.families.own_code import MODEL_TYPES, family_of_config, settings_o
 from pretrain.importing.adapter import CLASSIFIERS
 from pretrain.importing.match import KeyMatch, check, match
 from pretrain.importing.sizes import settings_from, sizes_of
-from pretrain.importing.source import FAMILY_KEY, TOKENIZER_KEY, ImportedFile, read_source
+from pretrain.importing.source import FAMILY_KEY, TOKENIZER_KEY, ImportedFile, is_classifier, read_source
 from pretrain.importing.vocabulary import check_vocabulary, vocabulary_beside, with_tokenizer_beside
 from pretrain.models import ModelSettings, architecture_of, find_architecture
 from pretrain.models.record import with_fields
@@ -121,8 +121,7 @@ def families_like(source: ImportedFile) -> list[str]:
 
 def _encoder_of(source: ImportedFile) -> ImportedFile:
     """The source without the output layer that fine-tuning added, which none of our commands reads."""
-    kinds = source.config.get("architectures")
-    if not isinstance(kinds, list) or not any(str(kind).endswith("Classification") for kind in kinds):
+    if not is_classifier(source.config):
         return source
     tensors = {key: tensor for key, tensor in source.tensors.items() if not key.startswith(CLASSIFIERS)}
     return replace(source, tensors=tensors)

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from pretrain.errors import PolymeraseError
-from pretrain.importing.adapter import base_of, is_adapter, merged
+from pretrain.importing.adapter import ADAPTER_CONFIG, base_of, is_adapter, merged
 from pretrain.importing.checkpoint_file import Checkpoint, read_checkpoint_file
 from pretrain.importing.settings_file import read_settings
 from pretrain.importing.training_facts import Fact
@@ -76,6 +76,19 @@ def read_source(path: Path) -> ImportedFile:
         if (file.parent / name).is_file() and file.name in _WEIGHT_FILES:
             side |= read_checkpoint_file(file.parent / name).tensors
     return ImportedFile(file, checkpoint.tensors, _read_config(file.parent / CONFIG), checkpoint.facts, side)
+
+
+def is_fine_tuned(path: Path) -> bool:
+    """Whether a folder says that its weights were trained on labels: a classifier, or an adapter of one."""
+    if is_adapter(path):
+        return str(read_settings(path / ADAPTER_CONFIG, "an adapter").get("task_type")).endswith("_CLS")
+    return is_classifier(_read_config((path if path.is_dir() else path.parent) / CONFIG))
+
+
+def is_classifier(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of a class for classification."""
+    kinds = config.get("architectures")
+    return isinstance(kinds, list) and any(str(kind).endswith("Classification") for kind in kinds)
 
 
 def no_source(path: Path) -> PolymeraseError:

@@ -90,6 +90,20 @@ def test_the_corpora_that_a_folder_names_are_found_by_their_content(corpora, see
     assert beside.folders == (str(tmp_path / "elsewhere" / "plain"),)
 
 
+def test_a_model_that_was_fine_tuned_says_that_its_rows_are_not_known(corpora, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(corpora["plain"], tmp_path / "corpora" / "plain")
+    stated = {"plain": open_corpus(corpora["plain"]).fingerprint}
+    source = folder_that_says(stated, tmp_path / "exports" / "one")
+    asked = Ragged.from_rows([b"ACGUACGUACGUACGU"])
+    said = f"{source} was fine-tuned on labels whose rows it does not name"
+    assert said not in pretraining_of(source).leak(asked)["sentence"]
+    for corpora_of, key in ((stated, "sentence"), ({}, "unknown")):
+        settings = {"architectures": ["BertForSequenceClassification"], "polymerase_corpora": corpora_of}
+        (tmp_path / "exports" / "one" / "config.json").write_text(json.dumps(settings))
+        assert said in pretraining_of(source).leak(asked)[key]
+
+
 def test_a_continued_run_is_asked_about_the_corpora_of_its_first_weights_too(tiny_run, corpora, seen, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
