@@ -38,7 +38,7 @@ def test_the_weights_are_those_that_the_model_mixes_values_with(name, layer):
     found = attention_map(model, "one", SEQUENCE, layer)
     block = model.network.encoder.layers[layer].attention
     seen = []
-    handle = block.register_forward_hook(lambda _, given, result: seen.append((given[0], result[0])))
+    handle = block.register_forward_hook(lambda _, given, result: seen.append((given[0], result[0][0])))
     ids = model.tokenizer.encode_text(SEQUENCE)
     with torch.no_grad():
         model.network.encoder(pack(model, ids, [len(ids)]))

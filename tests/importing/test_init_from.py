@@ -1,6 +1,8 @@
 """``model.init_from``: what a folder states comes over whole; what does not fit is refused before anything starts."""
 
 import json
+import subprocess
+import sys
 from itertools import permutations
 from pathlib import Path
 
@@ -8,15 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pretrain.cli.pretrain import main
 from pretrain.config import load_config
 from pretrain.errors import PolymeraseError
 from pretrain.evaluation.model import load_model
 from pretrain.importing.source import read_source
 from pretrain.training.components import build_components
 from pretrain.training.initial_weights import settings_of
+from tests.hang import HANG_S
 from tests.importing.test_convert_command import KINDS, SIZES, Released
 from tests.training import corpora as build
+from tests.training.ranks import ROOT, environment
 
 
 def folder_of(name: str, path: Path, **config: object) -> Path:
@@ -88,7 +91,7 @@ def test_a_head_for_other_classes_is_refused(tmp_path, corpora) -> None:
     assert components.new_heads == (f"{folder} has no head of rna_type: drawn anew, run.seed decides",)
 
 
-def test_a_run_and_its_dry_run_say_which_heads_are_new(tmp_path, corpora, capsys) -> None:
+def test_a_run_and_its_dry_run_say_which_heads_are_new(tmp_path, corpora) -> None:
     folder = folder_of("ernie_rna", tmp_path / "start")
     asked = {"objectives": {"mlm": {}, "rna_type": {}}, "corpus__max_tokens": 40, "train__steps": 2}
     config_of("ernie_rna", folder, corpora["labeled"], **asked)
@@ -96,8 +99,10 @@ def test_a_run_and_its_dry_run_say_which_heads_are_new(tmp_path, corpora, capsys
     for options, wanted in (
         (("--dry-run",), said.replace("note: ", "note                ")), ((), said), (("train.steps=3",), None)
     ):  # fmt: skip
-        assert main(["--config", str(folder.parent / "run.yaml"), *options]) == 0
-        shown = "".join(capsys.readouterr())
+        command = [sys.executable, "launch/pretrain.py", "--config", str(folder.parent / "run.yaml"), *options]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=HANG_S)
+        assert done.returncode == 0, done.stderr[-2000:]
+        shown = done.stdout + done.stderr
         assert wanted in shown if wanted else "drawn anew" not in shown
     events = [json.loads(line) for line in (folder.parent / "run" / "metrics.jsonl").read_text().splitlines()]
     assert any(said in str(event) for event in events)
