@@ -44,7 +44,7 @@ if [ "$tier" = muon ]; then
     rung "$name" "$layers" "$width" "$(python -c "print(f'{$width**-0.5:.3f}')")" "$rate" \
       "optimizer.name=$optimizer" "run.seed=$seed" "$@"
   }
-  for size in ${SIZES:-2x64 4x128 6x192}; do
+  for size in ${SIZES:-2x32 2x64 4x128}; do
     for optimizer in adamw muon; do
       for rate in ${RATES:-0.001 0.003 0.01 0.03}; do compared $optimizer "$size" "$rate" 0 "$@"; done
       best=$(python -m pretrain.reporting.muon "$out/runs/muon" $optimizer "$size")
