@@ -2,7 +2,7 @@
 
 `id<TAB>cluster` with a line for each record, or the other way round, `representative<TAB>member` (MMseqs2's
 `*_cluster.tsv`). The records decide: their ids are in the first column, or else in the second. CD-HIT's `.clstr` is
-read too, if it was written with whole names (`-d 0`).
+read too, if it was written with whole names (`-d 0`). Blanks around a name are not part of it.
 """
 
 import re
