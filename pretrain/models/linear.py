@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pretrain.models.precision import computed_dtype
 from pretrain.models.transformer.kernels.rows import row_programs
 
 Handed = tuple[Tensor, Tensor, Tensor | None]  # a plain tuple: engines look through what modules return
@@ -26,10 +27,8 @@ class HandingLinear(nn.Linear):
         """(N, in) -> (N, out); with ``hands_on`` as ``hand_on``."""
         if not hands_on:
             return super().forward(x)
-        kind = x.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        weight = self.weight.to(dtype)
-        return _Handing.apply(x, weight, self.bias, dtype, bias_later and self.bias is not None)
+        dtype = computed_dtype(x)
+        return _Handing.apply(x, self.weight.to(dtype), self.bias, dtype, bias_later)
 
 
 def hand_on(layer: nn.Module, x: Tensor, *, bias_later: bool = False) -> Handed:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pretrain.models.dropout import SeededDropout, apply_mask
 from pretrain.models.linear import Handed, HandingLinear, hand_on
+from pretrain.models.precision import computed_dtype
 from pretrain.models.transformer.kernels.rows import activated, activated_backward, row_programs
 from pretrain.models.transformer.settings import TransformerSettings
 
@@ -126,8 +127,7 @@ class ActivatedLinear(nn.Linear):
         Returns:
             (N, D); and the bias if its gradient is expected.
         """
-        kind = x.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        dtype = computed_dtype(x)
         tensors = (t if t is None else t.to(dtype) for t in (x, factor, beta, self.weight))
         programs = row_programs(x.device) if beta is None else None
         call = _Call(self.act, drop, programs, bias_later and programs is not None and self.bias is not None)

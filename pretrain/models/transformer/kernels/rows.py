@@ -114,7 +114,8 @@ def activated_backward(
     """Compute ``activated`` once more, and gradients from that of its result, which is overwritten.
 
     Returns:
-        dropout(act(x) factor), gradients of x and factor, each (N, F); and their sums over the tokens (2, F), float32.
+        dropout(act(x) factor), gradients of x and factor, each (N, F); and their sums over the tokens, float32 (2, F),
+        or (1, F) without factor.
     """
     tokens, width = x.shape
     strip, strips = _strips(tokens, ROWS)
